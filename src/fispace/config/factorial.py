@@ -1,0 +1,161 @@
+"""Configuration of the factorial chapter.
+
+Meanings and ranges: workflow/schemas/factorial.schema.yaml.
+"""
+
+from dataclasses import dataclass
+
+from fispace.config.lm import LmConfig
+from fispace.errors import ParamsError
+
+IDENTITY = 1.0
+"""Multiplier that leaves a latent as it is; effects are differences from it."""
+
+
+@dataclass(frozen=True)
+class FactorConfig:
+    """One factor of a battery: its column, and its two levels, index 0 first."""
+
+    name: str
+    levels: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(set(self.levels)) != 2 or len(self.levels) != 2:
+            raise ParamsError(
+                f"factorial.factors: {self.name!r} needs two different levels, got "
+                f"{list(self.levels)}."
+            )
+
+
+def _require_factors(factors: tuple[FactorConfig, ...]) -> None:
+    names = [factor.name for factor in factors]
+    if len(names) != 2 or len(set(names)) != 2:
+        raise ParamsError(
+            f"factorial.factors: a 2x2 analysis needs two different factors, got {names}."
+        )
+
+
+@dataclass(frozen=True)
+class BatteryStep:
+    """What `factorial battery` depends on."""
+
+    factors: tuple[FactorConfig, ...]
+    variant: str | None
+    select_fraction: float
+    root_seed: int
+
+    def __post_init__(self) -> None:
+        _require_factors(self.factors)
+
+
+@dataclass(frozen=True)
+class BatteryActivationsStep:
+    """What `factorial activations` depends on."""
+
+    lm: LmConfig
+    window_tokens: int
+    add_bos: bool
+    batch_windows: int
+    threads: int
+
+
+@dataclass(frozen=True)
+class SecondaryStep:
+    """What `factorial secondary` depends on: the secondary SAE and the study's optimiser."""
+
+    expansion: int
+    k: int
+    n_tokens: int
+    standardiser_tokens: int
+    batch_tokens: int
+    lr_end_fraction: float
+    lr_decay_fraction: float
+    adam_betas: tuple[float, ...]
+    adam_eps: float
+    grad_clip: float | None
+    pool_groups: int
+    log_every: int
+    val_every: int
+    root_seed: int
+    threads: int
+
+    def __post_init__(self) -> None:
+        if self.n_tokens < self.batch_tokens:
+            raise ParamsError(
+                f"factorial.secondary.n_tokens={self.n_tokens} is less than one batch of "
+                f"{self.batch_tokens} tokens."
+            )
+
+    @property
+    def n_steps(self) -> int:
+        """Optimiser steps of one training."""
+        return self.n_tokens // self.batch_tokens
+
+
+@dataclass(frozen=True)
+class ResponsesStep:
+    """What `factorial responses` depends on."""
+
+    batch_tokens: int
+    threads: int
+
+
+@dataclass(frozen=True)
+class DiscoverStep:
+    """What `factorial discover` depends on."""
+
+    factors: tuple[FactorConfig, ...]
+    alpha: float
+    n_candidates: int
+    n_permutations: int
+    root_seed: int
+
+    def __post_init__(self) -> None:
+        _require_factors(self.factors)
+
+
+@dataclass(frozen=True)
+class ClampStep:
+    """What `factorial clamp` depends on."""
+
+    lm: LmConfig
+    add_bos: bool
+    clamps: tuple[float, ...]
+    add_back_errors: bool
+    batch_contexts: int
+    threads: int
+
+    def __post_init__(self) -> None:
+        _require_identity(self.clamps)
+
+
+@dataclass(frozen=True)
+class SinglesStep:
+    """What `factorial singles` depends on."""
+
+    histogram_bins: int
+    batch_tokens: int
+    threads: int
+
+
+@dataclass(frozen=True)
+class InferStep:
+    """What `factorial infer` depends on: the family of hypotheses, declared before the run."""
+
+    factors: tuple[FactorConfig, ...]
+    clamps: tuple[float, ...]
+    alpha: float
+    n_permutations: int
+    root_seed: int
+
+    def __post_init__(self) -> None:
+        _require_factors(self.factors)
+        _require_identity(self.clamps)
+
+
+def _require_identity(clamps: tuple[float, ...]) -> None:
+    if IDENTITY not in clamps or len(set(clamps)) != len(clamps) or len(clamps) < 2:
+        raise ParamsError(
+            f"factorial.clamps={list(clamps)} must hold the multiplier 1, which effects are "
+            "measured against, at least one other, and none twice."
+        )

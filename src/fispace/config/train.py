@@ -1,0 +1,76 @@
+"""Configuration of the train chapter. Meanings and ranges: workflow/schemas/train.schema.yaml."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from fispace.errors import ParamsError
+
+Part = Literal["sae", "linear", "bias", "interaction"]
+PARTS: tuple[Part, ...] = ("sae", "linear", "bias", "interaction")
+
+
+@dataclass(frozen=True)
+class ArmConfig:
+    """One row of `train.arms`: what the model sums, and whose SAE it copies and freezes."""
+
+    parts: tuple[Part, ...]
+    frozen_sae_from: str | None
+
+    def __post_init__(self) -> None:
+        if "sae" not in self.parts or len(set(self.parts)) != len(self.parts):
+            raise ParamsError(
+                f"train.arms: parts={list(self.parts)} must hold 'sae' and no part twice."
+            )
+
+
+@dataclass(frozen=True)
+class InitConfig:
+    """Standard deviations of the initial weights outside the SAE."""
+
+    factors: float
+    linear: float
+    mlp: float
+
+
+@dataclass(frozen=True)
+class TrainArmStep:
+    """What every training depends on, whichever arm."""
+
+    n_latents: int
+    k: int
+    d_embed: int
+    dropout: float
+    batch_tokens: int
+    n_tokens: int
+    lr_end_fraction: float
+    lr_decay_fraction: float
+    adam_betas: tuple[float, ...]
+    adam_eps: float
+    grad_clip: float | None
+    init: InitConfig
+    pool_groups: int
+    log_every: int
+    val_every: int
+    root_seed: int
+    threads: int
+
+    def __post_init__(self) -> None:
+        if self.k > self.n_latents:
+            raise ParamsError(f"train.k={self.k} must be <= n_latents={self.n_latents}.")
+        if self.n_steps < 1:
+            raise ParamsError(
+                f"train.n_tokens={self.n_tokens} is less than one batch of "
+                f"batch_tokens={self.batch_tokens}."
+            )
+
+    @property
+    def n_steps(self) -> int:
+        """Optimiser steps of one training."""
+        return self.n_tokens // self.batch_tokens
+
+
+@dataclass(frozen=True)
+class ChooseLrStep:
+    """What `train choose-lr` depends on."""
+
+    lr_candidates: tuple[float, ...]

@@ -1,0 +1,48 @@
+"""The named exceptions of the package; every message is one paragraph a user can act on.
+
+Must not: format tracebacks, log, or exit; the command line does that.
+"""
+
+
+class FispaceError(Exception):
+    """Base of every error that a user can cause; the command line prints it without a traceback."""
+
+
+class ParamsError(FispaceError):
+    """A parameter is unknown, missing, duplicated, of the wrong type, or out of range."""
+
+
+class CorpusError(FispaceError):
+    """A text source is missing, unreadable, empty, or too short for the study."""
+
+
+class ModelError(FispaceError):
+    """A language model or its tokenizer cannot be loaded from where the parameters say."""
+
+
+class HookPointError(FispaceError):
+    """The hook point does not exist in the model; the message lists those that do."""
+
+
+class NonFiniteError(FispaceError):
+    """A NaN or an infinity where a number is required; the message says where."""
+
+
+class ArtifactError(FispaceError):
+    """A stored file is missing, truncated, altered, or not readable as what its name says."""
+
+
+class ArtifactMismatchError(ArtifactError):
+    """A stored file was made with another configuration than the one it is used with."""
+
+
+class DivergedError(FispaceError):
+    """A training produced a non-finite loss; the message gives arm, seed and step."""
+
+
+class StimuliError(FispaceError):
+    """A stimulus battery breaks a rule of its schema; the message names file, row and rule."""
+
+
+class ClaimsError(FispaceError):
+    """The claims ledger is malformed or points to a quantity that no table holds."""

@@ -1,0 +1,63 @@
+"""Loads any Hugging Face causal LM and its tokenizer, from a folder or by name and revision.
+
+Must not: run code that comes with a model, or read pickled weights.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from fispace.config.lm import LmConfig
+from fispace.errors import ModelError
+from fispace.store.files import sha256_of
+
+
+def load_lm(lm: LmConfig, testbed_folder: Path | None) -> tuple[Any, Any]:
+    """Model in evaluation mode on the CPU, and its tokenizer.
+
+    Raises:
+        ModelError: if the folder or name does not hold a causal LM with safetensors weights.
+    """
+    name = str(testbed_folder) if lm.is_testbed else lm.name
+    is_folder = Path(name).is_dir()
+    if not is_folder and (Path(name).is_absolute() or name.startswith(".") or name.count("/") > 1):
+        raise ModelError(
+            f"The model folder {name} does not exist. Give a folder that holds config.json, "
+            "*.safetensors and a tokenizer, or a Hugging Face name, with --config model=NAME."
+        )
+    options: dict[str, Any] = {"revision": lm.revision, "local_files_only": is_folder}
+    if is_folder:
+        options.pop("revision")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, **options)
+        model = AutoModelForCausalLM.from_pretrained(
+            name, dtype=getattr(torch, lm.dtype), use_safetensors=True, **options
+        )
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        raise ModelError(
+            f"The causal LM {name!r} (revision {lm.revision}) cannot be loaded: {first} Expected a "
+            "Hugging Face name, or a folder with config.json, *.safetensors and a tokenizer."
+        ) from None
+    _require_vocabulary(model, tokenizer, name)
+    return model.eval().requires_grad_(False), tokenizer
+
+
+def _require_vocabulary(model: Any, tokenizer: Any, name: str) -> None:
+    rows = model.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > rows:
+        raise ModelError(
+            f"{name}: the tokenizer knows {len(tokenizer)} tokens, the model embeds only {rows}. "
+            "They do not belong together."
+        )
+
+
+def model_fingerprint(lm: LmConfig, testbed_folder: Path | None, model: Any) -> dict[str, str]:
+    """What identifies the weights: file hashes of a local folder, or name and commit on the hub."""
+    folder = testbed_folder if lm.is_testbed else Path(lm.name)
+    if folder is not None and folder.is_dir():
+        files = sorted([*folder.glob("*.safetensors"), folder / "config.json"])
+        return {file.name: sha256_of(file) for file in files}
+    return {"name": lm.name, "commit": str(model.config._commit_hash)}

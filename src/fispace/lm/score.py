@@ -1,0 +1,115 @@
+"""Log-probabilities of whole words after prompts, words of several tokens included.
+
+Must not: know what is spliced into the model, or which words matter.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from fispace.errors import StimuliError
+from fispace.lm.hooks import logits
+from fispace.lm.windows import padded
+
+PAD_ID = 0
+"""Any token: padding lies to the right, where a causal model does not see it."""
+
+
+class WordContext(NamedTuple):
+    """One sequence to run: a prompt with all but the last token of the words it scores."""
+
+    prompt: int
+    tokens: tuple[int, ...]
+    words: tuple[int, ...]
+    """Numbers of the words."""
+    pieces: np.ndarray
+    """[words length] token ids of the words; all have the same length."""
+
+
+class WordPlan(NamedTuple):
+    """Sequences that score every word after every prompt."""
+
+    prompts: tuple[tuple[int, ...], ...]
+    """Token ids of each prompt, BOS included."""
+    contexts: tuple[WordContext, ...]
+    n_words: int
+
+
+def plan_words(
+    tokenizer: Any, prompts: Sequence[str], words: Sequence[str], add_bos: bool
+) -> WordPlan:
+    """Plan for scoring every word after every prompt, one space between them.
+
+    Words of one token share one context a prompt: one forward pass reads them all.
+
+    Raises:
+        StimuliError: if a word is unknown to the tokenizer, or merges with the prompt's last token.
+    """
+    prefix = (tokenizer.bos_token_id,) if add_bos else ()
+    sequences: list[tuple[int, ...]] = []
+    contexts: list[WordContext] = []
+    for number, prompt in enumerate(prompts):
+        body = _ids(tokenizer, prompt)
+        sequences.append(prefix + body)
+        by_start: dict[tuple[int, ...], list[tuple[int, tuple[int, ...]]]] = {}
+        for word, text in enumerate(words):
+            piece = _word_ids(tokenizer, prompt, body, text)
+            by_start.setdefault(piece[:-1], []).append((word, piece))
+        for start, users in by_start.items():
+            columns = tuple(word for word, _ in users)
+            pieces = np.array([piece for _, piece in users])
+            contexts.append(WordContext(number, prefix + body + start, columns, pieces))
+    return WordPlan(tuple(sequences), tuple(contexts), len(words))
+
+
+def score_words(
+    model: Any, plan: WordPlan, batch_contexts: int
+) -> Float[np.ndarray, "prompts words"]:
+    """Log p(word | prompt) in nats, float64: the sum over the word's tokens."""
+    scores = np.zeros((len(plan.prompts), plan.n_words))
+    by_length = sorted(plan.contexts, key=lambda context: len(context.tokens))
+    for begin in range(0, len(by_length), batch_contexts):
+        chosen = by_length[begin : begin + batch_contexts]
+        ids, mask = padded([np.array(context.tokens) for context in chosen], PAD_ID)
+        output = logits(model, ids, mask)
+        for row, context in enumerate(chosen):
+            length = context.pieces.shape[1]
+            end = len(context.tokens)
+            logp = output[row, end - length : end].double().log_softmax(-1).numpy()
+            scores[context.prompt, list(context.words)] = logp[
+                np.arange(length), context.pieces
+            ].sum(1)
+    return scores
+
+
+def next_token_log_probs(
+    model: Any, sequences: Sequence[tuple[int, ...]]
+) -> Float[np.ndarray, "sequences vocabulary"]:
+    """Log-probabilities of the token after each sequence, in nats, float64."""
+    ids, mask = padded([np.array(sequence) for sequence in sequences], PAD_ID)
+    last = torch.tensor([len(sequence) - 1 for sequence in sequences])
+    output = logits(model, ids, mask)[torch.arange(len(sequences)), last]
+    return output.double().log_softmax(-1).numpy()
+
+
+def _ids(tokenizer: Any, text: str) -> tuple[int, ...]:
+    return tuple(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+
+
+def _word_ids(tokenizer: Any, prompt: str, body: tuple[int, ...], word: str) -> tuple[int, ...]:
+    whole = _ids(tokenizer, f"{prompt} {word}")
+    piece = whole[len(body) :]
+    if whole[: len(body)] != body or not piece:
+        raise StimuliError(
+            f"The response word {word!r} does not start a new token after the prompt {prompt!r}, "
+            "so its probability is not defined. Change the word or the end of the prompt."
+        )
+    if tokenizer.unk_token_id is not None and tokenizer.unk_token_id in piece:
+        raise StimuliError(
+            f"The response word {word!r} is unknown to the model's tokenizer. Choose response "
+            "words from its vocabulary (responses.csv of the battery)."
+        )
+    return piece

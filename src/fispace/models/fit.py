@@ -1,0 +1,124 @@
+"""The one training loop: Adam on the squared error of a reconstruction, with linear decay.
+
+Must not: know arms, files, or where batches come from.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from fispace.errors import DivergedError
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Length, step sizes and logging of one training."""
+
+    n_steps: int
+    lr: float
+    lr_end_fraction: float
+    lr_decay_fraction: float
+    betas: tuple[float, float]
+    eps: float
+    grad_clip: float | None
+    log_every: int
+    val_every: int
+
+    def lr_at(self, step: int) -> float:
+        """Learning rate of a step in [0, n_steps).
+
+        Linear from lr at step 0 to lr * lr_end_fraction at lr_decay_fraction of the steps actually
+        taken, constant after it (paper; the author's code counts sequences and decays within the
+        first 0.6 %).
+        """
+        n_decay = max(1.0, self.lr_decay_fraction * self.n_steps - 1)
+        progress = min(1.0, step / n_decay)
+        return self.lr * (1 - (1 - self.lr_end_fraction) * progress)
+
+
+class CurveRow(NamedTuple):
+    """One logged step of a training."""
+
+    step: int
+    n_tokens: int
+    lr: float
+    train_fvu: float
+    """FVU of the batches since the last row, by their own mean."""
+    val_fvu: float | None
+
+
+def fit(
+    model: nn.Module,
+    reconstruct: Callable[[Tensor], Tensor],
+    batches: Iterable[Float[Tensor, "tokens d_model"]],
+    schedule: Schedule,
+    validate: Callable[[], float],
+) -> list[CurveRow]:
+    """Train `model` in place on mean((reconstruct(z) - z)^2); returns the curve.
+
+    Raises:
+        DivergedError: at the first step whose loss is not finite.
+    """
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    optimiser = torch.optim.Adam(
+        weights, lr=schedule.lr, betas=schedule.betas, eps=schedule.eps, fused=True
+    )
+    curve: list[CurveRow] = []
+    window = _FvuWindow()
+    n_tokens = 0
+    model.train()
+    for step, z in enumerate(batches):
+        lr = schedule.lr_at(step)
+        for group in optimiser.param_groups:
+            group["lr"] = lr
+        loss = (reconstruct(z) - z).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        if schedule.grad_clip is not None:
+            nn.utils.clip_grad_norm_(weights, schedule.grad_clip)
+        optimiser.step()
+        n_tokens += z.shape[0]
+        window.add(loss.item(), z, step)
+        if _is_due(step, schedule.log_every, schedule.n_steps):
+            is_validated = _is_due(step, schedule.val_every, schedule.n_steps)
+            val_fvu = _in_eval(model, validate) if is_validated else None
+            curve.append(CurveRow(step + 1, n_tokens, lr, window.pop(), val_fvu))
+    return curve
+
+
+class _FvuWindow:
+    """Sums of squared error and variance since the last logged row."""
+
+    def __init__(self) -> None:
+        self.error = self.variance = 0.0
+
+    def add(self, loss: float, z: Tensor, step: int) -> None:
+        if not math.isfinite(loss):
+            raise DivergedError(
+                f"The loss is {loss} at step {step + 1}: the training diverged. Lower the learning "
+                "rates in train.lr_candidates, or set train.grad_clip."
+            )
+        self.error += loss
+        self.variance += (z - z.mean(0)).square().mean().item()
+
+    def pop(self) -> float:
+        fvu = self.error / self.variance
+        self.error = self.variance = 0.0
+        return fvu
+
+
+def _is_due(step: int, every: int, n_steps: int) -> bool:
+    return (step + 1) % every == 0 or step + 1 == n_steps
+
+
+def _in_eval(model: nn.Module, validate: Callable[[], float]) -> float:
+    model.eval()
+    try:
+        return validate()
+    finally:
+        model.train()

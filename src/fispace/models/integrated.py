@@ -1,0 +1,123 @@
+"""The integrated model: SAE + linear + bias + interaction, summed by the parts asked for.
+
+One class for every arm; an ablation is an argument. Must not: standardise, train, or read files.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from fispace.config.train import PARTS, InitConfig, Part
+from fispace.models.interaction import Interaction
+from fispace.models.sae import TopKSae
+from fispace.models.topk import Codes, sparse_sum
+from fispace.seeds import torch_stream
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """Sizes of an integrated model."""
+
+    d_model: int
+    n_latents: int
+    k: int
+    d_embed: int
+    dropout: float
+
+
+class IntegratedModel(nn.Module):
+    """x_hat = x_sae + f W_lin + b + interaction(f), restricted to the model's own parts.
+
+    f are the TopK codes of the SAE; all parts act on standardised activations. Source: paper, Stage 2;
+    joint training sums the same parts with one loss.
+    """
+
+    def __init__(
+        self, shape: ModelShape, parts: Sequence[Part], init: InitConfig, root_seed: int, seed: int
+    ) -> None:
+        """Initial weights of `seed`, the same for every arm that has the weight."""
+        super().__init__()
+        self.shape, self.parts = shape, tuple(part for part in PARTS if part in parts)
+
+        def stream(name: str) -> torch.Generator:
+            return torch_stream(root_seed, "train", seed, "init", name)
+
+        d_model, n_latents = shape.d_model, shape.n_latents
+        self.sae = TopKSae(d_model, n_latents, shape.k, stream("sae"))
+        if "linear" in parts:
+            W_lin = torch.randn(n_latents, d_model, generator=stream("linear")) * init.linear
+            self.W_lin = nn.Parameter(W_lin)
+        if "bias" in parts:
+            self.bias = nn.Parameter(torch.zeros(d_model))
+        if "interaction" in parts:
+            self.interaction = Interaction(
+                d_model, n_latents, shape.d_embed, shape.dropout,
+                init.factors, init.mlp, stream("interaction"),
+            )  # fmt: skip
+
+    def forward(
+        self, z: Float[Tensor, "tokens d_model"], parts: Sequence[Part]
+    ) -> Float[Tensor, "tokens d_model"]:
+        """Reconstruction by the given parts, in standardised units."""
+        return self.reconstruct(self.sae.encode(z), parts)
+
+    def reconstruct(
+        self, codes: Codes, parts: Sequence[Part]
+    ) -> Float[Tensor, "tokens d_model"]:
+        """Sum of the contributions of the given parts.
+
+        Raises:
+            ValueError: if a part is not one of the model's own.
+        """
+        contributions = [self.contribution(codes, part) for part in parts]
+        return torch.stack(contributions).sum(0) if len(parts) > 1 else contributions[0]
+
+    def contribution(self, codes: Codes, part: Part) -> Float[Tensor, "tokens d_model"]:
+        """What one part adds to the reconstruction; the part `bias` holds the interaction's mean."""
+        if part not in self.parts:
+            raise ValueError(f"part {part!r} is not in this model: {', '.join(self.parts)}")
+        if part == "sae":
+            return self.sae.decode(codes)
+        if part == "linear":
+            return sparse_sum(codes, self.W_lin)
+        if part == "interaction":
+            return self.interaction(codes)
+        return self._constant().expand(codes.values.shape[0], -1)
+
+    def _constant(self) -> Float[Tensor, " d_model"]:
+        if "interaction" in self.parts:
+            return self.bias + self.interaction.mean_output
+        return self.bias
+
+    def freeze_sae(self) -> None:
+        """Take the SAE's weights out of training (arm `sequential`)."""
+        self.sae.requires_grad_(False)
+
+    def n_parameters(self, part: Part) -> int:
+        """Number of trained weights that belong to a part."""
+        owned = {
+            "sae": lambda: list(self.sae.parameters()),
+            "linear": lambda: [self.W_lin],
+            "bias": lambda: [self.bias],
+            "interaction": lambda: list(self.interaction.parameters()),
+        }
+        return sum(weight.numel() for weight in owned[part]())
+
+
+def ablations(parts: Sequence[Part]) -> list[tuple[Part, ...]]:
+    """Every subset of the parts that keeps `sae`, smallest first: the post-hoc ablations of a model."""
+    others = [part for part in PARTS if part in parts and part != "sae"]
+    return [
+        ("sae", *chosen)
+        for size in range(len(others) + 1)
+        for chosen in combinations(others, size)
+    ]
+
+
+def parts_name(parts: Sequence[Part]) -> str:
+    """Name of a set of parts in tables: `sae+linear+bias`."""
+    return "+".join(part for part in PARTS if part in parts)

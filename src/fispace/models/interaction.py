@@ -1,0 +1,61 @@
+"""The non-linear part of the NFM: factor pooling over pairs of active latents, and its MLP.
+
+Must not: know the SAE that makes the codes.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from fispace.models.topk import Codes, sparse_sum
+
+
+class Interaction(nn.Module):
+    """MLP on the factor pooling of the codes (He & Chua 2017; Rendle 2010; paper, Stage 2).
+
+    p = 1/2 [(sum_i f_i v_i)^2 - sum_i (f_i v_i)^2], then Dropout, Linear(d_embed, d_embed), ReLU,
+    Linear(d_embed, d_model).
+    """
+
+    # DEVIATION(one-bias): the author adds an output bias here and another in the linear part. They
+    # get identical gradients, so one vector, the part `bias`, holds both.
+
+    mean_output: Tensor
+
+    def __init__(
+        self, d_model: int, n_latents: int, d_embed: int, dropout: float,
+        std_factors: float, std_mlp: float, generator: torch.Generator,
+    ) -> None:  # fmt: skip
+        """Factors N(0, std_factors^2), MLP weights N(0, std_mlp^2), hidden bias zero."""
+        super().__init__()
+        self.V = nn.Parameter(torch.randn(n_latents, d_embed, generator=generator) * std_factors)
+        self.W_hidden = nn.Parameter(torch.randn(d_embed, d_embed, generator=generator) * std_mlp)
+        self.b_hidden = nn.Parameter(torch.zeros(d_embed))
+        self.W_out = nn.Parameter(torch.randn(d_model, d_embed, generator=generator) * std_mlp)
+        self.dropout = nn.Dropout(dropout)
+        self.register_buffer("mean_output", torch.zeros(d_model))
+
+    def pool(self, codes: Codes) -> Float[Tensor, "tokens d_embed"]:
+        """Sum over pairs i < j of f_i f_j (v_i * v_j), in O(k d_embed) a token.
+
+        1/2 [(sum_i f_i v_i)^2 - sum_i (f_i v_i)^2], squares elementwise. Units: activation squared.
+        Source: He & Chua 2017, eq. 4 (printed in the paper without the outer brackets).
+        """
+        of_sum = sparse_sum(codes, self.V).square()
+        of_squares = sparse_sum(Codes(codes.values.square(), codes.indices), self.V.square())
+        return 0.5 * (of_sum - of_squares)
+
+    def hidden(self, codes: Codes) -> Float[Tensor, "tokens d_embed"]:
+        """First MLP layer before its ReLU: what the secondary SAE reads (paper, Stage 3)."""
+        return self.dropout(self.pool(codes)) @ self.W_hidden.T + self.b_hidden
+
+    def output(self, hidden: Float[Tensor, "tokens d_embed"]) -> Float[Tensor, "tokens d_model"]:
+        """Second MLP layer, in standardised units, its mean over train tokens still in it."""
+        return hidden.relu() @ self.W_out.T
+
+    def forward(self, codes: Codes) -> Float[Tensor, "tokens d_model"]:
+        """Contribution of the part `interaction`: the MLP's output less its mean over train tokens.
+
+        The mean is a constant and belongs to the part `bias`; it is zero while training.
+        """
+        return self.output(self.hidden(codes)) - self.mean_output

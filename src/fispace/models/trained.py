@@ -1,0 +1,54 @@
+"""Integrated models from checkpoints: the initial model of a training's record, and the trained one.
+
+Must not: train, or guess a configuration that the checkpoint does not carry.
+"""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fispace.config.build import build
+from fispace.config.train import ArmConfig, InitConfig
+from fispace.errors import ArtifactMismatchError
+from fispace.models.integrated import IntegratedModel, ModelShape
+from fispace.store.checkpoint import load_checkpoint
+
+
+class Trained(NamedTuple):
+    """A trained model in evaluation mode, and the record of its training."""
+
+    model: IntegratedModel
+    record: dict[str, Any]
+
+
+def initial_model(record: dict[str, Any]) -> IntegratedModel:
+    """The model as it was before the first step of the training that `record` describes.
+
+    A frozen SAE that the arm copies is not in the record: its weights are those of the seed's
+    initial SAE here, and the trained ones only after loading.
+    """
+    params = record["params"]
+    shape = ModelShape(
+        record["d_model"], params["n_latents"], params["k"], params["d_embed"], params["dropout"]
+    )
+    row = build(ArmConfig, record["row"], "row")
+    init = build(InitConfig, params["init"], "init")
+    return IntegratedModel(shape, row.parts, init, params["root_seed"], record["seed"])
+
+
+def load_trained(path: Path, expected: dict[str, Any]) -> Trained:
+    """Trained model whose record agrees with `expected`; dropout off, no gradients.
+
+    Raises:
+        ArtifactError: if the checkpoint is missing or damaged.
+        ArtifactMismatchError: if record or weights do not belong to what is expected.
+    """
+    weights, record = load_checkpoint(path, expected)
+    model = initial_model(record)
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ArtifactMismatchError(
+            f"{path}: the weights do not fit the configuration stored with them ({error}). "
+            "The file was altered; run the rule that trains it again."
+        ) from None
+    return Trained(model.eval().requires_grad_(False), record)

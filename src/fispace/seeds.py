@@ -1,0 +1,34 @@
+"""Named random streams: one root seed, one independent generator for each named purpose.
+
+Must not: keep global state, or draw anything itself.
+"""
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+
+def stream_seed(root: int, *names: str | int) -> int:
+    """Seed of the stream `root/name/name/...`, in [0, 2^63).
+
+    The first 63 bits of SHA-256 of the path, so that a stream depends on its own names alone:
+    adding an arm, a seed or a purpose changes no other stream.
+    """
+    path = "/".join(str(part) for part in (root, *names))
+    return int.from_bytes(hashlib.sha256(path.encode()).digest()[:8], "big") >> 1
+
+
+def numpy_stream(root: int, *names: str | int) -> np.random.Generator:
+    """NumPy generator (PCG64) of the named stream."""
+    return np.random.Generator(np.random.PCG64(stream_seed(root, *names)))
+
+
+def torch_stream(root: int, *names: str | int) -> "torch.Generator":
+    """CPU torch generator of the named stream; imports torch only when called."""
+    import torch
+
+    return torch.Generator().manual_seed(stream_seed(root, *names))

@@ -1,0 +1,183 @@
+"""The chapter `train`: every arm and seed by one function, and the choice of the learning rate.
+
+Must not: define a model or a loop; an arm is its row in params.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from fispace.config.build import build
+from fispace.config.train import ArmConfig, ChooseLrStep, Part, TrainArmStep
+from fispace.measure.fidelity import FvuSums
+from fispace.models.fit import CurveRow, Schedule, fit
+from fispace.models.integrated import IntegratedModel
+from fispace.models.topk import Codes
+from fispace.models.trained import initial_model, load_trained
+from fispace.seeds import stream_seed
+from fispace.store.activations import ActivationStore
+from fispace.store.checkpoint import save_checkpoint
+from fispace.store.files import read_json, sha256_of, write_json
+from fispace.store.standardiser import Standardiser, load_standardiser
+from fispace.store.tables import read_recipe, read_table, write_table
+
+log = logging.getLogger(__name__)
+
+
+def train_arm(
+    params: TrainArmStep, *, arm: str, row: str, seed: int, lr: Path, manifest: Path,
+    standardiser: Path, frozen: Path | None, weights: Path, curve: Path,
+) -> None:  # fmt: skip
+    """Train one arm with one seed at the chosen learning rate; writes checkpoint and curve.
+
+    Raises:
+        ArtifactError: if a shard is missing or altered.
+        ArtifactMismatchError: if the frozen SAE was trained on other data or with other sizes.
+        DivergedError: if the loss becomes non-finite.
+    """
+    peak = float(read_json(lr)["lr"])
+    record = _record(params, arm, json.loads(row), seed, peak, manifest, standardiser)
+    model = initial_model(record)
+    if frozen is not None:
+        shared = {key: record[key] for key in ("d_model", "manifest", "standardiser", "seed")}
+        source = load_trained(frozen, shared | {"arm": record["row"]["frozen_sae_from"]})
+        model.sae.load_state_dict(source.model.sae.state_dict())
+        model.freeze_sae()
+    store, units = _open(manifest, standardiser)
+    rows = _fit(params, model, record, store, units)
+    if "interaction" in model.parts:
+        batches = _stored_batches(store, units, "train")
+        model.interaction.mean_output.copy_(mean_interaction(model, batches))
+    save_checkpoint(weights, model.state_dict(), record)
+    write_table(curve, pd.DataFrame(rows, columns=pd.Index(CurveRow._fields)), record)
+
+
+def train_candidate(
+    params: TrainArmStep, *, lr: float, seed: int, manifest: Path, standardiser: Path, curve: Path
+) -> None:
+    """Train the arm `sae` at one candidate learning rate; writes only the curve.
+
+    Raises:
+        ArtifactError: if a shard is missing or altered.
+        DivergedError: if the loss becomes non-finite.
+    """
+    row = {"parts": ["sae"], "frozen_sae_from": None}
+    record = _record(params, "lr_candidate", row, seed, lr, manifest, standardiser)
+    store, units = _open(manifest, standardiser)
+    rows = _fit(params, initial_model(record), record, store, units)
+    write_table(curve, pd.DataFrame(rows, columns=pd.Index(CurveRow._fields)), record)
+
+
+def choose_lr(params: ChooseLrStep, *, curves: list[Path], lr: Path) -> None:
+    """Write the candidate peak learning rate with the lowest final validation FVU of the arm `sae`."""
+    found = {read_recipe(path)["lr"]: read_table(path)["val_fvu"].iloc[-1] for path in curves}
+    candidates = [{"lr": value, "val_fvu": float(found[value])} for value in params.lr_candidates]
+    best = min(candidates, key=lambda row: row["val_fvu"])
+    is_edge = best["lr"] in (min(params.lr_candidates), max(params.lr_candidates))
+    if is_edge and len(candidates) > 1:
+        log.warning("the best learning rate %g lies at the edge of train.lr_candidates", best["lr"])
+    write_json(lr, best | {"candidates": candidates, "is_at_edge": is_edge})
+
+
+@torch.no_grad()
+def mean_interaction(model: IntegratedModel, batches: Iterator[Tensor]) -> Tensor:
+    """Mean output of the interaction's MLP over train tokens, accumulated in float64."""
+    model.eval()
+    total, n_tokens = torch.zeros(model.shape.d_model, dtype=torch.float64), 0
+    for z in batches:
+        codes = model.sae.encode(z)
+        total += model.interaction.output(model.interaction.hidden(codes)).double().sum(0)
+        n_tokens += len(z)
+    return (total / n_tokens).float()
+
+
+def _record(
+    params: TrainArmStep, arm: str, row: dict[str, Any], seed: int, lr: float,
+    manifest: Path, standardiser: Path,
+) -> dict[str, Any]:  # fmt: skip
+    """What identifies a training: everything but the code."""
+    config = build(ArmConfig, row, f"train.arms.{arm}")
+    return {
+        "step": "train",
+        "arm": arm,
+        "row": {"parts": list(config.parts), "frozen_sae_from": config.frozen_sae_from},
+        "seed": seed,
+        "lr": lr,
+        "params": json.loads(json.dumps(asdict(params))),
+        "d_model": ActivationStore(manifest).d_model,
+        "manifest": sha256_of(manifest),
+        "standardiser": sha256_of(standardiser),
+    }
+
+
+def _open(manifest: Path, standardiser: Path) -> tuple[ActivationStore, Standardiser]:
+    store = ActivationStore(manifest)
+    store.verify("train")
+    store.verify("val")
+    return store, load_standardiser(standardiser)
+
+
+def _fit(
+    params: TrainArmStep, model: IntegratedModel, record: dict[str, Any],
+    store: ActivationStore, units: Standardiser,
+) -> list[CurveRow]:  # fmt: skip
+    torch.set_num_threads(params.threads)
+    torch.use_deterministic_algorithms(True)
+    seed = record["seed"]
+    torch.manual_seed(stream_seed(params.root_seed, "train", seed, "dropout", record["arm"]))
+    # Data order is keyed without the arm, so arms of a seed are paired.
+    stream = (params.root_seed, "train", seed, "order")
+    batches = store.shuffled_batches("train", params.batch_tokens, params.pool_groups, stream)
+    return fit(
+        model,
+        _trained_sum(model, record["row"]["frozen_sae_from"] is not None),
+        (units.standardise(torch.from_numpy(x)) for x in islice(batches, params.n_steps)),
+        _schedule(params, record["lr"]),
+        lambda: _val_fvu(model, _stored_batches(store, units, "val")),
+    )
+
+
+def _trained_sum(model: IntegratedModel, is_frozen: bool) -> Callable[[Tensor], Tensor]:
+    """Full reconstruction; the codes of a frozen SAE are taken outside the graph."""
+
+    def reconstruct(z: Tensor) -> Tensor:
+        with torch.set_grad_enabled(not is_frozen):
+            codes: Codes = model.sae.encode(z)
+        return model.reconstruct(codes, model.parts)
+
+    return reconstruct
+
+
+def _schedule(params: TrainArmStep, lr: float) -> Schedule:
+    first, second = params.adam_betas
+    return Schedule(
+        n_steps=params.n_steps, lr=lr,
+        lr_end_fraction=params.lr_end_fraction, lr_decay_fraction=params.lr_decay_fraction,
+        betas=(first, second), eps=params.adam_eps, grad_clip=params.grad_clip,
+        log_every=params.log_every, val_every=params.val_every,
+    )  # fmt: skip
+
+
+def _stored_batches(
+    store: ActivationStore, units: Standardiser, split: str
+) -> Iterator[Tensor]:
+    """All non-special tokens of a split in stored order, standardised, a row group at a time."""
+    for group in store.groups(split):
+        yield units.standardise(torch.from_numpy(group))
+
+
+@torch.no_grad()
+def _val_fvu(model: IntegratedModel, batches: Iterator[Tensor]) -> float:
+    parts: Sequence[Part] = model.parts
+    sums = FvuSums(model.shape.d_model)
+    for z in batches:
+        sums.add(z, model(z, parts))
+    return sums.fvu

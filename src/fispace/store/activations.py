@@ -1,0 +1,201 @@
+"""The activation store: Parquet shards, one manifest, checked reading, token-shuffled batches.
+
+Must not: run a model, standardise, or hold more than a few row groups in memory.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import Float
+
+from fispace.errors import ArtifactError, ArtifactMismatchError, NonFiniteError
+from fispace.seeds import numpy_stream
+from fispace.store.files import atomic_path, canonical_json, read_json, sha256_of
+from fispace.store.tables import RECIPE_KEY
+
+LABEL_PREFIX = "label_"
+ARROW_DTYPES = {"float16": pa.float16(), "float32": pa.float32()}
+
+
+def shard_name(split: str, number: int, count: int) -> str:
+    """Path of a shard inside the store; shards are numbered from 1."""
+    return f"{split}/shard-{number}-of-{count}.parquet"
+
+
+def activation_table(
+    activations: Float[np.ndarray, "tokens d_model"], columns: dict[str, np.ndarray], dtype: str
+) -> pa.Table:
+    """Arrow table of one shard: the activation as a fixed-size list, and the token columns."""
+    flat = pa.array(activations.astype(dtype).reshape(-1), type=ARROW_DTYPES[dtype])
+    arrays: dict[str, Any] = {
+        "activation": pa.FixedSizeListArray.from_arrays(flat, activations.shape[1])
+    }
+    arrays |= {name: pa.array(values) for name, values in columns.items()}
+    return pa.table(arrays)
+
+
+def write_shard(path: Path, table: pa.Table, row_group_tokens: int, recipe: dict[str, Any]) -> None:
+    """Write one shard atomically; activations are stored uncompressed and without dictionaries.
+
+    Raises:
+        NonFiniteError: if an activation is NaN or infinite, or overflows the stored type.
+    """
+    _require_finite(table, path)
+    table = table.replace_schema_metadata({RECIPE_KEY: canonical_json(recipe).encode()})
+    tokens = [name for name in table.column_names if name != "activation"]
+    with atomic_path(path) as partial:
+        pq.write_table(
+            table, partial, row_group_size=row_group_tokens, use_dictionary=tokens,
+            compression={name: "zstd" for name in tokens}, write_statistics=False,
+        )  # fmt: skip
+
+
+def _require_finite(table: pa.Table, path: Path) -> None:
+    values = _matrix(table.column("activation"))
+    bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    if len(bad):
+        row, dtype = int(bad[0]), values.dtype
+        where = f"document {table['document_id'][row]}, position {table['position'][row]}"
+        raise NonFiniteError(
+            f"Activation is not finite in shard {path.name}, row {row} ({where}); {len(bad)} rows in "
+            f"all, stored as {dtype}. Either the model is broken at the hook point, or the values "
+            "overflow float16: set extract.store_dtype to float32 (or lm.dtype, if the "
+            "forward pass overflows)."
+        )
+
+
+def _matrix(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
+    """Rows of a fixed-size-list column as a matrix, without a copy where Arrow allows."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    return array.flatten().to_numpy(zero_copy_only=False).reshape(len(array), -1)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One entry of the manifest."""
+
+    path: Path
+    n_rows: int
+    n_special: int
+    sha256: str
+
+
+class ActivationStore:
+    """A manifest and the shards it vouches for."""
+
+    def __init__(self, manifest: Path) -> None:
+        """Open a store; the shards are checked when a split is opened.
+
+        Raises:
+            ArtifactError: if the manifest is missing or damaged.
+        """
+        self.path = manifest
+        self.manifest: dict[str, Any] = read_json(manifest)
+        try:
+            self.d_model: int = self.manifest["d_model"]
+            self.shards = {
+                split: [_shard(manifest.parent, split, entry) for entry in entries]
+                for split, entries in self.manifest["shards"].items()
+            }
+        except (KeyError, TypeError) as error:
+            raise ArtifactError(
+                f"{manifest} is not an activation manifest ({error!r} is missing); "
+                "delete it and run the rule extract_activations again."
+            ) from None
+
+    def n_tokens(self, split: str) -> int:
+        """Non-special tokens of a split."""
+        return sum(shard.n_rows - shard.n_special for shard in self._of(split))
+
+    def verify(self, split: str) -> None:
+        """Compare every shard of a split with its checksum.
+
+        Raises:
+            ArtifactError: if a shard is missing, truncated or altered; the message names it.
+        """
+        for shard in self._of(split):
+            if sha256_of(shard.path) != shard.sha256:
+                raise ArtifactError(
+                    f"{shard.path} does not have the checksum that {self.path} records: it is "
+                    "truncated or was altered. Delete it and run the rule extract_activations again."
+                )
+
+    def tokens(self, split: str) -> pa.Table:
+        """Every column of a split but the activations."""
+        tables = []
+        for shard in self._of(split):
+            names = [name for name in pq.read_schema(shard.path).names if name != "activation"]
+            tables.append(pq.read_table(shard.path, columns=names))
+        return pa.concat_tables(tables).replace_schema_metadata(None)
+
+    def groups(self, split: str) -> Iterator[Float[np.ndarray, "tokens d_model"]]:
+        """Activations of the non-special tokens in stored order, one row group at a time, as float32."""
+        for shard, group in self._group_list(split):
+            yield self._read_group(shard, group)
+
+    def shuffled_batches(
+        self, split: str, batch_tokens: int, pool_groups: int, stream: Sequence[str | int]
+    ) -> Iterator[Float[np.ndarray, "batch d_model"]]:
+        """Endless token-shuffled batches in bounded memory.
+
+        An epoch visits the row groups in random order, `pool_groups` at a time, and shuffles the
+        tokens of such a pool; an incomplete batch is carried into the next pool. `stream` is the
+        root seed and the names of the random stream, so equal streams give equal batches.
+        """
+        root, *names = stream
+        rng = numpy_stream(int(root), *names)
+        groups = self._group_list(split)
+        rest = np.empty((0, self.d_model), np.float32)
+        while True:
+            order = rng.permutation(len(groups))
+            for start in range(0, len(order), pool_groups):
+                chosen = [groups[i] for i in order[start : start + pool_groups]]
+                pool = np.concatenate([rest, *(self._read_group(*group) for group in chosen)])
+                pool = pool[rng.permutation(len(pool))]
+                n_full = len(pool) // batch_tokens * batch_tokens
+                yield from np.split(pool[:n_full], n_full // batch_tokens) if n_full else ()
+                rest = pool[n_full:]
+
+    def _of(self, split: str) -> list[Shard]:
+        if split not in self.shards:
+            raise ArtifactMismatchError(
+                f"{self.path} has no split {split!r}; it has {', '.join(sorted(self.shards))}."
+            )
+        return self.shards[split]
+
+    def _group_list(self, split: str) -> list[tuple[Shard, int]]:
+        return [
+            (shard, group)
+            for shard in self._of(split)
+            for group in range(pq.read_metadata(shard.path).num_row_groups)
+        ]
+
+    def _read_group(self, shard: Shard, group: int) -> np.ndarray:
+        try:
+            with pq.ParquetFile(shard.path) as file:
+                table = file.read_row_group(group, columns=["activation", "is_special"])
+        except (pa.ArrowInvalid, OSError) as error:
+            raise ArtifactError(
+                f"{shard.path} is not readable ({error}): it is truncated or was altered. Delete it "
+                "and run the rule extract_activations again."
+            ) from None
+        keep = ~table["is_special"].to_numpy()
+        values = _matrix(table["activation"])[keep].astype(np.float32)
+        if values.shape[1] != self.d_model:
+            raise ArtifactMismatchError(
+                f"{shard.path} holds vectors of {values.shape[1]} dimensions, its manifest says "
+                f"d_model={self.d_model}. Run the rule extract_activations again."
+            )
+        return values
+
+
+def _shard(folder: Path, split: str, entry: dict[str, Any]) -> Shard:
+    if Path(entry["file"]).name != entry["file"]:  # a manifest cannot point out of its folder
+        raise ArtifactError(f"The manifest in {folder} names {entry['file']!r}: not a plain file name.")
+    path = folder / split / entry["file"]
+    return Shard(path, entry["n_rows"], entry["n_special"], entry["sha256"])

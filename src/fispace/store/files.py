@@ -1,0 +1,92 @@
+"""Atomic, deterministic writing and checked reading of JSON, and file hashes.
+
+Must not: know what the files mean. A final name only ever holds a complete file.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fispace.errors import ArtifactError
+
+HASH_CHUNK_BYTES = 1 << 20
+
+
+@contextmanager
+def atomic_path(final: Path) -> Iterator[Path]:
+    """Temporary path beside `final`; renamed to `final` when the block succeeds, removed when it fails.
+
+    The temporary name keeps the suffix, is flushed to disk before the rename, and is never
+    visible under the final name half-written.
+    """
+    final.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=final.parent, prefix=".partial-", suffix=final.suffix)
+    os.close(handle)
+    partial = Path(name)
+    try:
+        yield partial
+        with partial.open("rb+") as written:
+            os.fsync(written.fileno())
+        partial.chmod(0o644)
+        partial.replace(final)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def canonical_json(value: Any) -> str:
+    """`value` as sorted, indented JSON with a final newline; raises ValueError on NaN or infinity."""
+    return json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text with Unix line ends, atomically."""
+    with atomic_path(path) as partial:
+        partial.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write canonical JSON, atomically."""
+    write_text(path, canonical_json(value))
+
+
+def read_json(path: Path) -> Any:
+    """Content of a JSON file.
+
+    Raises:
+        ArtifactError: if the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ArtifactError(f"{path} does not exist; run the rule that makes it.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ArtifactError(
+            f"{path} is not readable as JSON ({error}). It is truncated or was edited; "
+            "delete it and run the workflow again."
+        ) from None
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, as 64 hexadecimal digits.
+
+    Raises:
+        ArtifactError: if the file is missing.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as stream:
+            while chunk := stream.read(HASH_CHUNK_BYTES):
+                digest.update(chunk)
+    except FileNotFoundError:
+        raise ArtifactError(f"{path} does not exist; run the rule that makes it.") from None
+    return digest.hexdigest()
+
+
+def fingerprint(value: Any) -> str:
+    """SHA-256 of a JSON value in canonical form: the identity of a configuration."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()

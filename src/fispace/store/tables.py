@@ -1,0 +1,78 @@
+"""Long result tables as Parquet, and plotted numbers as CSV; each carries the recipe it was made by.
+
+Must not: compute, or know what the columns mean.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fispace.errors import ArtifactError
+from fispace.store.files import atomic_path, canonical_json, write_text
+
+RECIPE_KEY = b"fispace"
+COMPRESSION = "zstd"
+
+
+def write_table(path: Path, frame: pd.DataFrame, recipe: dict[str, Any]) -> None:
+    """Write `frame` without its index as Parquet, with `recipe` in the schema's metadata, atomically."""
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    table = table.replace_schema_metadata({RECIPE_KEY: canonical_json(recipe).encode()})
+    with atomic_path(path) as partial:
+        pq.write_table(table, partial, compression=COMPRESSION)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """All rows of a table written by `write_table`.
+
+    Raises:
+        ArtifactError: if the file is missing or not readable as Parquet.
+    """
+    return _read(path).to_pandas()
+
+
+def read_recipe(path: Path) -> dict[str, Any]:
+    """Recipe that a table was written with.
+
+    Raises:
+        ArtifactError: if the file is missing, not Parquet, or carries no recipe.
+    """
+    metadata = _read(path, columns=[]).schema.metadata or {}
+    if RECIPE_KEY not in metadata:
+        raise ArtifactError(f"{path} carries no recipe: it was not written by this workflow.")
+    return json.loads(metadata[RECIPE_KEY])
+
+
+def write_csv(path: Path, frame: pd.DataFrame) -> None:
+    """Write `frame` as CSV without its index: shortest round-trip floats, Unix line ends, atomically."""
+    write_text(path, frame.to_csv(index=False, lineterminator="\n"))
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """All rows of a CSV table; empty cells are missing values.
+
+    Raises:
+        ArtifactError: if the file is missing or not readable as CSV.
+    """
+    try:
+        return pd.read_csv(path)
+    except FileNotFoundError:
+        raise ArtifactError(f"{path} does not exist; run the rule that makes it.") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise ArtifactError(f"{path} is not readable as CSV: {error}.") from None
+
+
+def _read(path: Path, columns: list[str] | None = None) -> pa.Table:
+    try:
+        return pq.read_table(path, columns=columns)
+    except FileNotFoundError:
+        raise ArtifactError(f"{path} does not exist; run the rule that makes it.") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ArtifactError(
+            f"{path} is not readable as Parquet ({error}). It is truncated or was edited; "
+            "delete it and run the workflow again."
+        ) from None

@@ -1,0 +1,87 @@
+"""Laws of the training loop and its schedule."""
+
+import itertools
+
+import pytest
+import torch
+
+from fispace.config.train import PARTS, InitConfig
+from fispace.errors import DivergedError
+from fispace.models.fit import Schedule, fit
+from fispace.models.integrated import IntegratedModel, ModelShape
+
+
+def schedule(n_steps=40, **changes):
+    options = {
+        "n_steps": n_steps, "lr": 0.01, "lr_end_fraction": 0.1, "lr_decay_fraction": 0.8,
+        "betas": (0.9, 0.999), "eps": 1e-8, "grad_clip": 1.0, "log_every": 10, "val_every": 20,
+    }  # fmt: skip
+    return Schedule(**(options | changes))
+
+
+def small_model(parts=PARTS, seed=0):
+    shape = ModelShape(d_model=8, n_latents=24, k=4, d_embed=3, dropout=0.15)
+    return IntegratedModel(shape, parts, InitConfig(0.05, 0.01, 0.01), root_seed=1, seed=seed)
+
+
+def linear_data(n_steps, seed=0):
+    """Sparse non-negative combinations of fixed directions: nothing non-linear to find."""
+    generator = torch.Generator().manual_seed(seed)
+    directions = torch.randn(16, 8, generator=generator)
+    for _ in range(n_steps):
+        active = torch.rand(64, 16, generator=generator) < 0.15
+        yield (active * torch.rand(64, 16, generator=generator)) @ directions
+
+
+def train(parts, n_steps=40, batches=None, **changes):
+    model = small_model(parts)
+    torch.manual_seed(0)
+    data = batches if batches is not None else linear_data(n_steps)
+    curve = fit(model, lambda z: model(z, model.parts), data, schedule(n_steps, **changes), lambda: 0.5)
+    return model, curve
+
+
+def test_learning_rate_falls_linearly_to_a_tenth_over_80_percent_of_the_steps_taken():
+    rates = [schedule(1000).lr_at(step) for step in range(1000)]
+    assert rates[0] == 0.01
+    assert rates[799] == pytest.approx(0.001)
+    assert rates[800:] == pytest.approx([0.001] * 200)
+    steps = [a - b for a, b in itertools.pairwise(rates[:800])]
+    assert min(steps) == pytest.approx(max(steps))
+
+
+def test_training_lowers_the_loss_and_logs_the_last_step():
+    _, curve = train(["sae"], n_steps=205)
+    assert curve[-1].step == 205 and curve[-1].val_fvu == 0.5
+    assert curve[-1].n_tokens == 205 * 64
+    assert curve[-1].train_fvu < 0.5 * curve[0].train_fvu
+    assert curve[-1].lr == pytest.approx(0.001)
+
+
+def test_the_same_seed_gives_the_same_bits():
+    first, second = (train(PARTS)[0].state_dict() for _ in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_decoder_and_linear_part_never_drift_apart():
+    # Finding 1 of the reference: identical gradients and identical Adam updates.
+    model = small_model(["sae", "linear"])
+    before = (model.sae.W_dec - model.W_lin).detach().clone()
+    fit(model, lambda z: model(z, model.parts), linear_data(300), schedule(300), lambda: 0.0)
+    drift = (model.sae.W_dec - model.W_lin - before).abs().max()
+    assert drift < 1e-5 < (model.W_lin - small_model(["sae", "linear"]).W_lin).abs().max()
+
+
+def test_a_frozen_sae_does_not_move():
+    model = small_model()
+    model.freeze_sae()
+    before = {name: value.clone() for name, value in model.sae.state_dict().items()}
+    fit(model, lambda z: model(z, model.parts), linear_data(30), schedule(30), lambda: 0.0)
+    assert all(torch.equal(before[name], value) for name, value in model.sae.state_dict().items())
+    assert not torch.equal(model.W_lin, small_model().W_lin)
+
+
+def test_divergence_stops_with_the_step():
+    batches = [torch.ones(4, 8), torch.full((4, 8), float("inf"))]
+    with pytest.raises(DivergedError, match="step 2"):
+        train(["sae"], n_steps=2, batches=batches)

@@ -1,0 +1,94 @@
+"""The sparse codes are exact: values, choice and gradients equal a dense float64 reference."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fispace.models.topk import Codes, encode_top_k, select_top_k, sparse_sum
+
+
+def dense_reference(z, W_enc, b_enc, W_dec, k):
+    """f = TopK(ReLU(z W_enc^T + b)), f W_dec, all dense."""
+    pre_acts = z @ W_enc.T + b_enc
+    kept = torch.zeros_like(pre_acts).scatter(1, pre_acts.topk(k, dim=1).indices, 1.0)
+    return (pre_acts.relu() * kept) @ W_dec
+
+
+def sparse(z, W_enc, b_enc, W_dec, k):
+    return sparse_sum(encode_top_k(z, W_enc, b_enc, k), W_dec)
+
+
+def leaves(n_tokens, d_model, n_latents, seed, shift=0.0):
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(*shape):
+        return torch.randn(*shape, generator=generator, dtype=torch.float64).requires_grad_()
+
+    b_enc = (draw(n_latents).detach() + shift).requires_grad_()
+    return draw(n_tokens, d_model), draw(n_latents, d_model), b_enc, draw(n_latents, d_model)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    n_tokens=st.integers(1, 9), d_model=st.integers(1, 7), n_latents=st.integers(1, 12),
+    share=st.floats(0, 1), seed=st.integers(0, 10**6), shift=st.sampled_from([0.0, -2.0, -50.0]),
+)  # fmt: skip
+def test_output_and_gradients_equal_the_dense_reference(
+    n_tokens, d_model, n_latents, share, seed, shift
+):
+    # shift -2: fewer than k positive pre-activations; -50: none at all
+    k = max(1, round(share * n_latents))
+    inputs = leaves(n_tokens, d_model, n_latents, seed, shift)
+    outputs = [function(*inputs, k) for function in (sparse, dense_reference)]
+    torch.testing.assert_close(*outputs)
+    weights = torch.randn_like(outputs[0])
+    gradients = [torch.autograd.grad((out * weights).sum(), inputs) for out in outputs]
+    for ours, dense in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, dense)
+
+
+def test_gradcheck_with_fewer_than_k_positives():
+    z, W_enc, b_enc, W_dec = leaves(4, 3, 6, seed=1, shift=-1.5)
+    positives = ((z @ W_enc.T + b_enc) > 0).sum(1)
+    assert (positives < 5).any()
+    assert torch.autograd.gradcheck(lambda *inputs: sparse(*inputs, 5), (z, W_enc, b_enc, W_dec))
+
+
+def test_a_selected_latent_that_is_not_positive_gets_no_gradient():
+    z = torch.tensor([[1.0, 0.0]])
+    W_enc = torch.tensor([[1.0, 0.0], [-1.0, 0.0]], requires_grad=True)
+    codes = encode_top_k(z, W_enc, torch.zeros(2), 2)
+    codes.values.sum().backward()
+    assert codes.values.sum() == 1.0
+    torch.testing.assert_close(W_enc.grad, torch.tensor([[1.0, 0.0], [0.0, 0.0]]))
+
+
+def test_ties_and_zero_rows_choose_the_same_latents_every_time():
+    pre_acts = torch.zeros(5, 40)
+    first = select_top_k(pre_acts, 7)
+    assert all(torch.equal(first, select_top_k(pre_acts, 7)) for _ in range(5))
+    assert all(len(set(row.tolist())) == 7 for row in first)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_choice_is_the_largest_k_in_every_dtype(dtype):
+    pre_acts = torch.randn(50, 33, generator=torch.Generator().manual_seed(0)).to(dtype)
+    chosen = pre_acts.gather(1, select_top_k(pre_acts, 6)).float().sort(1).values
+    torch.testing.assert_close(chosen, pre_acts.float().topk(6, dim=1).values.sort(1).values)
+
+
+def test_non_contiguous_input_gives_the_same_codes():
+    z, W_enc, b_enc, _ = leaves(6, 4, 9, seed=3)
+    wide = torch.stack([z, z], dim=2)[:, :, 0]
+    assert not wide.is_contiguous()
+    for ours, theirs in zip(
+        encode_top_k(wide, W_enc, b_enc, 3), encode_top_k(z, W_enc, b_enc, 3), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_sparse_sum_is_the_dense_product():
+    codes = Codes(torch.tensor([[2.0, 3.0]]), torch.tensor([[1, 0]]))
+    rows = torch.tensor([[1.0, 10.0], [100.0, 1000.0]])
+    torch.testing.assert_close(sparse_sum(codes, rows), torch.tensor([[203.0, 2030.0]]))
