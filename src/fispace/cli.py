@@ -88,5 +88,3 @@ def _parse_params(command: Command, text: str) -> Any:
         raise ParamsError(f"--params of {where} {command.verb} is not JSON: {error}.") from None
     assert command.config is not None
     return build(command.config, value, where)
-
-

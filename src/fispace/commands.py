@@ -7,7 +7,7 @@ the module `fispace.steps.<chapter>`, the tests `tests/<chapter>/`, the folder
 
 from dataclasses import dataclass
 
-from fispace.config import extract, fidelity, testbed, train
+from fispace.config import extract, factorial, fidelity, geometry, report, testbed, train
 
 CHAPTERS = ("testbed", "extract", "train", "fidelity", "geometry", "factorial", "report")
 
@@ -35,6 +35,9 @@ class Command:
     chapter's own and before the top level; a dotted name (`factorial.secondary`) is searched first.
     """
 
+    submodule: str | None = None
+    """Module of the chapter's package that holds the function, where the chapter is a package."""
+
     @property
     def sections(self) -> tuple[str, ...]:
         """Sections of params in the order in which a field is looked up; "" is the top level."""
@@ -45,7 +48,8 @@ class Command:
     @property
     def module(self) -> str:
         """Dotted name of the module that holds the function."""
-        return f"fispace.steps.{self.chapter}"
+        names = ["fispace.steps", self.chapter, self.submodule]
+        return ".".join(name for name in names if name is not None)
 
 
 COMMANDS = (
@@ -58,6 +62,54 @@ COMMANDS = (
     Command("train", "choose-lr", "choose_lr", train.ChooseLrStep),
     Command("fidelity", "arm", "measure_arm", fidelity.FidelityArmStep),
     Command("fidelity", "summary", "summarise", fidelity.FidelitySummaryStep),
+    Command("geometry", "arm", "measure_arm", geometry.GeometryArmStep),
+    Command("geometry", "summary", "summarise", None),
+    Command("factorial", "battery", "write_battery", factorial.BatteryStep, (), "battery"),
+    Command(
+        "factorial",
+        "activations",
+        "read_stimuli",
+        factorial.BatteryActivationsStep,
+        ("extract",),
+        "activations",
+    ),
+    Command(
+        "factorial",
+        "secondary",
+        "train_secondary",
+        factorial.SecondaryStep,
+        ("factorial.secondary", "train"),
+        "secondary",
+    ),
+    Command(
+        "factorial",
+        "responses",
+        "measure_responses",
+        factorial.ResponsesStep,
+        ("train",),
+        "responses",
+    ),
+    Command("factorial", "discover", "discover", factorial.DiscoverStep, (), "discover"),
+    Command("factorial", "clamp", "clamp_latents", factorial.ClampStep, ("extract",), "clamp"),
+    Command("factorial", "singles", "measure_singles", factorial.SinglesStep, (), "singles"),
+    Command("factorial", "infer", "infer", factorial.InferStep, (), "infer"),
+    Command(
+        "report", "quantities", "write_quantities", report.QuantitiesStep, submodule="quantities"
+    ),
+    Command("report", "claims", "write_claims", report.ClaimsStep, submodule="claims"),
+    Command("report", "fidelity-plots", "write_fidelity_plots", None, submodule="fidelity_plots"),
+    Command(
+        "report",
+        "geometry-plots",
+        "write_geometry_plots",
+        report.GeometryPlotsStep,
+        submodule="geometry_plots",
+    ),
+    Command(
+        "report", "factorial-plots", "write_factorial_plots", None, submodule="factorial_plots"
+    ),
+    Command("report", "draw", "draw_figure", None, submodule="draw"),
+    Command("report", "summary", "write_summary", None, submodule="summary"),
 )
 
 

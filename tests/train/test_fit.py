@@ -37,7 +37,9 @@ def train(parts, n_steps=40, batches=None, **changes):
     model = small_model(parts)
     torch.manual_seed(0)
     data = batches if batches is not None else linear_data(n_steps)
-    curve = fit(model, lambda z: model(z, model.parts), data, schedule(n_steps, **changes), lambda: 0.5)
+    curve = fit(
+        model, lambda z: model(z, model.parts), data, schedule(n_steps, **changes), lambda: 0.5
+    )
     return model, curve
 
 

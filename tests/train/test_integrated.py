@@ -111,4 +111,9 @@ def test_parameter_count_of_the_paper():
     assert sae + linear + interaction + 2 * d_model == 496_106_700
     counted = model_of()
     small = {part: counted.n_parameters(part) for part in PARTS}
-    assert small == {"sae": 2 * 6 * 20 + 20, "linear": 120, "bias": 6, "interaction": 60 + 9 + 3 + 18}
+    assert small == {
+        "sae": 2 * 6 * 20 + 20,
+        "linear": 120,
+        "bias": 6,
+        "interaction": 60 + 9 + 3 + 18,
+    }

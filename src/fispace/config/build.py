@@ -3,6 +3,7 @@
 Must not: hold a default, read a file, or know a chapter.
 """
 
+import contextlib
 import dataclasses
 import types
 import typing
@@ -53,14 +54,11 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
 def _convert_union(options: tuple[Any, ...], value: Any, where: str) -> Any:
     if value is None and type(None) in options:
         return None
-    for option in options:
-        if option is type(None):
-            continue
-        try:
+    *others, last = [option for option in options if option is not type(None)]
+    for option in others:
+        with contextlib.suppress(ParamsError):
             return _convert(option, value, where)
-        except ParamsError as error:
-            last = error
-    raise last  # pyright: ignore[reportPossiblyUnboundVariable]
+    return _convert(last, value, where)
 
 
 def _convert_scalar(hint: Any, value: Any, where: str) -> Any:

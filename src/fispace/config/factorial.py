@@ -134,7 +134,6 @@ class SinglesStep:
     """What `factorial singles` depends on."""
 
     histogram_bins: int
-    batch_tokens: int
     threads: int
 
 

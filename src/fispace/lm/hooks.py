@@ -7,6 +7,7 @@ from 0, that is `hidden_states[i+1]`. Must not: standardise, or know what is don
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Float, Int
@@ -109,3 +110,63 @@ def logits(
 ) -> Float[Tensor, "batch pos vocabulary"]:
     """Next-token logits of a full forward pass."""
     return model(input_ids=token_ids, attention_mask=attention_mask, use_cache=False).logits
+
+
+class _Skipped(nn.Module):
+    """Stands in for a block whose output is not needed, or is already known."""
+
+    def __init__(self, block: nn.Module, output: Tensor | None) -> None:
+        super().__init__()
+        self.replaces, self.output = [block], output  # a list hides the block from state_dict
+
+    def forward(self, hidden: Tensor, *_args: Any, **_options: Any) -> Tensor:
+        return hidden if self.output is None else self.output
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:  # some architectures ask a block for its attention type
+            return getattr(self.replaces[0], name)
+
+
+@contextmanager
+def resumed_from(
+    model: Any, hook_point: int | str, activations: Float[Tensor, "batch pos d_model"]
+) -> Iterator[None]:
+    """Forward passes inside the block take `activations` at the hook point and compute only what follows.
+
+    The blocks up to a block-output hook point are stood in for. At any other hook point, or where a
+    block returns a tuple, the whole pass runs and the output is replaced: the same logits, more work.
+    """
+    blocks_path, blocks = _blocks(model)
+    path, module = resolve_hook_point(model, hook_point)
+    index = next((i for i, block in enumerate(blocks) if block is module), None)
+    if index is None or not _returns_tensor(model, module):
+        with splice(model, path, lambda _: activations):
+            yield
+        return
+    originals = list(blocks)
+    try:
+        for i in range(index + 1):
+            blocks[i] = _Skipped(originals[i], activations if i == index else None)
+        yield
+    finally:
+        for i in range(index + 1):
+            blocks[i] = originals[i]
+
+
+_BARE: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
+
+
+def _returns_tensor(model: Any, module: nn.Module) -> bool:
+    """Whether the module's output is a bare tensor: found by a pass over one token, once a module."""
+    if module not in _BARE:
+        kinds: list[bool] = []
+        handle = module.register_forward_hook(
+            lambda _module, _inputs, output: kinds.append(isinstance(output, Tensor))
+        )
+        one = torch.zeros(1, 1, dtype=torch.long)
+        logits(model, one, torch.ones_like(one))
+        handle.remove()
+        _BARE[module] = kinds == [True]
+    return _BARE[module]

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging as transformers_logging
 
 from fispace.config.lm import LmConfig
 from fispace.errors import ModelError
@@ -27,6 +28,7 @@ def load_lm(lm: LmConfig, testbed_folder: Path | None) -> tuple[Any, Any]:
             f"The model folder {name} does not exist. Give a folder that holds config.json, "
             "*.safetensors and a tokenizer, or a Hugging Face name, with --config model=NAME."
         )
+    transformers_logging.disable_progress_bar()
     options: dict[str, Any] = {"revision": lm.revision, "local_files_only": is_folder}
     if is_folder:
         options.pop("revision")

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fispace.config.lm import LmConfig
 from fispace.errors import ArtifactMismatchError
-from fispace.lm.hooks import logits, splice
+from fispace.lm.hooks import logits, resumed_from, splice
 from fispace.lm.load import load_lm, model_fingerprint
 from fispace.lm.windows import padded
 from fispace.store.activations import ActivationStore
@@ -63,7 +63,11 @@ def window_batches(
     ends = np.append(starts[1:], len(columns["position"]))
     for first in range(0, len(starts), batch_windows):
         spans = list(
-            zip(starts[first : first + batch_windows], ends[first : first + batch_windows], strict=True)
+            zip(
+                starts[first : first + batch_windows],
+                ends[first : first + batch_windows],
+                strict=True,
+            )
         )
         ids, mask = padded([columns["token_id"][a:b] for a, b in spans], pad_id)
         special, _ = padded([columns["is_special"][a:b] for a, b in spans], 1)
@@ -71,14 +75,7 @@ def window_batches(
         yield WindowBatch(ids, mask, (mask == 1) & (special == 0), documents)
 
 
-def pad_id_of(tokenizer: Any) -> int:
-    """Token id to pad with: the tokenizer's own, or 0 where it has none (padding is masked)."""
-    return int(tokenizer.pad_token_id) if tokenizer.pad_token_id is not None else 0
-
-
-def hooked_pass(
-    model: Any, hook_point: int | str, batch: WindowBatch
-) -> tuple[Tensor, Tensor]:
+def hooked_pass(model: Any, hook_point: int | str, batch: WindowBatch) -> tuple[Tensor, Tensor]:
     """Activations at the hook point and logits of one undisturbed forward pass."""
     seen: list[Tensor] = []
 
@@ -92,11 +89,10 @@ def hooked_pass(
 
 
 def spliced_logits(
-    model: Any, hook_point: int | str, batch: WindowBatch, replacement: Tensor
+    model: Any, hook_point: int | str, batch: WindowBatch, x: Tensor, rows: Tensor
 ) -> Tensor:
-    """Logits with `replacement` at the hook point; special and padded positions keep their own."""
-    keep = ~batch.is_token[..., None]
-    with torch.no_grad(), splice(
-        model, hook_point, lambda x: torch.where(keep, x, replacement.to(x.dtype))
-    ):
+    """Logits with `rows` at the hook point of the scored tokens, and `x` at all other positions."""
+    activations = x.clone()
+    activations[batch.is_token] = rows.to(x.dtype)
+    with torch.no_grad(), resumed_from(model, hook_point, activations):
         return logits(model, batch.token_ids, batch.attention_mask)

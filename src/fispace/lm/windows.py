@@ -50,7 +50,9 @@ def cut_windows(
             if len(piece) < min_window_tokens:
                 continue
             cut = {
-                name: np.concatenate([[-1] * len(prefix), values[start : start + body]]).astype("i1")
+                name: np.concatenate([[-1] * len(prefix), values[start : start + body]]).astype(
+                    "i1"
+                )
                 for name, values in labels.items()
             }
             yield Window(document_id, number, piece, np.isin(piece, special), cut)
@@ -87,3 +89,8 @@ def padded(
         ids[row, : len(window)] = window
         mask[row, : len(window)] = 1
     return torch.from_numpy(ids), torch.from_numpy(mask)
+
+
+def pad_id_of(tokenizer: Any) -> int:
+    """Token id to pad with: the tokenizer's own, or 0 where it has none (padding is masked)."""
+    return int(tokenizer.pad_token_id) if tokenizer.pad_token_id is not None else 0

@@ -37,13 +37,13 @@ def fidelity_table(
     property of the whole split.
     """
     sums = with_excess_ce(sums)
-    rows = list(_dead_rows(fired, sums))
+    rows: list[dict[str, object]] = list(_dead_rows(fired, sums))
     for split, frame in sums.groupby("split"):
         ids = np.sort(frame["document_id"].unique())
         counts = resample_counts(len(ids), n_bootstrap, streams[str(split)])
         for key, group in frame.groupby(KEY):
             by_document = group.set_index("document_id").loc[ids]
-            named = dict(zip(KEY, key, strict=True))
+            named: dict[str, object] = dict(zip(KEY, key, strict=True))
             rows.extend(named | row for row in _metric_rows(by_document, counts, confidence))
     return pd.DataFrame(rows).sort_values(ORDER, kind="stable").reset_index(drop=True)
 
@@ -78,11 +78,12 @@ def _metric_rows(
 
 def _dead_rows(fired: pd.DataFrame, sums: pd.DataFrame) -> Iterator[dict[str, object]]:
     own = ["arm", "seed", "split"]
-    original = sums[sums["condition"] == ORIGINAL].groupby(own)["n_tokens"].agg(["size", "sum"])
-    for (arm, seed, split), group in fired.groupby(own):
-        size = original.loc[(arm, seed, split)]
+    originals = dict(list(sums[sums["condition"] == ORIGINAL].groupby(own)))
+    for key, group in fired.groupby(own):
+        arm, seed, split = key
+        scored = originals[key]["n_tokens"]
         yield {
             "arm": arm, "parts": "sae", "seed": seed, "split": split, "condition": RECONSTRUCTION,
             "metric": "dead_fraction", "unit": "1", "value": float((group["n_fired"] == 0).mean()),
-            "n_documents": int(size["size"]), "n_tokens": round(size["sum"]),
+            "n_documents": len(scored), "n_tokens": round(scored.sum()),
         }  # fmt: skip

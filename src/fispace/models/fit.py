@@ -55,7 +55,7 @@ class CurveRow(NamedTuple):
 def fit(
     model: nn.Module,
     reconstruct: Callable[[Tensor], Tensor],
-    batches: Iterable[Float[Tensor, "tokens d_model"]],
+    batches: Iterable[Float[Tensor, "_ d_model"]],
     schedule: Schedule,
     validate: Callable[[], float],
 ) -> list[CurveRow]:

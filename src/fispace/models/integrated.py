@@ -41,7 +41,8 @@ class IntegratedModel(nn.Module):
     ) -> None:
         """Initial weights of `seed`, the same for every arm that has the weight."""
         super().__init__()
-        self.shape, self.parts = shape, tuple(part for part in PARTS if part in parts)
+        self.shape = shape
+        self.parts: tuple[Part, ...] = tuple(part for part in PARTS if part in parts)
 
         def stream(name: str) -> torch.Generator:
             return torch_stream(root_seed, "train", seed, "init", name)
@@ -65,9 +66,7 @@ class IntegratedModel(nn.Module):
         """Reconstruction by the given parts, in standardised units."""
         return self.reconstruct(self.sae.encode(z), parts)
 
-    def reconstruct(
-        self, codes: Codes, parts: Sequence[Part]
-    ) -> Float[Tensor, "tokens d_model"]:
+    def reconstruct(self, codes: Codes, parts: Sequence[Part]) -> Float[Tensor, "tokens d_model"]:
         """Sum of the contributions of the given parts.
 
         Raises:
@@ -110,12 +109,10 @@ class IntegratedModel(nn.Module):
 
 def ablations(parts: Sequence[Part]) -> list[tuple[Part, ...]]:
     """Every subset of the parts that keeps `sae`, smallest first: the post-hoc ablations of a model."""
-    others = [part for part in PARTS if part in parts and part != "sae"]
-    return [
-        ("sae", *chosen)
-        for size in range(len(others) + 1)
-        for chosen in combinations(others, size)
-    ]
+    first: Part = "sae"
+    others: list[Part] = [part for part in PARTS if part in parts and part != first]
+    sizes = range(len(others) + 1)
+    return [(first, *chosen) for size in sizes for chosen in combinations(others, size)]
 
 
 def parts_name(parts: Sequence[Part]) -> str:

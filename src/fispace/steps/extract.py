@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from fispace.config.extract import ExtractStep, StandardiserStep, TextConfig
 from fispace.errors import CorpusError
 from fispace.lm.hooks import read_activations, resolve_hook_point
 from fispace.lm.load import load_lm, model_fingerprint
-from fispace.lm.windows import Window, cut_windows, padded
+from fispace.lm.windows import Window, cut_windows, pad_id_of, padded
 from fispace.seeds import stream_seed
 from fispace.store.activations import (
     ActivationStore,
@@ -51,32 +51,17 @@ def extract_activations(
     """
     torch.set_num_threads(params.threads)
     model, tokenizer = load_lm(params.lm, lm_folder)
-    hook_path, _ = resolve_hook_point(model, params.lm.hook_point)
+    resolve_hook_point(model, params.lm.hook_point)  # fails before the text is tokenised
     splits = _windows_by_split(params, corpus, tokenizer)
-    recipe = {
-        "step": "extract activations",
-        "model": model_fingerprint(params.lm, lm_folder, model),
-        "dtype": params.lm.dtype,
-        "hook_path": hook_path,
-        "add_bos": params.add_bos,
-        "window_tokens": params.window_tokens,
-        "store_dtype": params.store_dtype,
-    }
-    data = {split: _data_fingerprint(windows) for split, windows in splits.items()}
-    work = scratch / fingerprint({"recipe": recipe, "data": data, "shards": params.shards})[:16]
-    shards: dict[str, list[dict[str, Any]]] = {}
-    for split, windows in splits.items():
-        count = params.shards[split]
-        parts = [windows[i * len(windows) // count : (i + 1) * len(windows) // count] for i in range(count)]
-        shards[split] = [
-            _make_shard(params, model, tokenizer, part, work / shard_name(split, i, count), recipe)
-            for i, part in enumerate(parts, start=1)
-        ]
-    for split, entries in shards.items():
+    recipe = _recipe(params, model, lm_folder, splits)
+    work = scratch / fingerprint(recipe | {"shards": params.shards})[:16]
+    job = _Extraction(params, model, tokenizer, recipe, work)
+    entries = {split: _make_split(job, split, windows) for split, windows in splits.items()}
+    for split, shards in entries.items():
         (out / split).mkdir(parents=True, exist_ok=True)
-        for entry in entries:
-            (work / split / entry["file"]).replace(out / split / entry["file"])
-    manifest = recipe | {"d_model": _width(out, shards), "data": data, "shards": shards}
+        for shard in shards:
+            (work / split / shard["file"]).replace(out / split / shard["file"])
+    manifest = recipe | {"d_model": entries["train"][0]["d_model"], "shards": entries}
     write_json(out / "manifest.json", manifest)
     shutil.rmtree(scratch)
 
@@ -107,8 +92,10 @@ def _windows_by_split(
     kept: dict[str, list[Window]] = {split: [] for split in limits}
     own = [split for split in limits if split != TRANSFER]
     for text, targets in ((params.text, own), (params.transfer, [TRANSFER])):
+        if text is None:
+            continue
         left = {split: limits[split] for split in targets}
-        for window in _windows(params, text, corpus, tokenizer) if text else ():
+        for window in _windows(params, text, corpus, tokenizer):
             split = TRANSFER if TRANSFER in left else _split_of(params, window.document_id)
             if left[split] > 0:
                 kept[split].append(window)
@@ -147,28 +134,63 @@ def _split_of(params: ExtractStep, document_id: int) -> str:
     return "val" if unit < params.test_fraction + params.val_fraction else "train"
 
 
+class _Extraction(NamedTuple):
+    """One run of `extract_activations`: the model, and where finished shards wait."""
+
+    params: ExtractStep
+    model: Any
+    tokenizer: Any
+    recipe: dict[str, Any]
+    work: Path
+
+
+def _recipe(
+    params: ExtractStep, model: Any, lm_folder: Path | None, splits: dict[str, list[Window]]
+) -> dict[str, Any]:
+    """What the activations depend on, with fingerprints in place of paths and names."""
+    return {
+        "step": "extract activations",
+        "model": model_fingerprint(params.lm, lm_folder, model),
+        "data": {split: _data_fingerprint(windows) for split, windows in splits.items()},
+        "dtype": params.lm.dtype,
+        "hook_point": params.lm.hook_point,
+        "hook_path": resolve_hook_point(model, params.lm.hook_point)[0],
+        "add_bos": params.add_bos,
+        "window_tokens": params.window_tokens,
+        "store_dtype": params.store_dtype,
+    }
+
+
 def _data_fingerprint(windows: list[Window]) -> str:
     return fingerprint([[window.document_id, *window.token_ids.tolist()] for window in windows])
 
 
-def _make_shard(
-    params: ExtractStep, model: Any, tokenizer: Any, windows: list[Window], path: Path,
-    recipe: dict[str, Any],
-) -> dict[str, Any]:  # fmt: skip
-    """Manifest entry of one shard; computed unless a finished one lies in the scratch folder."""
+def _make_split(job: _Extraction, split: str, windows: list[Window]) -> list[dict[str, Any]]:
+    """Manifest entries of a split, its windows dealt evenly to its shards."""
+    count = job.params.shards[split]
+    cuts = [number * len(windows) // count for number in range(count + 1)]
+    return [
+        _make_shard(job, windows[cuts[number - 1] : cuts[number]], shard_name(split, number, count))
+        for number in range(1, count + 1)
+    ]
+
+
+def _make_shard(job: _Extraction, windows: list[Window], name: str) -> dict[str, Any]:
+    """Manifest entry of one shard; computed unless a finished one waits in the scratch folder."""
+    path = job.work / name
     sidecar = path.with_suffix(".json")
     if path.exists() and sidecar.exists():
         entry = read_json(sidecar)
         if sha256_of(path) == entry["sha256"]:
-            log.info("%s: finished before, kept", path.name)
+            log.info("%s: finished before, kept", name)
             return entry
-    activations = _run(params, model, tokenizer, windows, path.stem)
+    activations = _run(job, windows, name)
     columns = _token_columns(windows)
-    write_shard(
-        path, activation_table(activations, columns, params.store_dtype), params.row_group_tokens, recipe
-    )
+    table = activation_table(activations, columns, job.params.store_dtype)
+    write_shard(path, table, job.params.row_group_tokens, job.recipe)
     entry = {
         "file": path.name,
+        "d_model": activations.shape[1],
         "n_rows": len(activations),
         "n_special": int(columns["is_special"].sum()),
         "n_windows": len(windows),
@@ -178,18 +200,15 @@ def _make_shard(
     return entry
 
 
-def _run(
-    params: ExtractStep, model: Any, tokenizer: Any, windows: list[Window], name: str
-) -> np.ndarray:
+def _run(job: _Extraction, windows: list[Window], name: str) -> np.ndarray:
     """Activations of all tokens of the windows, in order; windows of like length share a batch."""
-    pad_id = tokenizer.pad_token_id or 0
     by_length = sorted(range(len(windows)), key=lambda i: -len(windows[i].token_ids))
     rows: list[np.ndarray] = [np.empty(0)] * len(windows)
-    starts = range(0, len(windows), params.batch_windows)
-    for start in tqdm(starts, desc=name, unit="batch", mininterval=5):
-        chosen = by_length[start : start + params.batch_windows]
-        ids, mask = padded([windows[i].token_ids for i in chosen], pad_id)
-        found = read_activations(model, params.lm.hook_point, ids, mask).float().numpy()
+    size = job.params.batch_windows
+    for start in tqdm(range(0, len(windows), size), desc=name, unit="batch", mininterval=5):
+        chosen = by_length[start : start + size]
+        ids, mask = padded([windows[i].token_ids for i in chosen], pad_id_of(job.tokenizer))
+        found = read_activations(job.model, job.params.lm.hook_point, ids, mask).float().numpy()
         for row, i in enumerate(chosen):
             rows[i] = found[row, : len(windows[i].token_ids)]
     return np.concatenate(rows)
@@ -209,10 +228,3 @@ def _token_columns(windows: list[Window]) -> dict[str, np.ndarray]:
     for name in windows[0].labels:
         columns[name] = np.concatenate([window.labels[name] for window in windows])
     return columns
-
-
-def _width(out: Path, shards: dict[str, list[dict[str, Any]]]) -> int:
-    import pyarrow.parquet as pq
-
-    entry = shards["train"][0]
-    return pq.read_schema(out / "train" / entry["file"]).field("activation").type.list_size

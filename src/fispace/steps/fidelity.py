@@ -20,10 +20,10 @@ from fispace.lm.stored import (
     WindowBatch,
     hooked_pass,
     load_extracted_lm,
-    pad_id_of,
     spliced_logits,
     window_batches,
 )
+from fispace.lm.windows import pad_id_of
 from fispace.measure.fidelity import (
     epsilon_random,
     kl_per_token,
@@ -72,22 +72,32 @@ def measure_arm(
         store.verify(split)
         counts = np.zeros(trained.model.shape.n_latents, dtype=np.int64)
         mean = _split_mean(store, split)
-        for batch in tqdm(list(window_batches(store, split, params.batch_windows, pad_id_of(tokenizer)))):
-            frames.extend(
-                frame.assign(split=split) for frame in _measure(params, lm, measured, batch, mean, counts)
-            )
-        fired.append(pd.DataFrame({"split": split, "latent": range(len(counts)), "n_fired": counts}))
+        batches = window_batches(store, split, params.batch_windows, pad_id_of(tokenizer))
+        for number, batch in enumerate(tqdm(batches, desc=split, unit="batch", mininterval=5)):
+            stream = ("fidelity", "epsilon", split, number)
+            rows = _measure(params, lm, measured, batch, mean, counts, stream)
+            frames.extend(frame.assign(split=split) for frame in rows)
+        fired.append(
+            pd.DataFrame({"split": split, "latent": range(len(counts)), "n_fired": counts})
+        )
     record = {
         "step": "fidelity arm", "arm": arm, "seed": seed, "checkpoint": sha256_of(weights),
         "epsilon_draws": params.epsilon_draws,
     }  # fmt: skip
-    sums = pd.concat(frames).assign(arm=arm, seed=seed).groupby([*KEY, "document_id"]).sum(min_count=1)
+    sums = (
+        pd.concat(frames).assign(arm=arm, seed=seed).groupby([*KEY, "document_id"]).sum(min_count=1)
+    )
     write_table(documents, sums.reset_index(), record)
     write_table(latents, pd.concat(fired).assign(arm=arm, seed=seed), record)
 
 
 def summarise(
-    params: FidelitySummaryStep, *, documents: list[Path], latents: list[Path], summary: Path, table: Path
+    params: FidelitySummaryStep,
+    *,
+    documents: list[Path],
+    latents: list[Path],
+    summary: Path,
+    table: Path,
 ) -> None:
     """Write every metric of every (arm, parts, seed, split, condition) with its document interval."""
     sums = pd.concat([read_table(path) for path in documents], ignore_index=True)
@@ -109,12 +119,13 @@ def _split_mean(store: ActivationStore, split: str) -> Tensor:
 
 @torch.no_grad()
 def _measure(
-    params: FidelityArmStep, lm: Any, measured: _Arm, batch: WindowBatch, mean: Tensor, counts: np.ndarray
-) -> Iterator[pd.DataFrame]:
+    params: FidelityArmStep, lm: Any, measured: _Arm, batch: WindowBatch, mean: Tensor,
+    counts: np.ndarray, stream: tuple[str | int, ...],
+) -> Iterator[pd.DataFrame]:  # fmt: skip
     """Sums per document for the original and for every ablation of one batch."""
     x, original = hooked_pass(lm, params.lm.hook_point, batch)
-    scored = _Scored(batch, log_probabilities(original))
-    yield scored.frame(parts="", condition=ORIGINAL, ce=scored.ce(scored.log_p))
+    scored = _Scored(batch, x, log_probabilities(original))
+    yield scored.frame("", ORIGINAL, {"ce": scored.ce(scored.log_p)})
     rows = x[batch.is_token].float()
     z = measured.units.standardise(rows)
     codes = measured.model.sae.encode(z)
@@ -122,20 +133,14 @@ def _measure(
     for parts in ablations(measured.model.parts):
         z_hat = measured.model.reconstruct(codes, parts)
         x_hat = measured.units.restore(z_hat)
-        reconstruction = _reconstruction_sums(measured.units, codes, (z, z_hat), (rows, x_hat), mean)
+        sums = _reconstruction_sums(measured.units, codes, (z, z_hat), (rows, x_hat), mean)
+        placed = {metric: scored.place(values) for metric, values in sums.items()}
         name = parts_name(parts)
-        yield scored.frame(
-            parts=name, condition=RECONSTRUCTION,
-            **{key: scored.place(value) for key, value in reconstruction.items()},
-            **scored.splice(lm, params, x_hat),
-        )  # fmt: skip
+        yield scored.frame(name, RECONSTRUCTION, placed | scored.splice(lm, params, x_hat))
         for draw in range(params.epsilon_draws):
-            stream = torch_stream(
-                params.root_seed, "fidelity", "epsilon", draw, *map(int, batch.document_ids[:1])
-            )
-            noisy = scored.splice(lm, params, epsilon_random(rows, x_hat, stream))
-            share = {key: value / params.epsilon_draws for key, value in noisy.items()}
-            yield scored.frame(parts=name, condition=EPSILON, weight=1 / params.epsilon_draws, **share)
+            generator = torch_stream(params.root_seed, *stream, draw)
+            noisy = scored.splice(lm, params, epsilon_random(rows, x_hat, generator))
+            yield scored.frame(name, EPSILON, noisy, share=1 / params.epsilon_draws)
 
 
 def _reconstruction_sums(
@@ -156,8 +161,8 @@ def _reconstruction_sums(
 class _Scored:
     """One batch with its original log-probabilities; turns per-token values into document sums."""
 
-    def __init__(self, batch: WindowBatch, log_p: Tensor) -> None:
-        self.batch, self.log_p = batch, log_p
+    def __init__(self, batch: WindowBatch, x: Tensor, log_p: Tensor) -> None:
+        self.batch, self.x, self.log_p = batch, x, log_p
         has_next = torch.zeros_like(batch.is_token)
         has_next[:, :-1] = batch.attention_mask[:, 1:] == 1
         self.is_next = batch.is_token & has_next
@@ -168,11 +173,8 @@ class _Scored:
 
     def splice(self, lm: Any, params: FidelityArmStep, rows: Tensor) -> dict[str, Tensor]:
         """KL and CE per position with the given rows at the hook point."""
-        replacement = torch.zeros(*self.batch.token_ids.shape, rows.shape[1])
-        replacement[self.batch.is_token] = rows.float()
-        log_q = log_probabilities(
-            spliced_logits(lm, params.lm.hook_point, self.batch, replacement)
-        )
+        found = spliced_logits(lm, params.lm.hook_point, self.batch, self.x, rows)
+        log_q = log_probabilities(found)
         kl = kl_per_token(self.log_p, log_q) * self.batch.is_token
         return {"kl": kl, "ce": self.ce(log_q)}
 
@@ -182,12 +184,15 @@ class _Scored:
         placed[self.batch.is_token] = values.double()
         return placed
 
-    def frame(self, parts: str, condition: str, weight: float = 1.0, **values: Tensor) -> pd.DataFrame:
-        """One row a window: sums over its tokens, and their number."""
-        columns = {name: value.sum(1).numpy() for name, value in values.items()}
-        n_tokens = self.batch.is_token.sum(1).numpy() * weight
-        n_next = self.is_next.sum(1).numpy() * weight
-        return pd.DataFrame(
-            {"parts": parts, "condition": condition, "document_id": self.batch.document_ids,
-             "n_tokens": n_tokens, "n_next": n_next, **columns}
-        )  # fmt: skip
+    def frame(
+        self, parts: str, condition: str, values: dict[str, Tensor], share: float = 1.0
+    ) -> pd.DataFrame:
+        """One row a window: sums over its tokens, and their number, times the share of a draw."""
+        sums = values | {"n_tokens": self.batch.is_token, "n_next": self.is_next}
+        columns = {name: value.sum(1).double().numpy() * share for name, value in sums.items()}
+        fixed = {
+            "parts": parts,
+            "condition": condition,
+            "document_id": self.batch.document_ids,
+        }
+        return pd.DataFrame(fixed | columns)

@@ -166,9 +166,7 @@ def _schedule(params: TrainArmStep, lr: float) -> Schedule:
     )  # fmt: skip
 
 
-def _stored_batches(
-    store: ActivationStore, units: Standardiser, split: str
-) -> Iterator[Tensor]:
+def _stored_batches(store: ActivationStore, units: Standardiser, split: str) -> Iterator[Tensor]:
     """All non-special tokens of a split in stored order, standardised, a row group at a time."""
     for group in store.groups(split):
         yield units.standardise(torch.from_numpy(group))

@@ -47,12 +47,15 @@ def write_shard(path: Path, table: pa.Table, row_group_tokens: int, recipe: dict
     """
     _require_finite(table, path)
     table = table.replace_schema_metadata({RECIPE_KEY: canonical_json(recipe).encode()})
-    tokens = [name for name in table.column_names if name != "activation"]
+    columns = [name for name in table.column_names if name != "activation"]
+    layout: dict[str, Any] = {
+        "row_group_size": row_group_tokens,
+        "use_dictionary": columns,
+        "compression": dict.fromkeys(columns, "zstd"),
+        "write_statistics": False,
+    }
     with atomic_path(path) as partial:
-        pq.write_table(
-            table, partial, row_group_size=row_group_tokens, use_dictionary=tokens,
-            compression={name: "zstd" for name in tokens}, write_statistics=False,
-        )  # fmt: skip
+        pq.write_table(table, partial, **layout)
 
 
 def _require_finite(table: pa.Table, path: Path) -> None:
@@ -133,7 +136,7 @@ class ActivationStore:
             tables.append(pq.read_table(shard.path, columns=names))
         return pa.concat_tables(tables).replace_schema_metadata(None)
 
-    def groups(self, split: str) -> Iterator[Float[np.ndarray, "tokens d_model"]]:
+    def groups(self, split: str) -> Iterator[Float[np.ndarray, "_ d_model"]]:
         """Activations of the non-special tokens in stored order, one row group at a time, as float32."""
         for shard, group in self._group_list(split):
             yield self._read_group(shard, group)
@@ -196,6 +199,8 @@ class ActivationStore:
 
 def _shard(folder: Path, split: str, entry: dict[str, Any]) -> Shard:
     if Path(entry["file"]).name != entry["file"]:  # a manifest cannot point out of its folder
-        raise ArtifactError(f"The manifest in {folder} names {entry['file']!r}: not a plain file name.")
+        raise ArtifactError(
+            f"The manifest in {folder} names {entry['file']!r}: not a plain file name."
+        )
     path = folder / split / entry["file"]
     return Shard(path, entry["n_rows"], entry["n_special"], entry["sha256"])

@@ -48,7 +48,7 @@ def load_standardiser(path: Path) -> Standardiser:
 
 
 def fit_moments(
-    groups: Iterable[Float[np.ndarray, "tokens d_model"]], zero_variance: str
+    groups: Iterable[Float[np.ndarray, "_ d_model"]], zero_variance: str
 ) -> Standardiser:
     """Mean and population standard deviation over all rows, accumulated in float64.
 

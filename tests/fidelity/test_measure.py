@@ -1,0 +1,143 @@
+"""Metrics against hand-computed values, and the laws that the field's metrics break."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fispace.measure.bootstrap import ratio_interval, resample_counts
+from fispace.measure.fidelity import (
+    FvuSums,
+    dead_fraction,
+    epsilon_random,
+    fvu,
+    kl_per_token,
+    l0,
+    log_probabilities,
+    next_token_ce,
+)
+
+X = torch.tensor([[2.0, 0.0], [0.0, 4.0]])
+X_HAT = torch.tensor([[2.0, 1.0], [0.0, 3.0]])
+
+
+def gaussian(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_fvu_of_a_hand_computed_table():
+    # errors 1 + 1; deviations from (1, 2): 5 + 5
+    assert fvu(X, X_HAT).item() == pytest.approx(0.2)
+
+
+def test_the_mean_predictor_has_fvu_one_whatever_the_mean():
+    x = gaussian(500, 4) + 5
+    assert fvu(x, x.double().mean(0).expand(500, 4)).item() == pytest.approx(1)
+
+
+def test_a_constant_error_counts():
+    # 1 - var(x - x_hat)/var(x) would call this perfect
+    x = gaussian(500, 4)
+    assert fvu(x, x + 1).item() == pytest.approx(1, rel=0.2)
+
+
+@settings(max_examples=30, deadline=None)
+@given(scale=st.floats(0.01, 100), shift=st.floats(-100, 100), seed=st.integers(0, 99))
+def test_fvu_is_invariant_under_a_common_affine_map(scale, shift, seed):
+    x = gaussian(40, 3, seed=seed).double()
+    x_hat = x + 0.3 * gaussian(40, 3, seed=seed + 1).double()
+    mapped = fvu(scale * x + shift, scale * x_hat + shift)
+    assert mapped.item() == pytest.approx(fvu(x, x_hat).item(), rel=1e-6)
+
+
+@settings(max_examples=20, deadline=None)
+@given(cuts=st.lists(st.integers(1, 99), max_size=6, unique=True))
+def test_fvu_does_not_depend_on_how_the_split_is_batched(cuts):
+    x, x_hat = gaussian(100, 5) * 3 + 10, gaussian(100, 5, seed=1) * 3 + 10
+    sums = FvuSums(5)
+    for a, b in zip([0, *sorted(cuts)], [*sorted(cuts), 100], strict=True):
+        sums.add(x[a:b], x_hat[a:b])
+    assert sums.fvu == pytest.approx(fvu(x, x_hat).item(), rel=1e-9)
+
+
+def test_l0_counts_values_above_zero():
+    assert l0(torch.tensor([[1.0, 0.0, 2.0], [0.0, 0.0, 0.0]])).tolist() == [2, 0]
+
+
+def test_dead_fraction_is_the_share_that_never_fired():
+    assert dead_fraction(torch.tensor([True, False, False, True])) == 0.5
+
+
+def test_kl_of_a_distribution_with_itself_is_zero_and_never_negative():
+    log_p = log_probabilities(gaussian(6, 9) * 20)
+    log_q = log_probabilities(gaussian(6, 9, seed=1) * 20)
+    assert kl_per_token(log_p, log_p).abs().max() == 0
+    assert kl_per_token(log_p, log_q).min() > 0
+
+
+def test_kl_of_two_coins():
+    log_p, log_q = torch.tensor([[0.5, 0.5]]).log(), torch.tensor([[0.9, 0.1]]).log()
+    expected = 0.5 * np.log(0.5 / 0.9) + 0.5 * np.log(0.5 / 0.1)
+    assert kl_per_token(log_p, log_q).item() == pytest.approx(expected)
+
+
+def test_kl_stays_exact_where_an_epsilon_in_the_logarithm_would_bound_it():
+    log_p, log_q = (
+        log_probabilities(torch.tensor([[0.0, 90.0]])),
+        log_probabilities(torch.tensor([[90.0, 0.0]])),
+    )
+    assert kl_per_token(log_p, log_q).item() == pytest.approx(90)
+
+
+def test_next_token_ce_is_torchs_cross_entropy_shifted_by_one():
+    logits, ids = (
+        gaussian(2, 7, 11),
+        torch.randint(11, (2, 7), generator=torch.Generator().manual_seed(0)),
+    )
+    ours = next_token_ce(log_probabilities(logits), ids)
+    theirs = F.cross_entropy(
+        logits[:, :-1].reshape(-1, 11).double(), ids[:, 1:].reshape(-1), reduction="none"
+    )
+    torch.testing.assert_close(ours[:, :-1].reshape(-1), theirs)
+    assert (ours[:, -1] == 0).all()
+
+
+def test_epsilon_random_keeps_each_tokens_distance_and_nothing_else():
+    x, x_hat = gaussian(2000, 16), gaussian(2000, 16) + 0.4 * gaussian(2000, 16, seed=1)
+    noisy = epsilon_random(x, x_hat, torch.Generator().manual_seed(0))
+    torch.testing.assert_close((noisy - x).norm(dim=1), (x_hat - x).norm(dim=1))
+    cosine = F.cosine_similarity(noisy - x, x_hat - x)
+    assert abs(cosine.mean()) < 0.02  # 16 dimensions, 2000 tokens: standard error .0056
+    assert cosine.std() == pytest.approx(16**-0.5, rel=0.1)
+
+
+def test_ratio_interval_is_the_ratio_of_sums_and_ignores_document_order():
+    rng = np.random.default_rng(0)
+    below = rng.integers(5, 50, 40).astype(float)
+    above = below * rng.normal(2, 0.5, 40)
+    counts = resample_counts(40, 2000, np.random.default_rng(1))
+    interval = ratio_interval(above, below, counts, 0.95)
+    assert interval.value == pytest.approx(above.sum() / below.sum())
+    assert interval.low < interval.value < interval.high
+    order = rng.permutation(40)
+    again = ratio_interval(above[order], below[order], counts[:, order], 0.95)
+    assert again == pytest.approx(interval)
+
+
+def test_document_interval_covers_the_truth_about_95_percent_of_the_time():
+    rng = np.random.default_rng(3)
+    covered = 0
+    for _ in range(300):
+        below = rng.integers(20, 60, 60).astype(float)
+        above = below * rng.normal(1.0, 0.4, 60)
+        counts = resample_counts(60, 300, rng)
+        interval = ratio_interval(above, below, counts, 0.95)
+        covered += interval.low <= 1.0 <= interval.high
+    assert 0.89 <= covered / 300 <= 0.98
+
+
+def test_resamples_draw_as_many_documents_as_there_are():
+    counts = resample_counts(17, 50, np.random.default_rng(0))
+    assert (counts.sum(1) == 17).all() and counts.std() > 0.5
