@@ -73,7 +73,7 @@ def _add_option(parser: argparse.ArgumentParser, name: str, hint: Any) -> None:
     flag = "--" + name.replace("_", "-")
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is list:
-        parser.add_argument(flag, required=True, nargs="+", type=args[0])
+        parser.add_argument(flag, required=True, nargs="*", type=args[0])
     elif origin in (types.UnionType, typing.Union):
         parser.add_argument(flag, required=False, type=args[0])  # absent = None
     else:

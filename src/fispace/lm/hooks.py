@@ -138,7 +138,7 @@ def resumed_from(
     The blocks up to a block-output hook point are stood in for. At any other hook point, or where a
     block returns a tuple, the whole pass runs and the output is replaced: the same logits, more work.
     """
-    blocks_path, blocks = _blocks(model)
+    _, blocks = _blocks(model)
     path, module = resolve_hook_point(model, hook_point)
     index = next((i for i, block in enumerate(blocks) if block is module), None)
     if index is None or not _returns_tensor(model, module):

@@ -1,0 +1,192 @@
+"""The train step: arms of a seed are paired, checkpoints carry their configuration, runs repeat."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from fispace.config.train import ArmConfig, ChooseLrStep, InitConfig, TrainArmStep
+from fispace.errors import ArtifactError, ArtifactMismatchError, DivergedError, ParamsError
+from fispace.models.trained import initial_model, load_trained
+from fispace.steps.train import choose_lr, train_arm, train_candidate
+from fispace.store.activations import activation_table, write_shard
+from fispace.store.files import sha256_of, write_json
+from fispace.store.standardiser import fit_moments
+from fispace.store.tables import read_table
+
+D_MODEL = 8
+SAE = {"parts": ["sae"], "frozen_sae_from": None}
+JOINT = {"parts": ["sae", "linear", "bias", "interaction"], "frozen_sae_from": None}
+SEQUENTIAL = JOINT | {"frozen_sae_from": "sae"}
+
+PARAMS = TrainArmStep(
+    n_latents=32, k=4, d_embed=3, dropout=0.15, batch_tokens=64, n_tokens=64 * 60,
+    lr_end_fraction=0.1, lr_decay_fraction=0.8, adam_betas=(0.9, 0.999), adam_eps=1e-8,
+    grad_clip=1.0, init=InitConfig(0.05, 0.01, 0.01), pool_groups=2, log_every=20, val_every=30,
+    root_seed=5, threads=1,
+)  # fmt: skip
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """A store of sparse non-negative combinations with a pairwise term, one shard a split."""
+    rng = np.random.default_rng(0)
+    directions, pair = rng.normal(size=(12, D_MODEL)), rng.normal(size=D_MODEL)
+    shards = {}
+    for split, n in (("train", 1500), ("val", 300), ("test", 300)):
+        a = (rng.random((n, 12)) < 0.2) * rng.random((n, 12))
+        x = (a @ directions + 3 * (a[:, :1] * a[:, 1:2]) * pair + 5).astype(np.float32)
+        columns = {"document_id": np.arange(n), "position": np.ones(n, np.int32),
+                   "is_special": np.arange(n) % 50 == 0}  # fmt: skip
+        path = tmp_path / split / "shard-1-of-1.parquet"
+        write_shard(path, activation_table(x, columns, "float32"), 256, {})
+        shards[split] = [{"file": path.name, "n_rows": n, "n_special": int(columns["is_special"].sum()),
+                          "sha256": sha256_of(path)}]  # fmt: skip
+    write_json(tmp_path / "manifest.json", {"d_model": D_MODEL, "shards": shards})
+    from fispace.store.activations import ActivationStore
+
+    units = fit_moments(ActivationStore(tmp_path / "manifest.json").groups("train"), "refuse")
+    units.save(tmp_path / "standardiser.safetensors", {})
+    write_json(tmp_path / "lr.json", {"lr": 0.01})
+    return tmp_path
+
+
+def run(store: Path, arm: str, row: dict, seed=0, params=PARAMS, frozen=None, folder="out"):
+    out = store / folder
+    train_arm(
+        params, arm=arm, row=json.dumps(row), seed=seed, lr=store / "lr.json",
+        manifest=store / "manifest.json", standardiser=store / "standardiser.safetensors",
+        frozen=frozen, weights=out / f"{arm}.safetensors", curve=out / f"{arm}.parquet",
+    )  # fmt: skip
+    return out / f"{arm}.safetensors"
+
+
+def test_the_same_seed_twice_gives_the_same_bytes(store):
+    first, second = run(store, "joint", JOINT, folder="a"), run(store, "joint", JOINT, folder="b")
+    assert first.read_bytes() == second.read_bytes()
+    assert (store / "a/joint.parquet").read_bytes() == (store / "b/joint.parquet").read_bytes()
+
+
+def test_another_seed_gives_another_model(store):
+    first, second = run(store, "sae", SAE, folder="a"), run(store, "sae", SAE, seed=1, folder="b")
+    assert first.read_bytes() != second.read_bytes()
+
+
+def test_the_sequential_arm_keeps_the_trained_sae_and_lowers_its_error(store):
+    sae = run(store, "sae", SAE)
+    sequential = run(store, "sequential", SEQUENTIAL, frozen=sae)
+    before, after = load_trained(sae, {}).model, load_trained(sequential, {}).model
+    assert all(
+        torch.equal(value, after.sae.state_dict()[name])
+        for name, value in before.sae.state_dict().items()
+    )
+    curves = [read_table(store / f"out/{arm}.parquet") for arm in ("sae", "sequential")]
+    assert curves[1]["val_fvu"].iloc[-1] < curves[0]["val_fvu"].iloc[-1]
+
+
+def test_the_interactions_mean_over_train_tokens_is_zero_after_training(store):
+    from fispace.store.activations import ActivationStore
+    from fispace.store.standardiser import load_standardiser
+
+    model = load_trained(run(store, "joint", JOINT), {}).model
+    assert model.interaction.mean_output.abs().max() > 0
+    units = load_standardiser(store / "standardiser.safetensors")
+    x = np.concatenate(list(ActivationStore(store / "manifest.json").groups("train")))
+    mean = model(units.standardise(torch.from_numpy(x)), ["interaction"]).mean(0)
+    assert mean.abs().max() < 1e-5
+
+
+def test_dropout_and_data_order_do_not_depend_on_other_arms(store):
+    alone = run(store, "joint", JOINT, folder="alone").read_bytes()
+    run(store, "sae", SAE, folder="after")
+    assert run(store, "joint", JOINT, folder="after").read_bytes() == alone
+
+
+def test_a_checkpoint_carries_its_configuration_and_its_initial_model(store):
+    path = run(store, "joint", JOINT, seed=3)
+    trained = load_trained(path, {"arm": "joint", "seed": 3})
+    assert trained.record["params"]["k"] == 4
+    assert trained.record["lr"] == 0.01
+    assert trained.record["manifest"] == sha256_of(store / "manifest.json")
+    initial = initial_model(trained.record)
+    assert torch.equal(initial.sae.W_enc, initial.sae.W_dec)
+    assert not torch.equal(initial.sae.W_dec, trained.model.sae.W_dec)
+
+
+@pytest.mark.parametrize(("key", "value"), [("arm", "sae"), ("seed", 1), ("manifest", "0")])
+def test_a_checkpoint_used_as_something_else_is_refused_by_name(store, key, value):
+    with pytest.raises(ArtifactMismatchError, match=key):
+        load_trained(run(store, "joint", JOINT), {key: value})
+
+
+def test_a_frozen_sae_of_another_seed_is_refused(store):
+    sae = run(store, "sae", SAE, seed=1)
+    with pytest.raises(ArtifactMismatchError, match="seed"):
+        run(store, "sequential", SEQUENTIAL, seed=0, frozen=sae)
+
+
+def test_a_damaged_checkpoint_is_refused(store):
+    path = run(store, "sae", SAE)
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(ArtifactError, match=r"sae\.safetensors"):
+        load_trained(path, {})
+
+
+def test_an_altered_shard_stops_the_training(store):
+    shard = store / "train/shard-1-of-1.parquet"
+    shard.write_bytes(shard.read_bytes()[:-1] + b"x")
+    with pytest.raises(ArtifactError, match="checksum"):
+        run(store, "sae", SAE)
+    assert not (store / "out").exists()
+
+
+def test_a_diverging_training_leaves_no_checkpoint(store):
+    write_json(store / "lr.json", {"lr": 1e30})
+    with pytest.raises(DivergedError):
+        run(store, "joint", JOINT, params=replace(PARAMS, grad_clip=None))
+    assert not list(store.glob("out/*"))
+
+
+def test_the_learning_rate_with_the_lowest_validation_fvu_is_chosen(store):
+    curves = []
+    for lr in (1e-5, 1e-2, 1e-3):
+        curves.append(store / f"{lr}.parquet")
+        train_candidate(
+            PARAMS, lr=lr, seed=0, manifest=store / "manifest.json",
+            standardiser=store / "standardiser.safetensors", curve=curves[-1],
+        )  # fmt: skip
+    choose_lr(ChooseLrStep((1e-5, 1e-2, 1e-3)), curves=curves, lr=store / "chosen.json")
+    chosen = json.loads((store / "chosen.json").read_text())
+    final = {
+        lr: read_table(store / f"{lr}.parquet")["val_fvu"].iloc[-1] for lr in (1e-5, 1e-2, 1e-3)
+    }
+    assert chosen["lr"] == min(final, key=final.get) == 1e-2
+    assert chosen["is_at_edge"] is True
+
+
+def test_a_single_candidate_needs_no_training(store):
+    choose_lr(ChooseLrStep((1e-4,)), curves=[], lr=store / "chosen.json")
+    assert json.loads((store / "chosen.json").read_text())["lr"] == 1e-4
+
+
+def test_the_curve_ends_at_the_last_step_with_a_tenth_of_the_peak(store):
+    run(store, "sae", SAE)
+    curve: pd.DataFrame = read_table(store / "out/sae.parquet")
+    assert curve["step"].iloc[-1] == PARAMS.n_steps
+    assert curve["lr"].iloc[-1] == pytest.approx(0.001)
+    assert curve["n_tokens"].iloc[-1] == PARAMS.n_tokens
+
+
+def test_more_active_latents_than_latents_are_refused():
+    with pytest.raises(ParamsError, match="k=33 must be <= n_latents=32"):
+        replace(PARAMS, k=33)
+
+
+@pytest.mark.parametrize("parts", [["linear"], ["sae", "sae"]])
+def test_an_arm_needs_the_sae_once(parts):
+    with pytest.raises(ParamsError, match="parts"):
+        ArmConfig(tuple(parts), None)
