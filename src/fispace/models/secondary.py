@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from fispace.config.train import Part
 from fispace.errors import ArtifactMismatchError
 from fispace.models.integrated import IntegratedModel
 from fispace.models.sae import TopKSae
@@ -100,7 +101,7 @@ def clamped_reconstruction(
     # DEVIATION(add-back-errors): the author splices the bare reconstruction, its error included in
     # every condition; `add_back_errors` false is that variant.
     codes = model.sae.encode(z)
-    others = [part for part in model.parts if part != "interaction"]
+    others: list[Part] = [part for part in model.parts if part != "interaction"]
     hidden = model.interaction.hidden(codes)
     clamped = clamped_hidden(secondary, hidden, clamp, add_back_errors)
     moved = model.interaction.output(clamped) - model.interaction.mean_output

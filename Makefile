@@ -1,0 +1,39 @@
+# Every target sets itself up first: an environment in .venv with the versions of constraints.txt.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+export PATH := $(abspath $(BIN)):$(PATH)
+
+.PHONY: reproduce test figures repro sync reference setup
+.DEFAULT_GOAL := reproduce
+
+reproduce: setup  ## every stage and figure of the default study
+	snakemake --cores all
+
+figures: setup    ## the figures, and what they need
+	snakemake figures --cores all
+
+repro: setup      ## the same through DVC
+	dvc repro
+
+sync: setup       ## after dvc pull or dvc checkout
+	python workflow/sync.py
+
+reference: setup  ## copy the default run's tables, figures and claims to results/reference/
+	python workflow/reference.py
+
+test: setup       ## style, types, layers, then all tests
+	ruff check
+	ruff format --check
+	pyright
+	lint-imports
+	snakefmt --check Snakefile workflow/rules
+	python -m pytest -q
+
+setup: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[pipeline,test]'
+	touch $@

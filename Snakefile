@@ -1,0 +1,34 @@
+# The study, rule by rule. `snakemake --list-rules` says what each rule answers and costs.
+#
+# results/{run}/{chapter}/...            what a rule promises; {run} is params.yaml's `run`
+#   extract/{split}/shard-{i}-of-{n}.parquet    split: train val test transfer
+#   {train,fidelity,geometry}/{arm}/seed{seed}.*    arm: a row of train.arms
+# scratch/{run}/...                      unfinished work that a restarted job continues
+# logs/{run}/{chapter}/...               what a job said (.log) and cost (.tsv)
+#
+# Another study: snakemake --configfile params/tiny.yaml
+# Your own data: snakemake --configfile params/local.yaml --config model=FOLDER text=FILE
+from snakemake.utils import min_version
+
+min_version("9.18")
+
+
+configfile: "params.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/inputs.smk"
+include: "workflow/rules/testbed.smk"
+include: "workflow/rules/extract.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/fidelity.smk"
+include: "workflow/rules/geometry.smk"
+include: "workflow/rules/factorial.smk"
+include: "workflow/rules/report.smk"
+include: "workflow/rules/aliases.smk"
+
+
+rule all:
+    """Every chapter of the study, figures and claims last."""
+    input:
+        study_files,

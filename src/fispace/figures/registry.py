@@ -1,0 +1,22 @@
+"""The figures by name: the file stem of its table, SVG and PDF, and the function that draws it.
+
+Must not: draw.
+"""
+
+from collections.abc import Callable, Mapping
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from fispace.figures import factorial, fidelity, geometry
+
+FIGURES: Mapping[str, Callable[[pd.DataFrame], Figure]] = {
+    "reconstruction": fidelity.reconstruction,
+    "kl": fidelity.kl,
+    "norms": geometry.norms,
+    "norm_ratios": geometry.norm_ratios,
+    "ratio_scatter": geometry.ratio_scatter,
+    "spectrum": geometry.spectrum,
+    "clamping": factorial.clamping,
+    "secondary_activations": factorial.secondary_activations,
+}

@@ -1,0 +1,112 @@
+"""The look of every figure, and rendering it so that equal numbers give equal bytes.
+
+Palette: Okabe & Ito (2008), distinguishable with the common colour-vision deficiencies; what a
+colour says is also said by marker, line style or label. Must not: compute, or know a table.
+"""
+
+import io
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+
+Frame = Any  # pandas ships no types
+
+COLUMN, TEXT = 3.4, 7.0
+"""Widths in inches: one column, and the whole text block."""
+
+INK, GREY, PALE = "#222222", "#8a8a8a", "#d9d9d9"
+BLUE, ORANGE, GREEN, SKY, VERMILION, PURPLE = (
+    "#0072B2", "#E69F00", "#009E73", "#56B4E9", "#D55E00", "#CC79A7"
+)  # fmt: skip
+
+PLAIN = FuncFormatter(lambda value, _: f"{value:g}".replace("-", "−"))
+"""Tick labels as plain numbers, without an exponent above the axis."""
+
+ARM_LABELS = {
+    "sae": "SAE",
+    "sae_bias": "SAE with bias",
+    "sequential": "sequential",
+    "joint": "joint",
+    "joint_no_interaction": "joint, no interaction",
+    "joint_no_linear": "joint, no linear",
+}
+
+RC: dict[str, Any] = {
+    "font.family": "DejaVu Sans",  # ships with matplotlib, so the same on every machine
+    "font.size": 7.5,
+    "axes.titlesize": 7.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 7.5,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.minor.width": 0.4,
+    "ytick.minor.width": 0.4,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "legend.handlelength": 1.4,
+    "lines.linewidth": 1.2,
+    "text.color": INK,
+    "figure.dpi": 150,
+    "figure.constrained_layout.use": True,
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "fispace",
+    "pdf.fonttype": 42,
+    "path.simplify": False,
+}
+
+
+def new_figure(
+    width: float, height: float, n_rows: int = 1, n_columns: int = 1, **options: Any
+) -> tuple[Figure, np.ndarray]:
+    """A figure in the house style and its axes, always as a matrix n_rows x n_columns."""
+    with mpl.rc_context(RC):  # pyright: ignore[reportArgumentType]
+        figure = Figure(figsize=(width, height), layout="constrained")
+        axes = figure.subplots(n_rows, n_columns, squeeze=False, **options)
+    return figure, axes
+
+
+def rendered(figure: Figure, suffix: str) -> bytes:
+    """The figure as the bytes of an `.svg` or `.pdf` file: vector text, no date, no version."""
+    metadata: dict[str, dict[str, None]] = {
+        ".svg": {"Date": None, "Creator": None},
+        ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    }
+    with mpl.rc_context(RC), io.BytesIO() as stream:  # pyright: ignore[reportArgumentType]
+        figure.savefig(stream, format=suffix[1:], metadata=metadata[suffix])  # pyright: ignore[reportArgumentType]
+        return stream.getvalue()
+
+
+def arm_label(arm: str) -> str:
+    """Name of an arm in a figure."""
+    return ARM_LABELS.get(arm, arm.replace("_", " "))
+
+
+def light_grid(axes: Axes, axis: str) -> None:
+    """Pale grid lines along one axis, for reading values off."""
+    axes.grid(visible=True, axis=axis, color=PALE, linewidth=0.5)  # pyright: ignore[reportArgumentType]
+
+
+def log_scale(axes: Axes, which: str) -> None:
+    """Logarithmic x or y axis with plain numbers at 1, 2 and 5 of each decade."""
+    if which == "x":
+        axes.set_xscale("log")
+    else:
+        axes.set_yscale("log")
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(PLAIN)
+    axis.set_minor_locator(NullLocator())
+    axis.set_minor_formatter(NullFormatter())

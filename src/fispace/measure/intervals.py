@@ -1,0 +1,36 @@
+"""Intervals of a mean over few independent repetitions, such as seeds.
+
+Must not: pool tokens or documents; those are resampled in `bootstrap`.
+"""
+
+# scipy ships no types
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+
+
+class Interval(NamedTuple):
+    """A mean and its two-sided interval."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+    """Repetitions behind it."""
+
+
+def t_interval(values: Float[np.ndarray, " repetitions"], confidence: float) -> Interval:
+    """Mean and Student t interval: mean +- t_(n-1) s / sqrt(n).
+
+    Without spread to estimate (one repetition) the ends are NaN; a NaN value makes all three NaN.
+    """
+    n, mean = len(values), float(np.mean(values))
+    if n < 2:
+        return Interval(mean, float("nan"), float("nan"), n)
+    half = float(stats.t.ppf(0.5 + confidence / 2, n - 1)) * float(np.std(values, ddof=1)) / n**0.5
+    return Interval(mean, mean - half, mean + half, n)

@@ -1,0 +1,41 @@
+"""`factorial battery`: validated stimuli, their select/confirm split, response words and contexts.
+
+Must not: import torch, or look at an activation.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fispace.config.factorial import BatteryStep
+from fispace.stimuli.battery import read_battery, read_prompts, read_words, validated_words
+from fispace.stimuli.split import CONFIRM, split_items
+from fispace.store.files import read_json
+from fispace.store.tables import write_csv
+
+GRAMMAR_SUFFIX = ".json"
+
+
+def write_battery(
+    params: BatteryStep, *, stimuli: Path, responses: Path, prompts: Path | None,
+    items: Path, words: Path, contexts: Path,
+) -> None:  # fmt: skip
+    """Write the validated battery: items with their half, response words, and contexts to clamp in.
+
+    `responses` is a CSV, or the testbed's grammar.json with its list `planted`. Without `prompts`,
+    the texts of the confirm items are the contexts.
+
+    Raises:
+        StimuliError: if a file breaks a rule of its schema; names file, row and rule.
+    """
+    battery = read_battery(stimuli, params.factors, params.variant)
+    table: Any = split_items(battery, params.select_fraction, params.root_seed)
+    write_csv(items, table)
+    if responses.suffix == GRAMMAR_SUFFIX:
+        planted = pd.DataFrame(read_json(responses)["planted"])
+        write_csv(words, validated_words(responses, planted, params.factors))
+    else:
+        write_csv(words, read_words(responses, params.factors))
+    confirm = table[table["half"] == CONFIRM].rename(columns={"text": "prompt"})
+    write_csv(contexts, read_prompts(prompts) if prompts else confirm[["item", "prompt"]])

@@ -1,0 +1,35 @@
+"""`report quantities`: every number that a claim can point to, by name and seed.
+
+Must not: know the claims.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from fispace.config.report import QuantitiesStep
+from fispace.steps.report.factorial_quantities import factorial_quantities
+from fispace.steps.report.fidelity_quantities import fidelity_quantities
+from fispace.steps.report.geometry_quantities import geometry_quantities, paper_quantities
+from fispace.steps.report.long_table import Quantity, quantity_frame
+from fispace.store.tables import read_csv, read_table, write_csv, write_table
+
+
+def write_quantities(
+    params: QuantitiesStep, *, fidelity: Path, geometry: Path, family: Path, secondary: Path,
+    quantities: Path, table: Path,
+) -> None:  # fmt: skip
+    """Write all quantities (quantity seed value unit n) as Parquet and as CSV.
+
+    Raises:
+        ArtifactError: if a summary is missing or damaged.
+    """
+
+    def found() -> Iterator[Quantity]:
+        yield from fidelity_quantities(read_table(fidelity))
+        yield from geometry_quantities(read_table(geometry))
+        yield from paper_quantities(params)
+        yield from factorial_quantities(read_table(family), read_csv(secondary))
+
+    frame = quantity_frame(found())
+    write_table(quantities, frame, {"step": "report quantities"})
+    write_csv(table, frame)

@@ -1,0 +1,170 @@
+"""A whole factorial chapter on a tiny random LM: battery, training, and every step's files."""
+
+import csv
+from itertools import product
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+
+from fispace.config.build import build
+from fispace.config.factorial import (
+    BatteryActivationsStep,
+    BatteryStep,
+    ClampStep,
+    DiscoverStep,
+    FactorConfig,
+    InferStep,
+    ResponsesStep,
+    SecondaryStep,
+    SinglesStep,
+)
+from fispace.config.lm import LmConfig
+from fispace.lm.hooks import read_activations
+from fispace.lm.load import load_lm
+from fispace.models.trained import initial_model
+from fispace.steps.factorial.activations import read_stimuli
+from fispace.steps.factorial.battery import write_battery
+from fispace.steps.factorial.clamp import clamp_latents
+from fispace.steps.factorial.discover import discover
+from fispace.steps.factorial.infer import infer
+from fispace.steps.factorial.responses import measure_responses
+from fispace.steps.factorial.secondary import train_secondary
+from fispace.steps.factorial.singles import measure_singles
+from fispace.store.activations import activation_table, shard_name, write_shard
+from fispace.store.checkpoint import save_checkpoint
+from fispace.store.files import sha256_of, write_json
+from fispace.store.standardiser import fit_moments
+
+FACTORS = (
+    FactorConfig("register", ("formal", "casual")),
+    FactorConfig("affect", ("neutral", "emotional")),
+)
+CELLS = list(product(*(factor.levels for factor in FACTORS)))
+D_MODEL = 16
+
+
+def write_csv(path: Path, header: list[str], rows: list[tuple]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+    return path
+
+
+def write_stimuli(folder: Path, n_items: int) -> Path:
+    rng = np.random.default_rng(0)
+    rows = []
+    for item in range(n_items):
+        frame = rng.integers(20, 60, size=6)
+        for place, cell in enumerate(CELLS):
+            words = [f"w{i}" for i in (*frame, place, 4 + place)]
+            rows.append((f"i{item:02d}", *cell, " ".join(words)))
+    write_csv(folder / "stimuli.csv", ["item", "register", "affect", "text"], rows)
+    words = [(f"w{3 * i + j}", *cell) for i, cell in enumerate(CELLS) for j in range(3)]
+    write_csv(folder / "responses.csv", ["word", "register", "affect"], words)
+    prompts = [(" ".join(f"w{i}" for i in rng.integers(20, 60, size=4)),) for _ in range(8)]
+    write_csv(folder / "prompts.csv", ["prompt"], prompts)
+    return folder
+
+
+def write_model(folder: Path, lm: LmConfig, arm_parts: list[str]) -> None:
+    """Activation store, standardiser and a checkpoint of random weights on the LM."""
+    model, _ = load_lm(lm, None)
+    ids = torch.randint(3, 60, (60, 20), generator=torch.Generator().manual_seed(1))
+    x = read_activations(model, lm.hook_point, ids, torch.ones_like(ids)).reshape(-1, D_MODEL)
+    shards = {}
+    for split in ("train", "val", "test"):
+        columns = {"is_special": np.zeros(len(x), bool), "token_id": ids.numpy().ravel()}
+        path = folder / shard_name(split, 1, 1)
+        write_shard(path, activation_table(x.numpy(), columns, "float32"), 200, {})
+        entry = {"file": path.name, "n_rows": len(x), "n_special": 0, "sha256": sha256_of(path)}
+        shards[split] = [entry]
+    write_json(folder / "manifest.json", {"d_model": D_MODEL, "shards": shards})
+    fit_moments([x.numpy()], "refuse").save(folder / "standardiser.safetensors", {})
+    record = {
+        "arm": "joint", "seed": 0, "row": {"parts": arm_parts, "frozen_sae_from": None},
+        "d_model": D_MODEL, "manifest": sha256_of(folder / "manifest.json"),
+        "standardiser": sha256_of(folder / "standardiser.safetensors"),
+        "params": {
+            "n_latents": 40, "k": 6, "d_embed": 6, "dropout": 0.1, "root_seed": 0,
+            "init": {"factors": 0.5, "linear": 0.1, "mlp": 0.7},
+        },
+    }  # fmt: skip
+    save_checkpoint(folder / "weights.safetensors", initial_model(record).state_dict(), record)
+    write_json(folder / "lr.json", {"lr": 3e-3})
+
+
+def run_chapter(folder: Path, lm_folder: Path) -> SimpleNamespace:
+    """Paths of everything that the chapter writes."""
+    lm = LmConfig(str(lm_folder), None, "float32", 1)
+    write_model(folder, lm, ["sae", "linear", "bias", "interaction"])
+    battery = write_stimuli(folder / "battery", 12)
+    at = _paths(folder)
+    write_battery(
+        BatteryStep(FACTORS, None, 0.5, 0), stimuli=battery / "stimuli.csv",
+        responses=battery / "responses.csv", prompts=battery / "prompts.csv",
+        items=at.items, words=at.words, contexts=at.contexts,
+    )  # fmt: skip
+    read_stimuli(
+        BatteryActivationsStep(lm, 32, True, 16, 1), items=at.items, lm_folder=None,
+        select=at.select, confirm=at.confirm,
+    )  # fmt: skip
+    train_secondary(
+        secondary_step(), weights=at.weights, lr=at.lr, manifest=at.manifest,
+        standardiser=at.standardiser, secondary=at.secondary, curve=at.curve, quality=at.quality,
+    )  # fmt: skip
+    measure_responses(
+        ResponsesStep(100, 1), items=at.items, weights=at.weights, standardiser=at.standardiser,
+        secondary=at.secondary, select=at.select, confirm=at.confirm,
+        select_responses=at.select_responses, confirm_responses=at.confirm_responses,
+    )  # fmt: skip
+    discover(
+        DiscoverStep(FACTORS, 0.05, 2, 200, 0), responses=at.select_responses,
+        discovery=at.discovery, candidates=at.candidates,
+    )  # fmt: skip
+    clamp_latents(
+        clamp_step(lm), lm_folder=None, weights=at.weights, standardiser=at.standardiser,
+        secondary=at.secondary, candidates=at.candidates, words=at.words, contexts=at.contexts,
+        effects=at.effects, checks=at.checks,
+    )  # fmt: skip
+    measure_singles(
+        SinglesStep(10, 1), items=at.items, weights=[at.weights], standardiser=at.standardiser,
+        secondary=[at.secondary], discovery=[at.discovery], confirm=at.confirm,
+        singles=at.singles, histogram=at.histogram,
+    )  # fmt: skip
+    infer(
+        InferStep(FACTORS, (-4.0, 0.0, 1.0, 4.0), 0.05, 200, 0), candidates=[at.candidates],
+        responses=[at.confirm_responses], effects=[at.effects], quality=[at.quality],
+        checks=[at.checks], family=at.family, table=at.table, cells=at.cells, points=at.points,
+        secondary=at.summary,
+    )  # fmt: skip
+    at.lm = lm
+    return at
+
+
+def secondary_step() -> SecondaryStep:
+    values = {
+        "expansion": 5, "k": 3, "n_tokens": 4000, "standardiser_tokens": 500, "batch_tokens": 100,
+        "lr_end_fraction": 0.1, "lr_decay_fraction": 0.8, "adam_betas": [0.9, 0.999],
+        "adam_eps": 1e-8, "grad_clip": 1.0, "pool_groups": 2, "log_every": 10, "val_every": 20,
+        "root_seed": 0, "threads": 1,
+    }  # fmt: skip
+    return build(SecondaryStep, values, "factorial")
+
+
+def clamp_step(lm: LmConfig) -> ClampStep:
+    return ClampStep(lm, True, (-4.0, 0.0, 1.0, 4.0), True, 32, 1)
+
+
+def _paths(folder: Path) -> SimpleNamespace:
+    names = {
+        "items": "csv", "words": "csv", "contexts": "csv", "select": "parquet",
+        "confirm": "parquet", "secondary": "safetensors", "curve": "parquet", "quality": "parquet",
+        "select_responses": "parquet", "confirm_responses": "parquet", "discovery": "parquet",
+        "candidates": "csv", "effects": "parquet", "checks": "parquet", "singles": "csv",
+        "histogram": "csv", "family": "parquet", "table": "csv", "cells": "csv", "points": "csv",
+        "summary": "csv", "weights": "safetensors", "standardiser": "safetensors",
+        "manifest": "json", "lr": "json",
+    }  # fmt: skip
+    return SimpleNamespace(**{name: folder / f"{name}.{end}" for name, end in names.items()})

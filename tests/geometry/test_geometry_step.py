@@ -1,0 +1,110 @@
+"""The geometry step on a small arm: what it writes, its nulls, and what it refuses."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from geometry.small_study import D_MODEL, N_LATENTS, PARAMS, write_checkpoint, write_store
+
+from fispace.errors import ArtifactMismatchError
+from fispace.steps.geometry import measure_arm, summarise
+from fispace.store.tables import read_csv, read_table
+
+JOINT = ["sae", "linear", "bias", "interaction"]
+N_TOKENS = 300
+
+
+class Study:
+    def __init__(self, folder: Path, parts: list[str], change: float) -> None:
+        self.folder = folder
+        self.manifest, self.standardiser = write_store(folder, N_TOKENS)
+        self.weights = folder / "seed0.safetensors"
+        self.model = write_checkpoint(
+            self.weights, "joint", parts, self.manifest, self.standardiser, change
+        )
+
+    def measure(self, name: str = "a", arm: str = "joint") -> dict[str, Path]:
+        out = {key: self.folder / f"{name}.{key}" for key in ("table", "latents", "spectrum")}
+        measure_arm(
+            PARAMS, arm=arm, seed=0, weights=self.weights, manifest=self.manifest,
+            standardiser=self.standardiser, **out,
+        )  # fmt: skip
+        return out
+
+    def values(self) -> pd.Series:
+        table = read_table(self.measure()["table"])
+        return table.set_index(["metric", "state"])["value"]
+
+
+def test_every_number_stands_beside_its_initial_value(tmp_path: Path) -> None:
+    table = read_table(Study(tmp_path, JOINT, 0.1).measure()["table"])
+    assert list(table.columns) == ["arm", "seed", "state", "metric", "unit", "value", "n"]
+    trained = set(table[table["state"] == "trained"]["metric"])
+    initial = set(table[table["state"] == "initial"]["metric"])
+    counted = {name for name in trained if name.startswith("n_")}
+    assert trained - initial == counted
+
+
+def test_untrained_weights_are_their_own_null(tmp_path: Path) -> None:
+    values = Study(tmp_path, JOINT, 0.0).values()
+    for metric in ("squared_norm_decoder_mean", "mean_abs_cosine", "pca_published"):
+        assert values[metric, "trained"] == values[metric, "initial"]
+
+
+def test_squared_norms_are_those_of_the_weights(tmp_path: Path) -> None:
+    study = Study(tmp_path, JOINT, 0.1)
+    latents = read_table(study.measure()["latents"])
+    expected = study.model.sae.W_dec.detach().double().square().sum(1).numpy()
+    assert np.allclose(latents["squared_norm_decoder_trained"], expected)
+    assert len(latents) == N_LATENTS
+
+
+def test_the_ratios_of_each_latent_sum_to_one_in_every_state(tmp_path: Path) -> None:
+    latents = read_table(Study(tmp_path, JOINT, 0.1).measure()["latents"])
+    for state in ("trained", "initial", "decoder_trained"):
+        total = sum(
+            latents[f"ratio_{part}_{state}"] for part in ("linear", "interaction", "decoder")
+        )
+        assert np.allclose(total, 1)
+
+
+def test_firings_and_the_active_share_agree_with_k(tmp_path: Path) -> None:
+    study = Study(tmp_path, JOINT, 0.1)
+    out = study.measure()
+    latents = read_table(out["latents"])
+    active = read_table(out["table"]).set_index(["metric", "state"])["value"][
+        "active_share", "trained"
+    ]
+    assert latents["firings"].sum() <= 4 * N_TOKENS
+    assert active == pytest.approx(latents["firings"].sum() / N_TOKENS / N_LATENTS)
+
+
+def test_an_arm_without_both_nfm_parts_has_no_ratios(tmp_path: Path) -> None:
+    table = read_table(Study(tmp_path, ["sae", "bias"], 0.1).measure()["table"])
+    assert not table["metric"].str.startswith("ratio_").any()
+    assert "squared_norm_decoder_mean" in set(table["metric"])
+
+
+def test_the_spectrum_has_a_random_matrix_beside_it(tmp_path: Path) -> None:
+    spectrum = read_table(Study(tmp_path, JOINT, 0.1).measure()["spectrum"])
+    assert set(spectrum["state"]) == {"trained", "initial", "random"}
+    assert (spectrum.groupby(["state", "centred"])["share"].count() == D_MODEL).all()
+
+
+def test_a_checkpoint_of_another_arm_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactMismatchError, match="arm"):
+        Study(tmp_path, JOINT, 0.1).measure(arm="sae")
+
+
+def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
+    study = Study(tmp_path, JOINT, 0.1)
+    first, second = study.measure("a"), study.measure("b")
+    assert all(first[key].read_bytes() == second[key].read_bytes() for key in first)
+
+
+def test_the_summary_holds_every_row_of_every_arm(tmp_path: Path) -> None:
+    table = Study(tmp_path, JOINT, 0.1).measure()["table"]
+    summarise(documents=[table], summary=tmp_path / "s.parquet", table=tmp_path / "s.csv")
+    assert len(read_table(tmp_path / "s.parquet")) == len(read_table(table))
+    assert len(read_csv(tmp_path / "s.csv")) == len(read_table(table))

@@ -1,0 +1,137 @@
+"""Figures: drawn from their CSV alone, the same bytes every time, and without torch."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from report.plotted import N_LATENTS, PARAMS, latent_table, write_all
+
+from fispace.errors import ParamsError
+from fispace.figures.registry import FIGURES
+from fispace.steps.report.draw import draw_figure
+from fispace.steps.report.geometry_plots import write_geometry_plots
+from fispace.steps.report.summary import CAPTIONS
+from fispace.store.tables import read_csv, write_table
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return write_all(tmp_path_factory.mktemp("plots"))
+
+
+def draw(name: str, table: Path, folder: Path) -> tuple[bytes, bytes]:
+    folder.mkdir(parents=True, exist_ok=True)
+    svg, pdf = folder / f"{name}.svg", folder / f"{name}.pdf"
+    draw_figure(figure=name, table=table, svg=svg, pdf=pdf)
+    return svg.read_bytes(), pdf.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def drawn(
+    tables: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, list[tuple[bytes, bytes]]]:
+    folder = tmp_path_factory.mktemp("drawn")
+    return {name: [draw(name, tables[name], folder / i) for i in "ab"] for name in FIGURES}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_same_table_gives_the_same_bytes(
+    name: str, drawn: dict[str, list[tuple[bytes, bytes]]]
+) -> None:
+    first, second = drawn[name]
+    assert first == second
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_text_stays_text_and_no_date_or_version_is_written(
+    name: str, drawn: dict[str, list[tuple[bytes, bytes]]]
+) -> None:
+    svg, pdf = drawn[name][0]
+    assert b"<text" in svg
+    assert b"<dc:date>" not in svg
+    assert b"CreationDate" not in pdf
+    assert b"matplotlib" not in pdf.lower()
+
+
+def test_drawing_needs_no_torch(tables: dict[str, Path], tmp_path: Path) -> None:
+    code = (
+        "import sys; from fispace.cli import main; code = main(sys.argv[1:]); "
+        "assert not {'torch', 'transformers', 'scipy'} & set(sys.modules); sys.exit(code)"
+    )
+    paths = ["--table", tables["norms"], "--svg", tmp_path / "a.svg", "--pdf", tmp_path / "a.pdf"]
+    arguments = ["report", "draw", "--figure", "norms", *map(str, paths)]
+    subprocess.run([sys.executable, "-c", code, *arguments], check=True)
+    assert (tmp_path / "a.svg").exists()
+
+
+def test_an_unknown_figure_is_named(tables: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match="no such figure"):
+        draw("portrait", tables["norms"], tmp_path)
+
+
+def test_every_figure_has_a_rule_and_a_caption() -> None:
+    rules = (ROOT / "workflow/rules/report.smk").read_text()
+    lines = [line.split("=", 1)[1] for line in rules.splitlines() if line.startswith("FIGURES")]
+    listed = [name for line in lines for name in yaml.safe_load(line)]
+    assert listed == list(FIGURES) == list(CAPTIONS)
+
+
+def test_the_reconstruction_table_has_each_seed_and_their_mean(tables: dict[str, Path]) -> None:
+    table = read_csv(tables["reconstruction"])
+    joint = table[(table["arm"] == "joint") & table["is_full"]]
+    assert joint[joint["seed"] == 1]["fvu"].item() == pytest.approx(0.24)
+    assert joint[joint["seed"].isna()]["fvu"].item() == pytest.approx(0.18)
+    assert joint["control_fvu"].iloc[0] == pytest.approx(0.24)
+
+
+def test_all_parts_of_an_arm_stand_above_its_ablations(tables: dict[str, Path]) -> None:
+    table = read_csv(tables["kl"])
+    first = table.sort_values("order").drop_duplicates("arm")
+    assert first["is_full"].all()
+
+
+def test_norm_histograms_count_every_latent(tables: dict[str, Path]) -> None:
+    shares = read_csv(tables["norms"]).groupby(["arm", "state"])["share"].sum()
+    assert shares.tolist() == pytest.approx([1.0] * 4)
+
+
+def test_arms_that_the_paper_does_not_show_stay_out_of_its_figures(
+    tables: dict[str, Path],
+) -> None:
+    assert set(read_csv(tables["norms"])["arm"]) == {"sae", "joint"}
+    assert set(read_csv(tables["spectrum"])["series"]) == {"sae", "joint", "initial", "random"}
+
+
+def test_the_scatter_shows_the_same_latents_in_every_state(tables: dict[str, Path]) -> None:
+    table = read_csv(tables["ratio_scatter"])
+    shown = table.groupby(["state", "ratio"])["latent"].apply(tuple)
+    assert shown.nunique() == 1
+    assert len(shown.iloc[0]) == PARAMS.scatter_latents < N_LATENTS
+
+
+def test_a_violin_outline_is_a_density(tables: dict[str, Path]) -> None:
+    table = read_csv(tables["norm_ratios"])
+    for _, rows in table.groupby(["state", "ratio", "group"]):
+        step = rows["position"].diff().iloc[1]
+        assert 0.7 < (rows["density"] * step).sum() < 1.05
+        assert rows["quartile_1"].iloc[0] < rows["median"].iloc[0] < rows["quartile_3"].iloc[0]
+
+
+def test_the_clamping_table_has_the_candidate_and_its_random_control(
+    tables: dict[str, Path],
+) -> None:
+    table = read_csv(tables["clamping"])
+    assert set(table["kind"]) == {"candidate", "random"}
+    assert set(table["cell"]) == {"formal, neutral", "formal, emotional", "casual, neutral"}
+    assert set(table[table["row"] == "item"]["kind"]) == {"candidate"}
+
+
+def test_a_study_without_the_joint_arm_is_told_so(tmp_path: Path) -> None:
+    write_table(tmp_path / "a.parquet", latent_table("sae", 0), {})
+    out = {name: tmp_path / name for name in ("norms", "norm_ratios", "ratio_scatter", "spectrum")}
+    with pytest.raises(ParamsError, match="'joint'"):
+        write_geometry_plots(PARAMS, latents=[tmp_path / "a.parquet"], spectra=[], **out)

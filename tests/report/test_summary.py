@@ -1,0 +1,121 @@
+"""The summary page, the README's result table, and how numbers are written."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from fispace.errors import ArtifactError, ParamsError
+from fispace.steps.report.markdown import claim_table, value_text
+from fispace.steps.report.readme import BEGIN, END, HEADLINES, result_block, rewrite_readme
+from fispace.steps.report.summary import write_summary
+from fispace.store.tables import read_csv, write_csv
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT / "results/reference/testbed/report/claims.csv"
+
+
+def ledger_row(name: str, **change: object) -> dict[str, object]:
+    claim, item = name.split(".")
+    row: dict[str, object] = {
+        "id": claim, "item": item, "statement": "better", "printed": 0.413, "unit": "fraction",
+        "where": "abstract", "definition": "1 - a / b",
+    }  # fmt: skip
+    for answer, mean in (("published", 0.5), ("controlled", -0.02), ("null", None)):
+        name = "some.quantity" if mean is not None else None
+        row |= {f"{answer}_quantity": name, f"{answer}_mean": mean, f"{answer}_n": 3}
+        row |= {f"{answer}_low": mean and mean - 0.1, f"{answer}_high": mean and mean + 0.1}
+    return row | {"remark": None} | change
+
+
+def write_ledger(path: Path, names: tuple[str, ...] = HEADLINES) -> Path:
+    write_csv(path, pd.DataFrame([ledger_row(name) for name in names]))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (0.413, "fraction", "41.3 %"),
+        (-0.0001, "fraction", "0.0 %"),
+        (-0.25, "fraction", "−25.0 %"),
+        (496_106_700.0, "parameters", "496,106,700"),
+        (0.13, "z2", "0.130"),
+        (134.2, "1", "134"),
+        (-0.987, "1", "−0.987"),
+        (float("nan"), "1", "–"),
+    ],
+)
+def test_numbers_are_written_for_reading(value: float, unit: str, text: str) -> None:
+    assert value_text(value, unit) == text
+
+
+def test_a_claim_is_one_row_with_printed_and_ours() -> None:
+    line = claim_table(pd.DataFrame([ledger_row("N5.gain")]))[-1]
+    assert line == (
+        "| N5 | better (`gain`) | 41.3 % | 50.0 % [40.0, 60.0] | −2.0 % [−12.0, 8.0] | – |"
+    )
+
+
+def test_an_answer_that_cannot_be_computed_says_so() -> None:
+    row = ledger_row("N16.total_low", published_mean=float("nan"))
+    assert "| undefined |" in claim_table(pd.DataFrame([row]))[-1]
+
+
+def test_the_summary_links_every_figure(tmp_path: Path) -> None:
+    ledger = write_ledger(tmp_path / "claims.csv")
+    write_summary(run="tiny", ledger=ledger, figures=["norms", "kl"], summary=tmp_path / "s.md")
+    text = (tmp_path / "s.md").read_text()
+    assert "`tiny`" in text
+    assert "(figures/norms.svg)" in text
+    assert text.count("| N5 |") == 2
+
+
+def test_a_figure_without_a_caption_is_an_error(tmp_path: Path) -> None:
+    ledger = write_ledger(tmp_path / "claims.csv")
+    with pytest.raises(ParamsError, match="portrait"):
+        write_summary(run="x", ledger=ledger, figures=["portrait"], summary=tmp_path / "s.md")
+
+
+def test_only_the_block_between_the_markers_is_rewritten(tmp_path: Path) -> None:
+    ledger = write_ledger(tmp_path / "claims.csv")
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    rewrite_readme(readme, ledger)
+    text = readme.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("\nafter\n")
+    assert "old" not in text
+    assert "| N20 |" in text
+    rewrite_readme(readme, ledger)
+    assert readme.read_text() == text
+
+
+def test_a_readme_without_markers_is_an_error(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text("no markers\n")
+    with pytest.raises(ArtifactError, match="once"):
+        rewrite_readme(readme, write_ledger(tmp_path / "claims.csv"))
+
+
+def test_a_ledger_without_a_headline_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"N2\.gain"):
+        result_block(write_ledger(tmp_path / "claims.csv", ("N1.mse",)))
+
+
+def test_the_readme_shows_the_committed_reference_results() -> None:
+    if not REFERENCE.exists():
+        pytest.skip("results/reference/testbed is not there yet; `make reference` writes it")
+    text = (ROOT / "README.md").read_text()
+    shown = text.split(BEGIN)[1].split(END)[0].strip()
+    assert shown == result_block(REFERENCE), "README.md is stale: run `make reference`"
+
+
+def test_every_headline_is_a_claim() -> None:
+    from fispace.steps.report.claims import read_claims
+
+    folder = ROOT / "workflow"
+    rows = read_claims(folder / "claims.yaml", folder / "schemas/claims.schema.yaml")
+    assert set(HEADLINES) <= {f"{row['id']}.{row['item']}" for row in rows}
+    if REFERENCE.exists():
+        assert len(read_csv(REFERENCE)) == len(rows)

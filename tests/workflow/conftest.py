@@ -1,0 +1,111 @@
+"""Copies of the repository in which the tests run the workflow for real."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fispace.params import merged
+
+ROOT = Path(__file__).parents[2]
+PARTS = ["Snakefile", "dvc.yaml", "params.yaml", ".dvcignore", "Makefile", "constraints.txt"]
+FOLDERS = ["workflow", "src", "params", "profiles", "data", ".dvc"]
+TINY = ROOT / "params/tiny.yaml"
+
+
+class Folder:
+    """A working copy, and how to run the tools in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        leave_out = shutil.ignore_patterns("__pycache__", "*.egg-info", "tmp", "cache")
+        for name in FOLDERS:
+            shutil.copytree(ROOT / name, path / name, ignore=leave_out)
+        for name in PARTS:
+            shutil.copy(ROOT / name, path / name)
+        shutil.copy(ROOT / ".gitignore", path / ".gitignore")
+
+    def run(self, *arguments: str, ok: bool = True, **env: str) -> str:
+        """Output of `python -m ...` in the folder; fails the test if the tool fails and `ok`."""
+        done = subprocess.run(
+            [sys.executable, "-m", *arguments], cwd=self.path, text=True, check=False,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=self.env(**env),
+        )  # fmt: skip
+        if ok:
+            assert done.returncode == 0, done.stdout[-4000:]
+        else:
+            assert done.returncode != 0, done.stdout[-4000:]
+        return done.stdout
+
+    def env(self, **more: str) -> dict[str, str]:
+        """The environment without settings of the surrounding session that tools react to."""
+        dropped = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "SNAKEMAKE_PROFILE")
+        kept = {key: value for key, value in os.environ.items() if key not in dropped}
+        path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
+        return {**kept, "PATH": path, "DVC_NO_ANALYTICS": "1", **more}
+
+    def snakemake(self, *arguments: str, ok: bool = True) -> str:
+        return self.run("snakemake", *arguments, ok=ok)
+
+    def dvc(self, *arguments: str, ok: bool = True) -> str:
+        return self.run("dvc", *arguments, ok=ok)
+
+    def sync(self) -> str:
+        done = subprocess.run(
+            [sys.executable, "workflow/sync.py"], cwd=self.path, text=True, check=False,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=self.env(),
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout[-4000:]
+        return done.stdout
+
+    def git(self, *arguments: str) -> None:
+        name = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
+        subprocess.run(["git", *name, *arguments], cwd=self.path, check=True, capture_output=True)
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        path = self.path / name
+        text = path.read_text()
+        assert old in text, (name, old)
+        path.write_text(text.replace(old, new, 1))
+
+    def results(self, run: str = "testbed") -> dict[str, bytes]:
+        """Bytes of every result file, by its path."""
+        folder = self.path / "results" / run
+        files = (path for path in folder.rglob("*") if path.is_file())
+        return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def steps(output: str) -> list[str]:
+    """The commands that a tool really ran, as 'chapter verb'."""
+    calls = [line.split() for line in output.splitlines() if "python -m fispace " in line]
+    return [" ".join(call[call.index("fispace") + 1 :][:2]) for call in calls]
+
+
+def tiny_folder(path: Path) -> Folder:
+    """A working copy whose default study has the sizes of params/tiny.yaml."""
+    folder = Folder(path)
+    study = merged(
+        yaml.safe_load((ROOT / "params.yaml").read_text()), yaml.safe_load(TINY.read_text())
+    )
+    text = yaml.safe_dump({**study, "run": "testbed"}, sort_keys=False)
+    (path / "params.yaml").write_text(text)
+    folder.git("init", "-q")
+    return folder
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Folder:
+    """A fresh working copy."""
+    return Folder(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    """A working copy in which the tiny study has run from nothing to the end; do not change it."""
+    folder = tiny_folder(tmp_path_factory.mktemp("finished"))
+    folder.snakemake("--cores", "2")
+    return folder

@@ -1,0 +1,222 @@
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from workflow.conftest import Folder
+
+from fispace.commands import ALIASES, CHAPTERS, COMMANDS, Command, find_command
+
+ROOT = Path(__file__).parents[2]
+SHARED_DEPS = {"Snakefile", "workflow", "src/fispace"}
+NEVER_HUB = ["--config", "model=absent-folder", "text=absent.jsonl", "transfer=absent.txt"]
+STUDIES = {
+    "testbed": [],
+    "tiny": ["--configfile", "params/tiny.yaml"],
+    "pythia-70m": ["--configfile", "params/pythia-70m.yaml"],
+    "openllama-3b": ["--configfile", "params/openllama-3b.yaml"],
+    "local": ["--configfile", "params/local.yaml", *NEVER_HUB],
+}
+
+
+def tool(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", *arguments]
+    return subprocess.run(command, cwd=cwd, text=True, check=False, capture_output=True)
+
+
+def stages() -> dict:
+    return yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+
+
+def rule_texts() -> dict[str, str]:
+    """Source of every rule, by name."""
+    paths = [ROOT / "Snakefile", *sorted((ROOT / "workflow/rules").glob("*.smk"))]
+    text = "\n\n".join(path.read_text() for path in paths)
+    found = re.findall(r"^rule (\w+):\n((?:    .*\n|\n)*)", text, re.MULTILINE)
+    assert len({name for name, _ in found}) == len(found)
+    return dict(found)
+
+
+def command_of(text: str) -> tuple[str, str] | None:
+    found = re.search(r"python -m fispace ([\w-]+) ([\w-]+)", text)
+    return (found[1], found[2]) if found else None
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_every_study_has_a_complete_graph(study, copy):
+    output = copy.snakemake("-n", "--quiet", "rules", *STUDIES[study])
+    assert ("testbed_lm" in output) == (study in ("testbed", "tiny"))
+    assert "report" in output
+
+
+@pytest.mark.parametrize("target", [*CHAPTERS, *ALIASES])
+def test_every_chapter_and_alias_is_a_target(target, copy):
+    assert "job" in copy.snakemake(target, "-n", "--quiet", "rules")
+
+
+def test_the_baseline_needs_no_other_arm(copy):
+    output = copy.snakemake("baseline", "-n", "--quiet", "progress")
+    arms = set(re.findall(r"wildcards: .*arm=(\w+)", output))
+    assert arms == {"sae"}
+
+
+def test_snakemake_lint_finds_nothing_but_the_missing_conda_directive():
+    said = tool("snakemake", "--lint").stderr
+    findings = set(re.findall(r"^    \* (.*?):", said, re.MULTILINE))
+    assert findings <= {"Specify a conda environment or container for each rule."}, said
+
+
+def test_every_rule_says_which_question_it_answers_and_what_it_costs():
+    for name, text in rule_texts().items():
+        assert text.lstrip().startswith('"""'), name
+        if command_of(text):
+            doc = text.split('"""')[1]
+            assert "?" in doc, name
+            assert "Cost:" in doc, name
+
+
+def test_every_rule_calls_the_command_line_and_is_logged_measured_and_tracked():
+    called = set()
+    for name, text in rule_texts().items():
+        command = command_of(text)
+        if command is None:
+            assert "shell:" not in text, name
+            continue
+        called.add(command)
+        chapter, verb = command
+        assert name == f"{chapter}_{verb.replace('-', '_')}"
+        module = find_command(*command).module.removeprefix("fispace.steps.").split(".")
+        quoted = ", ".join(f'"{part}"' for part in module)
+        assert f"code=code_of({quoted})" in text, name
+        if find_command(*command).config is not None:
+            assert f'slice=slice_json("{chapter}", "{verb}")' in text, name
+            assert "--params {params.slice:q}" in text, name
+        assert f'"logs/{{run}}/{chapter}/' in text, name
+        assert "2> {log}" in text, name
+        assert "benchmark:" in text, name
+        assert "run:" not in re.sub(r"\{run\}|wildcards\.run", "", text).split(), name
+    assert called == {(command.chapter, command.verb) for command in COMMANDS}
+
+
+def test_rules_hold_no_logic():
+    for path in (ROOT / "workflow/rules").glob("*.smk"):
+        text = path.read_text()
+        assert len(text.splitlines()) <= (120 if path.name == "common.smk" else 250), path.name
+        if path.name not in ("common.smk", "inputs.smk"):
+            assert not re.search(
+                r"^(if|for|def|import|from)\b|^ +(run|script):", text, re.MULTILINE
+            )
+    assert len((ROOT / "Snakefile").read_text().splitlines()) <= 50
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_chapter_has_one_name_everywhere(chapter):
+    assert chapter in yaml.safe_load((ROOT / "params.yaml").read_text())
+    assert (ROOT / f"workflow/schemas/{chapter}.schema.yaml").is_file()
+    assert (ROOT / f"workflow/rules/{chapter}.smk").is_file()
+    assert f'include: "workflow/rules/{chapter}.smk"' in (ROOT / "Snakefile").read_text()
+    steps = ROOT / "src/fispace/steps"
+    assert (steps / f"{chapter}.py").is_file() or (steps / chapter / "__init__.py").is_file()
+    assert list((ROOT / "tests" / chapter).glob("test_*.py"))
+    assert any(command.chapter == chapter for command in COMMANDS)
+    assert chapter in rule_texts()
+    stage = stages()[chapter]
+    assert stage["cmd"] == f"python workflow/sync.py {chapter} {chapter}"
+    assert stage["outs"] == [{f"results/testbed/{chapter}": {"persist": True}}]
+
+
+def test_every_alias_is_a_rule():
+    assert set(ALIASES) <= set(rule_texts())
+
+
+def jobs(folder: Folder) -> list[tuple[list[str], list[str]]]:
+    """Inputs and outputs of every job of the default study."""
+    text = folder.snakemake("--dry-run", "--forceall")
+    blocks = re.split(r"^(?:local)?rule \w+:$", text, flags=re.MULTILINE)[1:]
+    return [(paths("input", block), paths("output", block)) for block in blocks]
+
+
+def paths(kind: str, block: str) -> list[str]:
+    found = re.search(rf"^    {kind}: (.*)$", block, re.MULTILINE)
+    return found[1].split(", ") if found else []
+
+
+def owner(path: str, folders: dict[str, str]) -> str | None:
+    found = [stage for stage, out in folders.items() if path.startswith(f"{out}/")]
+    assert len(found) <= 1
+    return found[0] if found else None
+
+
+def test_dvc_and_snakemake_describe_the_same_graph(copy):
+    outs = {name: next(iter(stage["outs"][0])) for name, stage in stages().items()}
+    read: dict[str, set[str]] = {name: set() for name in outs}
+    for inputs, outputs in jobs(copy):
+        for stage in {owner(path, outs) for path in outputs}:
+            assert stage is not None, f"no stage holds {outputs}"
+            read[stage] |= {path for path in inputs if owner(path, outs) != stage}
+    for name, stage in stages().items():
+        needed, deps = read[name], set(stage["deps"])
+        assert deps >= SHARED_DEPS
+        undeclared = {path for path in needed if not any(lies_in(path, dep) for dep in deps)}
+        assert not undeclared, f"{name}: not in deps: {sorted(undeclared)}"
+        optional = SHARED_DEPS | {"data/stimuli"}  # the default study reads its own battery
+        unread = {dep for dep in deps - optional if not any(lies_in(path, dep) for path in needed)}
+        assert not unread, f"{name}: in deps but not read: {sorted(unread)}"
+    assert all(read[name] for name in outs if name != "testbed")
+
+
+def lies_in(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(f"{folder}/")
+
+
+def test_a_stage_tracks_every_parameter_section_that_its_rules_use():
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    for name, stage in stages().items():
+        assert {"run", "root_seed", "threads", name} <= set(stage["params"]) <= set(raw)
+        text = (ROOT / f"workflow/rules/{name}.smk").read_text()
+        used = {
+            key for command in COMMANDS if command.chapter == name for key in keys(command, raw)
+        }
+        used |= {"train"} if re.search(r"\b(ARMS|SEEDS|RATES)\b", text) else set()
+        used |= {"extract"} if re.search(r"\bshards\(|=testbed_corpus,", text) else set()
+        used |= {"lm"} if re.search(r"=testbed_lm,|=LM_OPTION,|=given_", text) else set()
+        assert used <= set(stage["params"]), (name, used - set(stage["params"]))
+
+
+def keys(command: Command, raw: dict) -> set[str]:
+    """Top-level keys of params that the command's slice is taken from."""
+    found = set()
+    for field in command.config.__dataclass_fields__ if command.config else ():
+        holders = [name for name in command.sections if name and field in section(raw, name)]
+        found.add(holders[0].split(".")[0] if holders else field)
+    return found
+
+
+def section(raw: dict, dotted: str) -> dict:
+    for key in dotted.split("."):
+        raw = raw[key]
+    return raw
+
+
+def test_layers_are_kept():
+    command = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([command], cwd=ROOT, text=True, check=False, capture_output=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_wrong_parameter_stops_the_workflow_with_one_paragraph(copy):
+    (copy.path / "mine.yaml").write_text("train: {kk: 3}\n")
+    output = copy.snakemake("-n", "--configfile", "mine.yaml", ok=False)
+    assert "mine.yaml: train.kk: unknown parameter" in output
+    assert "Traceback" not in output
+
+
+def test_the_params_of_a_rule_are_canonical(copy):
+    one = copy.snakemake("train", "-n", "-p")
+    other = copy.snakemake("train", "-n", "-p", "--configfile", "params.yaml")
+    slices = [re.findall(r"--params '(\{.*?\})'", output) for output in (one, other)]
+    assert slices[0] == slices[1] != []
+    assert all(list(json.loads(text)) == sorted(json.loads(text)) for text in slices[0])

@@ -1,0 +1,207 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fispace.commands import CHAPTERS, COMMANDS, find_command
+from fispace.errors import ParamsError
+from fispace.params import load_study, merged, slice_of, uses_testbed
+from fispace.strict_yaml import MAX_BYTES, read_yaml_mapping
+
+ROOT = Path(__file__).parents[2]
+LOCAL = {"model": "some/folder", "text": "stories.jsonl", "transfer": "wiki.txt"}
+
+
+def study(text: str = "", tmp_path: Path | None = None, **overrides: object) -> dict:
+    overlays = []
+    if tmp_path is not None:
+        path = tmp_path / "mine.yaml"
+        path.write_text(text)
+        overlays = [path]
+    return load_study(ROOT, overlays, overrides)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("train: {kk: 3}", ["mine.yaml", "train.kk", "unknown", "n_latents"]),
+        ("trian: {k: 3}", ["mine.yaml", "trian", "unknown"]),
+        ("train:\n  k: 3\n  k: 4", ["mine.yaml", "line 3", "'k'", "twice"]),
+        ("train: {k: many}", ["mine.yaml", "train.k", "'many'"]),
+        ("train: {k: 0}", ["mine.yaml", "train.k", "minimum"]),
+        ("train: {k: 2.5}", ["mine.yaml", "train.k", "2.5"]),
+        ("train: {k: true}", ["mine.yaml", "train.k", "True"]),
+        ("train: {lr_candidates: [1e-3]}", ["mine.yaml", "lr_candidates[0]", "decimal point"]),
+        ("train: {lr_candidates: [.nan]}", ["mine.yaml", "train.lr_candidates[0]", "finite"]),
+        ("train: {dropout: .inf}", ["mine.yaml", "train.dropout", "finite"]),
+        ("train: {adam_eps: 1.0e+999}", ["mine.yaml", "train.adam_eps", "finite"]),
+        ("root_seed: -1", ["mine.yaml", "root_seed", "minimum"]),
+        (f"root_seed: 1{'0' * 5000}", ["mine.yaml"]),
+        ("run: Bad Name", ["mine.yaml", "run", "Bad Name"]),
+        ("run: ../../elsewhere", ["mine.yaml", "run"]),
+        ("run: reference", ["run", "reserved"]),
+        ("run: bench", ["run", "reserved"]),
+        ("run: 2025-07-01", ["mine.yaml", "run", "date", "quote it"]),
+        ("1: one", ["mine.yaml", "line 1", "not plain text"]),
+        ("train: [1]", ["mine.yaml", "train"]),
+        ("train: null", ["mine.yaml", "train"]),
+        ("just text", ["mine.yaml", "top level"]),
+        ("train: {k: 3", ["mine.yaml", "YAML"]),
+        ("train: {k: !!python/object/apply:os.system [ls]}", ["mine.yaml", "YAML"]),
+        ("a: &x [1]\nb: *x", ["mine.yaml", "line 2", "aliases"]),
+        ("<<: {run: other}", ["mine.yaml", "not plain text"]),
+        ("a: " + "[" * 500 + "]" * 500, ["mine.yaml", "nested deeper"]),
+        ("train: {arms: {../x: {parts: [sae], frozen_sae_from: null}}}", ["mine.yaml", "../x"]),
+        ("train: {arms: {sae: {parts: [linear], frozen_sae_from: null}}}", ["train.arms", "'sae'"]),
+        ("train: {arms: {sae: null, sequential: null}}", ["train.arms", "'sae'", "missing"]),
+        ("train: {arms: {x: {parts: [sae], frozen_sae_from: y}}}", ["train.arms.x", "'y'"]),
+        ("train: {arms: {x: {parts: [sae], frozen_sae_from: x}}}", ["train.arms.x", "'x'"]),
+        ("train: {k: 4096}", ["train.k=4096", "n_latents=1536"]),
+        ("factorial: {arm: nobody}", ["factorial.arm", "nobody"]),
+        ("extract: {text: {source: txt}}", ["extract.text.path", "text=PATH"]),
+        ("extract: {transfer: {source: jsonl}}", ["mine.yaml", "extract.transfer.path", "missing"]),
+        ("lm: {name: null}", ["lm.name", "model=FOLDER"]),
+    ],
+)  # fmt: skip
+def test_a_bad_parameter_is_refused_naming_file_and_key(text, names, tmp_path):
+    with pytest.raises(ParamsError) as caught:
+        study(text, tmp_path)
+    for name in names:
+        assert name in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_are_no_text_are_refused(tmp_path):
+    for content in (b"\xff\xfe\x00", b"run: \xc3\x28", b"a: \x07", b"#" * (MAX_BYTES + 1)):
+        path = tmp_path / "mine.yaml"
+        path.write_bytes(content)
+        with pytest.raises(ParamsError, match=r"mine\.yaml"):
+            read_yaml_mapping(path)
+    with pytest.raises(ParamsError, match="cannot be read"):
+        read_yaml_mapping(tmp_path / "absent.yaml")
+
+
+def test_an_empty_overlay_changes_nothing(tmp_path):
+    assert study("", tmp_path) == study()
+
+
+def test_overlays_merge_mappings_and_replace_lists():
+    base = {"a": {"b": 1, "c": [1, 2]}, "d": 1}
+    assert merged(base, {"a": {"c": [3]}, "e": 2}) == {"a": {"b": 1, "c": [3]}, "d": 1, "e": 2}
+    assert base == {"a": {"b": 1, "c": [1, 2]}, "d": 1}
+
+
+def test_a_null_arm_drops_the_row(tmp_path):
+    arms = study("train: {arms: {sequential: null}}", tmp_path)["train"]["arms"]
+    assert set(arms) == set(study()["train"]["arms"]) - {"sequential"}
+
+
+def test_the_study_does_not_depend_on_the_order_of_keys(tmp_path):
+    one = study("train: {k: 8, n_latents: 64}\nrun: other", tmp_path)
+    two = study("run: other\ntrain: {n_latents: 64, k: 8}", tmp_path)
+    assert repr(one) == repr(two)
+
+
+@pytest.mark.parametrize("name", ["tiny", "pythia-70m", "openllama-3b"])
+def test_an_overlay_is_a_valid_study_of_its_own_name(name):
+    assert load_study(ROOT, [ROOT / f"params/{name}.yaml"])["run"] == name
+
+
+def test_the_local_study_takes_model_and_texts_from_the_command_line():
+    local = load_study(ROOT, [ROOT / "params/local.yaml"], LOCAL)
+    assert local["lm"]["name"] == "some/folder"
+    text, transfer = local["extract"]["text"], local["extract"]["transfer"]
+    assert (text["source"], text["path"]) == ("jsonl", "stories.jsonl")
+    assert (transfer["source"], transfer["path"]) == ("txt", "wiki.txt")
+    assert transfer["delimiter"] == text["delimiter"]
+    assert not uses_testbed(local)
+    assert uses_testbed(study())
+
+
+@pytest.mark.parametrize(("left_out", "said"), [("model", "model=FOLDER"), ("text", "text=PATH")])
+def test_the_local_study_says_what_the_command_line_must_give(left_out, said):
+    given = {key: value for key, value in LOCAL.items() if key not in (left_out, "transfer")}
+    with pytest.raises(ParamsError, match=said):
+        load_study(ROOT, [ROOT / "params/local.yaml"], given)
+
+
+def test_a_text_of_an_unknown_kind_is_refused():
+    with pytest.raises(ParamsError, match=r"\.txt, \.jsonl, \.parquet"):
+        load_study(ROOT, [ROOT / "params/local.yaml"], {**LOCAL, "text": "book.pdf"})
+
+
+def test_an_unknown_value_on_the_command_line_is_refused():
+    with pytest.raises(ParamsError, match="the command line: modle: unknown parameter"):
+        study(modle="x")
+
+
+def test_schema_params_and_dataclasses_have_the_same_keys():
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    used: dict[str, set[str]] = {chapter: set() for chapter in (*CHAPTERS, "lm", "")}
+    for command in COMMANDS:
+        for name in fields_of(command.config):
+            section = next(s for s in command.sections if name in at(raw, s))
+            used.setdefault(section, set()).add(name)
+    for chapter in CHAPTERS:
+        schema = yaml.safe_load((ROOT / f"workflow/schemas/{chapter}.schema.yaml").read_text())
+        optional = set(schema["properties"]) - set(schema["required"])
+        assert optional <= {"threads"}
+        assert set(raw[chapter]) - optional == set(schema["required"])
+        nested = {name for name in raw[chapter] if f"{chapter}.{name}" in used}
+        by_workflow = {
+            "train": {"arms", "seeds", "lr_search_seed"},
+            "factorial": {"arm", "battery"},
+        }
+        reached = used[chapter] | nested | by_workflow.get(chapter, set())
+        assert set(raw[chapter]) == reached | (optional & set(raw[chapter]))
+
+
+def test_every_schema_line_explains_its_parameter():
+    for chapter in ("lm", *CHAPTERS):
+        path = ROOT / f"workflow/schemas/{chapter}.schema.yaml"
+        for name, line in yaml.safe_load(path.read_text())["properties"].items():
+            described = "description" in line or "$ref" in line or "properties" in line
+            assert described, f"{path.name}: {name}"
+
+
+def fields_of(config: type | None) -> list[str]:
+    return [] if config is None else [field.name for field in dataclasses.fields(config)]
+
+
+def at(values: dict, dotted: str) -> dict:
+    for key in filter(None, dotted.split(".")):
+        values = values[key]
+    return values
+
+
+def test_a_slice_holds_exactly_what_the_command_depends_on():
+    plain = study()
+    found = slice_of(plain, find_command("train", "arm"))
+    assert list(found) == sorted(fields_of(find_command("train", "arm").config))
+    assert found["threads"] == plain["threads"]
+    assert "arms" not in found
+    assert "seeds" not in found
+
+
+def test_a_chapters_own_value_wins_over_the_top_level(tmp_path):
+    text = "threads: 1\nextract: {threads: 3}"
+    found = slice_of(study(text, tmp_path), find_command("extract", "activations"))
+    assert found["threads"] == 3
+
+
+def test_a_parameter_of_one_chapter_changes_no_slice_of_another(tmp_path):
+    changed = study("fidelity: {n_bootstrap: 77}", tmp_path)
+    for command in COMMANDS:
+        same = slice_of(changed, command) == slice_of(study(), command)
+        assert same == ((command.chapter, command.verb) != ("fidelity", "summary"))
+
+
+@pytest.mark.parametrize(
+    "name", ["a/b", "..", "-rf", "a b", "a;b", "$(x)", "a\n", "é", "", "A", "a" * 61]
+)
+def test_run_and_arm_names_never_leave_their_folder_nor_reach_a_shell(name, tmp_path):
+    row = {"parts": ["sae"], "frozen_sae_from": None}
+    for values in ({"run": name}, {"train": {"arms": {name: row}}}):
+        with pytest.raises(ParamsError):
+            study(yaml.safe_dump(values), tmp_path)

@@ -1,0 +1,164 @@
+"""The tiny study for real: from nothing to the end, again, through DVC, and after a kill."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from workflow.conftest import Folder, steps, tiny_folder
+
+pytestmark = pytest.mark.slow
+
+KILL_WHEN = "train/sae/seed0.safetensors"
+PATIENCE_SECONDS = 900
+
+
+def commit(folder: Folder) -> None:
+    folder.git("add", "-A")
+    folder.git("commit", "-qm", "state")
+
+
+def nothing_to_do(folder: Folder) -> None:
+    output = folder.snakemake()
+    assert "Nothing to be done" in output
+    assert steps(output) == []
+
+
+def test_the_study_runs_from_nothing_to_claims_and_figures(finished):
+    results = finished.results()
+    for name in ("report/claims.csv", "report/summary.md", "fidelity/summary.csv"):
+        assert results[name]
+    assert {Path(name).suffix for name in results if "/figures/" in name} == {
+        ".csv",
+        ".svg",
+        ".pdf",
+    }
+    assert not [name for name in results if Path(name).name.startswith(".")]
+    assert not (finished.path / "scratch").exists() or not any(
+        path.is_file() for path in (finished.path / "scratch").rglob("*")
+    )
+
+
+def test_a_repeated_run_computes_nothing(finished):
+    nothing_to_do(finished)
+
+
+def test_results_name_no_path_host_or_run_of_this_machine(finished):
+    here = [str(finished.path).encode(), os.uname().nodename.encode()]
+    for name, content in finished.results().items():
+        if not name.startswith("testbed/lm/"):
+            assert not [word for word in here if word in content], name
+
+
+@pytest.fixture(scope="module")
+def tools(finished, tmp_path_factory) -> Folder:
+    """A copy of the finished study that both tools have seen, committed."""
+    path = tmp_path_factory.mktemp("tools") / "study"
+    shutil.copytree(finished.path, path, symlinks=True)
+    folder = object.__new__(Folder)
+    folder.path = path
+    assert steps(folder.dvc("repro")) == []  # DVC takes over what Snakemake made
+    commit(folder)
+    return folder
+
+
+def test_going_from_one_tool_to_the_other_recomputes_nothing(tools):
+    nothing_to_do(tools)
+    assert steps(tools.dvc("repro")) == []
+    assert "up to date" in tools.dvc("status")
+
+
+def test_a_changed_figure_setting_redraws_and_retrains_nothing(tools):
+    tools.edit("params.yaml", "scatter_latents: 800", "scatter_latents: 700")
+    ran = steps(tools.dvc("repro"))
+    assert ran
+    assert {step.split()[0] for step in ran} == {"report"}
+    nothing_to_do(tools)
+    commit(tools)
+
+
+def test_a_comment_runs_no_step_under_either_tool(tools):
+    source = tools.path / "src/fispace/seeds.py"
+    source.write_text(source.read_text() + "# a comment\n")
+    nothing_to_do(tools)
+    assert steps(tools.dvc("repro")) == []
+    commit(tools)
+
+
+def test_an_older_state_checked_out_is_refused_until_synced_and_then_kept(tools):
+    tools.git("checkout", "-q", "HEAD~2")
+    tools.dvc("checkout")
+    message = tools.snakemake(ok=False)
+    assert "workflow/sync.py" in message
+    assert steps(message) == []
+    tools.sync()
+    nothing_to_do(tools)
+    assert "up to date" in tools.dvc("status")
+    tools.git("checkout", "-q", "-")
+    tools.dvc("checkout")
+    tools.sync()
+    nothing_to_do(tools)
+
+
+def test_a_parameter_edited_between_checkout_and_dvc_publishes_nothing_stale(tools):
+    tools.git("checkout", "-q", "HEAD~2")
+    tools.dvc("checkout")
+    tools.edit("params.yaml", "scatter_latents: 800", "scatter_latents: 600")
+    ran = steps(tools.dvc("repro"))
+    assert {step.split()[0] for step in ran} == {"report"}
+    nothing_to_do(tools)
+    tools.git("checkout", "-qf", "-")
+    tools.dvc("checkout", "--force")
+    tools.sync()
+
+
+def test_a_fresh_clone_with_pulled_results_computes_nothing(tools, tmp_path):
+    tools.dvc("remote", "add", "--local", "--default", "--force", "shelf", str(tmp_path / "shelf"))
+    tools.dvc("push")
+    tools.git("clone", "-q", str(tools.path), str(tmp_path / "clone"))
+    shutil.copy(tools.path / ".dvc/config.local", tmp_path / "clone/.dvc/config.local")
+    clone = object.__new__(Folder)
+    clone.path = tmp_path / "clone"
+    clone.dvc("pull")
+    clone.sync()
+    nothing_to_do(clone)
+    assert steps(clone.dvc("repro")) == []
+    assert clone.results() == tools.results()
+
+
+def test_the_files_of_a_removed_seed_are_deleted(tools):
+    tools.edit("params.yaml", "  seeds:\n  - 0\n  - 1\n", "  seeds:\n  - 0\n")
+    assert not [step for step in steps(tools.dvc("repro")) if step.startswith("train")]
+    assert not [name for name in tools.results() if "seed1" in name]
+    nothing_to_do(tools)
+
+
+def wait_until(happens, process: subprocess.Popen) -> None:
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not happens():
+        assert process.poll() is None, "the workflow ended before the kill"
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
+def test_a_killed_run_is_locked_then_continues_to_the_same_bytes(finished, tmp_path):
+    folder = tiny_folder(tmp_path)
+    command = [sys.executable, "-m", "snakemake", "--cores", "2"]
+    process = subprocess.Popen(
+        command, cwd=folder.path, env=folder.env(), start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    wait_until((folder.path / "results/testbed" / KILL_WHEN).exists, process)
+    second = folder.snakemake(ok=False)
+    assert "LockException" in second
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    folder.snakemake("--unlock")
+    ran = steps(folder.snakemake("--cores", "2"))
+    assert "testbed lm" not in ran
+    assert "extract activations" not in ran
+    assert folder.results() == finished.results()

@@ -1,0 +1,85 @@
+import importlib.util
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+spec = importlib.util.spec_from_file_location("sync", ROOT / "workflow/sync.py")
+assert spec is not None
+assert spec.loader is not None
+sync = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(sync)
+
+FILE = Path("results/testbed/train/a.json")
+
+
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A result with Snakemake's record of it, in an otherwise empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(sync.IN_SYNC, raising=False)
+    FILE.parent.mkdir(parents=True)
+    FILE.write_text("{}")
+    record = sync._record("metadata", FILE)
+    record.parent.mkdir(parents=True)
+    record.write_text(json.dumps({"endtime": FILE.stat().st_mtime}))
+    return FILE
+
+
+def test_a_result_with_its_record_is_not_foreign(made):
+    assert sync.foreign_files([made.parent]) == []
+    assert sync.foreign_message("testbed") is None
+
+
+@pytest.mark.parametrize("shift", [-10, 10])
+def test_a_result_replaced_after_its_record_is_foreign(made, shift):
+    ended = made.stat().st_mtime
+    os.utime(made, (ended + shift, ended + shift))
+    assert sync.foreign_files([made.parent]) == [made]
+    assert "workflow/sync.py" in sync.foreign_message("testbed")
+    assert sync.foreign_message("tiny") is None
+
+
+def test_a_result_without_or_with_a_damaged_record_is_foreign(made):
+    sync._record("metadata", made).write_text('{"endt')
+    assert sync.foreign_files([made.parent]) == [made]
+    sync._record("metadata", made).unlink()
+    assert sync.foreign_files([made.parent]) == [made]
+
+
+def test_the_output_of_a_running_or_killed_job_is_snakemakes_business(made):
+    sync._record("metadata", made).unlink()
+    marker = sync._record("incomplete", made)
+    marker.parent.mkdir(parents=True)
+    marker.write_text("{}")
+    assert sync.foreign_files([made.parent]) == []
+
+
+def test_unfinished_writes_are_no_results(made):
+    (made.parent / ".partial-x.json").write_text("")
+    assert list(sync.files_below([made.parent])) == [made]
+
+
+def test_long_names_have_their_record_where_snakemake_keeps_it(tmp_path, monkeypatch):
+    from snakemake.persistence.file import FilePersistence
+
+    monkeypatch.chdir(tmp_path)
+    store = object.__new__(FilePersistence)
+    store._max_len = os.pathconf(tmp_path, "PC_NAME_MAX")
+    for path in (FILE, FILE.parent / ("x" * 200), Path("results") / ("y" * 180) / ("x" * 200)):
+        expected = store._record_path(".snakemake/metadata", path.as_posix())
+        assert sync._record("metadata", path) == Path(expected)
+
+
+def test_stages_are_ordered_by_what_they_read():
+    stages = {
+        "a": {"outs": [{"out/a": {"persist": True}}]},
+        "b": {"deps": ["src", "out/a"], "outs": ["out/b"]},
+        "c": {"deps": ["out/b"], "metrics": ["out/c"]},
+        "d": {"outs": ["out/d"]},
+    }
+    assert sync.upstream("c", stages) == {"a", "b"}
+    assert sync.upstream("a", stages) == set()
+    assert sync.out_folders(stages["c"]) == [Path("out/c")]

@@ -1,0 +1,76 @@
+# The study, its names, and what every rule is built from. Holds no rule.
+import json
+import os
+import sys
+from functools import cache
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+ROOT = Path(workflow.basedir)
+# jobs and this file use the package as it stands in this folder, by this interpreter
+sys.path[:0] = [str(ROOT / "src"), str(ROOT / "workflow")]
+search_path = os.pathsep.join([os.path.dirname(sys.executable), os.getenv("PATH", "")])
+os.environ.update(PYTHONPATH=sys.path[0], PATH=search_path)
+
+from fispace.code_digest import code_digest
+from fispace.commands import find_command
+from fispace.errors import ParamsError
+from fispace.params import load_study, slice_of, uses_testbed
+from sync import foreign_message
+
+try:  # read again, strictly: Snakemake's own reader lets duplicate keys and the like pass
+    STUDY = load_study(ROOT, workflow.config_settings.configfiles, workflow.config_settings.config)
+except ParamsError as error:
+    raise WorkflowError(str(error)) from None
+
+RUN, OWN_LM = STUDY["run"], STUDY["lm"]["name"] == "testbed"
+TEXTS = list(filter(None, [STUDY["extract"]["text"], STUDY["extract"]["transfer"]]))
+ARMS, SEEDS, RATES = (STUDY["train"][key] for key in ["arms", "seeds", "lr_candidates"])
+SPLITS = ["train", "val", "test", "transfer"][: 2 + len(TEXTS)]
+LM_FILES = ["config.json", "generation_config.json", "model.safetensors"]
+LM_FILES += ["tokenizer.json", "tokenizer_config.json"]
+LM_OPTION = f"--lm-folder results/{RUN}/testbed/lm" if OWN_LM else ""
+
+if workflow.exec_mode == workflow.exec_mode.DEFAULT and (message := foreign_message(RUN)):
+    raise WorkflowError(message)
+
+
+wildcard_constraints:
+    run=RUN,
+    arm="|".join(ARMS),
+    seed="|".join(map(str, SEEDS)),
+    lr="|".join(str(rate).replace(".", "[.]") for rate in RATES),
+
+
+def slice_json(chapter, verb):
+    """The parameters that the command depends on, as canonical JSON."""
+    return json.dumps(slice_of(STUDY, find_command(chapter, verb)))  # the study is sorted
+
+
+@cache
+def code_of(*module):
+    """Digest of the code that the step's results depend on; an edit to it reruns its rules."""
+    return code_digest(".".join(["fispace.steps", *module]))
+
+
+def threads_of(chapter):
+    """Threads of a chapter's jobs: a parameter, never the machine's number of cores."""
+    return STUDY[chapter].get("threads", STUDY["threads"])
+
+
+def of_run(path, **values):
+    """The path in this run, once per combination of the values."""
+    return expand(path, run=RUN, **values)
+
+
+def shards(split):
+    """All activation shards of a split; none of a split that the study does not have."""
+    n = STUDY["extract"]["shards"][split] if split in SPLITS else 0
+    path = f"results/{{{{run}}}}/extract/{split}/shard-{{i}}-of-{n}.parquet"
+    return expand(path, i=range(1, n + 1))
+
+
+def option(flag, name):
+    """A function for `params`: the flag and the input of that name, or nothing if there is none."""
+    return lambda wildcards, input: f"{flag} {input[name]}" if input.get(name) else ""

@@ -1,0 +1,227 @@
+# 2x2 stimuli: discovery on one half of the items, clamping and inference on the other.
+
+
+rule factorial:
+    """Battery, discovery, the declared family of tests, and the tables that F3 and F4 plot."""
+    input:
+        of_run("results/{run}/factorial/{name}.csv", name=["items", "words", "contexts"]),
+        of_run("results/{run}/factorial/{name}.csv", name=["singles", "singles_histogram"]),
+        of_run("results/{run}/factorial/{name}.csv", name=["infer", "secondary"]),
+        of_run("results/{run}/factorial/{name}.csv", name=["clamp_cells", "clamp_items"]),
+        of_run("results/{run}/factorial/infer.parquet"),
+        of_seeds("discovery.parquet") + of_seeds("candidates.csv") + of_seeds("curve.parquet"),
+
+
+rule factorial_battery:
+    """Is the battery balanced, and which items select, which confirm? Cost: seconds."""
+    input:
+        unpack(battery_files),
+    output:
+        item_table="results/{run}/factorial/items.csv",
+        words="results/{run}/factorial/words.csv",
+        contexts="results/{run}/factorial/contexts.csv",
+    log:
+        "logs/{run}/factorial/battery.log",
+    benchmark:
+        "logs/{run}/factorial/battery.tsv"
+    params:
+        slice=slice_json("factorial", "battery"),
+        code=code_of("factorial", "battery"),
+        prompts=option("--prompts", "prompts"),
+    shell:
+        "python -m fispace factorial battery --params {params.slice:q}"
+        " --stimuli {input.stimuli} --responses {input.responses} {params.prompts}"
+        " --items {output.item_table} --words {output.words} --contexts {output.contexts}"
+        " 2> {log}"
+
+
+rule factorial_activations:
+    """What does the LM hold at the hook point on every text? Cost: seconds, one LM pass."""
+    input:
+        item_table="results/{run}/factorial/items.csv",
+        lm=testbed_lm,
+        given=given_model,
+    output:
+        select="results/{run}/factorial/activations.select.parquet",
+        confirm="results/{run}/factorial/activations.confirm.parquet",
+    log:
+        "logs/{run}/factorial/activations.log",
+    benchmark:
+        "logs/{run}/factorial/activations.tsv"
+    threads: threads_of("factorial")
+    params:
+        slice=slice_json("factorial", "activations"),
+        code=code_of("factorial", "activations"),
+        lm=LM_OPTION,
+    shell:
+        "python -m fispace factorial activations --params {params.slice:q}"
+        " --items {input.item_table} {params.lm}"
+        " --select {output.select} --confirm {output.confirm}"
+        " 2> {log}"
+
+
+rule factorial_secondary:
+    """How well does a sparse code describe the interaction's first layer? Cost: half a minute."""
+    input:
+        weights=f"results/{{run}}/train/{ARM}/seed{{seed}}.safetensors",
+        lr="results/{run}/train/lr.json",
+        manifest="results/{run}/extract/manifest.json",
+        shards=shards("train") + shards("val") + shards("test"),
+        standardiser="results/{run}/extract/standardiser.safetensors",
+    output:
+        secondary="results/{run}/factorial/seed{seed}.secondary.safetensors",
+        curve="results/{run}/factorial/seed{seed}.curve.parquet",
+        quality="results/{run}/factorial/seed{seed}.quality.parquet",
+    log:
+        "logs/{run}/factorial/seed{seed}.secondary.log",
+    benchmark:
+        "logs/{run}/factorial/seed{seed}.secondary.tsv"
+    threads: threads_of("factorial")
+    params:
+        slice=slice_json("factorial", "secondary"),
+        code=code_of("factorial", "secondary"),
+    shell:
+        "python -m fispace factorial secondary --params {params.slice:q}"
+        " --weights {input.weights} --lr {input.lr} --manifest {input.manifest}"
+        " --standardiser {input.standardiser}"
+        " --secondary {output.secondary} --curve {output.curve} --quality {output.quality}"
+        " 2> {log}"
+
+
+rule factorial_responses:
+    """How strongly does every latent respond to every text? Cost: seconds."""
+    input:
+        item_table="results/{run}/factorial/items.csv",
+        weights=f"results/{{run}}/train/{ARM}/seed{{seed}}.safetensors",
+        standardiser="results/{run}/extract/standardiser.safetensors",
+        secondary="results/{run}/factorial/seed{seed}.secondary.safetensors",
+        select="results/{run}/factorial/activations.select.parquet",
+        confirm="results/{run}/factorial/activations.confirm.parquet",
+    output:
+        select="results/{run}/factorial/seed{seed}.responses.select.parquet",
+        confirm="results/{run}/factorial/seed{seed}.responses.confirm.parquet",
+    log:
+        "logs/{run}/factorial/seed{seed}.responses.log",
+    benchmark:
+        "logs/{run}/factorial/seed{seed}.responses.tsv"
+    threads: threads_of("factorial")
+    params:
+        slice=slice_json("factorial", "responses"),
+        code=code_of("factorial", "responses"),
+    shell:
+        "python -m fispace factorial responses --params {params.slice:q}"
+        " --items {input.item_table} --weights {input.weights} --standardiser {input.standardiser}"
+        " --secondary {input.secondary} --select {input.select} --confirm {input.confirm}"
+        " --select-responses {output.select} --confirm-responses {output.confirm}"
+        " 2> {log}"
+
+
+rule factorial_discover:
+    """Which latents respond to a factor, or to the conjunction? Select half only. Cost: seconds."""
+    input:
+        responses="results/{run}/factorial/seed{seed}.responses.select.parquet",
+    output:
+        discovery="results/{run}/factorial/seed{seed}.discovery.parquet",
+        candidates="results/{run}/factorial/seed{seed}.candidates.csv",
+    log:
+        "logs/{run}/factorial/seed{seed}.discover.log",
+    benchmark:
+        "logs/{run}/factorial/seed{seed}.discover.tsv"
+    params:
+        slice=slice_json("factorial", "discover"),
+        code=code_of("factorial", "discover"),
+    shell:
+        "python -m fispace factorial discover --params {params.slice:q}"
+        " --responses {input.responses}"
+        " --discovery {output.discovery} --candidates {output.candidates}"
+        " 2> {log}"
+
+
+rule factorial_clamp:
+    """What does clamping a secondary latent do to the LM's next words? Cost: many short LM passes."""
+    input:
+        weights=f"results/{{run}}/train/{ARM}/seed{{seed}}.safetensors",
+        standardiser="results/{run}/extract/standardiser.safetensors",
+        secondary="results/{run}/factorial/seed{seed}.secondary.safetensors",
+        candidates="results/{run}/factorial/seed{seed}.candidates.csv",
+        words="results/{run}/factorial/words.csv",
+        contexts="results/{run}/factorial/contexts.csv",
+        lm=testbed_lm,
+        given=given_model,
+    output:
+        effects="results/{run}/factorial/seed{seed}.effects.parquet",
+        checks="results/{run}/factorial/seed{seed}.checks.parquet",
+    log:
+        "logs/{run}/factorial/seed{seed}.clamp.log",
+    benchmark:
+        "logs/{run}/factorial/seed{seed}.clamp.tsv"
+    threads: threads_of("factorial")
+    params:
+        slice=slice_json("factorial", "clamp"),
+        code=code_of("factorial", "clamp"),
+        lm=LM_OPTION,
+    shell:
+        "python -m fispace factorial clamp --params {params.slice:q} {params.lm}"
+        " --weights {input.weights} --standardiser {input.standardiser}"
+        " --secondary {input.secondary} --candidates {input.candidates}"
+        " --words {input.words} --contexts {input.contexts}"
+        " --effects {output.effects} --checks {output.checks}"
+        " 2> {log}"
+
+
+rule factorial_singles:
+    """What does one primary latent do to the secondary ones, alone? Nothing. Cost: seconds."""
+    input:
+        item_table="results/{run}/factorial/items.csv",
+        weights=of_run(f"results/{{run}}/train/{ARM}/seed{{seed}}.safetensors", seed=SEEDS),
+        standardiser="results/{run}/extract/standardiser.safetensors",
+        secondary=of_seeds("secondary.safetensors"),
+        discovery=of_seeds("discovery.parquet"),
+        confirm="results/{run}/factorial/activations.confirm.parquet",
+    output:
+        singles="results/{run}/factorial/singles.csv",
+        histogram="results/{run}/factorial/singles_histogram.csv",
+    log:
+        "logs/{run}/factorial/singles.log",
+    benchmark:
+        "logs/{run}/factorial/singles.tsv"
+    threads: threads_of("factorial")
+    params:
+        slice=slice_json("factorial", "singles"),
+        code=code_of("factorial", "singles"),
+    shell:
+        "python -m fispace factorial singles --params {params.slice:q}"
+        " --items {input.item_table} --weights {input.weights} --standardiser {input.standardiser}"
+        " --secondary {input.secondary} --discovery {input.discovery} --confirm {input.confirm}"
+        " --singles {output.singles} --histogram {output.histogram}"
+        " 2> {log}"
+
+
+rule factorial_infer:
+    """Does the conjunction hold on the confirm half, and does clamping move it? Cost: seconds."""
+    input:
+        candidates=of_seeds("candidates.csv"),
+        responses=of_seeds("responses.confirm.parquet"),
+        effects=of_seeds("effects.parquet"),
+        quality=of_seeds("quality.parquet"),
+        checks=of_seeds("checks.parquet"),
+    output:
+        family="results/{run}/factorial/infer.parquet",
+        table="results/{run}/factorial/infer.csv",
+        cells="results/{run}/factorial/clamp_cells.csv",
+        points="results/{run}/factorial/clamp_items.csv",
+        secondary="results/{run}/factorial/secondary.csv",
+    log:
+        "logs/{run}/factorial/infer.log",
+    benchmark:
+        "logs/{run}/factorial/infer.tsv"
+    params:
+        slice=slice_json("factorial", "infer"),
+        code=code_of("factorial", "infer"),
+    shell:
+        "python -m fispace factorial infer --params {params.slice:q}"
+        " --candidates {input.candidates} --responses {input.responses}"
+        " --effects {input.effects} --quality {input.quality} --checks {input.checks}"
+        " --family {output.family} --table {output.table} --cells {output.cells}"
+        " --points {output.points} --secondary {output.secondary}"
+        " 2> {log}"

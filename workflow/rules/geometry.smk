@@ -1,0 +1,58 @@
+# Norms, Gram matrix, spectra and contribution ratios of every arm, beside their nulls.
+
+
+rule geometry:
+    """Geometry of every arm and seed."""
+    input:
+        of_run("results/{run}/geometry/{arm}/seed{seed}.parquet", arm=ARMS, seed=SEEDS),
+        of_run("results/{run}/geometry/{arm}/seed{seed}.latents.parquet", arm=ARMS, seed=SEEDS),
+        of_run("results/{run}/geometry/{arm}/seed{seed}.spectrum.parquet", arm=ARMS, seed=SEEDS),
+        of_run("results/{run}/geometry/summary.{suffix}", suffix=["parquet", "csv"]),
+
+
+rule geometry_arm:
+    """How are an arm's directions and norms arranged, and what of it was there at initialisation?
+    Cost: seconds."""
+    input:
+        weights="results/{run}/train/{arm}/seed{seed}.safetensors",
+        manifest="results/{run}/extract/manifest.json",
+        shards=shards("test"),
+        standardiser="results/{run}/extract/standardiser.safetensors",
+    output:
+        latents="results/{run}/geometry/{arm}/seed{seed}.latents.parquet",
+        spectrum="results/{run}/geometry/{arm}/seed{seed}.spectrum.parquet",
+        table="results/{run}/geometry/{arm}/seed{seed}.parquet",
+    log:
+        "logs/{run}/geometry/{arm}/seed{seed}.log",
+    benchmark:
+        "logs/{run}/geometry/{arm}/seed{seed}.tsv"
+    threads: threads_of("geometry")
+    params:
+        slice=slice_json("geometry", "arm"),
+        code=code_of("geometry"),
+    shell:
+        "python -m fispace geometry arm --params {params.slice:q}"
+        " --arm {wildcards.arm} --seed {wildcards.seed}"
+        " --weights {input.weights} --manifest {input.manifest}"
+        " --standardiser {input.standardiser}"
+        " --latents {output.latents} --spectrum {output.spectrum} --table {output.table}"
+        " 2> {log}"
+
+
+rule geometry_summary:
+    """What are the numbers of all arms and seeds, side by side? Cost: seconds."""
+    input:
+        documents=of_run("results/{run}/geometry/{arm}/seed{seed}.parquet", arm=ARMS, seed=SEEDS),
+    output:
+        summary="results/{run}/geometry/summary.parquet",
+        table="results/{run}/geometry/summary.csv",
+    log:
+        "logs/{run}/geometry/summary.log",
+    benchmark:
+        "logs/{run}/geometry/summary.tsv"
+    params:
+        code=code_of("geometry"),
+    shell:
+        "python -m fispace geometry summary"
+        " --documents {input.documents} --summary {output.summary} --table {output.table}"
+        " 2> {log}"

@@ -1,0 +1,182 @@
+# Claims ledger, plotted tables, figures, and the summary. No job here imports torch.
+FIGURES = ["reconstruction", "kl", "norms", "norm_ratios", "ratio_scatter", "spectrum"]
+FIGURES += ["clamping", "secondary_activations"]
+
+
+rule report:
+    """Claims, quantities, figures and a summary in Markdown."""
+    input:
+        of_run("results/{run}/report/claims.{suffix}", suffix=["csv", "json"]),
+        of_run("results/{run}/report/quantities.{suffix}", suffix=["csv", "parquet"]),
+        of_run("results/{run}/report/summary.md"),
+        of_run("results/{run}/report/figures/{figure}.csv", figure=FIGURES),
+        of_run("results/{run}/report/figures/{figure}.svg", figure=FIGURES),
+        of_run("results/{run}/report/figures/{figure}.pdf", figure=FIGURES),
+
+
+rule figures:
+    """Every figure as SVG and PDF, with exactly the plotted numbers as CSV."""
+    input:
+        of_run("results/{run}/report/figures/{figure}.csv", figure=FIGURES),
+        of_run("results/{run}/report/figures/{figure}.svg", figure=FIGURES),
+        of_run("results/{run}/report/figures/{figure}.pdf", figure=FIGURES),
+
+
+rule report_quantities:
+    """Which numbers can a claim point to, by name and seed? Cost: seconds."""
+    input:
+        fidelity="results/{run}/fidelity/summary.parquet",
+        geometry="results/{run}/geometry/summary.parquet",
+        family="results/{run}/factorial/infer.parquet",
+        secondary="results/{run}/factorial/secondary.csv",
+    output:
+        quantities="results/{run}/report/quantities.parquet",
+        table="results/{run}/report/quantities.csv",
+    log:
+        "logs/{run}/report/quantities.log",
+    benchmark:
+        "logs/{run}/report/quantities.tsv"
+    params:
+        slice=slice_json("report", "quantities"),
+        code=code_of("report", "quantities"),
+    shell:
+        "python -m fispace report quantities --params {params.slice:q}"
+        " --fidelity {input.fidelity} --geometry {input.geometry}"
+        " --family {input.family} --secondary {input.secondary}"
+        " --quantities {output.quantities} --table {output.table}"
+        " 2> {log}"
+
+
+rule report_claims:
+    """What did the paper print, what do we get by its definition, and what under control?
+    Cost: seconds."""
+    input:
+        claims="workflow/claims.yaml",
+        schema="workflow/schemas/claims.schema.yaml",
+        quantities="results/{run}/report/quantities.parquet",
+    output:
+        ledger="results/{run}/report/claims.csv",
+        metrics="results/{run}/report/claims.json",
+    log:
+        "logs/{run}/report/claims.log",
+    benchmark:
+        "logs/{run}/report/claims.tsv"
+    params:
+        slice=slice_json("report", "claims"),
+        code=code_of("report", "claims"),
+    shell:
+        "python -m fispace report claims --params {params.slice:q}"
+        " --claims {input.claims} --schema {input.schema} --quantities {input.quantities}"
+        " --ledger {output.ledger} --metrics {output.metrics}"
+        " 2> {log}"
+
+
+rule report_fidelity_plots:
+    """Which numbers do the reconstruction and the KL figure show? Cost: seconds."""
+    input:
+        fidelity="results/{run}/fidelity/summary.parquet",
+    output:
+        reconstruction="results/{run}/report/figures/reconstruction.csv",
+        kl="results/{run}/report/figures/kl.csv",
+    log:
+        "logs/{run}/report/fidelity_plots.log",
+    benchmark:
+        "logs/{run}/report/fidelity_plots.tsv"
+    params:
+        code=code_of("report", "fidelity_plots"),
+    shell:
+        "python -m fispace report fidelity-plots --fidelity {input.fidelity}"
+        " --reconstruction {output.reconstruction} --kl {output.kl}"
+        " 2> {log}"
+
+
+rule report_geometry_plots:
+    """Which numbers do the norm, ratio and spectrum figures show? Cost: seconds."""
+    input:
+        latents=of_run(
+            "results/{run}/geometry/{arm}/seed{seed}.latents.parquet", arm=ARMS, seed=SEEDS
+        ),
+        spectra=of_run(
+            "results/{run}/geometry/{arm}/seed{seed}.spectrum.parquet", arm=ARMS, seed=SEEDS
+        ),
+    output:
+        norms="results/{run}/report/figures/norms.csv",
+        norm_ratios="results/{run}/report/figures/norm_ratios.csv",
+        ratio_scatter="results/{run}/report/figures/ratio_scatter.csv",
+        spectrum="results/{run}/report/figures/spectrum.csv",
+    log:
+        "logs/{run}/report/geometry_plots.log",
+    benchmark:
+        "logs/{run}/report/geometry_plots.tsv"
+    params:
+        slice=slice_json("report", "geometry-plots"),
+        code=code_of("report", "geometry_plots"),
+    shell:
+        "python -m fispace report geometry-plots --params {params.slice:q}"
+        " --latents {input.latents} --spectra {input.spectra} --norms {output.norms}"
+        " --norm-ratios {output.norm_ratios} --ratio-scatter {output.ratio_scatter}"
+        " --spectrum {output.spectrum}"
+        " 2> {log}"
+
+
+rule report_factorial_plots:
+    """Which numbers do the clamping and the secondary-activation figure show? Cost: seconds."""
+    input:
+        cells="results/{run}/factorial/clamp_cells.csv",
+        points="results/{run}/factorial/clamp_items.csv",
+        histogram="results/{run}/factorial/singles_histogram.csv",
+    output:
+        clamping="results/{run}/report/figures/clamping.csv",
+        secondary="results/{run}/report/figures/secondary_activations.csv",
+    log:
+        "logs/{run}/report/factorial_plots.log",
+    benchmark:
+        "logs/{run}/report/factorial_plots.tsv"
+    params:
+        code=code_of("report", "factorial_plots"),
+    shell:
+        "python -m fispace report factorial-plots --cells {input.cells}"
+        " --points {input.points} --histogram {input.histogram}"
+        " --clamping {output.clamping} --secondary-activations {output.secondary}"
+        " 2> {log}"
+
+
+rule report_draw:
+    """What does one figure look like? Cost: seconds."""
+    input:
+        table="results/{run}/report/figures/{figure}.csv",
+    output:
+        svg="results/{run}/report/figures/{figure}.svg",
+        pdf="results/{run}/report/figures/{figure}.pdf",
+    log:
+        "logs/{run}/report/draw/{figure}.log",
+    benchmark:
+        "logs/{run}/report/draw/{figure}.tsv"
+    wildcard_constraints:
+        figure="|".join(FIGURES),
+    params:
+        code=code_of("report", "draw"),
+    shell:
+        "python -m fispace report draw --figure {wildcards.figure}"
+        " --table {input.table} --svg {output.svg} --pdf {output.pdf}"
+        " 2> {log}"
+
+
+rule report_summary:
+    """What came out, on one page? Cost: seconds."""
+    input:
+        ledger="results/{run}/report/claims.csv",
+        svgs=of_run("results/{run}/report/figures/{figure}.svg", figure=FIGURES),
+    output:
+        summary="results/{run}/report/summary.md",
+    log:
+        "logs/{run}/report/summary.log",
+    benchmark:
+        "logs/{run}/report/summary.tsv"
+    params:
+        code=code_of("report", "summary"),
+        figures=FIGURES,
+    shell:
+        "python -m fispace report summary --run {wildcards.run} --ledger {input.ledger}"
+        " --figures {params.figures} --summary {output.summary}"
+        " 2> {log}"

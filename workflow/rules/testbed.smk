@@ -1,0 +1,60 @@
+# The built-in language with ground truth, and the LM that learns it.
+
+
+rule testbed:
+    """The testbed: grammar, corpus, stimuli, and the LM with its distance from the Bayes floor."""
+    input:
+        of_run(
+            "results/{run}/testbed/{name}",
+            name=[
+                "grammar.json",
+                "corpus.parquet",
+                "stimuli.csv",
+                "lm_curve.parquet",
+                "floor.json",
+            ],
+        ),
+        of_run("results/{run}/testbed/lm/{name}", name=LM_FILES),
+
+
+rule testbed_corpus:
+    """Which documents, labels and stimuli does the planted grammar write? Cost: seconds."""
+    output:
+        grammar="results/{run}/testbed/grammar.json",
+        corpus="results/{run}/testbed/corpus.parquet",
+        stimuli="results/{run}/testbed/stimuli.csv",
+    log:
+        "logs/{run}/testbed/corpus.log",
+    benchmark:
+        "logs/{run}/testbed/corpus.tsv"
+    params:
+        slice=slice_json("testbed", "corpus"),
+        code=code_of("testbed"),
+    shell:
+        "python -m fispace testbed corpus --params {params.slice:q}"
+        " --grammar {output.grammar} --corpus {output.corpus} --stimuli {output.stimuli}"
+        " 2> {log}"
+
+
+rule testbed_lm:
+    """How close to the Bayes floor does a small LM come? Cost: three minutes on two cores."""
+    input:
+        corpus="results/{run}/testbed/corpus.parquet",
+    output:
+        lm=expand("results/{{run}}/testbed/lm/{name}", name=LM_FILES),
+        curve="results/{run}/testbed/lm_curve.parquet",
+        floor="results/{run}/testbed/floor.json",
+    log:
+        "logs/{run}/testbed/lm.log",
+    benchmark:
+        "logs/{run}/testbed/lm.tsv"
+    threads: threads_of("testbed")
+    params:
+        slice=slice_json("testbed", "lm"),
+        code=code_of("testbed"),
+        folder="results/{run}/testbed/lm",
+    shell:
+        "python -m fispace testbed lm --params {params.slice:q}"
+        " --corpus {input.corpus}"
+        " --lm-folder {params.folder} --curve {output.curve} --floor {output.floor}"
+        " 2> {log}"

@@ -1,0 +1,190 @@
+"""Keeps Snakemake's records and DVC's results in step, so that nothing stale is ever published.
+
+Snakemake sees a change of parameters or code only through its records in `.snakemake/metadata`.
+A result that DVC put there (pull, checkout) has none, or that of another version: it is *foreign*.
+
+    python workflow/sync.py                  after dvc pull or checkout: adopt what is current
+    python workflow/sync.py STAGE TARGET...  what dvc.yaml runs: sync, then build a stage's targets
+
+Must not: judge by itself whether a result is current; DVC (deps, params) and Snakemake do.
+"""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+IN_SYNC = "FISPACE_IN_SYNC"
+"""Set for the Snakemake calls below: they are the cure, the guard would stop them."""
+
+RECORDS = Path(".snakemake")
+CLOCK_SLACK_SECONDS = 1.0  # a record keeps its output's own mtime; file systems round it
+RECORD_NAME_CHARS = 254  # Snakemake splits longer names into folders
+
+Stages = dict[str, Any]
+
+
+def files_below(folders: Iterable[Path]) -> Iterator[Path]:
+    """Result files of the folders, sorted; hidden ones (unfinished writes) left out."""
+    for folder in folders:
+        paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
+        yield from (p for p in paths if not any(part.startswith(".") for part in p.parts))
+
+
+def foreign_files(folders: Iterable[Path]) -> list[Path]:
+    """Files that no finished or running job of this working folder wrote as they are now."""
+    return [path for path in files_below(folders) if _is_foreign(path)]
+
+
+def foreign_message(run: str) -> str | None:
+    """Why Snakemake must not start on the run's results, or None if it may."""
+    found = [] if IN_SYNC in os.environ else foreign_files([Path("results", run)])
+    if not found:
+        return None
+    return (
+        f"{len(found)} result files, e.g. {found[0]}, were not written by this workflow in this "
+        "folder (dvc pull, dvc checkout, a copy?), so it cannot tell whether they are current. "
+        f"Run `python workflow/sync.py`, or delete results/{run} to compute everything again."
+    )
+
+
+def _is_foreign(path: Path) -> bool:
+    if _record("incomplete", path).exists():
+        return False  # a job is writing it, or was killed: Snakemake makes it again
+    try:
+        ended = json.loads(_record("metadata", path).read_text(encoding="utf-8"))["endtime"]
+    except (FileNotFoundError, json.JSONDecodeError, KeyError):
+        return True
+    return abs(path.stat().st_mtime - ended) > CLOCK_SLACK_SECONDS
+
+
+def _record(kind: str, path: Path) -> Path:
+    """Where Snakemake keeps what it knows about an output."""
+    name = base64.urlsafe_b64encode(path.as_posix().encode()).decode()
+    pieces = [name[i : i + RECORD_NAME_CHARS] for i in range(0, len(name), RECORD_NAME_CHARS)]
+    return RECORDS.joinpath(kind, *(f"@{piece}" for piece in pieces[:-1]), pieces[-1])
+
+
+def read_stages() -> Stages:
+    """The stages of dvc.yaml."""
+    return yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
+
+
+def out_folders(stage: dict[str, Any]) -> list[Path]:
+    """Folders that a stage promises."""
+    outs = [*stage.get("outs", []), *stage.get("metrics", [])]
+    return [Path(next(iter(out)) if isinstance(out, dict) else out) for out in outs]
+
+
+def upstream(name: str, stages: Stages) -> set[str]:
+    """Stages that a stage reads from, directly or not."""
+    found: set[str] = set()
+    for other, stage in stages.items():
+        if set(map(str, out_folders(stage))) & set(stages[name].get("deps", [])):
+            found |= {other} | upstream(other, stages)
+    return found
+
+
+def stale_stages(names: Iterable[str], stages: Stages) -> set[str]:
+    """Those of the stages that DVC finds changed, with everything downstream of them.
+
+    Only the named ones are looked at: while DVC runs a stage, that one is locked.
+    """
+    asked = sorted(names)
+    if not asked:
+        return set()
+    command = [sys.executable, "-m", "dvc", "status", "--json", *asked]
+    status = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    changed = set(json.loads(status or "{}"))
+    return {name for name in stages if ({name} | upstream(name, stages)) & changed}
+
+
+def settle(names: Iterable[str], stale: set[str], stages: Stages) -> None:
+    """Record the foreign files of current stages as made now; delete those of stale ones.
+
+    What is deleted is still in DVC's cache.
+    """
+    adopted: list[Path] = []
+    for name in names:
+        found = foreign_files(out_folders(stages[name]))
+        if name not in stale:
+            adopted += found
+        else:
+            for path in found:
+                path.unlink()
+    if adopted:
+        targets = [str(path) for path in adopted]
+        snakemake(
+            "--touch", "--force", "--cores", "1", "--nolock", "--quiet", "all", "--", *targets
+        )
+
+
+def promised_files(*targets: str) -> dict[Path, bool]:
+    """Every file that the targets need or are, and whether it is there and current."""
+    listed = snakemake(*targets, "--detailed-summary", "--nolock", capture=True)
+    head, *rows = [line.split("\t") for line in listed.splitlines()]
+    found = [dict(zip(head, row, strict=True)) for row in rows]
+    return {Path(row["output_file"]): row["plan"] == "no update" for row in found}
+
+
+def delete_orphans(names: Iterable[str], promised: Iterable[Path], stages: Stages) -> None:
+    """Delete the stages' result files that no rule makes any more, as of a removed seed."""
+    wanted = set(promised)
+    for name in names:
+        for path in files_below(out_folders(stages[name])):
+            if path not in wanted:
+                sys.stderr.write(f"deleted {path}: no rule makes it\n")
+                path.unlink()
+
+
+def snakemake(*arguments: str, capture: bool = False) -> str:
+    """Run Snakemake past the guard; returns its standard output if captured."""
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", *arguments],
+        check=True, text=True, env={**os.environ, IN_SYNC: "1"},
+        stdout=subprocess.PIPE if capture else None,
+    )  # fmt: skip
+    return done.stdout or ""
+
+
+def sync_all() -> None:
+    """After a pull or checkout: what DVC vouches for is recorded, the rest deleted."""
+    stages = read_stages()
+    stale = stale_stages(stages, stages)
+    if stale:
+        sys.stderr.write(f"out of date, to be computed again: {', '.join(sorted(stale))}\n")
+    settle(stages, stale, stages)
+    delete_orphans(set(stages) - stale, promised_files(), stages)
+
+
+def sync_stage(name: str, targets: list[str]) -> None:
+    """Build one stage's targets; its inputs are adopted as far as DVC finds them current."""
+    stages = read_stages()
+    inputs = upstream(name, stages)
+    settle([*sorted(inputs), name], stale_stages(inputs, stages) | {name}, stages)
+    promised = promised_files(*targets)
+    delete_orphans([name], promised, stages)
+    if not all(promised.values()):
+        snakemake(*targets)
+
+
+def main(arguments: list[str]) -> int:
+    """Run one of the two forms; returns the exit code."""
+    try:
+        if arguments:
+            sync_stage(arguments[0], arguments[1:])
+        else:
+            sync_all()
+    except subprocess.CalledProcessError as error:
+        return error.returncode  # the tool that failed has said why
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
