@@ -185,6 +185,19 @@ def test_a_corpus_with_too_few_documents_is_refused(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_document_longer_than_the_positions_is_refused(
+    grammar: Grammar, chapter: Path, tmp_path: Path
+) -> None:
+    params = config.TestbedLmStep(
+        grammar.config, CORPUS, replace(LM, n_positions=30), root_seed=0, threads=1
+    )
+    with pytest.raises(ParamsError, match="n_positions=30 must be >= 31"):
+        train_lm(
+            params, corpus=chapter / "corpus.parquet", lm_folder=tmp_path / "lm",
+            curve=tmp_path / "c.parquet", floor=tmp_path / "f.json",
+        )  # fmt: skip
+
+
 def test_impossible_shapes_are_refused(grammar: Grammar) -> None:
     with pytest.raises(ParamsError, match="d_model=33"):
         replace(LM, d_model=33)

@@ -54,11 +54,15 @@ class Folder:
     def dvc(self, *arguments: str, ok: bool = True) -> str:
         return self.run("dvc", *arguments, ok=ok)
 
-    def sync(self) -> str:
-        done = subprocess.run(
-            [sys.executable, "workflow/sync.py"], cwd=self.path, text=True, check=False,
+    def script(self, name: str) -> subprocess.CompletedProcess[str]:
+        """Runs a script of workflow/; its output is in `stdout`."""
+        return subprocess.run(
+            [sys.executable, f"workflow/{name}"], cwd=self.path, text=True, check=False,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=self.env(),
         )  # fmt: skip
+
+    def sync(self) -> str:
+        done = self.script("sync.py")
         assert done.returncode == 0, done.stdout[-4000:]
         return done.stdout
 

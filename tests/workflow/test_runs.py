@@ -47,8 +47,8 @@ def test_a_repeated_run_computes_nothing(finished):
     nothing_to_do(finished)
 
 
-def test_results_name_no_path_host_or_run_of_this_machine(finished):
-    here = [str(finished.path).encode(), os.uname().nodename.encode()]
+def test_results_name_no_folder_of_this_machine(finished):
+    here = [str(finished.path).encode(), str(Path(sys.prefix)).encode()]
     for name, content in finished.results().items():
         if not name.startswith("testbed/lm/"):
             assert not [word for word in here if word in content], name
@@ -128,6 +128,23 @@ def test_a_fresh_clone_with_pulled_results_computes_nothing(tools, tmp_path):
     nothing_to_do(clone)
     assert steps(clone.dvc("repro")) == []
     assert clone.results() == tools.results()
+
+
+def test_the_reference_holds_what_a_reader_wants_to_see(tools):
+    assert tools.script("reference.py").returncode == 0
+    folder = tools.path / "results/reference/testbed"
+    kept = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert {"report/claims.csv", "report/summary.md", "testbed/floor.json"} <= kept
+    assert {Path(name).suffix for name in kept} == {".csv", ".svg", ".pdf", ".md", ".json"}
+    results = tools.results()
+    assert all((folder / name).read_bytes() == results[name] for name in kept)
+
+
+def test_an_incomplete_run_gives_no_reference(copy):
+    done = copy.script("reference.py")
+    assert done.returncode == 1
+    assert "nothing was copied" in done.stdout
+    assert not (copy.path / "results/reference").exists()
 
 
 def test_the_files_of_a_removed_seed_are_deleted(tools):

@@ -14,14 +14,14 @@ import pandas as pd
 from jaxtyping import Int
 
 from fispace.config.testbed import TestbedCorpusStep, TestbedLmStep
-from fispace.errors import ArtifactMismatchError
+from fispace.errors import ArtifactMismatchError, ParamsError
 from fispace.store.activations import LABEL_PREFIX
 from fispace.store.files import atomic_path, write_json
 from fispace.store.tables import read_table, write_csv, write_table
 from fispace.testbed.battery import draw_battery
 from fispace.testbed.bayes import floor_nats, pad, unigram_nats, word_ids_of
 from fispace.testbed.grammar import Grammar, build_grammar, grammar_to_json
-from fispace.testbed.sampling import Documents, draw_documents, word_labels
+from fispace.testbed.sampling import Documents, draw_documents, longest_document, word_labels
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
@@ -59,6 +59,7 @@ def train_lm(
     words before it; the LM is trained on documents of another stream.
 
     Raises:
+        ParamsError: if a document can be longer than the LM's positions.
         ArtifactMismatchError: if the corpus has fewer documents than are to be scored.
         CorpusError: if the corpus was not written by this grammar.
         DivergedError: if the loss becomes non-finite.
@@ -67,6 +68,7 @@ def train_lm(
     from fispace.testbed.tokenizer import build_tokenizer
 
     grammar, config = build_grammar(params.grammar), params.lm
+    _require_positions(params)
     heldout = _heldout(grammar, corpus, config.heldout_documents)
     words = draw_documents(
         grammar, config.n_documents, params.corpus.document_words, params.root_seed, TRAINING
@@ -91,6 +93,15 @@ def train_lm(
         },
     )
     log.info("LM %.4f, Bayes floor %.4f nats per token", lm_nats, bayes_nats)
+
+
+def _require_positions(params: TestbedLmStep) -> None:
+    needed = 1 + longest_document(params.corpus.document_words)
+    if params.lm.n_positions < needed:
+        raise ParamsError(
+            f"testbed.lm.n_positions={params.lm.n_positions} must be >= {needed}: BOS and the "
+            f"longest document at testbed.corpus.document_words={params.corpus.document_words}."
+        )
 
 
 def _corpus_table(grammar: Grammar, documents: Documents) -> pd.DataFrame:
