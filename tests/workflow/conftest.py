@@ -12,7 +12,7 @@ import yaml
 from fispace.params import merged
 
 ROOT = Path(__file__).parents[2]
-PARTS = ["Snakefile", "dvc.yaml", "params.yaml", ".dvcignore", "Makefile", "constraints.txt"]
+PARTS = ["Snakefile", "dvc.yaml", "params.yaml", ".dvcignore", ".gitignore"]
 FOLDERS = ["workflow", "src", "params", "profiles", "data", ".dvc"]
 TINY = ROOT / "params/tiny.yaml"
 
@@ -22,12 +22,15 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        leave_out = shutil.ignore_patterns("__pycache__", "*.egg-info", "tmp", "cache")
-        for name in FOLDERS:
-            shutil.copytree(ROOT / name, path / name, ignore=leave_out)
-        for name in PARTS:
-            shutil.copy(ROOT / name, path / name)
-        shutil.copy(ROOT / ".gitignore", path / ".gitignore")
+
+    def copied_to(self, path: Path, *leave_out: str) -> "Folder":
+        """The folder under another path, file times and all, without the top-level names left out."""
+        path.mkdir(parents=True)
+        for source in self.path.iterdir():
+            if source.name not in leave_out:
+                copy = shutil.copytree if source.is_dir() else shutil.copy2
+                copy(source, path / source.name)
+        return Folder(path)
 
     def run(self, *arguments: str, ok: bool = True, **env: str) -> str:
         """Output of `python -m ...` in the folder; fails the test if the tool fails and `ok`."""
@@ -89,9 +92,19 @@ def steps(output: str) -> list[str]:
     return [" ".join(call[call.index("fispace") + 1 :][:2]) for call in calls]
 
 
+def working_copy(path: Path) -> Folder:
+    """The repository's own files, as they stand, without results."""
+    leave_out = shutil.ignore_patterns("__pycache__", "*.egg-info", "tmp", "cache", "config.local")
+    for name in FOLDERS:
+        shutil.copytree(ROOT / name, path / name, ignore=leave_out)
+    for name in PARTS:
+        shutil.copy(ROOT / name, path / name)
+    return Folder(path)
+
+
 def tiny_folder(path: Path) -> Folder:
     """A working copy whose default study has the sizes of params/tiny.yaml."""
-    folder = Folder(path)
+    folder = working_copy(path)
     study = merged(
         yaml.safe_load((ROOT / "params.yaml").read_text()), yaml.safe_load(TINY.read_text())
     )
@@ -104,12 +117,12 @@ def tiny_folder(path: Path) -> Folder:
 @pytest.fixture
 def copy(tmp_path: Path) -> Folder:
     """A fresh working copy."""
-    return Folder(tmp_path)
+    return working_copy(tmp_path)
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Folder:
     """A working copy in which the tiny study has run from nothing to the end; do not change it."""
     folder = tiny_folder(tmp_path_factory.mktemp("finished"))
-    folder.snakemake("--cores", "2")
+    folder.snakemake()
     return folder

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from workflow.conftest import Folder, steps, tiny_folder
+from workflow.conftest import Folder, steps
 
 pytestmark = pytest.mark.slow
 
@@ -57,13 +57,17 @@ def test_results_name_no_folder_of_this_machine(finished):
 @pytest.fixture(scope="module")
 def tools(finished, tmp_path_factory) -> Folder:
     """A copy of the finished study that both tools have seen, committed."""
-    path = tmp_path_factory.mktemp("tools") / "study"
-    shutil.copytree(finished.path, path, symlinks=True)
-    folder = object.__new__(Folder)
-    folder.path = path
+    folder = finished.copied_to(tmp_path_factory.mktemp("tools") / "study")
     assert steps(folder.dvc("repro")) == []  # DVC takes over what Snakemake made
     commit(folder)
     return folder
+
+
+def test_deleted_results_come_back_byte_for_byte(finished, tools):
+    for name in ("report", "factorial", "geometry/joint", "fidelity/joint"):
+        shutil.rmtree(tools.path / "results/testbed" / name)
+    assert len(steps(tools.snakemake())) > 20
+    assert tools.results() == finished.results()
 
 
 def test_going_from_one_tool_to_the_other_recomputes_nothing(tools):
@@ -73,7 +77,7 @@ def test_going_from_one_tool_to_the_other_recomputes_nothing(tools):
 
 
 def test_a_changed_figure_setting_redraws_and_retrains_nothing(tools):
-    tools.edit("params.yaml", "scatter_latents: 800", "scatter_latents: 700")
+    tools.edit("params.yaml", "density_points: 96", "density_points: 80")
     ran = steps(tools.dvc("repro"))
     assert ran
     assert {step.split()[0] for step in ran} == {"report"}
@@ -107,7 +111,7 @@ def test_an_older_state_checked_out_is_refused_until_synced_and_then_kept(tools)
 def test_a_parameter_edited_between_checkout_and_dvc_publishes_nothing_stale(tools):
     tools.git("checkout", "-q", "HEAD~2")
     tools.dvc("checkout")
-    tools.edit("params.yaml", "scatter_latents: 800", "scatter_latents: 600")
+    tools.edit("params.yaml", "density_points: 96", "density_points: 64")
     ran = steps(tools.dvc("repro"))
     assert {step.split()[0] for step in ran} == {"report"}
     nothing_to_do(tools)
@@ -121,8 +125,7 @@ def test_a_fresh_clone_with_pulled_results_computes_nothing(tools, tmp_path):
     tools.dvc("push")
     tools.git("clone", "-q", str(tools.path), str(tmp_path / "clone"))
     shutil.copy(tools.path / ".dvc/config.local", tmp_path / "clone/.dvc/config.local")
-    clone = object.__new__(Folder)
-    clone.path = tmp_path / "clone"
+    clone = Folder(tmp_path / "clone")
     clone.dvc("pull")
     clone.sync()
     nothing_to_do(clone)
@@ -163,19 +166,23 @@ def wait_until(happens, process: subprocess.Popen) -> None:
 
 
 def test_a_killed_run_is_locked_then_continues_to_the_same_bytes(finished, tmp_path):
-    folder = tiny_folder(tmp_path)
-    command = [sys.executable, "-m", "snakemake", "--cores", "2"]
+    folder = finished.copied_to(tmp_path / "study", "results", "scratch", ".snakemake", "logs")
+    command = [sys.executable, "-m", "snakemake", "train"]
     process = subprocess.Popen(
         command, cwd=folder.path, env=folder.env(), start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     wait_until((folder.path / "results/testbed" / KILL_WHEN).exists, process)
-    second = folder.snakemake(ok=False)
+    second = folder.snakemake("train", ok=False)
     assert "LockException" in second
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     folder.snakemake("--unlock")
-    ran = steps(folder.snakemake("--cores", "2"))
-    assert "testbed lm" not in ran
-    assert "extract activations" not in ran
-    assert folder.results() == finished.results()
+    ran = steps(folder.snakemake("train"))
+    assert ran
+    assert not {"testbed lm", "extract activations", "train candidate"} & set(ran)
+    expected = finished.results()
+    assert all(content == expected[name] for name, content in folder.results().items())
+    assert not [
+        name for name in expected if name.startswith("train/") and name not in folder.results()
+    ]

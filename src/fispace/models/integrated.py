@@ -72,20 +72,28 @@ class IntegratedModel(nn.Module):
         Raises:
             ValueError: if a part is not one of the model's own.
         """
-        contributions = [self.contribution(codes, part) for part in parts]
-        return torch.stack(contributions).sum(0) if len(parts) > 1 else contributions[0]
+        decoders = [self._decoder(part) for part in parts if part in ("sae", "linear")]
+        found = [self.contribution(codes, part) for part in parts if part not in ("sae", "linear")]
+        if (
+            decoders
+        ):  # f W_dec + f W_lin = f (W_dec + W_lin): one sparse sum, and its gradient, for both
+            found.append(sparse_sum(codes, torch.stack(decoders).sum(0)))
+        return torch.stack(found).sum(0)
 
     def contribution(self, codes: Codes, part: Part) -> Float[Tensor, "tokens d_model"]:
         """What one part adds to the reconstruction; the part `bias` holds the interaction's mean."""
         if part not in self.parts:
             raise ValueError(f"part {part!r} is not in this model: {', '.join(self.parts)}")
-        if part == "sae":
-            return self.sae.decode(codes)
-        if part == "linear":
-            return sparse_sum(codes, self.W_lin)
         if part == "interaction":
             return self.interaction(codes)
-        return self._constant().expand(codes.values.shape[0], -1)
+        if part == "bias":
+            return self._constant().expand(codes.values.shape[0], -1)
+        return sparse_sum(codes, self._decoder(part))
+
+    def _decoder(self, part: Part) -> Float[Tensor, "n_latents d_model"]:
+        if part not in self.parts:
+            raise ValueError(f"part {part!r} is not in this model: {', '.join(self.parts)}")
+        return self.sae.W_dec if part == "sae" else self.W_lin
 
     def _constant(self) -> Float[Tensor, " d_model"]:
         if "interaction" in self.parts:
