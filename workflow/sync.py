@@ -14,7 +14,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -105,21 +105,40 @@ def stale_stages(names: Iterable[str], stages: Stages) -> set[str]:
     return {name for name in stages if ({name} | upstream(name, stages)) & changed}
 
 
-def settle(names: Iterable[str], stale: set[str], stages: Stages) -> None:
-    """Record the foreign files of current stages as made now; delete those of stale ones.
+def settle(
+    names: Collection[str], stale: set[str], stages: Stages, targets: Sequence[str] = ()
+) -> dict[Path, bool]:
+    """Record what DVC holds current as made now; delete the foreign files of stale stages.
 
-    What is deleted is still in DVC's cache.
+    What is deleted is still in DVC's cache. Returns the promised files of the targets, after.
     """
-    adopted: list[Path] = []
-    for name in names:
-        found = foreign_files(out_folders(stages[name]))
-        if name not in stale:
-            adopted += found
-        else:
-            for path in found:
-                path.unlink()
-    if adopted:
-        targets = [str(path) for path in adopted]
+    current = [name for name in names if name not in stale]
+    for path in foreign_files(folders_of(set(names) & stale, stages)):
+        path.unlink()
+    adopt(foreign_files(folders_of(current, stages)))
+    promised = promised_files(*targets)
+    folders = folders_of(current, stages)
+    # same bytes as in another version, with that version's record: DVC vouches for them as well
+    outdated = [p for p, done in promised.items() if not done and _lies_in(p, folders)]
+    if not outdated:
+        return promised
+    adopt(path for path in outdated if path.exists())
+    return promised_files(*targets)
+
+
+def folders_of(names: Iterable[str], stages: Stages) -> list[Path]:
+    """Result folders of the stages."""
+    return [folder for name in sorted(names) for folder in out_folders(stages[name])]
+
+
+def _lies_in(path: Path, folders: Iterable[Path]) -> bool:
+    return any(path.is_relative_to(folder) for folder in folders)
+
+
+def adopt(paths: Iterable[Path]) -> None:
+    """Have Snakemake record the files as made now, with today's parameters and code."""
+    targets = [str(path) for path in paths]
+    if targets:
         snakemake(
             "--touch", "--force", "--cores", "1", "--nolock", "--quiet", "all", "--", *targets
         )
@@ -136,11 +155,10 @@ def promised_files(*targets: str) -> dict[Path, bool]:
 def delete_orphans(names: Iterable[str], promised: Iterable[Path], stages: Stages) -> None:
     """Delete the stages' result files that no rule makes any more, as of a removed seed."""
     wanted = set(promised)
-    for name in names:
-        for path in files_below(out_folders(stages[name])):
-            if path not in wanted:
-                sys.stderr.write(f"deleted {path}: no rule makes it\n")
-                path.unlink()
+    for path in files_below(folders_of(names, stages)):
+        if path not in wanted:
+            sys.stderr.write(f"deleted {path}: no rule makes it\n")
+            path.unlink()
 
 
 def snakemake(*arguments: str, capture: bool = False) -> str:
@@ -159,16 +177,16 @@ def sync_all() -> None:
     stale = stale_stages(stages, stages)
     if stale:
         sys.stderr.write(f"out of date, to be computed again: {', '.join(sorted(stale))}\n")
-    settle(stages, stale, stages)
-    delete_orphans(set(stages) - stale, promised_files(), stages)
+    promised = settle(stages, stale, stages)
+    delete_orphans(set(stages) - stale, promised, stages)
 
 
 def sync_stage(name: str, targets: list[str]) -> None:
     """Build one stage's targets; its inputs are adopted as far as DVC finds them current."""
     stages = read_stages()
     inputs = upstream(name, stages)
-    settle([*sorted(inputs), name], stale_stages(inputs, stages) | {name}, stages)
-    promised = promised_files(*targets)
+    stale = stale_stages(inputs, stages) | {name}
+    promised = settle(inputs | {name}, stale, stages, targets)
     delete_orphans([name], promised, stages)
     if not all(promised.values()):
         snakemake(*targets)

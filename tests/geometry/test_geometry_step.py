@@ -10,6 +10,7 @@ from geometry.small_study import D_MODEL, N_LATENTS, PARAMS, write_checkpoint, w
 from fispace.errors import ArtifactMismatchError
 from fispace.steps.geometry import measure_arm, summarise
 from fispace.store.tables import read_csv, read_table
+from fispace.store.tensors import load_tensors, save_tensors
 
 JOINT = ["sae", "linear", "bias", "interaction"]
 N_TOKENS = 300
@@ -84,6 +85,18 @@ def test_an_arm_without_both_nfm_parts_has_no_ratios(tmp_path: Path) -> None:
     table = read_table(Study(tmp_path, ["sae", "bias"], 0.1).measure()["table"])
     assert not table["metric"].str.startswith("ratio_").any()
     assert "squared_norm_decoder_mean" in set(table["metric"])
+
+
+def test_an_interaction_whose_units_all_died_has_share_zero_and_says_so(tmp_path: Path) -> None:
+    study = Study(tmp_path, JOINT, 0.1)
+    weights, record = load_tensors(study.weights)
+    weights["interaction.b_hidden"] -= 1e6
+    save_tensors(study.weights, weights, record)
+    values = study.values()
+    assert values["interaction_live_units", "trained"] == 0
+    assert values["interaction_live_units", "initial"] > 0
+    assert values["mean_output_share_interaction", "trained"] == 0
+    assert values["mean_output_share_linear", "trained"] == 1
 
 
 def test_the_spectrum_has_a_random_matrix_beside_it(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import yaml
 from fispace.params import merged
 
 ROOT = Path(__file__).parents[2]
-PARTS = ["Snakefile", "dvc.yaml", "params.yaml", ".dvcignore", ".gitignore"]
+PARTS = ["README.md", "Snakefile", "dvc.yaml", "params.yaml", ".dvcignore", ".gitignore"]
 FOLDERS = ["workflow", "src", "params", "profiles", "data", ".dvc"]
 TINY = ROOT / "params/tiny.yaml"
 

@@ -5,6 +5,7 @@ also with only the decoder's norms trained, the spectra also on a Gaussian matri
 shape. Must not: define a measure; those are in `measure.geometry` and `measure.published`.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -51,8 +52,10 @@ class Outputs(NamedTuple):
     """Tokens on which a latent is active."""
     activation: Float[np.ndarray, " n_latents"]
     """Sum of a latent's activations over the tokens."""
-    mean_abs: Float[np.ndarray, " 2"]
-    """Mean |output| of the parts linear and interaction, 0 where the arm has none."""
+    mean_abs: dict[str, float]
+    """Mean |output| of those of the parts linear and interaction that the arm has."""
+    live_units: float | None
+    """Share of the interaction's hidden units that any token activates; None without interaction."""
     variance_explained: float
     n_tokens: int
 
@@ -132,29 +135,34 @@ def _pairs(by_state: Mapping[str, Weights], params: GeometryArmStep) -> np.ndarr
 def _run(model: IntegratedModel, test: Batches, params: GeometryArmStep) -> Outputs:
     n_latents = model.shape.n_latents
     firings, activation = np.zeros(n_latents), np.zeros(n_latents)
-    absolute, scores, n_tokens = np.zeros(2), [], 0
+    absolute, is_live, scores, n_tokens = Counter[str](), np.zeros(0, dtype=bool), [], 0
     for number, z in enumerate(test()):
         codes = model.sae.encode(z)
         values = codes.values.double().numpy().ravel()
         indices = codes.indices.numpy().ravel()
         firings += np.bincount(indices[values > 0], minlength=n_latents)
         activation += np.bincount(indices, weights=values, minlength=n_latents)
-        absolute += _mean_abs_outputs(model, codes) * len(z)
+        absolute.update({k: v * len(z) for k, v in _mean_abs_outputs(model, codes).items()})
+        if "interaction" in model.parts:
+            fired = (model.interaction.hidden(codes) > 0).any(0).numpy()
+            is_live = fired | is_live if len(is_live) else fired
         n_tokens += len(z)
         if number < params.n_published_batches and len(z) > 1:
             z_hat = model.reconstruct(codes, model.parts)
             scores.append(published.variance_explained(z.numpy(), z_hat.numpy()))
-    return Outputs(firings, activation, absolute / n_tokens, float(np.mean(scores)), n_tokens)
+    mean_abs = {part: total / n_tokens for part, total in absolute.items()}
+    live_units = float(is_live.mean()) if len(is_live) else None
+    return Outputs(firings, activation, mean_abs, live_units, float(np.mean(scores)), n_tokens)
 
 
-def _mean_abs_outputs(model: IntegratedModel, codes: Codes) -> Float[np.ndarray, " 2"]:
+def _mean_abs_outputs(model: IntegratedModel, codes: Codes) -> dict[str, float]:
     """Mean |output| of linear and interaction, the latter with its mean, as the author has it."""
-    found = np.zeros(2)
+    found: dict[str, float] = {}
     if "linear" in model.parts:
-        found[0] = model.contribution(codes, "linear").abs().mean().item()
+        found["linear"] = model.contribution(codes, "linear").abs().mean().item()
     if "interaction" in model.parts:
         raw = model.interaction.output(model.interaction.hidden(codes))
-        found[1] = raw.abs().mean().item()
+        found["interaction"] = raw.abs().mean().item()
     return found
 
 
@@ -170,12 +178,14 @@ def _output_rows(outputs: Mapping[str, Outputs]) -> Iterator[Row]:
         yield Row(state, "variance_explained_published", "fraction", output.variance_explained, n)
         yield Row(state, "active_share", "fraction", output.firings.mean() / n, n)
         yield Row(state, "never_fired_share", "fraction", (output.firings == 0).mean(), n)
-        if output.mean_abs.all():
-            for part, value in zip(("linear", "interaction"), output.mean_abs, strict=True):
-                yield Row(state, f"mean_abs_output_{part}", "z", value, n)
-            shares = published.mean_output_shares(*output.mean_abs.tolist())
+        for part, value in output.mean_abs.items():
+            yield Row(state, f"mean_abs_output_{part}", "z", value, n)
+        if len(output.mean_abs) == 2:
+            shares = published.mean_output_shares(**output.mean_abs)
             for part, value in zip(("linear", "interaction"), shares, strict=True):
                 yield Row(state, f"mean_output_share_{part}", "fraction", value, n)
+        if output.live_units is not None:
+            yield Row(state, "interaction_live_units", "fraction", output.live_units, n)
 
 
 def _latent_table(
