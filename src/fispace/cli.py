@@ -23,7 +23,8 @@ USAGE_ERROR, USER_ERROR = 2, 1
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the process's exit code."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.getLogger("fispace").setLevel(logging.INFO)  # libraries speak from warnings up
     options, rest = _top_parser().parse_known_args(arguments)
     command = find_command(options.chapter, options.verb)
     try:

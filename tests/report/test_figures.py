@@ -4,8 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import matplotlib
 import pytest
 import yaml
+from matplotlib.text import Text
 from report.plotted import N_LATENTS, PARAMS, latent_table, write_all
 
 from fispace.errors import ParamsError
@@ -44,6 +46,23 @@ def test_the_same_table_gives_the_same_bytes(
 ) -> None:
     first, second = drawn[name]
     assert first == second
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_no_users_matplotlibrc_enters_a_figure(
+    name: str, tables: dict[str, Path], drawn: dict[str, list[tuple[bytes, bytes]]], tmp_path: Path
+) -> None:
+    foreign = {"font.size": 20, "legend.fontsize": 30, "axes.titlesize": 25, "axes.grid": True}
+    with matplotlib.rc_context(foreign):
+        assert draw(name, tables[name], tmp_path) == drawn[name][0]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_text_has_the_size_of_the_house(name: str, tables: dict[str, Path]) -> None:
+    figure = FIGURES[name](read_csv(tables[name]))
+    sizes = {text.get_fontsize() for text in figure.findobj(Text) if text.get_text()}
+    assert min(sizes) >= 5
+    assert max(sizes) <= 8
 
 
 @pytest.mark.parametrize("name", FIGURES)

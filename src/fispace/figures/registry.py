@@ -9,14 +9,18 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from fispace.figures import factorial, fidelity, geometry
+from fispace.figures.style import in_house_style
 
 FIGURES: Mapping[str, Callable[[pd.DataFrame], Figure]] = {
-    "reconstruction": fidelity.reconstruction,
-    "kl": fidelity.kl,
-    "norms": geometry.norms,
-    "norm_ratios": geometry.norm_ratios,
-    "ratio_scatter": geometry.ratio_scatter,
-    "spectrum": geometry.spectrum,
-    "clamping": factorial.clamping,
-    "secondary_activations": factorial.secondary_activations,
+    name: in_house_style(draw)
+    for name, draw in {
+        "reconstruction": fidelity.reconstruction,
+        "kl": fidelity.kl,
+        "norms": geometry.norms,
+        "norm_ratios": geometry.norm_ratios,
+        "ratio_scatter": geometry.ratio_scatter,
+        "spectrum": geometry.spectrum,
+        "clamping": factorial.clamping,
+        "secondary_activations": factorial.secondary_activations,
+    }.items()
 }

@@ -5,6 +5,9 @@ colour says is also said by marker, line style or label. Must not: compute, or k
 """
 
 import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
 from typing import Any
 
 import matplotlib as mpl
@@ -68,14 +71,32 @@ RC: dict[str, Any] = {
 }
 
 
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Matplotlib's own defaults with `RC` over them: no user's matplotlibrc enters a figure."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(RC)  # pyright: ignore[reportArgumentType, reportCallIssue]
+        yield
+
+
+def in_house_style(draw: Callable[[Frame], Figure]) -> Callable[[Frame], Figure]:
+    """`draw` with every text, legend and title made under the house style."""
+
+    @wraps(draw)
+    def styled(table: Frame) -> Figure:
+        with house_style():
+            return draw(table)
+
+    return styled
+
+
 def new_figure(
     width: float, height: float, n_rows: int = 1, n_columns: int = 1, **options: Any
 ) -> tuple[Figure, np.ndarray]:
-    """A figure in the house style and its axes, always as a matrix n_rows x n_columns."""
-    with mpl.rc_context(RC):  # pyright: ignore[reportArgumentType]
-        figure = Figure(figsize=(width, height), layout="constrained")
-        axes = figure.subplots(n_rows, n_columns, squeeze=False, **options)
-    return figure, axes
+    """A figure and its axes, always as a matrix n_rows x n_columns."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots(n_rows, n_columns, squeeze=False, **options)
 
 
 def rendered(figure: Figure, suffix: str) -> bytes:
@@ -84,7 +105,7 @@ def rendered(figure: Figure, suffix: str) -> bytes:
         ".svg": {"Date": None, "Creator": None},
         ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
     }
-    with mpl.rc_context(RC), io.BytesIO() as stream:  # pyright: ignore[reportArgumentType]
+    with house_style(), io.BytesIO() as stream:
         figure.savefig(stream, format=suffix[1:], metadata=metadata[suffix])  # pyright: ignore[reportArgumentType]
         return stream.getvalue()
 
