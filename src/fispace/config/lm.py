@@ -19,3 +19,8 @@ class LmConfig:
     def is_testbed(self) -> bool:
         """Whether the testbed chapter trains the LM of this study."""
         return self.name == TESTBED
+
+    @property
+    def recorded(self) -> dict[str, str | int]:
+        """What a result's recipe says of it: no name, which may be a folder of this machine."""
+        return {"dtype": self.dtype, "hook_point": self.hook_point}

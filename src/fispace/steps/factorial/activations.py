@@ -31,6 +31,7 @@ def read_stimuli(
     table = read_csv(items)
     for half, path in ((SELECT, select), (CONFIRM, confirm)):
         texts = table.loc[table["half"] == half, "text"].tolist()
-        recipe = asdict(params) | {"step": "factorial activations", "half": half}
+        step = {"step": "factorial activations", "half": half, "lm": params.lm.recorded}
+        recipe = asdict(params) | step
         rows = stimulus_table(params, model, tokenizer, texts)
         write_shard(path, rows, len(rows), recipe)

@@ -50,7 +50,7 @@ def clamp_latents(
     lm = load_lm(params.lm, lm_folder)
     chosen, prompts, listed = (read_csv(path) for path in (candidates, contexts, words))
     key = {"arm": pipe.arm, "seed": pipe.seed}
-    recipe = asdict(params) | key | {"step": "factorial clamp"}
+    recipe = asdict(params) | key | {"step": "factorial clamp", "lm": params.lm.recorded}
     table = clamp_effects(params, pipe, lm, chosen, prompts, listed)
     write_table(effects, table.assign(**key), recipe)
     numbers = identity_checks(params, pipe, lm, chosen, prompts, listed)
