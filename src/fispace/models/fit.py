@@ -6,7 +6,7 @@ Must not: know arms, files, or where batches come from.
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -39,6 +39,46 @@ class Schedule:
         n_decay = max(1.0, self.lr_decay_fraction * self.n_steps - 1)
         progress = min(1.0, step / n_decay)
         return self.lr * (1 - (1 - self.lr_end_fraction) * progress)
+
+
+@runtime_checkable
+class ScheduleParams(Protocol):
+    """Parameters of a training, whatever it trains; read-only, so frozen dataclasses fit."""
+
+    @property
+    def lr_end_fraction(self) -> float: ...  # noqa: D102
+
+    @property
+    def lr_decay_fraction(self) -> float: ...  # noqa: D102
+
+    @property
+    def adam_betas(self) -> tuple[float, ...]: ...  # noqa: D102
+
+    @property
+    def adam_eps(self) -> float: ...  # noqa: D102
+
+    @property
+    def grad_clip(self) -> float | None: ...  # noqa: D102
+
+    @property
+    def log_every(self) -> int: ...  # noqa: D102
+
+    @property
+    def val_every(self) -> int: ...  # noqa: D102
+
+    @property
+    def n_steps(self) -> int: ...  # noqa: D102
+
+
+def schedule_of(params: ScheduleParams, lr: float) -> Schedule:
+    """The schedule that the parameters describe, from the peak learning rate `lr`."""
+    first, second = params.adam_betas
+    return Schedule(
+        n_steps=params.n_steps, lr=lr,
+        lr_end_fraction=params.lr_end_fraction, lr_decay_fraction=params.lr_decay_fraction,
+        betas=(first, second), eps=params.adam_eps, grad_clip=params.grad_clip,
+        log_every=params.log_every, val_every=params.val_every,
+    )  # fmt: skip
 
 
 class CurveRow(NamedTuple):

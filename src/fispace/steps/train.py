@@ -18,7 +18,7 @@ from torch import Tensor
 from fispace.config.build import build
 from fispace.config.train import ArmConfig, ChooseLrStep, Part, TrainArmStep
 from fispace.measure.fidelity import FvuSums
-from fispace.models.fit import CurveRow, Schedule, fit
+from fispace.models.fit import CurveRow, fit, schedule_of
 from fispace.models.integrated import IntegratedModel
 from fispace.models.topk import Codes
 from fispace.models.trained import initial_model, load_trained
@@ -149,7 +149,7 @@ def _fit(
         model,
         _trained_sum(model, record["row"]["frozen_sae_from"] is not None),
         (units.standardise(torch.from_numpy(x)) for x in islice(batches, params.n_steps)),
-        _schedule(params, record["lr"]),
+        schedule_of(params, record["lr"]),
         lambda: _val_fvu(model, _stored_batches(store, units, "val")),
     )
 
@@ -163,16 +163,6 @@ def _trained_sum(model: IntegratedModel, is_frozen: bool) -> Callable[[Tensor], 
         return model.reconstruct(codes, model.parts)
 
     return reconstruct
-
-
-def _schedule(params: TrainArmStep, lr: float) -> Schedule:
-    first, second = params.adam_betas
-    return Schedule(
-        n_steps=params.n_steps, lr=lr,
-        lr_end_fraction=params.lr_end_fraction, lr_decay_fraction=params.lr_decay_fraction,
-        betas=(first, second), eps=params.adam_eps, grad_clip=params.grad_clip,
-        log_every=params.log_every, val_every=params.val_every,
-    )  # fmt: skip
 
 
 def _stored_batches(store: ActivationStore, units: Standardiser, split: str) -> Iterator[Tensor]:

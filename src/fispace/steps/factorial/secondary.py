@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fispace.config.factorial import SecondaryStep
 from fispace.measure.fidelity import FvuSums, dead_fraction, l0
-from fispace.models.fit import CurveRow, Schedule, fit
+from fispace.models.fit import CurveRow, fit, schedule_of
 from fispace.models.integrated import IntegratedModel
 from fispace.models.secondary import SecondarySae, hidden_vectors
 from fispace.seeds import torch_stream
@@ -88,7 +88,7 @@ def fit_secondary(
         sae,
         lambda h: sae.decode(sae.encode(h)),
         (fitted.standardise(h) for h in _take(stream("order"), params.n_steps)),
-        _schedule(params, lr),
+        schedule_of(params, lr),
         lambda: (
             secondary_quality(secondary, stored_hidden_vectors(model, units, store, "val"))[0].value
         ),
@@ -131,16 +131,6 @@ def _save(path: Path, secondary: SecondarySae, record: dict[str, Any]) -> None:
     n_latents, d_embed = secondary.sae.W_dec.shape
     shape = {"n_latents": n_latents, "d_embed": d_embed, "k": secondary.sae.k}
     save_checkpoint(path, secondary.state_dict(), record | shape)
-
-
-def _schedule(params: SecondaryStep, lr: float) -> Schedule:
-    first, second = params.adam_betas
-    return Schedule(
-        n_steps=params.n_steps, lr=lr,
-        lr_end_fraction=params.lr_end_fraction, lr_decay_fraction=params.lr_decay_fraction,
-        betas=(first, second), eps=params.adam_eps, grad_clip=params.grad_clip,
-        log_every=params.log_every, val_every=params.val_every,
-    )  # fmt: skip
 
 
 def _take(batches: Iterator[Tensor], count: int) -> Iterator[Tensor]:
