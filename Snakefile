@@ -5,6 +5,7 @@
 #   {train,fidelity,geometry}/{arm}/seed{seed}.*    arm: a row of train.arms
 # scratch/{run}/...                      unfinished work that a restarted job continues
 # logs/{run}/{chapter}/...               what a job said (.log) and cost (.tsv)
+# logs/{run}/run.json                    commit, clock and timings of the run, in no hash
 #
 # Another study: snakemake --configfile params/tiny.yaml
 # Your own data: snakemake --configfile params/local.yaml --config model=FOLDER text=FILE
@@ -26,6 +27,18 @@ include: "workflow/rules/geometry.smk"
 include: "workflow/rules/factorial.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/aliases.smk"
+
+
+onstart:
+    write_started(RUN, study_files(None), *overlays())
+
+
+onsuccess:
+    write_ended(RUN)
+
+
+onerror:
+    write_ended(RUN)
 
 
 rule all:

@@ -6,10 +6,13 @@ A result that DVC put there (pull, checkout) has none, or that of another versio
     python workflow/sync.py                  after dvc pull or checkout: adopt what is current
     python workflow/sync.py STAGE TARGET...  what dvc.yaml runs: sync, then build a stage's targets
 
-Must not: judge by itself whether a result is current; DVC (deps, params) and Snakemake do.
+Must not: judge by itself whether a result is current; DVC (deps, params) and Snakemake do. Only
+where DVC sees nothing but another `src/fispace`, the digests in the results' own records decide, as
+they do for Snakemake: a comment makes nothing stale.
 """
 
 import base64
+import contextlib
 import json
 import os
 import subprocess
@@ -20,9 +23,16 @@ from typing import Any
 
 import yaml
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # the package as it stands here
+from fispace.code_digest import code_digest
+from fispace.commands import COMMANDS
+from fispace.errors import ArtifactError
+from fispace.provenance import FOLDER, Record, read_record
+
 IN_SYNC = "FISPACE_IN_SYNC"
 """Set for the Snakemake calls below: they are the cure, the guard would stop them."""
 
+SOURCE = "src/fispace"
 RECORDS = Path(".snakemake")
 CLOCK_SLACK_SECONDS = 1.0  # a record keeps its output's own mtime; file systems round it
 RECORD_NAME_CHARS = 254  # Snakemake splits longer names into folders
@@ -101,8 +111,28 @@ def stale_stages(names: Iterable[str], stages: Stages) -> set[str]:
         return set()
     command = [sys.executable, "-m", "dvc", "status", "--json", *asked]
     status = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    changed = set(json.loads(status or "{}"))
+    reasons = json.loads(status or "{}")
+    changed = {name for name in reasons if not _only_comments(reasons[name], stages[name])}
     return {name for name in stages if ({name} | upstream(name, stages)) & changed}
+
+
+def _only_comments(reasons: list[Any], stage: dict[str, Any]) -> bool:
+    """Whether DVC holds only the source folder for changed, and no code behind the stage is."""
+    if reasons != [{"changed deps": {SOURCE: "modified"}}]:
+        return False
+    records = list(records_below(out_folders(stage)))
+    today = {f"{one.chapter} {one.verb}": one.module for one in COMMANDS}
+    known = [record for record in records if record.command in today]
+    same = all(record.code == code_digest(today[record.command]) for record in known)
+    return same and len(known) == len(records) > 0
+
+
+def records_below(folders: Iterable[Path]) -> Iterator[Record]:
+    """Records of the commands that wrote the folders; damaged ones are left out."""
+    for folder in folders:
+        for path in sorted(folder.rglob(f"{FOLDER}/*.json")):
+            with contextlib.suppress(ArtifactError):
+                yield read_record(path)
 
 
 def settle(
@@ -159,6 +189,9 @@ def delete_orphans(names: Iterable[str], promised: Iterable[Path], stages: Stage
         if path not in wanted:
             sys.stderr.write(f"deleted {path}: no rule makes it\n")
             path.unlink()
+    for record in records_below(folders_of(names, stages)):
+        if not any((record.base / name).exists() for name in record.outputs):
+            record.path.unlink()
 
 
 def snakemake(*arguments: str, capture: bool = False) -> str:

@@ -11,12 +11,14 @@ import logging
 import sys
 import types
 import typing
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-from fispace.commands import CHAPTERS, COMMANDS, Command, find_command
+from fispace.commands import CHAPTERS, COMMANDS, TOOLS, Command, find_command
 from fispace.config.build import build
 from fispace.errors import FispaceError, ParamsError
+from fispace.provenance import hashed_inputs, state_of, write_record
 
 USAGE_ERROR, USER_ERROR = 2, 1
 
@@ -26,19 +28,46 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("fispace").setLevel(logging.INFO)  # libraries speak from warnings up
     options, rest = _top_parser().parse_known_args(arguments)
-    command = find_command(options.chapter, options.verb)
     try:
-        function = getattr(importlib.import_module(command.module), command.function)
-        function(**_call_arguments(command, function, rest))
+        _run(options, rest)
     except FispaceError as error:
         logging.getLogger(__name__).error("error: %s", error)
         return USER_ERROR
+    except OSError as error:  # a full disk, a read-only folder: not the program's fault
+        logging.getLogger(__name__).error("error: %s", _system_error(error))
+        return USER_ERROR
     return 0
+
+
+def _run(options: argparse.Namespace, rest: list[str]) -> None:
+    for tool in TOOLS:
+        if options.chapter == tool.name:
+            function = getattr(importlib.import_module(tool.module), tool.function)
+            values = vars(_parser_of(f"python -m fispace {tool.name}", function).parse_args(rest))
+            call = inspect.BoundArguments(inspect.signature(function), OrderedDict(values))
+            function(*call.args, **call.kwargs)
+            return
+    command = find_command(options.chapter, options.verb)
+    function = getattr(importlib.import_module(command.module), command.function)
+    values = _call_arguments(command, function, rest)
+    inputs, before = hashed_inputs(command, values), state_of(command, values)
+    function(**values)
+    write_record(command, values, inputs, before)
+
+
+def _system_error(error: OSError) -> str:
+    place = f"{error.filename}: " if error.filename else ""
+    return (
+        f"{place}{error.strerror or error}. Nothing half-written stands under a final name; "
+        "the same command continues once the cause (space, rights, limits) is gone."
+    )
 
 
 def _top_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m fispace", description="One step of the study.")
     chapters = parser.add_subparsers(dest="chapter", required=True, metavar="CHAPTER")
+    for tool in TOOLS:
+        chapters.add_parser(tool.name, add_help=False)
     for chapter in CHAPTERS:
         verbs = [command.verb for command in COMMANDS if command.chapter == chapter]
         if not verbs:
@@ -53,21 +82,28 @@ def _top_parser() -> argparse.ArgumentParser:
 def _call_arguments(
     command: Command, function: Callable[..., Any], rest: list[str]
 ) -> dict[str, Any]:
-    parser = argparse.ArgumentParser(
-        prog=f"python -m fispace {command.chapter} {command.verb}",
-        description=inspect.getdoc(function),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = _parser_of(f"python -m fispace {command.chapter} {command.verb}", function)
     if command.config is not None:
         parser.add_argument("--params", required=True, metavar="JSON", help=command.config.__doc__)
-    hints = typing.get_type_hints(function)
-    for name in inspect.signature(function).parameters:
-        if name != "params":
-            _add_option(parser, name, hints[name])
     values = vars(parser.parse_args(rest))
     if command.config is not None:
         values["params"] = _parse_params(command, values["params"])
     return values
+
+
+def _parser_of(prog: str, function: Callable[..., Any]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description=inspect.getdoc(function),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    hints = typing.get_type_hints(function)
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is parameter.POSITIONAL_ONLY:
+            parser.add_argument(name, type=hints[name], metavar=name.upper())
+        elif name != "params":
+            _add_option(parser, name, hints[name])
+    return parser
 
 
 def _add_option(parser: argparse.ArgumentParser, name: str, hint: Any) -> None:

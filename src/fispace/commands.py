@@ -46,6 +46,16 @@ class Command:
         return (*nested, self.chapter, *others, "")
 
     @property
+    def writes(self) -> tuple[str, ...]:
+        """Options that name what the command writes."""
+        return tuple(WRITES[self.chapter, self.verb].split())
+
+    @property
+    def rule(self) -> str:
+        """Rule that calls the command."""
+        return f"{self.chapter}_{self.verb}".replace("-", "_")
+
+    @property
     def module(self) -> str:
         """Dotted name of the module that holds the function."""
         names = ["fispace.steps", self.chapter, self.submodule]
@@ -111,6 +121,49 @@ COMMANDS = (
     Command("report", "draw", "draw_figure", None, submodule="draw"),
     Command("report", "summary", "write_summary", None, submodule="summary"),
 )
+
+
+WRITES = {
+    ("testbed", "corpus"): "grammar corpus stimuli",
+    ("testbed", "lm"): "lm_folder curve floor",
+    ("extract", "activations"): "out",
+    ("extract", "standardiser"): "standardiser",
+    ("train", "candidate"): "curve",
+    ("train", "arm"): "weights curve",
+    ("train", "choose-lr"): "lr",
+    ("fidelity", "arm"): "documents latents",
+    ("fidelity", "summary"): "summary table",
+    ("geometry", "arm"): "latents spectrum table",
+    ("geometry", "summary"): "summary table",
+    ("factorial", "battery"): "items words contexts",
+    ("factorial", "activations"): "select confirm",
+    ("factorial", "secondary"): "secondary curve quality",
+    ("factorial", "responses"): "select_responses confirm_responses",
+    ("factorial", "discover"): "discovery candidates",
+    ("factorial", "clamp"): "effects checks",
+    ("factorial", "singles"): "singles histogram",
+    ("factorial", "infer"): "family table cells points secondary",
+    ("report", "quantities"): "quantities table",
+    ("report", "claims"): "ledger metrics",
+    ("report", "fidelity-plots"): "reconstruction kl",
+    ("report", "geometry-plots"): "norms norm_ratios ratio_scatter spectrum",
+    ("report", "factorial-plots"): "clamping secondary_activations",
+    ("report", "draw"): "svg pdf",
+    ("report", "summary"): "summary",
+}
+"""Options of a command that name what it writes; its other path options name what it reads."""
+
+
+@dataclass(frozen=True)
+class Tool:
+    """`python -m fispace <name>`: a function about whole runs; no rule calls it."""
+
+    name: str
+    module: str
+    function: str
+
+
+TOOLS = (Tool("verify", "fispace.verify", "verify_run"),)
 
 
 def find_command(chapter: str, verb: str) -> Command:

@@ -17,6 +17,7 @@ from fispace.code_digest import code_digest
 from fispace.commands import find_command
 from fispace.errors import ParamsError
 from fispace.params import load_study, slice_of, uses_testbed
+from run_record import write_ended, write_started
 from sync import foreign_message
 
 try:  # read again, strictly: Snakemake's own reader lets duplicate keys and the like pass
@@ -34,6 +35,12 @@ LM_OPTION = f"--lm-folder results/{RUN}/testbed/lm" if OWN_LM else ""
 
 if workflow.exec_mode == workflow.exec_mode.DEFAULT and (message := foreign_message(RUN)):
     raise WorkflowError(message)
+
+
+def overlays():
+    """Parameter files and values given on the command line, for the record of the run."""
+    files = [os.path.relpath(path, ROOT) for path in workflow.config_settings.configfiles]
+    return files, workflow.config_settings.config or {}
 
 
 wildcard_constraints:

@@ -1,0 +1,216 @@
+"""`fispace verify`: whatever is altered, swapped, deleted or stale is named, with what to rerun."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from guard.conftest import ROOT, RUN, SmallRun, make
+
+from fispace.cli import main
+from fispace.commands import COMMANDS, WRITES
+from fispace.provenance import FOLDER, read_record, versions
+
+KINDS = {
+    "extract/train/shard-1-of-2.parquet": "extract_activations",
+    "extract/manifest.json": "extract_activations",
+    "extract/standardiser.safetensors": "extract_standardiser",
+    "train/lr.json": "train_choose_lr",
+    "train/sae/seed0.safetensors": "train_arm",
+    "train/sae/seed0.curve.parquet": "train_arm",
+    "fidelity/sae/seed0.parquet": "fidelity_arm",
+    "fidelity/summary.csv": "fidelity_summary",
+    "report/figures/norms.svg": "report_draw",
+    "report/figures/norms.pdf": "report_draw",
+}
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-7])
+
+
+def findings(caplog) -> tuple[int, list[str]]:
+    """Exit code of verify, and its lines about files of commands that the small run has."""
+    caplog.clear()
+    code = main(["verify", RUN])
+    lines = [record.getMessage() for record in caplog.records]
+    return code, [line for line in lines if "nothing of `" not in line and "note:" not in line]
+
+
+@pytest.mark.usefixtures("small")
+def test_an_untouched_run_has_nothing_but_what_was_never_made(caplog):
+    _, lines = findings(caplog)
+    kinds = {line.split()[0] for line in lines if not line.startswith("error")}
+    assert not kinds & {"changed", "stale", "unknown"}
+    assert not [line for line in lines if line.startswith("missing")]
+
+
+@pytest.mark.parametrize("alter", [flip, truncate])
+@pytest.mark.parametrize("name", KINDS)
+def test_an_altered_artefact_is_named_with_its_rule(small, caplog, name, alter):
+    alter(small.file(name))
+    code, lines = findings(caplog)
+    assert code == 1
+    changed = [line for line in lines if line.startswith("changed")]
+    assert len(changed) == 1 and f"results/{RUN}/{name}" in changed[0]
+    assert KINDS[name] in lines[-1] and "snakemake --cores all" in lines[-1]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_deleted_artefact_is_named_with_its_rule(small, caplog, name):
+    small.file(name).unlink()
+    code, lines = findings(caplog)
+    assert code == 1
+    missing = [line for line in lines if line.startswith("missing")]
+    assert any(f"results/{RUN}/{name}" in line for line in missing)
+    assert KINDS[name] in lines[-1]
+
+
+def test_swapped_shards_are_both_named(small, caplog):
+    one, two = (small.file(f"extract/train/shard-{i}-of-2.parquet") for i in (1, 2))
+    one.rename(small.path / "x")
+    two.rename(one)
+    (small.path / "x").rename(two)
+    _, lines = findings(caplog)
+    assert len([line for line in lines if line.startswith("changed")]) == 2
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_what_another_command_altered_is_never_silently_used(small, caplog, name):
+    flip(small.file(name))
+    at = f"results/{RUN}"
+    store = {"manifest": f"{at}/extract/manifest.json"}
+    both = store | {"standardiser": f"{at}/extract/standardiser.safetensors"}
+    reads = {
+        "extract/": lambda: small.call("train", "candidate", lr=0.01, seed=0, **both, curve="c.parquet"),
+        "train/sae/seed0.s": lambda: small.call(
+            "geometry", "arm", arm="sae", seed=0, weights=f"{at}/{name}", **both,
+            latents="a", spectrum="b", table="c"),
+        "fidelity/sae": lambda: small.call(
+            "fidelity", "summary", documents=f"{at}/{name}",
+            latents=f"{at}/fidelity/sae/seed0.latents.parquet", summary="s", table="t"),
+    }  # fmt: skip
+    for start, read in reads.items():
+        if name.startswith(start):
+            caplog.clear()
+            assert read() == 1
+            assert Path(name).name in caplog.text
+            assert KINDS[name] in caplog.text
+
+
+def test_a_file_that_no_command_wrote_is_named(small, caplog):
+    small.file("train/sae/seed9.safetensors").write_bytes(b"x")
+    assert any(line.startswith("unknown") and "seed9" in line for line in findings(caplog)[1])
+
+
+def test_a_changed_parameter_makes_exactly_its_dependants_stale(small, caplog):
+    overlay = small.path / "params/small.yaml"
+    overlay.write_text(overlay.read_text().replace("n_bootstrap: 20", "n_bootstrap: 21"))
+    stale = [line for line in findings(caplog)[1] if line.startswith("stale")]
+    assert stale and all("fidelity/summary" in line for line in stale)
+    assert "n_bootstrap was 20, is 21 today" in stale[0]
+
+
+def test_another_row_of_an_arm_makes_its_training_stale(small, caplog):
+    overlay = small.path / "params/small.yaml"
+    text = overlay.read_text().replace("train:\n", "train:\n  arms: {sae: {parts: [sae, bias]}}\n")
+    overlay.write_text(text)
+    stale = [line for line in findings(caplog)[1] if line.startswith("stale")]
+    assert stale and all("train/sae" in line and "train.arms.sae" in line for line in stale)
+
+
+@pytest.mark.usefixtures("small")
+def test_another_version_of_an_input_makes_what_was_made_from_it_stale(caplog):
+    main(["train", "choose-lr", "--params", '{"lr_candidates": [0.02]}', "--curves",
+          "--lr", f"results/{RUN}/train/lr.json"])  # fmt: skip
+    stale = [line for line in findings(caplog)[1] if line.startswith("stale")]
+    assert any("train/sae/seed0.safetensors" in line and "lr.json" in line for line in stale)
+
+
+@pytest.mark.usefixtures("small")
+def test_changed_code_makes_what_it_made_stale(caplog, monkeypatch):
+    monkeypatch.setattr("fispace.verify.code_digest", lambda _: "0" * 64)
+    assert any("the code of" in line for line in findings(caplog)[1])
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"outputs": {"../../x": "1"}}'])
+def test_a_damaged_record_is_a_finding_not_a_crash(small, caplog, content):
+    record = next(small.file("train").rglob(f"{FOLDER}/*.json"))
+    record.write_text(content)
+    code, lines = findings(caplog)
+    assert code == 1
+    assert any(line.startswith("changed") and FOLDER in line for line in lines)
+
+
+def test_a_promised_file_that_never_was_is_missing(small, caplog):
+    log = small.path / f"logs/{RUN}/run.json"
+    log.parent.mkdir(parents=True)
+    log.write_text(json.dumps({"promised": [f"results/{RUN}/report/claims.csv"]}))
+    assert any("claims.csv: the workflow promises it" in line for line in findings(caplog)[1])
+
+
+@pytest.mark.parametrize("name", ["../small", "/tmp", ".", "..", "", "no-such-run", ".hidden"])
+@pytest.mark.usefixtures("small")
+def test_a_run_that_is_none_is_one_clear_paragraph(caplog, name):
+    assert main(["verify", name]) == 1
+    assert "there is no such run" in caplog.text
+
+
+def test_records_say_what_made_the_bytes_and_hold_nothing_of_this_machine(small):
+    paths = sorted(small.file(".").rglob(f"{FOLDER}/*.json"))
+    assert len(paths) == 7
+    for path in paths:
+        record = read_record(path)
+        assert len(record.code) == 64 and record.versions == versions()
+        assert record.outputs
+        text = path.read_text()
+        assert str(small.path.parent) not in text and str(small.model) not in text
+    extraction = read_record(small.file("extract") / FOLDER / "manifest.json.json")
+    assert "extract" not in extraction.inputs and "corpus.jsonl" in str(extraction.inputs)
+
+
+def test_equal_runs_in_two_folders_leave_equal_records(small, tmp_path, monkeypatch):
+    again = tmp_path / "elsewhere"
+    shutil.copytree(small.path, again, ignore=shutil.ignore_patterns("results", "logs"))
+    monkeypatch.chdir(again)
+    make(SmallRun(again, small.model))
+    for path in small.file(".").rglob("*"):
+        if path.is_file():
+            twin = again / path.relative_to(small.path)
+            assert twin.read_bytes() == path.read_bytes(), path
+
+
+def test_every_command_declares_what_it_writes_as_its_rule_does():
+    text = "\n".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
+    assert set(WRITES) == {(command.chapter, command.verb) for command in COMMANDS}
+    for command in COMMANDS:
+        call = re.search(
+            rf"python -m fispace {command.chapter} {command.verb}\b.*?2> ", text, re.DOTALL
+        )
+        assert call is not None
+        given = set(re.findall(r"--([\w-]+) \{output\.", call[0]))
+        given |= set(re.findall(r"--([\w-]+) \{params\.(?:folder|out)\}", call[0]))
+        assert {name.replace("-", "_") for name in given} == set(command.writes), command
+
+
+def test_verify_takes_seconds_and_no_torch(small):
+    code = (
+        f"import sys; from fispace.cli import main; main(['verify', '{RUN}'])\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    begin = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=small.path, check=False, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - begin < 20
