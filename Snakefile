@@ -14,10 +14,12 @@ from snakemake.utils import min_version
 min_version("9.18")
 
 
-configfile: "params.yaml"
-
-
 include: "workflow/rules/common.smk"
+
+
+configfile: "params.yaml"  # read strictly by common.smk before
+
+
 include: "workflow/rules/inputs.smk"
 include: "workflow/rules/testbed.smk"
 include: "workflow/rules/extract.smk"

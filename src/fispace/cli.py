@@ -6,7 +6,6 @@ The options of a verb are the keyword-only parameters of its function. Must not:
 import argparse
 import importlib
 import inspect
-import json
 import logging
 import sys
 import types
@@ -19,8 +18,14 @@ from fispace.commands import CHAPTERS, COMMANDS, TOOLS, Command, find_command
 from fispace.config.build import build
 from fispace.errors import FispaceError, ParamsError
 from fispace.provenance import hashed_inputs, state_of, write_record
+from fispace.store.files import parse_json
 
 USAGE_ERROR, USER_ERROR = 2, 1
+OUT_OF_MEMORY = (
+    "the memory that this process may use does not suffice. Nothing half-written stands under a "
+    "final name; give more memory, or smaller batches (*.batch_windows, train.batch_tokens), and "
+    "run the same command again."
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -32,6 +37,14 @@ def main(arguments: list[str] | None = None) -> int:
         _run(options, rest)
     except FispaceError as error:
         logging.getLogger(__name__).error("error: %s", error)
+        return USER_ERROR
+    except MemoryError:
+        logging.getLogger(__name__).error("error: %s", OUT_OF_MEMORY)
+        return USER_ERROR
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error):
+            raise
+        logging.getLogger(__name__).error("error: %s", OUT_OF_MEMORY)
         return USER_ERROR
     except OSError as error:  # a full disk, a read-only folder: not the program's fault
         logging.getLogger(__name__).error("error: %s", _system_error(error))
@@ -120,8 +133,8 @@ def _add_option(parser: argparse.ArgumentParser, name: str, hint: Any) -> None:
 def _parse_params(command: Command, text: str) -> Any:
     where = f"{command.chapter}"
     try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
+        value = parse_json(text)
+    except ValueError as error:
         raise ParamsError(f"--params of {where} {command.verb} is not JSON: {error}.") from None
     assert command.config is not None
     return build(command.config, value, where)

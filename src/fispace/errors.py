@@ -3,9 +3,18 @@
 Must not: format tracebacks, log, or exit; the command line does that.
 """
 
+MOST_CHARACTERS, KEPT_AT_END = 3000, 400
+
 
 class FispaceError(Exception):
     """Base of every error that a user can cause; the command line prints it without a traceback."""
+
+    def __str__(self) -> str:
+        """The message as one paragraph of bearable length, whatever the input it quotes."""
+        text = " ".join(super().__str__().split())
+        if len(text) <= MOST_CHARACTERS:
+            return text
+        return f"{text[: MOST_CHARACTERS - KEPT_AT_END]} [...] {text[-KEPT_AT_END:]}"
 
 
 class ParamsError(FispaceError):

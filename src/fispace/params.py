@@ -5,6 +5,7 @@ Must not: import Snakemake, hold a default, or look at data files.
 
 import dataclasses
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,11 @@ def load_study(
     _check_given(study)
     _check_schema(study, load_schema(folder), layers)
     study = json.loads(json.dumps(study, sort_keys=True))
-    _check_across(study)
+    try:
+        _check_across(study)
+    except ParamsError as error:
+        keys = re.split(r"[.=:]", str(error).split(" ")[0].rstrip(":"))
+        raise ParamsError(f"{_origin(keys, layers)}: {error}") from None
     return study
 
 
@@ -135,9 +140,12 @@ def _text_from_path(name: str, path: str, study: Study) -> Study:
             f"--config {name}={path}: the suffix must be one of {known}; another kind of text is "
             f"given in an overlay as extract.{name}: {{source: ..., path: ...}}."
         )
-    form = study.get("extract", {}).get("text")
     own = {"source": SOURCE_BY_SUFFIX[suffix], "path": path}
-    return {**form, **own} if isinstance(form, Mapping) else own
+    extract = study.get("extract")
+    form = extract.get("text") if isinstance(extract, Mapping) else None
+    if name == "text" or not isinstance(form, Mapping):
+        return own  # merged over the form that the files give
+    return {**form, **own}
 
 
 def _drop_null_arms(study: Study) -> None:
@@ -183,15 +191,20 @@ def _dotted(keys: Sequence[Any]) -> str:
 
 
 def _origin(keys: Sequence[Any], layers: Layers) -> str:
-    """The layer that has the last word on the keys, or on the longest part of them that is set."""
-    for length in range(len(keys), 0, -1):
-        for name, values in reversed(layers):
-            value: Any = values
-            for key in keys[:length]:
-                value = value.get(key, layers) if isinstance(value, Mapping) else layers
-            if value is not layers:
-                return name
-    return layers[0][0]
+    """The layer that has the last word on the keys, or on the longest part of them that is set.
+
+    Below a section that a layer replaced by something else, it is that layer.
+    """
+    origin, held = layers[0][0], list[tuple[str, Any]](layers)
+    for key in keys:
+        below = [(name, v[key]) for name, v in held if isinstance(v, Mapping) and key in v]
+        if not below:
+            odd = [name for name, v in held if v is not None and not isinstance(v, Mapping)]
+            return odd[-1] if odd else origin
+        hiding = [i for i, (_, value) in enumerate(below) if not isinstance(value, Mapping)]
+        held = below[hiding[-1] :] if hiding else below
+        origin = held[-1][0]
+    return origin
 
 
 def _check_across(study: Study) -> None:
@@ -207,7 +220,7 @@ def _check_across(study: Study) -> None:
             f"train.arms: the arm '{BASELINE_ARM}' is missing; the learning rate is chosen on it."
         )
     if study["factorial"]["arm"] not in arms:
-        raise ParamsError(f"factorial.arm: no arm '{study['factorial']['arm']}' in train.arms.")
+        raise ParamsError(f"factorial.arm: no arm {study['factorial']['arm']!r} in train.arms.")
     for command in COMMANDS:
         if command.config is not None:
             build(command.config, slice_of(study, command), command.chapter)
@@ -219,7 +232,7 @@ def _check_frozen(name: str, arm: ArmConfig, arms: Mapping[str, Any]) -> None:
         return
     if source not in arms or source == name or arms[source]["frozen_sae_from"] is not None:
         raise ParamsError(
-            f"train.arms.{name}.frozen_sae_from: '{source}' must be another arm of train.arms that "
+            f"train.arms.{name}.frozen_sae_from: {source!r} must be another arm of train.arms that "
             f"trains its own SAE; arms: {', '.join(arms)}."
         )
 

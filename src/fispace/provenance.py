@@ -213,21 +213,26 @@ def read_record(path: Path) -> Record:
     Raises:
         ArtifactError: if it is not JSON, lacks a key, or names a file outside its folder.
     """
-    content = read_json(path)
-    try:
-        record = Record(**content, path=path)
-        outside = [name for name in record.outputs if ".." in Path(name).parts or name[:1] == "/"]
-        texts = [*record.inputs.items(), *record.outputs.items(), *record.versions.items()]
-        sound = all(isinstance(word, str) for pair in texts for word in pair) and not outside
-        sound = sound and isinstance(record.options, dict) and isinstance(record.command, str)
-    except (TypeError, AttributeError):
-        sound, record = False, None
-    if not sound or record is None:
+    content: Any = read_json(path)
+    if not _is_record(content):
         raise ArtifactError(
             f"{path} is no record of a command: it was altered. Delete it and what lies beside it, "
             "and run the workflow again."
         )
-    return record
+    return Record(**content, path=path)
+
+
+def _is_record(content: Any) -> bool:
+    """Whether a JSON value has the form of a record, and names no output outside its folder."""
+    kinds = {"command": str, "options": dict, "inputs": dict, "outputs": dict, "code": str}
+    kinds |= {"versions": dict, "params": dict | None}
+    if not isinstance(content, dict) or set(content) != set(kinds):
+        return False
+    if not all(isinstance(content[key], kind) for key, kind in kinds.items()):
+        return False
+    tables = [content[key].values() for key in ("inputs", "outputs", "versions")]
+    outside = [name for name in content["outputs"] if ".." in Path(name).parts or name[:1] == "/"]
+    return not outside and all(isinstance(word, str) for table in tables for word in table)
 
 
 def plain(value: Any) -> Any:

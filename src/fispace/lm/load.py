@@ -29,29 +29,51 @@ def load_lm(lm: LmConfig, testbed_folder: Path | None) -> tuple[Any, Any]:
             "*.safetensors and a tokenizer, or a Hugging Face name, with --config model=NAME."
         )
     transformers_logging.disable_progress_bar()
-    options: dict[str, Any] = {"revision": lm.revision, "local_files_only": is_folder}
+    options: dict[str, Any] = {
+        "revision": lm.revision, "local_files_only": is_folder, "trust_remote_code": False,
+    }  # fmt: skip
     if is_folder:
         options.pop("revision")
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, **options)
-        model = AutoModelForCausalLM.from_pretrained(
-            name, dtype=getattr(torch, lm.dtype), use_safetensors=True, **options
-        )
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            name, dtype=getattr(torch, lm.dtype), use_safetensors=True,
+            output_loading_info=True, **options,
+        )  # fmt: skip
+    except Exception as error:  # a damaged folder makes the libraries raise anything
         first = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise ModelError(
             f"The causal LM {name!r} (revision {lm.revision}) cannot be loaded: {first} Expected a "
             "Hugging Face name, or a folder with config.json, *.safetensors and a tokenizer."
         ) from None
+    model, found = loaded
+    _require_weights(model, found, name)
     _require_vocabulary(model, tokenizer, name)
     return model.eval().requires_grad_(False), tokenizer
 
 
+def _require_weights(model: Any, found: dict[str, Any], name: str) -> None:
+    """Refuse what the library would fill in at random, and weights that are no numbers."""
+    absent = sorted(found.get("missing_keys") or [])
+    if absent:
+        raise ModelError(
+            f"{name}: the weights of {len(absent)} layers are not in its files, the first is "
+            f"{absent[0]}. The files belong to another architecture than config.json says."
+        )
+    for key, tensor in model.named_parameters():
+        if not bool(torch.isfinite(tensor).all()):
+            raise ModelError(
+                f"{name}: the weights {key} hold a NaN or an infinity in {tensor.dtype}. Give "
+                "another model, or set lm.dtype to float32 if it overflows."
+            )
+
+
 def _require_vocabulary(model: Any, tokenizer: Any, name: str) -> None:
     rows = model.get_input_embeddings().weight.shape[0]
-    if len(tokenizer) > rows:
+    highest = max(tokenizer.get_vocab().values(), default=-1)
+    if highest >= rows:
         raise ModelError(
-            f"{name}: the tokenizer knows {len(tokenizer)} tokens, the model embeds only {rows}. "
+            f"{name}: the tokenizer gives ids up to {highest}, the model embeds only {rows} tokens. "
             "They do not belong together."
         )
 

@@ -40,14 +40,14 @@ def load_extracted_lm(
         ArtifactMismatchError: if its weights are not those that the store records.
     """
     model, tokenizer = load_lm(lm, testbed_folder)
-    if model_fingerprint(lm, testbed_folder, model) != store.manifest["model"]:
+    if model_fingerprint(lm, testbed_folder, model) != store.manifest.get("model"):
         raise ArtifactMismatchError(
             f"The LM {lm.name} is not the one that {store.path} was extracted from: its weights "
             "differ. Give the same model, or run the rule extract_activations again."
         )
-    if lm.hook_point != store.manifest["hook_point"]:
+    if lm.hook_point != store.manifest.get("hook_point"):
         raise ArtifactMismatchError(
-            f"{store.path} was extracted at hook point {store.manifest['hook_point']}, the study now "
+            f"{store.path} was extracted at hook point {store.manifest.get('hook_point')}, the study now "
             f"says {lm.hook_point}. Run the rule extract_activations again."
         )
     return model, tokenizer

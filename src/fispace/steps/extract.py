@@ -103,15 +103,20 @@ def _windows_by_split(
             elif max(left.values()) <= 0:
                 break
     for split, windows in kept.items():
-        _require_windows(split, len(windows), params.shards[split])
+        _require_windows(split, windows, params.shards[split])
     return kept
 
 
-def _require_windows(split: str, n_windows: int, n_shards: int) -> None:
-    log.info("%s: %d windows", split, n_windows)
-    if n_windows < n_shards:
+def _require_windows(split: str, windows: list[Window], n_shards: int) -> None:
+    log.info("%s: %d windows", split, len(windows))
+    if windows and all(window.is_special.all() for window in windows):
         raise CorpusError(
-            f"The text gives {n_windows} windows for the split {split!r}, fewer than its {n_shards} "
+            f"The text of the split {split!r} holds nothing but special tokens of this model, which "
+            "are left out everywhere. Give a text without markup for the tokenizer."
+        )
+    if len(windows) < n_shards:
+        raise CorpusError(
+            f"The text gives {len(windows)} windows for the split {split!r}, fewer than its {n_shards} "
             "shards: it is empty or too short. Give more text, a smaller extract.min_window_tokens, "
             "or fewer extract.shards."
         )
@@ -180,8 +185,8 @@ def _make_shard(job: _Extraction, windows: list[Window], name: str) -> dict[str,
     path = job.work / name
     sidecar = path.with_suffix(".json")
     if path.exists() and sidecar.exists():
-        entry = read_json(sidecar)
-        if sha256_of(path) == entry["sha256"]:
+        entry: Any = read_json(sidecar)
+        if entry.get("file") == path.name and sha256_of(path) == entry.get("sha256"):
             log.info("%s: finished before, kept", name)
             return entry
     activations = _run(job, windows, name)

@@ -100,7 +100,13 @@ def _read(path: Path) -> Any:
             "prompts.csv; set factorial.battery to such a folder."
         ) from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise StimuliError(f"{path} is not readable as CSV in UTF-8: {error}.") from None
+        said = " ".join(str(error).split())
+        raise StimuliError(f"{path} is not readable as CSV in UTF-8: {said}") from None
+    if not isinstance(frame.index, pd.RangeIndex):  # pandas takes surplus cells for row names
+        raise StimuliError(
+            f"{path}, row 1: the rows hold more cells than the header names; put a text that "
+            "contains a comma in quotes."
+        )
     if frame.empty:
         raise StimuliError(f"{path}: the file has a header but no row.")
     return frame

@@ -3,7 +3,9 @@
 Must not: run a model, standardise, or hold more than a few row groups in memory.
 """
 
+import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from fispace.seeds import numpy_stream
 from fispace.store.files import atomic_path, canonical_json, read_json, sha256_of
 from fispace.store.tables import RECIPE_KEY
 
+PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 LABEL_PREFIX = "label_"
 ARROW_DTYPES = {"float16": pa.float16(), "float32": pa.float32()}
 
@@ -105,9 +108,9 @@ class ActivationStore:
                 split: [_shard(manifest.parent, split, entry) for entry in entries]
                 for split, entries in self.manifest["shards"].items()
             }
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise ArtifactError(
-                f"{manifest} is not an activation manifest ({error!r} is missing); "
+                f"{manifest} is not an activation manifest ({error!r}); "
                 "delete it and run the rule extract_activations again."
             ) from None
 
@@ -132,8 +135,9 @@ class ActivationStore:
         """Every column of a split but the activations."""
         tables = []
         for shard in self._of(split):
-            names = [name for name in pq.read_schema(shard.path).names if name != "activation"]
-            tables.append(pq.read_table(shard.path, columns=names))
+            with _reading(shard.path):
+                names = [name for name in pq.read_schema(shard.path).names if name != "activation"]
+                tables.append(pq.read_table(shard.path, columns=names))
         return pa.concat_tables(tables).replace_schema_metadata(None)
 
     def groups(self, split: str) -> Iterator[Float[np.ndarray, "_ d_model"]]:
@@ -172,23 +176,18 @@ class ActivationStore:
         return self.shards[split]
 
     def _group_list(self, split: str) -> list[tuple[Shard, int]]:
-        return [
-            (shard, group)
-            for shard in self._of(split)
-            for group in range(pq.read_metadata(shard.path).num_row_groups)
-        ]
+        groups: list[tuple[Shard, int]] = []
+        for shard in self._of(split):
+            with _reading(shard.path):
+                groups += [(shard, i) for i in range(pq.read_metadata(shard.path).num_row_groups)]
+        return groups
 
     def _read_group(self, shard: Shard, group: int) -> np.ndarray:
-        try:
+        with _reading(shard.path):
             with pq.ParquetFile(shard.path) as file:
                 table = file.read_row_group(group, columns=["activation", "is_special"])
-        except (pa.ArrowInvalid, OSError) as error:
-            raise ArtifactError(
-                f"{shard.path} is not readable ({error}): it is truncated or was altered. Delete it "
-                "and run the rule extract_activations again."
-            ) from None
-        keep = ~table["is_special"].to_numpy()
-        values = _matrix(table["activation"])[keep].astype(np.float32)
+            keep = ~table["is_special"].to_numpy()
+            values = _matrix(table["activation"])[keep].astype(np.float32)
         if values.shape[1] != self.d_model:
             raise ArtifactMismatchError(
                 f"{shard.path} holds vectors of {values.shape[1]} dimensions, its manifest says "
@@ -197,10 +196,27 @@ class ActivationStore:
         return values
 
 
-def _shard(folder: Path, split: str, entry: dict[str, Any]) -> Shard:
-    if Path(entry["file"]).name != entry["file"]:  # a manifest cannot point out of its folder
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Whatever reading a damaged shard makes the library raise, as an error that names the shard."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        said = " ".join(str(error).split())
         raise ArtifactError(
-            f"The manifest in {folder} names {entry['file']!r}: not a plain file name."
-        )
-    path = folder / split / entry["file"]
-    return Shard(path, entry["n_rows"], entry["n_special"], entry["sha256"])
+            f"{path} is not readable ({said:.200}): it is truncated or was altered. Delete it and "
+            "run the rule extract_activations again."
+        ) from None
+
+
+def _shard(folder: Path, split: str, entry: dict[str, Any]) -> Shard:
+    for name in (split, entry["file"]):  # a manifest cannot point out of its folder
+        if not PLAIN_NAME.fullmatch(name):
+            raise ArtifactError(
+                f"The manifest in {folder} names {name!r:.80}: not a plain file name. It was altered; "
+                "delete it and run the rule extract_activations again."
+            )
+    counts, sha256 = (entry["n_rows"], entry["n_special"]), entry["sha256"]
+    if not all(type(n) is int and n >= 0 for n in counts) or not isinstance(sha256, str):
+        raise TypeError(f"{entry['file']}: {counts}")
+    return Shard(folder / split / entry["file"], *counts, sha256)

@@ -24,7 +24,8 @@ def load_checkpoint(
 
     Raises:
         ArtifactError: if the file is missing or damaged.
-        ArtifactMismatchError: if the record says otherwise than `expected`; the message names the key.
+        ArtifactMismatchError: if the record says otherwise than `expected`, or names sizes that the
+            weights do not have; the message names the key.
     """
     weights, record = load_tensors(path)
     for key, value in expected.items():
@@ -34,4 +35,22 @@ def load_checkpoint(
                 f"{value!r} here. It belongs to other parameters or another store; run the rule that "
                 "trains it again."
             )
+    _require_sizes(path, weights, record)
     return weights, record
+
+
+def _require_sizes(path: Path, weights: dict[str, Tensor], record: dict[str, Any]) -> None:
+    """A record cannot ask for a model of other sizes than its weights have, however large."""
+    named = record | (record["params"] if isinstance(record.get("params"), dict) else {})
+    stored = {size for tensor in weights.values() for size in tensor.shape}
+    has_factors = "params" not in record or any(key.startswith("interaction.") for key in weights)
+    keys = [key for key in ("d_model", "n_latents", *["d_embed"] * has_factors) if key in named]
+    wrong = [key for key in keys if type(named[key]) is not int or named[key] not in stored]
+    n_latents, k = named.get("n_latents"), named.get("k")
+    if type(k) is not int or type(n_latents) is not int or not 1 <= k <= n_latents:
+        wrong.append("k")
+    if wrong:
+        raise ArtifactMismatchError(
+            f"{path}: its record says {wrong[0]}={named.get(wrong[0])!r}, which its weights do not "
+            "have. The file was altered; delete it and run the rule that trains it again."
+        )

@@ -3,7 +3,6 @@
 Must not: tokenise, split, or guess a delimiter.
 """
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,10 @@ import pyarrow.parquet as pq
 from fispace.config.extract import TextConfig
 from fispace.errors import CorpusError
 from fispace.store.activations import LABEL_PREFIX
+from fispace.store.files import parse_json
+
+MAX_CHARACTERS = 10_000_000
+"""Longest document: its tokens are held in memory at once, about a hundred bytes each."""
 
 
 class Document(NamedTuple):
@@ -41,7 +44,17 @@ def read_documents(source: TextConfig, testbed_corpus: Path | None) -> Iterator[
         )
     else:
         documents = _read_file(path, source)
-    return (document for document in documents if document.text.strip())
+    return (_sized(document, path) for document in documents if document.text.strip())
+
+
+def _sized(document: Document, path: Path | None) -> Document:
+    if len(document.text) > MAX_CHARACTERS:
+        raise CorpusError(
+            f"{path}: a document of {len(document.text):,} characters, {document.text[:40]!r}...; at "
+            f"most {MAX_CHARACTERS:,} are read as one. Are the documents separated "
+            "(extract.text.delimiter for .txt, one JSON object a line for .jsonl)?"
+        )
+    return document
 
 
 def _read_file(path: Path, source: TextConfig) -> Iterator[Document]:
@@ -72,8 +85,8 @@ def _read_jsonl(path: Path, field: str) -> Iterator[Document]:
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
+                row = parse_json(line)
+            except ValueError as error:
                 raise CorpusError(f"{path}, line {number} is not JSON: {error}.") from None
             yield Document(_field(row, field, f"{path}, line {number}"), {})
 
@@ -81,18 +94,25 @@ def _read_jsonl(path: Path, field: str) -> Iterator[Document]:
 def _read_parquet(path: Path, field: str) -> Iterator[Document]:
     try:
         file = pq.ParquetFile(path)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise CorpusError(f"{path} is not readable as Parquet: {error}.") from None
     with file:
         names = file.schema_arrow.names
         if field not in names:
             raise CorpusError(f"{path} has no column {field!r}; it has {', '.join(names)}.")
         labels = [name for name in names if name.startswith(LABEL_PREFIX)]
-        for batch in file.iter_batches(columns=[field, *labels]):
+        for batch in _batches(file, [field, *labels], path):
             texts = batch.column(field)
             for row in range(batch.num_rows):
                 values = {name: np.asarray(batch[name][row].values) for name in labels}
                 yield Document(_field({field: texts[row].as_py()}, field, str(path)), values)
+
+
+def _batches(file: pq.ParquetFile, columns: list[str], path: Path) -> Iterator[pa.RecordBatch]:
+    try:
+        yield from file.iter_batches(columns=columns)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise CorpusError(f"{path} is damaged: {error}.") from None
 
 
 def _read_hub(source: TextConfig) -> Iterator[Document]:

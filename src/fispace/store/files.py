@@ -54,6 +54,23 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, canonical_json(value))
 
 
+def parse_json(text: str | bytes) -> Any:
+    """Value of a JSON text.
+
+    Raises:
+        ValueError: if it is no JSON, nested too deeply, or holds NaN, an infinity or a number of
+            thousands of digits.
+    """
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number of JSON")
+
+
 def read_json(path: Path) -> Any:
     """Content of a JSON file.
 
@@ -61,10 +78,10 @@ def read_json(path: Path) -> Any:
         ArtifactError: if the file is missing or is not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ArtifactError(f"{path} does not exist; run the rule that makes it.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # no UTF-8, no JSON
         raise ArtifactError(
             f"{path} is not readable as JSON ({error}). It is truncated or was edited; "
             "delete it and run the workflow again."

@@ -56,7 +56,9 @@ def read_responses(path: Path) -> Responses:
     if not set(SPACES) <= set(table.column_names):
         raise ArtifactError(f"{path} holds no responses; delete it and run the workflow again.")
     activations = {space: _matrix(table.column(space)) for space in SPACES}
-    return Responses(table.drop_columns(list(SPACES)).to_pandas(), activations, recipe)
+    return Responses(
+        table.drop_columns(list(SPACES)).to_pandas(ignore_metadata=True), activations, recipe
+    )
 
 
 def _matrix(column: pa.ChunkedArray) -> np.ndarray:

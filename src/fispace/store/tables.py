@@ -3,7 +3,6 @@
 Must not: compute, or know what the columns mean.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fispace.errors import ArtifactError
-from fispace.store.files import atomic_path, canonical_json, write_text
+from fispace.store.files import atomic_path, canonical_json, parse_json, write_text
 
 RECIPE_KEY = b"fispace"
 COMPRESSION = "zstd"
@@ -32,7 +31,7 @@ def read_table(path: Path) -> pd.DataFrame:
     Raises:
         ArtifactError: if the file is missing or not readable as Parquet.
     """
-    return _read(path).to_pandas()
+    return _read(path).to_pandas(ignore_metadata=True)  # a file's own advice may be anything
 
 
 def read_recipe(path: Path) -> dict[str, Any]:
@@ -44,7 +43,13 @@ def read_recipe(path: Path) -> dict[str, Any]:
     metadata = _read(path, columns=[]).schema.metadata or {}
     if RECIPE_KEY not in metadata:
         raise ArtifactError(f"{path} carries no recipe: it was not written by this workflow.")
-    return json.loads(metadata[RECIPE_KEY])
+    try:
+        recipe = parse_json(metadata[RECIPE_KEY])
+    except ValueError:
+        recipe = None
+    if not isinstance(recipe, dict):
+        raise ArtifactError(f"{path}: its recipe is damaged; delete it and run the workflow again.")
+    return recipe
 
 
 def write_csv(path: Path, frame: pd.DataFrame) -> None:
@@ -63,7 +68,8 @@ def read_csv(path: Path) -> pd.DataFrame:
     except FileNotFoundError:
         raise ArtifactError(f"{path} does not exist; run the rule that makes it.") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise ArtifactError(f"{path} is not readable as CSV: {error}.") from None
+        said = " ".join(str(error).split())
+        raise ArtifactError(f"{path} is not readable as CSV: {said}") from None
 
 
 def _read(path: Path, columns: list[str] | None = None) -> pa.Table:
@@ -71,8 +77,9 @@ def _read(path: Path, columns: list[str] | None = None) -> pa.Table:
         return pq.read_table(path, columns=columns)
     except FileNotFoundError:
         raise ArtifactError(f"{path} does not exist; run the rule that makes it.") from None
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
+        said = " ".join(str(error).split())
         raise ArtifactError(
-            f"{path} is not readable as Parquet ({error}). It is truncated or was edited; "
+            f"{path} is not readable as Parquet ({said:.200}). It is truncated or was edited; "
             "delete it and run the workflow again."
         ) from None

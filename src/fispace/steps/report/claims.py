@@ -55,7 +55,7 @@ def read_claims(claims: Path, schema: Path) -> list[dict[str, Any]]:
     error = best_match(jsonschema.Draft202012Validator(rules).iter_errors(content))
     if error is not None:
         raise ClaimsError(
-            f"{claims}: {_place(content, list(error.absolute_path))}: {error.message}."
+            f"{claims}: {_place(content, list(error.absolute_path))}: {error.message:.300}."
         )
     rows: list[dict[str, Any]] = content["claims"]
     names = [f"{row['id']}.{row['item']}" for row in rows]
