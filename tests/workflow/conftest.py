@@ -51,8 +51,8 @@ class Folder:
         path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
         return {**kept, "PATH": path, "DVC_NO_ANALYTICS": "1", **more}
 
-    def snakemake(self, *arguments: str, ok: bool = True) -> str:
-        return self.run("snakemake", *arguments, ok=ok)
+    def snakemake(self, *arguments: str, ok: bool = True, **env: str) -> str:
+        return self.run("snakemake", *arguments, ok=ok, **env)
 
     def dvc(self, *arguments: str, ok: bool = True) -> str:
         return self.run("dvc", *arguments, ok=ok)
@@ -84,6 +84,17 @@ class Folder:
         folder = self.path / "results" / run
         files = (path for path in folder.rglob("*") if path.is_file())
         return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def odd_surroundings(folder: Path) -> dict[str, str]:
+    """An environment that no result may depend on; `folder` gets a user's settings of matplotlib."""
+    rc = folder / "matplotlibrc"
+    rc.write_text("font.size: 20\nlines.linewidth: 9\nsvg.hashsalt: other\naxes.grid: True\n")
+    return {
+        "PYTHONHASHSEED": "4711", "TZ": "Pacific/Kiritimati", "LC_ALL": "tr_TR.UTF-8",
+        "LANG": "de_DE.UTF-8", "OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2", "MPLBACKEND": "pdf",
+        "MATPLOTLIBRC": str(rc), "USER": "someone", "LOGNAME": "someone", "COLUMNS": "40",
+    }  # fmt: skip
 
 
 def steps(output: str) -> list[str]:

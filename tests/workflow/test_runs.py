@@ -1,5 +1,6 @@
 """The tiny study for real: from nothing to the end, again, through DVC, and after a kill."""
 
+import json
 import os
 import shutil
 import signal
@@ -9,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from workflow.conftest import Folder, steps
+from workflow.conftest import Folder, odd_surroundings, steps
 
 pytestmark = pytest.mark.slow
 
@@ -32,15 +33,20 @@ def test_the_study_runs_from_nothing_to_claims_and_figures(finished):
     results = finished.results()
     for name in ("report/claims.csv", "report/summary.md", "fidelity/summary.csv"):
         assert results[name]
-    assert {Path(name).suffix for name in results if "/figures/" in name} == {
-        ".csv",
-        ".svg",
-        ".pdf",
-    }
+    figures = [Path(name) for name in results if Path(name).parent == Path("report/figures")]
+    assert {path.suffix for path in figures} == {".csv", ".svg", ".pdf"}
     assert not [name for name in results if Path(name).name.startswith(".")]
     assert not (finished.path / "scratch").exists() or not any(
         path.is_file() for path in (finished.path / "scratch").rglob("*")
     )
+
+
+def test_a_finished_run_is_verified_and_names_what_made_it(finished):
+    source = {"PYTHONPATH": str(finished.path / "src")}
+    assert "are as they were made" in finished.run("fispace", "verify", "testbed", **source)
+    made = json.loads((finished.path / "logs/testbed/run.json").read_text())
+    assert made["ended"] and made["seconds"]["train/joint/seed0"] > 0
+    assert set(made["promised"]) <= {f"results/testbed/{name}" for name in finished.results()}
 
 
 def test_a_repeated_run_computes_nothing(finished):
@@ -63,10 +69,10 @@ def tools(finished, tmp_path_factory) -> Folder:
     return folder
 
 
-def test_deleted_results_come_back_byte_for_byte(finished, tools):
+def test_deleted_results_come_back_byte_for_byte_in_other_surroundings(finished, tools, tmp_path):
     for name in ("report", "factorial", "geometry/joint", "fidelity/joint"):
         shutil.rmtree(tools.path / "results/testbed" / name)
-    assert len(steps(tools.snakemake())) > 20
+    assert len(steps(tools.snakemake(**odd_surroundings(tmp_path)))) > 20
     assert tools.results() == finished.results()
 
 

@@ -1,0 +1,65 @@
+"""Redraws every figure below results/reference/ from the tables committed beside them.
+
+    python workflow/redraw.py            every figure, in place
+    python workflow/redraw.py --check    compare only; exit code 1 if any would change
+
+Needs no run, no torch and no Snakemake: a fresh clone after set-up. Must not: compute a number.
+"""
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # the package as it stands here
+from fispace.errors import FispaceError
+from fispace.figures.registry import FIGURES
+from fispace.steps.report.draw import draw_figure
+
+REFERENCE = Path("results/reference")
+
+
+def tables() -> Iterator[Path]:
+    """Tables of figures that are drawn by their name, in every reference run."""
+    for path in sorted(REFERENCE.glob("*/report/figures/*.csv")):
+        if path.stem in FIGURES:
+            yield path
+
+
+def redrawn(table: Path, folder: Path) -> Iterator[tuple[Path, Path]]:
+    """The figure's committed files, each with a new drawing of it in `folder`."""
+    svg, pdf = (folder / table.with_suffix(suffix).name for suffix in (".svg", ".pdf"))
+    draw_figure(figure=table.stem, table=table, svg=svg, pdf=pdf)
+    for new in (svg, pdf):
+        yield table.with_name(new.name), new
+
+
+def differs(old: Path, new: Path) -> bool:
+    """Whether the committed drawing is missing or has other bytes."""
+    return not old.is_file() or old.read_bytes() != new.read_bytes()
+
+
+def main(arguments: list[str]) -> int:
+    """Redraw or compare; returns the exit code."""
+    changed, count, is_check = [], 0, arguments == ["--check"]
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            for table in tables():
+                for old, new in redrawn(table, Path(folder)):
+                    count += 1
+                    if differs(old, new):
+                        changed.append(old)
+                        if not is_check:
+                            old.write_bytes(new.read_bytes())
+        except FispaceError as error:
+            sys.stderr.write(f"error: {error}\n")
+            return 1
+    same = f"{count - len(changed)} of {count} files below {REFERENCE} have the committed bytes"
+    names = "".join(f"\n  {path}" for path in changed)
+    verb = "would change" if is_check else "changed"
+    sys.stderr.write(f"{same}{f'; {verb}:{names}' if changed else '.'}\n")
+    return 1 if count == 0 or (is_check and changed) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
