@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: reproduce test figures repro sync reference setup
+.PHONY: reproduce test test-faults figures repro sync reference setup
 .DEFAULT_GOAL := reproduce
 
 reproduce: setup  ## every stage and figure of the default study
@@ -29,6 +29,12 @@ test: setup       ## style, types, layers, then all tests
 	lint-imports
 	snakefmt --check Snakefile workflow/rules
 	python -m pytest -q
+
+STEPS ?= 200
+WORKFLOWS ?= 20
+FAULTS ?= --target all --seed 1 --out ../logs/faults
+test-faults: setup  ## kill -9, full disks and the like, on copies of the tiny study; hours at these counts
+	cd tests && python -m faults --steps $(STEPS) --workflows $(WORKFLOWS) $(FAULTS)
 
 setup: $(VENV)/.installed
 

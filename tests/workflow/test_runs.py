@@ -133,10 +133,26 @@ def test_a_fresh_clone_with_pulled_results_computes_nothing(tools, tmp_path):
     shutil.copy(tools.path / ".dvc/config.local", tmp_path / "clone/.dvc/config.local")
     clone = Folder(tmp_path / "clone")
     clone.dvc("pull")
+    source = clone.path / "src/fispace/seeds.py"  # DVC alone would call every stage stale
+    source.write_text(source.read_text() + "# another comment\n")
     clone.sync()
     nothing_to_do(clone)
     assert steps(clone.dvc("repro")) == []
     assert clone.results() == tools.results()
+
+
+def test_metrics_plots_and_parameters_are_shown_and_compared_as_dvc_users_expect(tools):
+    assert "published" in tools.dvc("metrics", "show", "--json")
+    tools.dvc("plots", "show", "--out", "plots")
+    tools.edit("params.yaml", "  mixture_spread: 0.2", "  mixture_spread: 0.3")
+    assert "report.mixture_spread" in tools.dvc("params", "diff")
+    tools.git("checkout", "-q", "params.yaml")
+    ran = steps(tools.dvc("exp", "run", "-S", "report.confidence=0.9"))
+    assert {step.split()[0] for step in ran} == {"report"}
+    assert "claims.json" in tools.dvc("metrics", "diff")
+    tools.git("checkout", "-q", "params.yaml", "dvc.lock")
+    tools.dvc("checkout", "--force")
+    tools.sync()
 
 
 def test_the_reference_holds_what_a_reader_wants_to_see(tools):

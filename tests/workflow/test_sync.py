@@ -73,6 +73,48 @@ def test_long_names_have_their_record_where_snakemake_keeps_it(tmp_path, monkeyp
         assert sync._record("metadata", path) == Path(expected)
 
 
+@pytest.fixture
+def stage(tmp_path, monkeypatch) -> dict:
+    """A stage whose result was made by today's code."""
+    monkeypatch.chdir(tmp_path)
+    record = {"command": "train choose-lr", "params": {}, "options": {}, "inputs": {}, "versions": {},
+              "outputs": {"lr.json": "0"}, "code": sync.code_digest("fispace.steps.train")}  # fmt: skip
+    path = Path("results/testbed/train/.provenance/lr.json.json")
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(record))
+    return {"outs": [{"results/testbed/train": {"persist": True}}]}
+
+
+SOURCE_ONLY = [{"changed deps": {"src/fispace": "modified"}}]
+
+
+def test_another_comment_makes_no_stage_stale(stage):
+    assert sync._only_comments(SOURCE_ONLY, stage)
+
+
+@pytest.mark.parametrize(
+    "reasons",
+    [
+        [{"changed deps": {"src/fispace": "modified", "workflow": "modified"}}],
+        [*SOURCE_ONLY, {"changed deps": {"params.yaml": {"train.k": "modified"}}}],
+        [*SOURCE_ONLY, {"changed outs": {"results/testbed/train": "modified"}}],
+        [{"changed deps": {"src/fispace": "deleted"}}],
+        ["changed command"],
+    ],
+)
+def test_any_other_reason_that_dvc_has_counts(stage, reasons):
+    assert not sync._only_comments(reasons, stage)
+
+
+@pytest.mark.parametrize("key", ["code", "command"])
+def test_other_code_or_an_unknown_command_makes_a_stage_stale(stage, key):
+    path = Path("results/testbed/train/.provenance/lr.json.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: "other"}))
+    assert not sync._only_comments(SOURCE_ONLY, stage)
+    path.unlink()
+    assert not sync._only_comments(SOURCE_ONLY, stage)
+
+
 def test_stages_are_ordered_by_what_they_read():
     stages = {
         "a": {"outs": [{"out/a": {"persist": True}}]},
