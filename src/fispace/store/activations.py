@@ -78,7 +78,7 @@ def _require_finite(table: pa.Table, path: Path) -> None:
 def _matrix(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
     """Rows of a fixed-size-list column as a matrix, without a copy where Arrow allows."""
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    return array.flatten().to_numpy(zero_copy_only=False).reshape(len(array), -1)
+    return array.flatten().to_numpy(zero_copy_only=False).reshape(len(array), array.type.list_size)
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,15 @@ class ActivationStore:
         An epoch visits the row groups in random order, `pool_groups` at a time, and shuffles the
         tokens of such a pool; an incomplete batch is carried into the next pool. `stream` is the
         root seed and the names of the random stream, so equal streams give equal batches.
+
+        Raises:
+            ArtifactError: if no shard of the split holds a non-special token.
         """
+        if self.n_tokens(split) < 1:
+            raise ArtifactError(
+                f"The shards of split {split!r} in {self.path} hold no token to train on: they are "
+                "empty, or special tokens only. Give extract more text, and run it again."
+            )
         root, *names = stream
         rng = numpy_stream(int(root), *names)
         groups = self._group_list(split)
@@ -176,11 +184,11 @@ class ActivationStore:
         return self.shards[split]
 
     def _group_list(self, split: str) -> list[tuple[Shard, int]]:
-        groups: list[tuple[Shard, int]] = []
-        for shard in self._of(split):
-            with _reading(shard.path):
-                groups += [(shard, i) for i in range(pq.read_metadata(shard.path).num_row_groups)]
-        return groups
+        return [
+            (shard, group)
+            for shard in self._of(split)
+            for group in range(_row_groups(shard, self.path))
+        ]
 
     def _read_group(self, shard: Shard, group: int) -> np.ndarray:
         with _reading(shard.path):
@@ -193,7 +201,31 @@ class ActivationStore:
                 f"{shard.path} holds vectors of {values.shape[1]} dimensions, its manifest says "
                 f"d_model={self.d_model}. Run the rule extract_activations again."
             )
+        _require_finite_rows(values, shard.path, group)
         return values
+
+
+def _row_groups(shard: Shard, manifest: Path) -> int:
+    """Number of row groups of a shard that holds as many rows as its manifest says, and some."""
+    with _reading(shard.path):
+        metadata = pq.read_metadata(shard.path)
+    if metadata.num_rows != shard.n_rows or shard.n_rows < 1:
+        raise ArtifactError(
+            f"{shard.path} holds {metadata.num_rows} rows; {manifest} says {shard.n_rows}, and a shard "
+            "holds at least one. Delete it and run the rule extract_activations again."
+        )
+    return metadata.num_row_groups
+
+
+def _require_finite_rows(values: np.ndarray, path: Path, group: int) -> None:
+    is_finite = np.isfinite(values).all(axis=1)
+    if not is_finite.all():
+        row = int(is_finite.argmin())
+        raise NonFiniteError(
+            f"{path} holds an activation that is not finite: row group {group}, non-special row "
+            f"{row}. The extraction refuses such values, so the file was made otherwise; delete it "
+            "and run the rule extract_activations again."
+        )
 
 
 @contextmanager
