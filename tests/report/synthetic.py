@@ -45,7 +45,8 @@ def _row(
     arm: str, parts: str, seed: int, condition: str, metric: str, value: float
 ) -> dict[str, Any]:
     return {
-        "arm": arm, "parts": parts, "seed": seed, "split": "test", "condition": condition,
+        "arm": arm, "parts": parts, "seed": seed, "split": "test",
+        "special_tokens": "masked", "condition": condition,
         "metric": metric, "unit": "1", "value": value, "low": 0.9 * value, "high": 1.1 * value,
         "n_documents": 10, "n_tokens": 500,
     }  # fmt: skip
