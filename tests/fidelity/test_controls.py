@@ -28,7 +28,9 @@ def stream(seed=0):
 def case(seed=0, n=N):
     """Activations, and errors with a mean, unequal variances, and a component along x."""
     x = torch.randn(n, D, generator=stream(seed)) * 3 + 1
-    error = torch.randn(n, D, generator=stream(seed + 1)) * torch.linspace(0.1, 2, D) + 0.3 - 0.2 * x
+    error = (
+        torch.randn(n, D, generator=stream(seed + 1)) * torch.linspace(0.1, 2, D) + 0.3 - 0.2 * x
+    )
     return x, error
 
 

@@ -19,9 +19,7 @@ PLAYERS = ("bias", "interaction", "linear")
 
 
 def game(*values, players=PLAYERS):
-    return {
-        c: np.array(v, dtype=float) for c, v in zip(coalitions(players), values, strict=True)
-    }
+    return {c: np.array(v, dtype=float) for c, v in zip(coalitions(players), values, strict=True)}
 
 
 def test_two_players_by_hand():
@@ -170,6 +168,8 @@ def test_on_purely_linear_data_the_published_metric_still_reports_a_large_improv
         model.sae.W_dec - model.W_lin, divided, atol=1e-4, rtol=0
     )
     codes = model.sae.encode(z)
-    mse = {p: (model.reconstruct(codes, p) - z).square().mean().item() for p in ablations(model.parts)}
+    mse = {
+        p: (model.reconstruct(codes, p) - z).square().mean().item() for p in ablations(model.parts)
+    }
     assert improvement(mse["sae",], mse[model.parts]) > 0.4
     assert abs(shares(model, z)[CANONICAL]["interaction"]) < 0.05
