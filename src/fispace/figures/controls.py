@@ -17,6 +17,7 @@ from fispace.figures.style import (
     INK,
     ORANGE,
     PALE,
+    PLAIN,
     PURPLE,
     SKY,
     TEXT,
@@ -34,7 +35,7 @@ FAMILY_LOOKS = {
     "shuffled_error": (PURPLE, "s", "another token's error"),
     "covariance_noise": (BLUE, "^", "same mean and covariance"),
     "cosine_noise": (ORANGE, "v", "same angle to the activation"),
-    "epsilon_random": (GREY, "D", "isotropic"),
+    "epsilon_random": (GREY, "D", "isotropic error"),
 }
 """Colour, marker and label of the reconstruction and of every control."""
 
@@ -78,10 +79,9 @@ def controls(table: Frame) -> Figure:
         colour, marker, _ = FAMILY_LOOKS[row["condition"]]
         axis.plot([row["low"], row["high"]], [row["order"]] * 2, color=colour, linewidth=0.8)
         axis.plot(row["kl"], row["order"], marker, color=colour, ms=3, mew=0, alpha=0.85)
-    log_scale(axis, "x")
-    axis.set_xlabel(
-        "KL(original ‖ spliced), nats per token (log scale); each seed, interval over documents"
-    )
+    axis.set_xlim(left=0)
+    axis.xaxis.set_major_formatter(PLAIN)
+    axis.set_xlabel("KL(original ‖ spliced), nats per token; each seed, interval over documents")
     return figure
 
 
@@ -100,13 +100,13 @@ def shapley(table: Frame) -> Figure:
         for row in table[table["metric"] == metric].to_dict("records"):
             _share(axis, row)
         axis.set_title(title)
+        axis.tick_params(axis="y", length=0)
         light_grid(axis, "x")
         for place in labels["order"][1:]:
             axis.axhline(place - 0.5, color=PALE, linewidth=0.6)
     names = [f"{arm_label(r['arm'])}:\n{FORM_LABELS[r['form']]}" for r in labels.to_dict("records")]
     axes[0, 0].set_yticks(range(len(labels)), names)
     axes[0, 0].set_ylim(len(labels) - 0.5, -0.5)
-    axes[0, 0].tick_params(axis="y", length=0)
     figure.supxlabel("share of what all parts together remove", fontsize=7.5)
     handles = [
         Line2D([], [], color=colour, marker=marker, ls="", ms=4, label=part)
