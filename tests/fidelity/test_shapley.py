@@ -12,7 +12,7 @@ from fispace.measure.published import improvement
 from fispace.measure.shapley import coalitions, leave_one_out, shapley, total_value
 from fispace.measure.shapley_table import CANONICAL, DECODER, PUBLISHED, games
 from fispace.models.integrated import IntegratedModel, ModelShape, ablations
-from fispace.models.topk import sparse_sum
+from fispace.models.sparse import sparse_sum
 from fispace.steps.fidelity.arm import without_decoder
 
 PLAYERS = ("bias", "interaction", "linear")
