@@ -52,9 +52,25 @@ def shapley_table(
     metric's unit; `*_share` divides them by what all players remove together, and is undefined where
     that is not positive. Special tokens are masked.
     """
-    kept = rows[
-        (rows["special_tokens"] == MASKED) & rows["condition"].isin((RECONSTRUCTION, MEAN_ABLATION))
-    ]
+    losses, counts = _losses(rows, documents)
+    nothing = {key[2]: of_arm for key, of_arm in losses.items() if key[0] == NO_ARM}
+    found: list[dict[str, Any]] = []
+    for (arm, seed, split), of_arm in losses.items():
+        for metric, of_parts in of_arm.items() if arm != NO_ARM else ():
+            own = {"arm": arm, "seed": seed, "split": split, "metric": metric}
+            empty = nothing[split][metric][frozenset()]
+            for form, game in games(of_parts, empty).items():
+                rows_of_game = _game_rows(game, RATIOS[metric][2], confidence)
+                found += [own | {"form": form} | row | counts[split] for row in rows_of_game]
+    return pd.DataFrame(found)
+
+
+def _losses(
+    rows: Frame, documents: Mapping[str, Resampled]
+) -> tuple[dict[tuple[Any, ...], dict[str, Losses]], dict[str, dict[str, int]]]:
+    """Losses by (arm, seed, split), metric and set of parts; the sizes of each split."""
+    conditions_used = rows["condition"].isin((RECONSTRUCTION, MEAN_ABLATION))
+    kept = rows[(rows["special_tokens"] == MASKED) & conditions_used]
     losses: dict[tuple[Any, ...], dict[str, Losses]] = {}
     counts: dict[str, dict[str, int]] = {}
     for named, by_document in conditions(kept, documents):
@@ -66,16 +82,7 @@ def shapley_table(
             samples = metric_samples(by_document, metric, documents[split].weights)
             if samples is not None:
                 of_arm.setdefault(metric, {})[parts] = samples
-    nothing = {key[2]: of_arm for key, of_arm in losses.items() if key[0] == NO_ARM}
-    found: list[dict[str, Any]] = []
-    for (arm, seed, split), of_arm in losses.items():
-        for metric, of_parts in of_arm.items() if arm != NO_ARM else ():
-            own = {"arm": arm, "seed": seed, "split": split, "metric": metric}
-            empty = nothing[split][metric][frozenset()]
-            for form, game in games(of_parts, empty).items():
-                rows_of_game = _game_rows(game, RATIOS[metric][2], confidence)
-                found += [own | {"form": form} | row | counts[split] for row in rows_of_game]
-    return pd.DataFrame(found)
+    return losses, counts
 
 
 def games(losses: Losses, nothing: np.ndarray) -> dict[str, Values]:

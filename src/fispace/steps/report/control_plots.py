@@ -9,8 +9,7 @@ import pandas as pd
 
 from fispace.measure.document_sums import INCLUDED, MASKED, RECONSTRUCTION
 from fispace.measure.shapley_table import CANONICAL, PUBLISHED
-from fispace.steps.report.fidelity_plots import FIRST_ARMS
-from fispace.steps.report.fidelity_quantities import CONTROL, SPLIT, of_decoders
+from fispace.steps.report.fidelity_quantities import CONTROL, FIRST_ARMS, SPLIT, of_decoders
 from fispace.steps.report.long_table import Frame
 from fispace.store.tables import read_table, write_csv
 

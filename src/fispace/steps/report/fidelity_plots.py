@@ -7,13 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from fispace.steps.report.fidelity_quantities import CONTROL, of_decoders
+from fispace.steps.report.fidelity_quantities import CONTROL, FIRST_ARMS, of_decoders
 from fispace.steps.report.long_table import Frame
 from fispace.store.tables import read_table, write_csv
 
 CONDITIONS = ("reconstruction", "epsilon_random")
-FIRST_ARMS = ("sae", "sae_bias", "joint_no_interaction", "joint_no_linear", "sequential", "joint")
-"""Order of the known arms from top to bottom; others follow by name."""
 
 
 def write_fidelity_plots(*, fidelity: Path, reconstruction: Path, kl: Path) -> None:
