@@ -70,8 +70,22 @@ COMMANDS = (
     Command("train", "candidate", "train_candidate", train.TrainArmStep),
     Command("train", "arm", "train_arm", train.TrainArmStep),
     Command("train", "choose-lr", "choose_lr", train.ChooseLrStep),
-    Command("fidelity", "arm", "measure_arm", fidelity.FidelityArmStep),
-    Command("fidelity", "summary", "summarise", fidelity.FidelitySummaryStep),
+    Command(
+        "fidelity", "bounds", "measure_bounds", fidelity.FidelityBoundsStep, submodule="bounds"
+    ),
+    Command("fidelity", "arm", "measure_arm", fidelity.FidelityArmStep, submodule="arm"),
+    Command("fidelity", "summary", "summarise", fidelity.FidelityTableStep, submodule="summary"),
+    Command(
+        "fidelity",
+        "differences",
+        "compare",
+        fidelity.FidelityDifferencesStep,
+        submodule="differences",
+    ),
+    Command("fidelity", "shapley", "share_out", fidelity.FidelityTableStep, submodule="shapley"),
+    Command(
+        "fidelity", "positions", "follow_window", fidelity.FidelityTableStep, submodule="positions"
+    ),
     Command("geometry", "arm", "measure_arm", geometry.GeometryArmStep),
     Command("geometry", "summary", "summarise", None),
     Command("factorial", "battery", "write_battery", factorial.BatteryStep, (), "battery"),
@@ -108,6 +122,7 @@ COMMANDS = (
     ),
     Command("report", "claims", "write_claims", report.ClaimsStep, submodule="claims"),
     Command("report", "fidelity-plots", "write_fidelity_plots", None, submodule="fidelity_plots"),
+    Command("report", "control-plots", "write_control_plots", None, submodule="control_plots"),
     Command(
         "report",
         "geometry-plots",

@@ -221,6 +221,9 @@ def _check_across(study: Study) -> None:
         )
     if study["factorial"]["arm"] not in arms:
         raise ParamsError(f"factorial.arm: no arm {study['factorial']['arm']!r} in train.arms.")
+    for name in study["fidelity"]["compared_with"]:
+        if name not in arms:
+            raise ParamsError(f"fidelity.compared_with: no arm {name!r} in train.arms.")
     for command in COMMANDS:
         if command.config is not None:
             build(command.config, slice_of(study, command), command.chapter)

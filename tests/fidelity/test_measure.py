@@ -9,14 +9,16 @@ from hypothesis import strategies as st
 
 from fispace.measure.bootstrap import ratio_interval, resample_counts
 from fispace.measure.fidelity import (
+    FiringCounts,
     FvuSums,
     dead_fraction,
-    epsilon_random,
     fvu,
+    kl_and_ce,
     kl_per_token,
     l0,
     log_probabilities,
     next_token_ce,
+    prediction_of,
 )
 
 X = torch.tensor([[2.0, 0.0], [0.0, 4.0]])
@@ -104,13 +106,41 @@ def test_next_token_ce_is_torchs_cross_entropy_shifted_by_one():
     assert (ours[:, -1] == 0).all()
 
 
-def test_epsilon_random_keeps_each_tokens_distance_and_nothing_else():
-    x, x_hat = gaussian(2000, 16), gaussian(2000, 16) + 0.4 * gaussian(2000, 16, seed=1)
-    noisy = epsilon_random(x, x_hat, torch.Generator().manual_seed(0))
-    torch.testing.assert_close((noisy - x).norm(dim=1), (x_hat - x).norm(dim=1))
-    cosine = F.cosine_similarity(noisy - x, x_hat - x)
-    assert abs(cosine.mean()) < 0.02  # 16 dimensions, 2000 tokens: standard error .0056
-    assert cosine.std() == pytest.approx(16**-0.5, rel=0.1)
+def test_one_pass_over_the_vocabulary_gives_the_kl_and_ce_of_the_two_formulas():
+    original, spliced = gaussian(3, 7, 11) * 5, gaussian(3, 7, 11, seed=1) * 5
+    ids = torch.randint(11, (3, 7), generator=torch.Generator().manual_seed(0))
+    log_p, log_q = log_probabilities(original), log_probabilities(spliced)
+    kl, ce = kl_and_ce(prediction_of(log_p), spliced, ids)
+    torch.testing.assert_close(kl, kl_per_token(log_p, log_q))
+    torch.testing.assert_close(ce, next_token_ce(log_q, ids))
+    assert kl_and_ce(prediction_of(log_p), original, ids)[0].abs().max() < 1e-14
+
+
+def firing(values, indices, cuts, window_tokens):
+    counts = FiringCounts(n_latents=4, n_tokens=len(values), window_tokens=window_tokens)
+    for a, b in zip([0, *cuts], [*cuts, len(values)], strict=True):
+        counts.add(values[a:b], indices[a:b])
+    return counts
+
+
+VALUES = torch.tensor([[1.0, 2.0], [1.0, 0.0], [3.0, 1.0], [0.5, 0.0], [1.0, 1.0]])
+INDICES = torch.tensor([[0, 1], [0, 2], [0, 3], [1, 2], [2, 3]])
+
+
+def test_a_latent_is_dead_in_a_window_if_it_fires_on_none_of_its_tokens():
+    # windows of two: {0, 1} fire, then {0, 3, 1}; the fifth token is in no whole window
+    counts = firing(VALUES, INDICES, [], 2)
+    assert counts.n_windows == 2
+    assert counts.n_windows_fired.tolist() == [2, 2, 0, 1]
+    assert counts.n_fired.tolist() == [3, 2, 1, 2]  # over the whole split latent 2 is alive
+
+
+@settings(max_examples=20, deadline=None)
+@given(cuts=st.lists(st.integers(1, 4), max_size=4, unique=True), window=st.integers(1, 9))
+def test_firing_counts_do_not_depend_on_how_the_split_is_batched(cuts, window):
+    whole, cut = firing(VALUES, INDICES, [], window), firing(VALUES, INDICES, sorted(cuts), window)
+    assert whole.n_fired.tolist() == cut.n_fired.tolist()
+    assert whole.n_windows_fired.tolist() == cut.n_windows_fired.tolist()
 
 
 def test_ratio_interval_is_the_ratio_of_sums_and_ignores_document_order():

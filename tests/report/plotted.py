@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from report.synthetic import fidelity_summary
+from report.synthetic import contributions_table, curves_table, fidelity_summary
 
 from fispace.config.report import GeometryPlotsStep
 from fispace.measure.published import RATIOS
 from fispace.seeds import numpy_stream
+from fispace.steps.report.control_plots import write_control_plots
 from fispace.steps.report.factorial_plots import write_factorial_plots
 from fispace.steps.report.fidelity_plots import write_fidelity_plots
 from fispace.steps.report.geometry_plots import write_geometry_plots
@@ -67,12 +68,22 @@ def clamp_tables() -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def write_all(folder: Path) -> dict[str, Path]:
     """The CSV of every figure, by figure."""
+    controls = ("controls", "shapley", "positions")
     names = ("reconstruction", "kl", "norms", "norm_ratios", "ratio_scatter", "spectrum")
-    out = {name: folder / f"{name}.csv" for name in (*names, "clamping", "secondary_activations")}
+    out = {
+        name: folder / f"{name}.csv"
+        for name in (*names, *controls, "clamping", "secondary_activations")
+    }
     write_table(folder / "fidelity.parquet", fidelity_summary(), {})
     write_fidelity_plots(
         fidelity=folder / "fidelity.parquet", reconstruction=out["reconstruction"], kl=out["kl"]
     )
+    write_table(folder / "shapley.parquet", contributions_table(), {})
+    write_table(folder / "curves.parquet", curves_table(), {})
+    write_control_plots(
+        fidelity=folder / "fidelity.parquet", contributions=folder / "shapley.parquet",
+        curves=folder / "curves.parquet", **{name: out[name] for name in controls},
+    )  # fmt: skip
     latents, spectra = [], []
     for arm in ("sae", "joint", "other"):
         for seed in (0, 1):

@@ -37,6 +37,15 @@ def fidelity_summary() -> pd.DataFrame:
             rows.append(_row(arm, parts, seed, "epsilon_random", "kl", 2.5 * error))
     rows += [_row("sae", "sae", seed, "reconstruction", "dead_fraction", 0.1) for seed in (0, 1)]
     rows += [_row("sae", "", seed, "original", "ce", CLEAN_CE) for seed in (0, 1)]
+    for name, kl in (("shuffled_error", 8.0), ("covariance_noise", 6.0), ("cosine_noise", 3.0)):
+        rows += [_row("joint", JOINT_PARTS[-1], seed, name, "kl", kl) for seed in (0, 1)]
+    for arm, parts, special in (
+        ("", "", "masked"),
+        ("joint", "bias", "masked"),
+        ("joint", "sae", "included"),
+    ):
+        other = _row(arm, parts, 0, "reconstruction", "mse", 7.0)  # rows that no claim is about
+        rows.append(other | {"special_tokens": special, "seed": 0 if arm else -1})
     elsewhere = _row("sae", "sae", 0, "reconstruction", "mse", 9.0) | {"split": "transfer"}
     return pd.DataFrame([*rows, elsewhere])
 
@@ -45,7 +54,8 @@ def _row(
     arm: str, parts: str, seed: int, condition: str, metric: str, value: float
 ) -> dict[str, Any]:
     return {
-        "arm": arm, "parts": parts, "seed": seed, "split": "test", "condition": condition,
+        "arm": arm, "parts": parts, "seed": seed, "split": "test",
+        "special_tokens": "masked", "condition": condition,
         "metric": metric, "unit": "1", "value": value, "low": 0.9 * value, "high": 1.1 * value,
         "n_documents": 10, "n_tokens": 500,
     }  # fmt: skip
@@ -103,3 +113,46 @@ def secondary_table() -> pd.DataFrame:
         for s in (0, 1)
     ]
     return pd.DataFrame([row | {"value": 0.25, "n": 100} for row in rows])
+
+
+def contributions_table() -> pd.DataFrame:
+    """Shares of two parts of the arm joint in both forms, and of an arm with one part."""
+    players = {
+        ("joint", "published"): ("linear", "interaction"),
+        ("sae", "canonical"): ("decoder",),
+    }
+    players["joint", "canonical"] = ("decoder", "interaction")
+    return pd.DataFrame(
+        [
+            {
+                "arm": arm, "seed": seed, "split": "test", "form": form, "part": part,
+                "metric": metric, "measure": measure, "unit": "fraction", "value": 0.5 + 0.2 * seed,
+                "low": 0.4, "high": 0.8, "n_documents": 10, "n_tokens": 500,
+            }
+            for (arm, form), parts in players.items()
+            for part in parts
+            for seed in (0, 1)
+            for metric in ("fvu", "kl", "excess_ce")
+            for measure in ("shapley_share", "leave_one_out_share", "shapley")
+        ]
+    )  # fmt: skip
+
+
+def curves_table() -> pd.DataFrame:
+    """KL at three positions, twice as large for seed 1."""
+    return pd.DataFrame(
+        [
+            {
+                "arm": arm, "seed": seed, "split": "test", "special_tokens": special,
+                "condition": condition, "position": position, "metric": metric, "unit": "nats",
+                "value": (1.0 + position) * (1 + seed), "low": 0.5, "high": 9.0,
+                "n_documents": 10 - position, "n_tokens": 50,
+            }
+            for arm in ("sae", "sae_bias", "joint")
+            for seed in (0, 1)
+            for special in ("masked", "included")
+            for condition in ("reconstruction", "epsilon_random")
+            for position in (0, 1, 2)[special == "masked" :]
+            for metric in ("kl", "excess_ce")
+        ]
+    )  # fmt: skip

@@ -113,6 +113,38 @@ def test_all_parts_of_an_arm_stand_above_its_ablations(tables: dict[str, Path]) 
     assert first["is_full"].all()
 
 
+def test_the_control_figure_shows_whole_arms_from_the_reconstruction_to_the_isotropic_error(
+    tables: dict[str, Path],
+) -> None:
+    table = read_csv(tables["controls"])
+    joint = table[(table["arm"] == "joint") & (table["seed"] == 0)]
+    order = ["reconstruction", "shuffled_error", "covariance_noise", "cosine_noise"]
+    assert joint["condition"].tolist() == [*order, "epsilon_random"]
+    assert joint["kl"].tolist() == pytest.approx([1.2, 8, 6, 3, 0.3])
+    assert set(table["arm"]) == {"sae", "sae_bias", "joint"}
+
+
+def test_the_shapley_figure_has_each_seed_and_their_mean_and_no_arm_of_one_part(
+    tables: dict[str, Path],
+) -> None:
+    table = read_csv(tables["shapley"])
+    assert set(table["arm"]) == {"joint"}
+    row = table[(table["form"] == "canonical") & (table["part"] == "interaction")]
+    row = row[(row["metric"] == "kl") & (row["measure"] == "shapley_share")]
+    assert row["share"].tolist() == pytest.approx([0.5, 0.7, 0.6])
+    assert row["seed"].isna().tolist() == [False, False, True]
+
+
+def test_position_curves_are_means_over_seeds_with_bos_only_where_it_is_scored(
+    tables: dict[str, Path],
+) -> None:
+    table = read_csv(tables["positions"])
+    first = table.groupby("special_tokens")["position"].min()
+    assert first.to_dict() == {"masked": 1, "included": 0}
+    assert table[table["position"] == 1]["kl"].to_numpy() == pytest.approx(3.0)
+    assert set(table["arm"]) == {"sae_bias", "joint"}
+
+
 def test_norm_histograms_count_every_latent(tables: dict[str, Path]) -> None:
     shares = read_csv(tables["norms"]).groupby(["arm", "state"])["share"].sum()
     assert shares.tolist() == pytest.approx([1.0] * 4)

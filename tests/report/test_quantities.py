@@ -49,6 +49,14 @@ def test_quantities_are_of_the_test_split_alone() -> None:
     assert FIDELITY["mse.sae.full", 0] == 0.20
 
 
+def test_quantities_leave_out_the_bounds_parts_without_a_decoder_and_included_special_tokens() -> (
+    None
+):
+    names = {name for name, _ in FIDELITY.index}
+    assert not {name for name in names if name.startswith(("mse..", "mse.joint.bias"))}
+    assert FIDELITY["mse.joint.sae", 0] == 0.40
+
+
 def test_ratios_are_paired_by_seed() -> None:
     # everything is twice as large for seed 1, so every gain is the same
     gain = FIDELITY["mse_gain.joint.full.over.sae_bias.full"]

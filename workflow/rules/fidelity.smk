@@ -5,8 +5,39 @@ rule fidelity:
     """Fidelity of every arm, parts, seed and split, with document-level intervals."""
     input:
         of_run("results/{run}/fidelity/{arm}/seed{seed}.parquet", arm=ARMS, seed=SEEDS),
+        of_run("results/{run}/fidelity/{arm}/seed{seed}.positions.parquet", arm=ARMS, seed=SEEDS),
         of_run("results/{run}/fidelity/{arm}/seed{seed}.latents.parquet", arm=ARMS, seed=SEEDS),
+        of_run("results/{run}/fidelity/bounds.parquet"),
         of_run("results/{run}/fidelity/summary.{suffix}", suffix=["parquet", "csv"]),
+        of_run("results/{run}/fidelity/differences.{suffix}", suffix=["parquet", "csv"]),
+        of_run("results/{run}/fidelity/shapley.{suffix}", suffix=["parquet", "csv"]),
+        of_run("results/{run}/fidelity/positions.parquet"),
+
+
+rule fidelity_bounds:
+    """What does the LM lose with zeros, or the mean, at the hook point? Cost: a few LM passes."""
+    input:
+        manifest="results/{run}/extract/manifest.json",
+        shards=shards("test") + shards("transfer"),
+        standardiser="results/{run}/extract/standardiser.safetensors",
+        lm=testbed_lm,
+        given=given_model,
+    output:
+        bounds="results/{run}/fidelity/bounds.parquet",
+    log:
+        "logs/{run}/fidelity/bounds.log",
+    benchmark:
+        "logs/{run}/fidelity/bounds.tsv"
+    threads: threads_of("fidelity")
+    params:
+        slice=slice_json("fidelity", "bounds"),
+        code=code_of("fidelity", "bounds"),
+        lm=LM_OPTION,
+    shell:
+        "python -m fispace fidelity bounds --params {params.slice:q}"
+        " --manifest {input.manifest} --standardiser {input.standardiser} {params.lm}"
+        " --bounds {output.bounds}"
+        " 2> {log}"
 
 
 rule fidelity_arm:
@@ -20,6 +51,7 @@ rule fidelity_arm:
         given=given_model,
     output:
         documents="results/{run}/fidelity/{arm}/seed{seed}.parquet",
+        positions="results/{run}/fidelity/{arm}/seed{seed}.positions.parquet",
         latents="results/{run}/fidelity/{arm}/seed{seed}.latents.parquet",
     log:
         "logs/{run}/fidelity/{arm}/seed{seed}.log",
@@ -28,14 +60,15 @@ rule fidelity_arm:
     threads: threads_of("fidelity")
     params:
         slice=slice_json("fidelity", "arm"),
-        code=code_of("fidelity"),
+        code=code_of("fidelity", "arm"),
         lm=LM_OPTION,
     shell:
         "python -m fispace fidelity arm --params {params.slice:q}"
         " --arm {wildcards.arm} --seed {wildcards.seed}"
         " --weights {input.weights} --manifest {input.manifest}"
         " --standardiser {input.standardiser} {params.lm}"
-        " --documents {output.documents} --latents {output.latents}"
+        " --documents {output.documents} --positions {output.positions}"
+        " --latents {output.latents}"
         " 2> {log}"
 
 
@@ -46,6 +79,7 @@ rule fidelity_summary:
         latents=of_run(
             "results/{run}/fidelity/{arm}/seed{seed}.latents.parquet", arm=ARMS, seed=SEEDS
         ),
+        bounds="results/{run}/fidelity/bounds.parquet",
     output:
         summary="results/{run}/fidelity/summary.parquet",
         table="results/{run}/fidelity/summary.csv",
@@ -55,9 +89,75 @@ rule fidelity_summary:
         "logs/{run}/fidelity/summary.tsv"
     params:
         slice=slice_json("fidelity", "summary"),
-        code=code_of("fidelity"),
+        code=code_of("fidelity", "summary"),
     shell:
         "python -m fispace fidelity summary --params {params.slice:q}"
         " --documents {input.documents} --latents {input.latents}"
+        " --bounds {input.bounds}"
         " --summary {output.summary} --table {output.table}"
+        " 2> {log}"
+
+
+rule fidelity_differences:
+    """By how much does an arm differ from another, and from its controls? Cost: seconds."""
+    input:
+        documents=of_run("results/{run}/fidelity/{arm}/seed{seed}.parquet", arm=ARMS, seed=SEEDS),
+        bounds="results/{run}/fidelity/bounds.parquet",
+    output:
+        differences="results/{run}/fidelity/differences.parquet",
+        table="results/{run}/fidelity/differences.csv",
+    log:
+        "logs/{run}/fidelity/differences.log",
+    benchmark:
+        "logs/{run}/fidelity/differences.tsv"
+    params:
+        slice=slice_json("fidelity", "differences"),
+        code=code_of("fidelity", "differences"),
+    shell:
+        "python -m fispace fidelity differences --params {params.slice:q}"
+        " --documents {input.documents} --bounds {input.bounds}"
+        " --differences {output.differences} --table {output.table}"
+        " 2> {log}"
+
+
+rule fidelity_shapley:
+    """What does each part of an arm contribute, however its decoder is divided? Cost: seconds."""
+    input:
+        documents=of_run("results/{run}/fidelity/{arm}/seed{seed}.parquet", arm=ARMS, seed=SEEDS),
+        bounds="results/{run}/fidelity/bounds.parquet",
+    output:
+        shapley="results/{run}/fidelity/shapley.parquet",
+        table="results/{run}/fidelity/shapley.csv",
+    log:
+        "logs/{run}/fidelity/shapley.log",
+    benchmark:
+        "logs/{run}/fidelity/shapley.tsv"
+    params:
+        slice=slice_json("fidelity", "shapley"),
+        code=code_of("fidelity", "shapley"),
+    shell:
+        "python -m fispace fidelity shapley --params {params.slice:q}"
+        " --documents {input.documents} --bounds {input.bounds}"
+        " --shapley {output.shapley} --table {output.table}"
+        " 2> {log}"
+
+
+rule fidelity_positions:
+    """Where in the window is the LM disturbed? Cost: seconds."""
+    input:
+        positions=of_run(
+            "results/{run}/fidelity/{arm}/seed{seed}.positions.parquet", arm=ARMS, seed=SEEDS
+        ),
+    output:
+        curves="results/{run}/fidelity/positions.parquet",
+    log:
+        "logs/{run}/fidelity/positions.log",
+    benchmark:
+        "logs/{run}/fidelity/positions.tsv"
+    params:
+        slice=slice_json("fidelity", "positions"),
+        code=code_of("fidelity", "positions"),
+    shell:
+        "python -m fispace fidelity positions --params {params.slice:q}"
+        " --positions {input.positions} --curves {output.curves}"
         " 2> {log}"

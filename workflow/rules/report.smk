@@ -1,5 +1,6 @@
 # Claims ledger, plotted tables, figures, and the summary. No job here imports torch.
-FIGURES = ["reconstruction", "kl", "norms", "norm_ratios", "ratio_scatter", "spectrum"]
+FIGURES = ["reconstruction", "kl", "controls", "shapley", "positions"]
+FIGURES += ["norms", "norm_ratios", "ratio_scatter", "spectrum"]
 FIGURES += ["clamping", "secondary_activations"]
 
 
@@ -87,6 +88,29 @@ rule report_fidelity_plots:
     shell:
         "python -m fispace report fidelity-plots --fidelity {input.fidelity}"
         " --reconstruction {output.reconstruction} --kl {output.kl}"
+        " 2> {log}"
+
+
+rule report_control_plots:
+    """Which numbers do the control, the Shapley and the position figure show? Cost: seconds."""
+    input:
+        fidelity="results/{run}/fidelity/summary.parquet",
+        contributions="results/{run}/fidelity/shapley.parquet",
+        curves="results/{run}/fidelity/positions.parquet",
+    output:
+        controls="results/{run}/report/figures/controls.csv",
+        shapley="results/{run}/report/figures/shapley.csv",
+        positions="results/{run}/report/figures/positions.csv",
+    log:
+        "logs/{run}/report/control_plots.log",
+    benchmark:
+        "logs/{run}/report/control_plots.tsv"
+    params:
+        code=code_of("report", "control_plots"),
+    shell:
+        "python -m fispace report control-plots --fidelity {input.fidelity}"
+        " --contributions {input.contributions} --curves {input.curves}"
+        " --controls {output.controls} --shapley {output.shapley} --positions {output.positions}"
         " 2> {log}"
 
 

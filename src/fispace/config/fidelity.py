@@ -1,8 +1,21 @@
 """Configuration of the fidelity chapter. Meanings and ranges: workflow/schemas/fidelity.schema.yaml."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from fispace.config.lm import LmConfig
+
+Control = Literal["epsilon_random", "cosine_noise", "covariance_noise", "shuffled_error"]
+"""Errors of a condition's own size; formulas: fispace.measure.controls."""
+
+
+@dataclass(frozen=True)
+class FidelityBoundsStep:
+    """What `fidelity bounds` depends on."""
+
+    lm: LmConfig
+    batch_windows: int
+    threads: int
 
 
 @dataclass(frozen=True)
@@ -11,15 +24,28 @@ class FidelityArmStep:
 
     lm: LmConfig
     batch_windows: int
+    controls: tuple[Control, ...]
+    ablation_controls: tuple[Control, ...]
     epsilon_draws: int
+    dead_window_tokens: int
     root_seed: int
     threads: int
 
 
 @dataclass(frozen=True)
-class FidelitySummaryStep:
-    """What `fidelity summary` depends on."""
+class FidelityTableStep:
+    """What every table of intervals depends on: `fidelity summary`, `shapley` and `positions`."""
 
+    n_bootstrap: int
+    confidence: float
+    root_seed: int
+
+
+@dataclass(frozen=True)
+class FidelityDifferencesStep:
+    """What `fidelity differences` depends on."""
+
+    compared_with: tuple[str, ...]
     n_bootstrap: int
     confidence: float
     root_seed: int

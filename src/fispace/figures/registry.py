@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from fispace.figures import factorial, fidelity, geometry
+from fispace.figures import controls, factorial, fidelity, geometry
 from fispace.figures.style import in_house_style
 
 FIGURES: Mapping[str, Callable[[pd.DataFrame], Figure]] = {
@@ -16,6 +16,9 @@ FIGURES: Mapping[str, Callable[[pd.DataFrame], Figure]] = {
     for name, draw in {
         "reconstruction": fidelity.reconstruction,
         "kl": fidelity.kl,
+        "controls": controls.controls,
+        "shapley": controls.shapley,
+        "positions": controls.positions,
         "norms": geometry.norms,
         "norm_ratios": geometry.norm_ratios,
         "ratio_scatter": geometry.ratio_scatter,

@@ -1,4 +1,4 @@
-"""Document bootstrap: percentile intervals of ratios of sums, the document as the unit.
+"""Document bootstrap: percentile intervals of statistics of sums, the document as the unit.
 
 Must not: resample tokens.
 """
@@ -26,17 +26,47 @@ def resample_counts(
     ).astype(np.float64)
 
 
+def document_weights(
+    n_documents: int, n_bootstrap: int, rng: np.random.Generator
+) -> Float[np.ndarray, "samples n_documents"]:
+    """Weights of the documents in the sample itself (row 0, all ones) and in each resample.
+
+    A statistic of weighted sums is then one array: its estimate first, its resamples after it.
+    """
+    counts = resample_counts(n_documents, n_bootstrap, rng)
+    return np.concatenate([np.ones((1, n_documents)), counts])
+
+
+def ratio_samples(
+    numerator: Float[np.ndarray, " n_documents ..."],
+    denominator: Float[np.ndarray, " n_documents ..."],
+    weights: Float[np.ndarray, "samples n_documents"],
+) -> Float[np.ndarray, " samples ..."]:
+    """sum(w numerator) / sum(w denominator) of every sample; NaN where the denominator is not > 0."""
+    above, below = weights @ numerator, weights @ denominator
+    return np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)
+
+
+def interval_of(samples: Float[np.ndarray, " samples"], confidence: float) -> Interval:
+    """The estimate (first entry) and the percentile interval of the resamples (the others).
+
+    All three are NaN where the estimate is not defined; resamples that are not defined make the ends
+    NaN. Source: Efron & Tibshirani (1993), section 13.3; clusters are documents (Cameron et al. 2008).
+    """
+    value, resamples = float(samples[0]), samples[1:]
+    tail = (1 - confidence) / 2
+    if np.isnan(samples).any():
+        return Interval(value, float("nan"), float("nan"))
+    low, high = np.quantile(resamples, [tail, 1 - tail])
+    return Interval(value, float(low), float(high))
+
+
 def ratio_interval(
     numerator: Float[np.ndarray, " n_documents"],
     denominator: Float[np.ndarray, " n_documents"],
     counts: Float[np.ndarray, "n_bootstrap n_documents"],
     confidence: float,
 ) -> Interval:
-    """sum(numerator) / sum(denominator) with its percentile interval over resampled documents.
-
-    Source: Efron & Tibshirani (1993), section 13.3; clusters are documents (Cameron et al. 2008).
-    """
-    ratios = (counts @ numerator) / (counts @ denominator)
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(ratios, [tail, 1 - tail])
-    return Interval(float(numerator.sum() / denominator.sum()), float(low), float(high))
+    """sum(numerator) / sum(denominator) with its percentile interval over resampled documents."""
+    weights = np.concatenate([np.ones((1, counts.shape[1])), counts])
+    return interval_of(ratio_samples(numerator, denominator, weights), confidence)

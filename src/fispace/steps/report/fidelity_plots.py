@@ -7,13 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from fispace.steps.report.fidelity_quantities import CONTROL, SPLIT
+from fispace.steps.report.fidelity_quantities import CONTROL, FIRST_ARMS, of_decoders
 from fispace.steps.report.long_table import Frame
 from fispace.store.tables import read_table, write_csv
 
 CONDITIONS = ("reconstruction", "epsilon_random")
-FIRST_ARMS = ("sae", "sae_bias", "joint_no_interaction", "joint_no_linear", "sequential", "joint")
-"""Order of the known arms from top to bottom; others follow by name."""
 
 
 def write_fidelity_plots(*, fidelity: Path, reconstruction: Path, kl: Path) -> None:
@@ -24,7 +22,7 @@ def write_fidelity_plots(*, fidelity: Path, reconstruction: Path, kl: Path) -> N
     documents; one row a seed. Both carry the order of the rows and the control's mean.
     """
     summary = read_table(fidelity)
-    rows: Frame = _ordered(summary[summary["split"] == SPLIT])
+    rows: Frame = _ordered(of_decoders(summary))
     fvu = rows[(rows["metric"] == "fvu") & (rows["condition"] == CONDITIONS[0])]
     fvu = fvu.rename(columns={"value": "fvu"})[["order", "arm", "parts", "is_full", "seed", "fvu"]]
     means: Frame = fvu.groupby(["order", "arm", "parts", "is_full"], as_index=False)["fvu"].mean()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from fispace.measure.document_sums import MASKED, NO_ARM
 from fispace.measure.published import improvement
 from fispace.steps.report.long_table import Frame, Quantity
 
@@ -15,6 +16,8 @@ LOSSES = {"mse": "z2", "fvu": "fraction", "kl": "nats", "ce": "nats", "excess_ce
 SPLIT = "test"
 FULL, SAE, CONTROL = "full", "sae", "sae_bias"
 BASELINE_ARMS = ("sae", CONTROL, "joint_no_interaction")
+FIRST_ARMS = ("sae", "sae_bias", "joint_no_interaction", "joint_no_linear", "sequential", "joint")
+"""Order of the known arms in figures; others follow by name."""
 
 Levels = dict[str, dict[tuple[str, str], float]]
 """Value by metric and condition (arm, parts) of one seed."""
@@ -34,7 +37,7 @@ def fidelity_quantities(summary: Frame) -> Iterator[Quantity]:
     kl_over_epsilon.arm.parts              KL / KL of random errors of the condition's own norm
     kl_over_sae_epsilon.arm.parts          the same, with the norm of the arm's SAE part's error
     """
-    rows = summary[summary["split"] == SPLIT].copy()
+    rows = of_decoders(summary)
     rows["parts"] = _short_parts(rows)
     for seed, of_seed in rows.groupby("seed"):
         levels = _levels(of_seed, "reconstruction")
@@ -49,6 +52,13 @@ def fidelity_quantities(summary: Frame) -> Iterator[Quantity]:
         ):
             for name, value, unit in named:
                 yield Quantity(name, int(str(seed)), value, unit, n_tokens)
+
+
+def of_decoders(summary: Frame) -> pd.DataFrame:
+    """Rows of the test split with special tokens masked whose parts hold a decoder."""
+    has_decoder = summary["parts"].str.split("+").str[0].isin((SAE, ""))
+    chosen = (summary["split"] == SPLIT) & (summary["special_tokens"] == MASKED)
+    return summary[chosen & has_decoder & (summary["arm"] != NO_ARM)].copy()
 
 
 def _short_parts(rows: Frame) -> pd.Series:

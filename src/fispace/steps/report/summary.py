@@ -14,6 +14,9 @@ from fispace.store.tables import read_csv
 CAPTIONS = {
     "reconstruction": "Reconstruction by arm and parts, each seed",
     "kl": "KL by condition, with random errors of the same size",
+    "controls": "KL of all parts of an arm, and of errors of the same size that know less",
+    "shapley": "What each part contributes, as published and with one decoder",
+    "positions": "KL along the window, special tokens masked and included",
     "norms": "Squared norms of the decoder rows (paper F6, F7), with the initialisation null",
     "norm_ratios": "Contribution ratios by norm group (paper F8), with the norm null",
     "ratio_scatter": "Contribution ratios against the squared norm (paper F9), with both nulls",

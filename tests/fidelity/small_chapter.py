@@ -1,0 +1,131 @@
+"""A tiny study of the fidelity chapter: a random LM, an extraction, and SAEs set by hand."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fispace.config.extract import ExtractStep, StandardiserStep, TextConfig
+from fispace.config.fidelity import FidelityArmStep, FidelityBoundsStep
+from fispace.config.lm import LmConfig
+from fispace.lm.hooks import logits
+from fispace.lm.load import load_lm
+from fispace.models.trained import initial_model
+from fispace.seeds import numpy_stream
+from fispace.steps.extract import extract_activations, fit_standardiser
+from fispace.steps.fidelity.arm import measure_arm
+from fispace.steps.fidelity.bounds import measure_bounds
+from fispace.store.checkpoint import save_checkpoint
+from fispace.store.files import sha256_of
+
+D_MODEL, HOOK_POINT, N_DOCUMENTS = 16, 1, 60
+ALL_PARTS = ["sae", "linear", "bias", "interaction"]
+
+
+@dataclass
+class Chapter:
+    """Paths of a tiny study, and its two measuring commands."""
+
+    folder: Path
+    lm: LmConfig
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        own = self.folder
+        manifest, standardiser = own / "extract/manifest.json", own / "standardiser.safetensors"
+        return {"manifest": manifest, "standardiser": standardiser, "lm_folder": None}
+
+    def save_model(self, name: str, parts: list[str], change: Any) -> Path:
+        """Checkpoint of an initial model after `change(model)`."""
+        record = {
+            "arm": name, "seed": 0, "row": {"parts": parts, "frozen_sae_from": None},
+            "d_model": D_MODEL, "manifest": sha256_of(self.inputs["manifest"]),
+            "standardiser": sha256_of(self.inputs["standardiser"]),
+            "params": {
+                "n_latents": 2 * D_MODEL, "k": D_MODEL, "d_embed": 3, "dropout": 0.0, "root_seed": 0,
+                "select_in": "float32",
+                "init": {"factors": 0.05, "linear": 0.01, "mlp": 0.01},
+            },
+        }  # fmt: skip
+        model = initial_model(record)
+        with torch.no_grad():
+            change(model)
+        path = self.folder / f"{name}.safetensors"
+        save_checkpoint(path, model.state_dict(), record)
+        return path
+
+    def measure(self, name: str, weights: Path, **changed: Any) -> dict[str, Path]:
+        """Tables of `fidelity arm`."""
+        values = {
+            "lm": self.lm, "batch_windows": 16, "epsilon_draws": 2, "dead_window_tokens": 100,
+            "controls": ("epsilon_random", "cosine_noise", "covariance_noise", "shuffled_error"),
+            "ablation_controls": ("epsilon_random",), "root_seed": 0, "threads": 1,
+        }  # fmt: skip
+        tables = ("documents", "positions", "latents")
+        out = {table: self.folder / f"{name}.{table}.parquet" for table in tables}
+        params = FidelityArmStep(**(values | changed))
+        measure_arm(params, arm=name, seed=0, weights=weights, **self.inputs, **out)
+        return out
+
+    def measure_bounds(self) -> Path:
+        """Table of `fidelity bounds`."""
+        bounds = self.folder / "bounds.parquet"
+        measure_bounds(FidelityBoundsStep(self.lm, 16, 1), **self.inputs, bounds=bounds)
+        return bounds
+
+
+def make_perfect(model: Any) -> None:
+    """Weights that reconstruct every vector exactly: f = (relu(z), relu(-z)), z = f (I, -I)."""
+    both = torch.cat([torch.eye(D_MODEL), -torch.eye(D_MODEL)])
+    model.sae.W_enc.copy_(both)
+    model.sae.W_dec.copy_(both)
+    model.sae.b_enc.zero_()
+
+
+def make_poor(model: Any) -> None:
+    """The perfect SAE with half its length, and some of everything else."""
+    make_perfect(model)
+    model.sae.W_dec.mul_(0.5)
+    stream = torch.Generator().manual_seed(0)
+    for name, weight in model.named_parameters():
+        if not name.startswith("sae"):
+            weight.add_(0.1 * torch.randn(weight.shape, generator=stream))
+
+
+def extracted(folder: Path, lm_folder: Path) -> Chapter:
+    """The study after its extraction: documents of one to three windows, written by the LM itself."""
+    lengths = numpy_stream(0, "tests", "fidelity").integers(10, 55, N_DOCUMENTS)
+    texts = _written_by(LmConfig(str(lm_folder), None, "float32", HOOK_POINT), lengths.tolist())
+    text = folder / "text.jsonl"
+    text.write_text("".join(json.dumps({"text": t}) + "\n" for t in texts))
+    lm = LmConfig(str(lm_folder), None, "float32", HOOK_POINT)
+    params = ExtractStep(
+        lm=lm, text=TextConfig("jsonl", str(text), "text", None, None, None, None), transfer=None,
+        window_tokens=20, min_window_tokens=4, add_bos=True, val_fraction=0.2, test_fraction=0.5,
+        max_tokens={"train": 9000, "val": 9000, "test": 9000, "transfer": 1},
+        shards={"train": 1, "val": 1, "test": 2, "transfer": 1},
+        store_dtype="float32", row_group_tokens=64, batch_windows=16, root_seed=0, threads=1,
+    )  # fmt: skip
+    extract_activations(
+        params, lm_folder=None, corpus=None, scratch=folder / "scratch", out=folder / "extract"
+    )
+    chapter = Chapter(folder, lm)
+    fit_standardiser(
+        StandardiserStep("refuse"), manifest=chapter.inputs["manifest"],
+        standardiser=chapter.inputs["standardiser"],
+    )  # fmt: skip
+    return chapter
+
+
+def _written_by(lm: LmConfig, lengths: list[int]) -> list[str]:
+    """Texts sampled from the LM, so that its activations matter for its cross-entropy."""
+    model, tokenizer = load_lm(lm, None)
+    stream = torch.Generator().manual_seed(0)
+    ids = torch.full((len(lengths), 1), tokenizer.bos_token_id)
+    n_special = len(tokenizer.all_special_ids)
+    while ids.shape[1] <= max(lengths):
+        p = logits(model, ids, torch.ones_like(ids))[:, -1, n_special:].softmax(-1)
+        ids = torch.cat([ids, n_special + torch.multinomial(p, 1, generator=stream)], dim=1)
+    return [tokenizer.decode(row[1 : n + 1]) for row, n in zip(ids, lengths, strict=True)]
