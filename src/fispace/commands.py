@@ -62,8 +62,8 @@ COMMANDS = (
     Command("train", "choose-lr", "choose_lr", train.ChooseLrStep),
     Command("fidelity", "arm", "measure_arm", fidelity.FidelityArmStep),
     Command("fidelity", "summary", "summarise", fidelity.FidelitySummaryStep),
-    Command("geometry", "arm", "measure_arm", geometry.GeometryArmStep),
-    Command("geometry", "summary", "summarise", None),
+    Command("geometry", "arm", "measure_arm", geometry.GeometryArmStep, (), "arm"),
+    Command("geometry", "summary", "summarise", None, (), "summary"),
     Command("factorial", "battery", "write_battery", factorial.BatteryStep, (), "battery"),
     Command(
         "factorial",
@@ -96,6 +96,7 @@ COMMANDS = (
     Command(
         "report", "quantities", "write_quantities", report.QuantitiesStep, submodule="quantities"
     ),
+    Command("report", "documents", "write_documents", report.DocumentsStep, (), "documents"),
     Command("report", "claims", "write_claims", report.ClaimsStep, submodule="claims"),
     Command("report", "fidelity-plots", "write_fidelity_plots", None, submodule="fidelity_plots"),
     Command(
@@ -108,6 +109,8 @@ COMMANDS = (
     Command(
         "report", "factorial-plots", "write_factorial_plots", None, submodule="factorial_plots"
     ),
+    Command("report", "claims-plot", "write_claims_plot", None, submodule="claims_plot"),
+    Command("report", "diagrams", "write_diagrams", report.DiagramsStep, ("train",), "diagrams"),
     Command("report", "draw", "draw_figure", None, submodule="draw"),
     Command("report", "summary", "write_summary", None, submodule="summary"),
 )

@@ -1,5 +1,6 @@
 # Claims ledger, plotted tables, figures, and the summary. No job here imports torch.
-FIGURES = ["reconstruction", "kl", "norms", "norm_ratios", "ratio_scatter", "spectrum"]
+FIGURES = ["claims", "pipeline", "architecture"]
+FIGURES += ["reconstruction", "kl", "norms", "norm_ratios", "ratio_scatter", "spectrum"]
 FIGURES += ["clamping", "secondary_activations"]
 
 
@@ -8,6 +9,7 @@ rule report:
     input:
         of_run("results/{run}/report/claims.{suffix}", suffix=["csv", "json"]),
         of_run("results/{run}/report/quantities.{suffix}", suffix=["csv", "parquet"]),
+        of_run("results/{run}/report/documents.csv"),
         of_run("results/{run}/report/summary.md"),
         of_run("results/{run}/report/figures/{figure}.csv", figure=FIGURES),
         of_run("results/{run}/report/figures/{figure}.svg", figure=FIGURES),
@@ -47,13 +49,33 @@ rule report_quantities:
         " 2> {log}"
 
 
+rule report_documents:
+    """How far do the fidelity quantities vary over documents? Cost: seconds."""
+    input:
+        sums=of_run("results/{run}/fidelity/{arm}/seed{seed}.parquet", arm=ARMS, seed=SEEDS),
+    output:
+        table="results/{run}/report/documents.csv",
+    log:
+        "logs/{run}/report/documents.log",
+    benchmark:
+        "logs/{run}/report/documents.tsv"
+    params:
+        slice=slice_json("report", "documents"),
+        code=code_of("report", "documents"),
+    shell:
+        "python -m fispace report documents --params {params.slice:q}"
+        " --sums {input.sums} --table {output.table}"
+        " 2> {log}"
+
+
 rule report_claims:
-    """What did the paper print, what do we get by its definition, and what under control?
-    Cost: seconds."""
+    """What did the paper print, what do we get by its definition, what under control, and what is
+    the verdict? Cost: seconds."""
     input:
         claims="workflow/claims.yaml",
         schema="workflow/schemas/claims.schema.yaml",
         quantities="results/{run}/report/quantities.parquet",
+        documents="results/{run}/report/documents.csv",
     output:
         ledger="results/{run}/report/claims.csv",
         metrics="results/{run}/report/claims.json",
@@ -67,6 +89,7 @@ rule report_claims:
     shell:
         "python -m fispace report claims --params {params.slice:q}"
         " --claims {input.claims} --schema {input.schema} --quantities {input.quantities}"
+        " --documents {input.documents}"
         " --ledger {output.ledger} --metrics {output.metrics}"
         " 2> {log}"
 
@@ -138,6 +161,41 @@ rule report_factorial_plots:
         "python -m fispace report factorial-plots --cells {input.cells}"
         " --points {input.points} --histogram {input.histogram}"
         " --clamping {output.clamping} --secondary-activations {output.secondary}"
+        " 2> {log}"
+
+
+rule report_claims_plot:
+    """Which numbers does the claims overview show? Cost: seconds."""
+    input:
+        ledger="results/{run}/report/claims.csv",
+    output:
+        claims="results/{run}/report/figures/claims.csv",
+    log:
+        "logs/{run}/report/claims_plot.log",
+    benchmark:
+        "logs/{run}/report/claims_plot.tsv"
+    params:
+        code=code_of("report", "claims_plot"),
+    shell:
+        "python -m fispace report claims-plot --ledger {input.ledger} --claims {output.claims}"
+        " 2> {log}"
+
+
+rule report_diagrams:
+    """Which modules, of which sizes, make up the study and its model? Cost: seconds."""
+    output:
+        pipeline="results/{run}/report/figures/pipeline.csv",
+        architecture="results/{run}/report/figures/architecture.csv",
+    log:
+        "logs/{run}/report/diagrams.log",
+    benchmark:
+        "logs/{run}/report/diagrams.tsv"
+    params:
+        slice=slice_json("report", "diagrams"),
+        code=code_of("report", "diagrams"),
+    shell:
+        "python -m fispace report diagrams --params {params.slice:q}"
+        " --pipeline {output.pipeline} --architecture {output.architecture}"
         " 2> {log}"
 
 

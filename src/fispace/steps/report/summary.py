@@ -6,15 +6,19 @@ Must not: compute; every number is a cell of the ledger.
 from pathlib import Path
 
 from fispace.errors import ParamsError
+from fispace.measure.verdicts import VERDICTS
 from fispace.steps.report.long_table import Frame
 from fispace.steps.report.markdown import LEGEND, claim_table, document
 from fispace.store.files import write_text
 from fispace.store.tables import read_csv
 
 CAPTIONS = {
+    "claims": "Every printed number, ours beside it, and the verdict",
+    "pipeline": "The study (paper F1)",
+    "architecture": "The integrated model (paper F2)",
     "reconstruction": "Reconstruction by arm and parts, each seed",
     "kl": "KL by condition, with random errors of the same size",
-    "norms": "Squared norms of the decoder rows (paper F6, F7), with the initialisation null",
+    "norms": "Squared norms of the decoder rows (paper F6, F7), with initial norms and firing rates",
     "norm_ratios": "Contribution ratios by norm group (paper F8), with the norm null",
     "ratio_scatter": "Contribution ratios against the squared norm (paper F9), with both nulls",
     "spectrum": "Spectrum of the decoder (paper F5), with its nulls",
@@ -57,7 +61,9 @@ def write_summary(*, run: str, ledger: Path, figures: list[str], summary: Path) 
 
 def _coverage(claims: Frame) -> str:
     answered = int(claims["published_quantity"].notna().sum())
+    counts = claims["verdict"].value_counts()
+    verdicts = "; ".join(f"{counts.get(name, 0)} {name}" for name in VERDICTS)
     return (
         f"{len(claims)} printed numbers of {claims['id'].nunique()} claims; this run answers "
-        f"{answered} of them by the paper's definition."
+        f"{answered} of them by the paper's definition. Verdicts: {verdicts}."
     )
