@@ -26,6 +26,14 @@ CAPTIONS = {
     "secondary_activations": "Secondary activations of one primary latent (paper F3)",
 }
 
+VERDICT_LEGEND = (
+    "Verdict: computed from each claim's predicate in `workflow/claims.yaml`. *Reproduced*: our number "
+    "has the claimed direction, over seeds and over documents, and keeps it beyond its null and under "
+    "control. *Explained by the null*: it has the direction, but a null reaches it or the control takes "
+    "it away; an absolute number that a null at the paper's own sizes gives counts here too. *Not "
+    "testable*: an absolute number of another model, or one undefined in this run."
+)
+
 
 def write_summary(*, run: str, ledger: Path, figures: list[str], summary: Path) -> None:
     """Write the page; links are relative to its folder.
@@ -45,6 +53,8 @@ def write_summary(*, run: str, ledger: Path, figures: list[str], summary: Path) 
         "## Claims",
         "",
         LEGEND,
+        "",
+        VERDICT_LEGEND,
         "",
         *claim_table(claims),
         "",
