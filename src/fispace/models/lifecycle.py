@@ -38,33 +38,34 @@ class Lifecycle:
 
     def __init__(self, decoder: Float[Tensor, "n_latents d_model"]) -> None:
         """Start before the first step, with the decoder as initialised (copied)."""
-        self.initial = decoder.detach().cpu().clone()
-        n_latents = len(decoder)
+        self.initial = decoder.detach().clone()
         self.n_steps = self.n_tokens = 0
-        self.firings = torch.zeros(n_latents, dtype=torch.int64)
-        self.last_fired = torch.zeros(n_latents, dtype=torch.int64)
+        self.firings = torch.zeros(len(decoder), dtype=torch.int64, device=decoder.device)
+        self.last_fired = torch.zeros_like(self.firings)
 
     @torch.no_grad()
     def add(self, values: Float[Tensor, "tokens k"], indices: Int[Tensor, "tokens k"]) -> None:
         """Count the codes of one training step; values that are not positive are no firing."""
         self.n_steps += 1
         self.n_tokens += len(values)
-        fired = indices[values > 0].cpu()
-        counts = torch.bincount(fired, minlength=len(self.firings))
+        fired = (values > 0).reshape(-1).long()
+        # no entry leaves the device: a step waits for nothing
+        counts = torch.zeros_like(self.firings).index_add_(0, indices.reshape(-1), fired)
         self.firings += counts
-        self.last_fired[counts > 0] = self.n_tokens
+        self.last_fired.masked_fill_(counts > 0, self.n_tokens)
 
     @torch.no_grad()
     def snapshot(self, decoder: Float[Tensor, "n_latents d_model"]) -> LifecycleRows:
-        """The ledger of this moment, with the decoder as it is now."""
-        now, whole = decoder.detach().cpu(), torch.ones_like(self.firings)
-        return LifecycleRows(
+        """The ledger of this moment, with the decoder as it is now; on the CPU."""
+        now, whole = decoder.detach(), torch.ones_like(self.firings)
+        rows = LifecycleRows(
             step=self.n_steps * whole,
             n_tokens=self.n_tokens * whole,
-            latent=torch.arange(len(whole)),
+            latent=torch.arange(len(whole), device=whole.device),
             firings=self.firings.clone(),
             tokens_since_fired=self.n_tokens - self.last_fired,
             squared_norm_initial=self.initial.square().sum(1),
             squared_norm=now.square().sum(1),
             distance_from_initial=(now - self.initial).square().sum(1).sqrt(),
         )
+        return LifecycleRows(*(column.cpu() for column in rows))

@@ -98,6 +98,6 @@ def model_shapes(params: DiagramsStep) -> list[Shape]:
         (0.38, 1.18, 0.6, -0.5), (1.12, 1.18, 0.26, -0.5), (1.75, 1.18, 0, -0.5),
         (2.7, 1.0, -0.4, -0.32),
     ]  # fmt: skip
-    note = "linear parts have equal gradients: one decoder, W_dec + W_lin"
+    note = "sae and linear, trained jointly, have equal gradients: one decoder"
     texts = [Shape("text", None, 1.7, 0.12, 0, 0, note)]
     return [*boxes, *(Shape("arrow", None, *of) for of in down), *texts]
