@@ -12,7 +12,7 @@ from fispace.measure.functional import (
     interaction_growth,
 )
 from fispace.models.integrated import IntegratedModel, ModelShape
-from fispace.models.topk import Codes
+from fispace.models.sparse import Codes
 from fispace.seeds import torch_stream
 
 SHAPE = ModelShape(d_model=7, n_latents=12, k=4, d_embed=5, dropout=0.2)

@@ -22,7 +22,7 @@ from fispace.measure.functional import (
     interaction_growth,
 )
 from fispace.models.integrated import IntegratedModel
-from fispace.models.topk import Codes
+from fispace.models.sparse import Codes
 
 Batches = Callable[[], Iterable[Float[Tensor, "tokens d_model"]]]
 PerLatent = Float[np.ndarray, " n_latents"]

@@ -78,7 +78,7 @@ def model_shapes(params: DiagramsStep) -> list[Shape]:
         box("sae", x_part, 3.46, wide, 0.4, "TopK encoder",
             f"top {k} of {latents}: ReLU(W_enc z + b_enc)", f"{sae}.encode"),
         box("data", x_part, 2.86, wide, 0.36, "codes f", f"{k} of {latents} latents active",
-            "fispace.models.topk:Codes"),
+            "fispace.models.sparse:Codes"),
         box("sae", 0.05, 1.18, 0.66, 1.3, "sae", "f W_dec", f"{sae}.decode"),
         box("linear", 0.79, 1.18, 0.66, 1.3, "linear", "f W_lin", f"{model}.contribution"),
         box("bias", 1.53, 1.18, 0.44, 1.3, "bias", "b", f"{model}.contribution"),
