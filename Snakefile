@@ -27,6 +27,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/fidelity.smk"
 include: "workflow/rules/geometry.smk"
 include: "workflow/rules/factorial.smk"
+include: "workflow/rules/claims.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/aliases.smk"
 

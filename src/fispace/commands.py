@@ -86,8 +86,8 @@ COMMANDS = (
     Command(
         "fidelity", "positions", "follow_window", fidelity.FidelityTableStep, submodule="positions"
     ),
-    Command("geometry", "arm", "measure_arm", geometry.GeometryArmStep),
-    Command("geometry", "summary", "summarise", None),
+    Command("geometry", "arm", "measure_arm", geometry.GeometryArmStep, (), "arm"),
+    Command("geometry", "summary", "summarise", None, (), "summary"),
     Command("factorial", "battery", "write_battery", factorial.BatteryStep, (), "battery"),
     Command(
         "factorial",
@@ -120,6 +120,7 @@ COMMANDS = (
     Command(
         "report", "quantities", "write_quantities", report.QuantitiesStep, submodule="quantities"
     ),
+    Command("report", "documents", "write_documents", report.DocumentsStep, (), "documents"),
     Command("report", "claims", "write_claims", report.ClaimsStep, submodule="claims"),
     Command("report", "fidelity-plots", "write_fidelity_plots", None, submodule="fidelity_plots"),
     Command("report", "control-plots", "write_control_plots", None, submodule="control_plots"),
@@ -133,6 +134,8 @@ COMMANDS = (
     Command(
         "report", "factorial-plots", "write_factorial_plots", None, submodule="factorial_plots"
     ),
+    Command("report", "claims-plot", "write_claims_plot", None, submodule="claims_plot"),
+    Command("report", "diagrams", "write_diagrams", report.DiagramsStep, ("train",), "diagrams"),
     Command("report", "draw", "draw_figure", None, submodule="draw"),
     Command("report", "summary", "write_summary", None, submodule="summary"),
 )
@@ -146,8 +149,12 @@ WRITES = {
     ("train", "candidate"): "curve",
     ("train", "arm"): "weights curve",
     ("train", "choose-lr"): "lr",
-    ("fidelity", "arm"): "documents latents",
+    ("fidelity", "bounds"): "bounds",
+    ("fidelity", "arm"): "documents positions latents",
     ("fidelity", "summary"): "summary table",
+    ("fidelity", "differences"): "differences table",
+    ("fidelity", "shapley"): "shapley table",
+    ("fidelity", "positions"): "curves",
     ("geometry", "arm"): "latents spectrum table",
     ("geometry", "summary"): "summary table",
     ("factorial", "battery"): "items words contexts",
@@ -159,10 +166,14 @@ WRITES = {
     ("factorial", "singles"): "singles histogram",
     ("factorial", "infer"): "family table cells points secondary",
     ("report", "quantities"): "quantities table",
+    ("report", "documents"): "table",
     ("report", "claims"): "ledger metrics",
     ("report", "fidelity-plots"): "reconstruction kl",
+    ("report", "control-plots"): "controls shapley positions",
     ("report", "geometry-plots"): "norms norm_ratios ratio_scatter spectrum",
     ("report", "factorial-plots"): "clamping secondary_activations",
+    ("report", "claims-plot"): "claims",
+    ("report", "diagrams"): "pipeline architecture",
     ("report", "draw"): "svg pdf",
     ("report", "summary"): "summary",
 }

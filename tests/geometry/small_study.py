@@ -18,7 +18,8 @@ from fispace.store.standardiser import Standardiser
 D_MODEL, N_LATENTS, K, D_EMBED = 16, 48, 4, 6
 PARAMS = GeometryArmStep(
     group_threshold=0.2, spectrum_first_share=0.5, spectrum_target=0.9, gram_pairs=500,
-    batch_tokens=50, n_published_batches=2, root_seed=0, threads=1,
+    top_share=0.125, functional_latents=48, batch_tokens=50, n_published_batches=2, root_seed=0,
+    threads=1,
 )  # fmt: skip
 
 
@@ -43,6 +44,7 @@ def write_checkpoint(
         "d_model": D_MODEL, "manifest": sha256_of(manifest), "standardiser": sha256_of(standardiser),
         "params": {
             "n_latents": N_LATENTS, "k": K, "d_embed": D_EMBED, "dropout": 0.1, "root_seed": 0,
+            "select_in": "float32",
             "init": {"factors": 0.05, "linear": 0.01, "mlp": 0.01},
         },
     }  # fmt: skip

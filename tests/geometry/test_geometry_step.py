@@ -1,5 +1,6 @@
 """The geometry step on a small arm: what it writes, its nulls, and what it refuses."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +8,10 @@ import pandas as pd
 import pytest
 from geometry.small_study import D_MODEL, N_LATENTS, PARAMS, write_checkpoint, write_store
 
+from fispace.config.geometry import GeometryArmStep
 from fispace.errors import ArtifactMismatchError
-from fispace.steps.geometry import measure_arm, summarise
+from fispace.steps.geometry.arm import measure_arm
+from fispace.steps.geometry.summary import summarise
 from fispace.store.tables import read_csv, read_table
 from fispace.store.tensors import load_tensors, save_tensors
 
@@ -25,10 +28,12 @@ class Study:
             self.weights, "joint", parts, self.manifest, self.standardiser, change
         )
 
-    def measure(self, name: str = "a", arm: str = "joint") -> dict[str, Path]:
+    def measure(
+        self, name: str = "a", arm: str = "joint", params: GeometryArmStep = PARAMS
+    ) -> dict[str, Path]:
         out = {key: self.folder / f"{name}.{key}" for key in ("table", "latents", "spectrum")}
         measure_arm(
-            PARAMS, arm=arm, seed=0, weights=self.weights, manifest=self.manifest,
+            params, arm=arm, seed=0, weights=self.weights, manifest=self.manifest,
             standardiser=self.standardiser, **out,
         )  # fmt: skip
         return out
@@ -63,7 +68,7 @@ def test_squared_norms_are_those_of_the_weights(tmp_path: Path) -> None:
 
 def test_the_ratios_of_each_latent_sum_to_one_in_every_state(tmp_path: Path) -> None:
     latents = read_table(Study(tmp_path, JOINT, 0.1).measure()["latents"])
-    for state in ("trained", "initial", "decoder_trained"):
+    for state in ("trained", "initial", "decoder_trained", "permuted"):
         total = sum(
             latents[f"ratio_{part}_{state}"] for part in ("linear", "interaction", "decoder")
         )
@@ -99,9 +104,53 @@ def test_an_interaction_whose_units_all_died_has_share_zero_and_says_so(tmp_path
     assert values["mean_output_share_linear", "trained"] == 1
 
 
+def test_norms_dealt_out_at_random_belong_to_other_latents(tmp_path: Path) -> None:
+    latents = read_table(Study(tmp_path, JOINT, 0.1).measure()["latents"])
+    trained, permuted = (latents[f"ratio_interaction_{state}"] for state in ("trained", "permuted"))
+    assert not np.allclose(trained, permuted)
+    assert latents["ratio_decoder_permuted"].between(0, 1).all()
+
+
+def test_functional_shares_sum_to_one_and_are_no_norm_ratios(tmp_path: Path) -> None:
+    values = Study(tmp_path, JOINT, 0.1).values()
+    parts = ("decoder", "linear", "interaction")
+    shares = [values[f"functional_share_{part}", "trained"] for part in parts]
+    assert sum(shares) == pytest.approx(1)
+    assert values["functional_share_total", "trained"] == pytest.approx(shares[1] + shares[2])
+    assert values["ratio_interaction_mean", "trained"] != pytest.approx(shares[2], abs=0.01)
+
+
+def test_a_latent_without_firings_contributes_nothing(tmp_path: Path) -> None:
+    latents = read_table(Study(tmp_path, JOINT, 0.1).measure()["latents"])
+    silent = latents[latents["firings"] == 0]
+    growth = [column for column in latents if column.startswith("fvu_growth_")]
+    assert len(growth) == 3
+    assert (silent[growth] == 0).all(axis=None)
+    assert (latents[growth] != 0).any(axis=None)
+
+
+def test_only_drawn_latents_have_an_interaction_growth(tmp_path: Path) -> None:
+    few = dataclasses.replace(PARAMS, functional_latents=10)
+    latents = read_table(Study(tmp_path, JOINT, 0.1).measure(params=few)["latents"])
+    assert latents["fvu_growth_interaction"].notna().sum() == 10
+    assert latents["fvu_growth_decoder"].notna().all()
+
+
+def test_every_null_of_the_study_stands_in_the_table(tmp_path: Path) -> None:
+    values = Study(tmp_path, JOINT, 0.1).values()
+    for name, state in (
+        ("ratio_total_spearman", "permuted"), ("ratio_total_gap", "decoder_trained"),
+        ("functional_share_interaction_spearman", "permuted"), ("norm_dip_p", "initial"),
+        ("top_jaccard", "random"), ("mean_abs_cosine", "random"),
+        ("pca_above_edge", "marchenko_pastur"), ("factor_gini_max", "initial"),
+    ):  # fmt: skip
+        assert np.isfinite(values[name, state]), (name, state)
+    assert values["pca_above_edge", "marchenko_pastur"] == 0
+
+
 def test_the_spectrum_has_a_random_matrix_beside_it(tmp_path: Path) -> None:
     spectrum = read_table(Study(tmp_path, JOINT, 0.1).measure()["spectrum"])
-    assert set(spectrum["state"]) == {"trained", "initial", "random"}
+    assert set(spectrum["state"]) == {"trained", "initial", "random", "marchenko_pastur"}
     assert (spectrum.groupby(["state", "centred"])["share"].count() == D_MODEL).all()
 
 

@@ -73,16 +73,25 @@ def test_improvement_by_hand() -> None:
     assert published.improvement(0.2747, 0.1613) == pytest.approx(0.413, abs=5e-4)
 
 
-def test_gini_and_effective_rank_by_hand() -> None:
-    assert published.gini(np.array([1.0, -1.0, 1.0, 1.0])) == pytest.approx(0)
-    assert published.gini(np.array([0.0, 0.0, 0.0, 2.0])) == pytest.approx(0.75)
-    assert published.effective_rank(np.array([1.0, -1.0, 1.0])) == pytest.approx(3)
-    assert published.effective_rank(np.array([5.0, 0.0])) == pytest.approx(1)
+def test_gini_by_hand() -> None:
+    rows = np.array([[1.0, -1.0, 1.0, 1.0], [0.0, 0.0, 0.0, 2.0], [1.0, 2.0, -3.0, 4.0]])
+    # ascending 1 2 3 4, cumulative sums 1 3 6 10: (5 - 2 * 20 / 10) / 4
+    assert published.gini(rows).tolist() == pytest.approx([0, 0.75, 0.25])
+
+
+def test_effective_rank_by_hand() -> None:
+    rows = np.array([[1.0, -1.0, 1.0], [5.0, 0.0, 0.0], [0.0, 2.0, -2.0]])
+    assert published.effective_rank(rows).tolist() == pytest.approx([3, 1, 2])
+
+
+def test_each_row_of_the_identity_uses_one_dimension() -> None:
+    assert published.effective_rank(np.eye(6)).tolist() == pytest.approx([1] * 6)
+    assert published.gini(np.eye(6)).tolist() == pytest.approx([5 / 6] * 6)
 
 
 def test_the_gini_reported_for_one_row_is_what_initial_rows_reach() -> None:
     initial = 0.05 * numpy_stream(0, "gini").standard_normal((5000, 200))
-    assert max(published.gini(row) for row in initial) == pytest.approx(0.4915, abs=0.02)
+    assert published.gini(initial).max() == pytest.approx(0.4915, abs=0.02)
 
 
 def test_parameter_counts_give_the_printed_total_and_shares() -> None:

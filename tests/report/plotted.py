@@ -6,10 +6,13 @@ import numpy as np
 import pandas as pd
 from report.synthetic import contributions_table, curves_table, fidelity_summary
 
-from fispace.config.report import GeometryPlotsStep
+from fispace.config.report import DiagramsStep, GeometryPlotsStep
 from fispace.measure.published import RATIOS
+from fispace.measure.verdicts import VERDICTS
 from fispace.seeds import numpy_stream
+from fispace.steps.report.claims_plot import write_claims_plot
 from fispace.steps.report.control_plots import write_control_plots
+from fispace.steps.report.diagrams import write_diagrams
 from fispace.steps.report.factorial_plots import write_factorial_plots
 from fispace.steps.report.fidelity_plots import write_fidelity_plots
 from fispace.steps.report.geometry_plots import write_geometry_plots
@@ -25,6 +28,8 @@ def latent_table(arm: str, seed: int) -> pd.DataFrame:
     """Latents with random norms and ratios, half of them in the low group."""
     stream = numpy_stream(0, "tests", arm, seed)
     columns = {"latent": np.arange(N_LATENTS), "is_low": np.arange(N_LATENTS) % 2 == 0}
+    columns["firings"] = np.where(np.arange(N_LATENTS) % 4 == 0, 0, 1 + np.arange(N_LATENTS))
+    columns["n_tokens"] = 100
     for state in ("trained", "initial"):
         columns[f"squared_norm_decoder_{state}"] = np.exp(stream.standard_normal(N_LATENTS))
     if arm == "joint":
@@ -36,13 +41,27 @@ def latent_table(arm: str, seed: int) -> pd.DataFrame:
 
 def spectrum_table(arm: str, seed: int) -> pd.DataFrame:
     """Spectra of six components that sum to one."""
-    keys = [(s, c) for s in ("trained", "initial", "random") for c in (True, False)]
+    keys = [
+        (s, c) for s in ("trained", "initial", "random", "marchenko_pastur") for c in (True, False)
+    ]
     share = np.arange(6, 0, -1) / 21
     rows = [
         pd.DataFrame({"state": s, "centred": c, "component": range(1, 7), "share": share})
         for s, c in keys
     ]
     return pd.concat(rows).assign(arm=arm, seed=seed)
+
+
+def ledger_table() -> pd.DataFrame:
+    """One claim of each verdict; the first is printed as zero, the last far from the printed number."""
+    rows = []
+    for number, verdict in enumerate(VERDICTS):
+        row = {"id": f"N{number + 1}", "item": "gain", "printed": 0.5 * number, "unit": "fraction"}
+        for answer, mean in (("published", 1.0), ("controlled", 900.0), ("null", None)):
+            row |= {f"{answer}_mean": mean, f"{answer}_low": mean and mean - 0.5}
+            row |= {f"{answer}_high": mean and mean + 0.5}
+        rows.append(row | {"verdict": verdict})
+    return pd.DataFrame(rows)
 
 
 def clamp_tables() -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -70,10 +89,20 @@ def write_all(folder: Path) -> dict[str, Path]:
     """The CSV of every figure, by figure."""
     controls = ("controls", "shapley", "positions")
     names = ("reconstruction", "kl", "norms", "norm_ratios", "ratio_scatter", "spectrum")
-    out = {
-        name: folder / f"{name}.csv"
-        for name in (*names, *controls, "clamping", "secondary_activations")
-    }
+    drawn = (
+        "claims",
+        "pipeline",
+        "architecture",
+        *names,
+        *controls,
+        "clamping",
+        "secondary_activations",
+    )
+    out = {name: folder / f"{name}.csv" for name in drawn}
+    write_csv(folder / "ledger.csv", ledger_table())
+    write_claims_plot(ledger=folder / "ledger.csv", claims=out["claims"])
+    sizes = DiagramsStep(n_latents=1536, k=32, d_embed=24)
+    write_diagrams(sizes, pipeline=out["pipeline"], architecture=out["architecture"])
     write_table(folder / "fidelity.parquet", fidelity_summary(), {})
     write_fidelity_plots(
         fidelity=folder / "fidelity.parquet", reconstruction=out["reconstruction"], kl=out["kl"]

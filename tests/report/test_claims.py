@@ -1,5 +1,6 @@
 """The ledger: its numbers, its errors, and the claims file of the repository."""
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from fispace.config.report import ClaimsStep
 from fispace.errors import ClaimsError
 from fispace.steps.report.claims import read_claims, write_claims
 from fispace.steps.report.long_table import NO_SEED, Quantity, quantity_frame
-from fispace.store.tables import read_csv, write_table
+from fispace.store.tables import read_csv, write_csv, write_table
 
 ROOT = Path(__file__).parents[2]
 CLAIMS, SCHEMA = ROOT / "workflow/claims.yaml", ROOT / "workflow/schemas/claims.schema.yaml"
@@ -20,7 +21,13 @@ CLAIM: dict[str, Any] = {
     "id": "N5", "item": "gain", "statement": "better", "printed": 0.413, "unit": "fraction",
     "where": "abstract", "definition": "1 - a / b", "published": "gain.published",
     "controlled": "gain.controlled", "null": None, "remark": None,
+    "predicate": {"test": "above", "reference": 0, "against": []},
 }  # fmt: skip
+
+
+def predicate(test: str = "above", reference: object = 0, **more: object) -> dict[str, Any]:
+    """The claim with another predicate."""
+    return CLAIM | {"predicate": {"test": test, "reference": reference, "against": [], **more}}
 
 
 class Ledger:
@@ -32,8 +39,25 @@ class Ledger:
                 for seed in (0, 1, 2)
             ),
             *(Quantity("gain.controlled", seed, 0.0, "fraction", 9) for seed in (0, 1, 2)),
+            *(Quantity("gain.null", seed, 0.39 + 0.1 * seed, "fraction", 9) for seed in (0, 1, 2)),
+            *(Quantity("p.ours", seed, 0.01 + 0.01 * seed, "1", 9) for seed in (0, 1, 2)),
             Quantity("gain.undefined", NO_SEED, float("nan"), "fraction", 0),
+            Quantity("gain.alone", 0, 0.5, "fraction", 9),
+            Quantity("paper.exact", NO_SEED, 0.413, "fraction", 1),
         ]
+        write_csv(
+            folder / "documents.csv",
+            pd.DataFrame(
+                {
+                    "quantity": ["gain.published"],
+                    "low": [0.45],
+                    "high": [0.55],
+                    "few_low": [-0.1],
+                    "few_high": [0.9],
+                    "n_documents": [40],
+                }
+            ),
+        )
         write_table(folder / "q.parquet", quantity_frame(found), {})
 
     def write(self, *claims: dict[str, Any], text: str | None = None) -> pd.DataFrame:
@@ -41,8 +65,9 @@ class Ledger:
         source.write_text(text if text is not None else yaml.safe_dump({"claims": list(claims)}))
         ledger = self.folder / "claims.csv"
         write_claims(
-            ClaimsStep(confidence=0.95), claims=source, schema=SCHEMA,
-            quantities=self.folder / "q.parquet", ledger=ledger, metrics=self.folder / "claims.json",
+            ClaimsStep(confidence=0.95, explained_share=0.9), claims=source, schema=SCHEMA,
+            quantities=self.folder / "q.parquet", documents=self.folder / "documents.csv",
+            ledger=ledger, metrics=self.folder / "claims.json",
         )  # fmt: skip
         return read_csv(ledger)
 
@@ -81,7 +106,7 @@ def test_a_quantity_that_does_not_exist_is_named_with_its_claim(ledger: Ledger) 
 
 
 def test_the_error_lists_quantities_of_the_same_metric(ledger: Ledger) -> None:
-    with pytest.raises(ClaimsError, match=r"Near it: gain\.controlled, gain\.published"):
+    with pytest.raises(ClaimsError, match=r"Near it: gain\.alone, gain\.controlled"):
         ledger.write(CLAIM | {"null": "gain.missing"})
 
 
@@ -92,6 +117,10 @@ def test_the_error_lists_quantities_of_the_same_metric(ledger: Ledger) -> None:
         ({"printed": "41 %"}, r"N5\.gain: printed"),
         ({"colour": "red"}, "colour"),
         ({"unit": "furlong"}, "unit"),
+        ({"predicate": {"test": "close"}}, r"N5\.gain: predicate: test"),
+        ({"predicate": {"test": "above"}}, r"N5\.gain: predicate"),
+        ({"predicate": {"test": "absolute", "reference": 0}}, r"N5\.gain: predicate"),
+        ({"predicate": {"test": "at_paper_sizes"}}, r"N5\.gain: predicate"),
     ],
 )
 def test_a_malformed_claim_is_named(ledger: Ledger, change: dict[str, Any], said: str) -> None:
@@ -111,9 +140,98 @@ def test_a_file_without_claims_is_an_error(ledger: Ledger, text: str) -> None:
         ledger.write(text=text)
 
 
+def test_a_claim_without_a_rule_is_an_error(ledger: Ledger) -> None:
+    with pytest.raises(ClaimsError, match=r"N5\.gain: 'predicate' is a required property"):
+        ledger.write({key: value for key, value in CLAIM.items() if key != "predicate"})
+
+
+def test_a_missing_file_of_claims_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ClaimsError, match=r"absent\.yaml"):
+        read_claims(tmp_path / "absent.yaml", SCHEMA)
+
+
+@pytest.mark.parametrize("key", ["reference", "published", "controlled", "null"])
+def test_a_predicate_that_points_to_no_quantity_is_named(ledger: Ledger, key: str) -> None:
+    with pytest.raises(
+        ClaimsError, match=rf"N5\.gain: predicate: {key}: the quantity 'gain\.lost'"
+    ):
+        ledger.write(predicate(**{key: "gain.lost"}))
+
+
+def test_a_predicate_that_tests_an_answer_the_claim_has_not_is_an_error(ledger: Ledger) -> None:
+    with pytest.raises(ClaimsError, match="tests the answer 'null', but the claim has none"):
+        ledger.write(predicate(against=["null"]))
+
+
+def test_one_seed_is_too_few_for_a_verdict(ledger: Ledger) -> None:
+    with pytest.raises(ClaimsError, match=r"N5\.gain: .*fewer than two seeds.*train\.seeds"):
+        ledger.write(CLAIM | {"published": "gain.alone"})
+    assert not (ledger.folder / "claims.csv").exists()
+
+
+def test_a_seed_that_one_arm_lacks_is_told(ledger: Ledger) -> None:
+    with pytest.raises(
+        ClaimsError, match=r"they have: 0, 1, 2; 0\).*no training of these arms failed"
+    ):
+        ledger.write(predicate(reference="gain.alone"))
+
+
+def test_a_test_at_the_papers_sizes_needs_a_number_without_seeds(ledger: Ledger) -> None:
+    with pytest.raises(ClaimsError, match=r"begins with 'paper\.'"):
+        ledger.write(CLAIM | {"predicate": {"test": "at_paper_sizes", "tolerance": 0.1}})
+
+
+@pytest.mark.parametrize(
+    ("claim", "verdict"),
+    [
+        (predicate(), "reproduced"),
+        (predicate("below"), "not reproduced"),
+        (predicate(reference="gain.controlled"), "reproduced"),
+        (predicate(reference="gain.null", against=["controlled"]), "reproduced, explained by the null"),
+        (predicate(against=["controlled"]), "reproduced, explained by the null"),
+        (predicate(against=["controlled"], controlled_reference=-1), "reproduced"),
+        (predicate(against=["null"], null="gain.null"), "reproduced, explained by the null"),
+        (predicate(against=["null"], null="gain.controlled"), "reproduced"),
+        (predicate(against=["null"], null="gain.undefined"), "not testable at this scale"),
+        (predicate(published="gain.undefined"), "not testable at this scale"),
+        (predicate("covers"), "not reproduced"),
+        (predicate("covers", sample="few_documents"), "reproduced"),
+        (predicate("above", 0.48), "not reproduced"),  # neither over seeds nor over documents
+        (predicate("every_below", 0.05, published="p.ours"), "reproduced"),
+        (predicate("every_above", 0.015, published="p.ours"), "not reproduced"),
+        (CLAIM | {"predicate": {"test": "absolute"}}, "not testable at this scale"),
+        (CLAIM | {"predicate": {"test": "at_paper_sizes", "tolerance": 0.0, "published": "paper.exact"}},
+         "reproduced"),
+        (CLAIM | {"predicate": {"test": "null_at_paper_sizes", "tolerance": 0.0, "null": "paper.exact"}},
+         "reproduced, explained by the null"),
+    ],
+)  # fmt: skip
+def test_the_ledger_computes_the_verdict(
+    ledger: Ledger, claim: dict[str, Any], verdict: str
+) -> None:
+    assert ledger.write(claim).iloc[0]["verdict"] == verdict
+    found = json.loads((ledger.folder / "claims.json").read_text())
+    assert found["N5.gain"]["verdict"] == verdict
+    assert found["verdicts"][verdict] == 1
+    assert sum(found["verdicts"].values()) == 1
+
+
+def test_the_excess_over_the_null_is_paired_by_seed(ledger: Ledger) -> None:
+    row = ledger.write(CLAIM | {"null": "gain.null"}).iloc[0]
+    assert row["excess_mean"] == pytest.approx(0.01)
+    assert row["excess_high"] - row["excess_low"] == pytest.approx(0, abs=1e-9)
+    assert row["null_high"] - row["null_low"] > 0.4
+
+
+def test_the_interval_over_documents_stands_beside_the_one_over_seeds(ledger: Ledger) -> None:
+    row = ledger.write(CLAIM).iloc[0]
+    assert (row["published_documents_low"], row["published_documents_high"]) == (0.45, 0.55)
+    assert pd.isna(row["controlled_documents_low"])
+
+
 def test_two_claims_of_one_name_are_an_error(ledger: Ledger) -> None:
     with pytest.raises(ClaimsError, match=r"N5\.gain stands there twice"):
-        ledger.write(CLAIM, dict(CLAIM))
+        ledger.write(CLAIM, copy.deepcopy(CLAIM))  # YAML would write the same object as an alias
 
 
 def test_nothing_is_written_when_a_claim_is_wrong(ledger: Ledger) -> None:
@@ -133,3 +251,20 @@ def test_the_headline_is_answered_by_its_definition_and_by_the_control() -> None
     assert rows["N5.gain"]["published"] == "mse_gain.joint.full.over.joint.sae"
     assert rows["N5.gain"]["controlled"] == "mse_gain.joint.full.over.sae_bias.full"
     assert rows["N17.total"]["printed"] == 496_106_700
+
+
+def test_every_claim_has_a_quantity_to_answer_it_and_a_test() -> None:
+    for row in read_claims(CLAIMS, SCHEMA):
+        assert row["published"] is not None, row["id"]
+        assert row["predicate"]["test"]
+
+
+def test_the_headline_is_judged_against_a_null_and_a_control() -> None:
+    for row in read_claims(CLAIMS, SCHEMA):
+        if f"{row['id']}.{row['item']}" in (
+            "N5.gain",
+            "N8.kl_full",
+            "N9.kl_full",
+            "N20.interaction_share",
+        ):
+            assert set(row["predicate"]["against"]) == {"null", "controlled"}

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 
 import matplotlib
@@ -10,6 +12,7 @@ import yaml
 from matplotlib.text import Text
 from report.plotted import N_LATENTS, PARAMS, latent_table, write_all
 
+from fispace.commands import CHAPTERS
 from fispace.errors import ParamsError
 from fispace.figures.registry import FIGURES
 from fispace.steps.report.draw import draw_figure
@@ -150,11 +153,56 @@ def test_norm_histograms_count_every_latent(tables: dict[str, Path]) -> None:
     assert shares.tolist() == pytest.approx([1.0] * 4)
 
 
+def test_silent_latents_are_a_part_of_the_trained_ones(tables: dict[str, Path]) -> None:
+    table = read_csv(tables["norms"])
+    trained, initial = (table[table["state"] == name] for name in ("trained", "initial"))
+    assert (trained["never_fired"] <= trained["share"]).all()
+    assert trained.groupby("arm")["never_fired"].sum().tolist() == pytest.approx([0.25] * 2)
+    assert initial["never_fired"].isna().all()
+    assert trained["firing_rate"].max() <= 0.4
+
+
+def test_the_overview_has_every_claim_and_every_answer(tables: dict[str, Path]) -> None:
+    table = read_csv(tables["claims"])
+    assert table.groupby("claim")["answer"].nunique().tolist() == [3] * 4
+    shown = table.set_index(["claim", "answer"])
+    assert shown.loc[("N2 gain (50.0 %)", "published"), "ratio"] == pytest.approx(2.0)
+    off = shown.loc[("N2 gain (50.0 %)", "controlled")]
+    assert off["is_off"]
+    assert off["ratio"] == off["limit"]
+    assert table[table["claim"] == "N1 gain (0.0 %)"]["ratio"].isna().all()
+
+
+def test_the_diagrams_show_modules_that_exist(tables: dict[str, Path]) -> None:
+    for name in ("pipeline", "architecture"):
+        boxes = read_csv(tables[name]).query("shape == 'box'")
+        for path in boxes["module"]:
+            module, _, attribute = path.partition(":")
+            attrgetter(attribute)(import_module(module)) if attribute else import_module(module)
+
+
+def test_the_pipeline_has_a_box_for_every_chapter(tables: dict[str, Path]) -> None:
+    boxes = read_csv(tables["pipeline"]).query("shape == 'box'")
+    assert list(boxes["label"]) == list(CHAPTERS)
+    assert [path.split(".")[-1] for path in boxes["module"]] == list(CHAPTERS)
+
+
+def test_the_model_is_drawn_with_the_sizes_of_the_study(tables: dict[str, Path]) -> None:
+    text = " ".join(read_csv(tables["architecture"])["detail"].dropna())
+    assert "32 of 1,536" in text
+    assert "24 × 24" in text
+
+
 def test_arms_that_the_paper_does_not_show_stay_out_of_its_figures(
     tables: dict[str, Path],
 ) -> None:
     assert set(read_csv(tables["norms"])["arm"]) == {"sae", "joint"}
-    assert set(read_csv(tables["spectrum"])["series"]) == {"sae", "joint", "initial", "random"}
+    assert set(read_csv(tables["spectrum"])["series"]) == {
+        "sae",
+        "joint",
+        "initial",
+        "marchenko_pastur",
+    }
 
 
 def test_the_scatter_shows_the_same_latents_in_every_state(tables: dict[str, Path]) -> None:

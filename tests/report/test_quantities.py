@@ -7,10 +7,14 @@ from report.synthetic import family_table, fidelity_summary, geometry_summary, s
 from fispace.config.report import QuantitiesStep
 from fispace.steps.report.factorial_quantities import factorial_quantities
 from fispace.steps.report.fidelity_quantities import fidelity_quantities
-from fispace.steps.report.geometry_quantities import geometry_quantities, paper_quantities
+from fispace.steps.report.geometry_quantities import geometry_quantities
 from fispace.steps.report.long_table import Quantity, quantity_frame
+from fispace.steps.report.paper_quantities import paper_quantities
 
-PARAMS = QuantitiesStep(confidence=0.95, mixture_latents=20_000, mixture_spread=0.2, root_seed=0)
+PARAMS = QuantitiesStep(
+    confidence=0.95, mixture_latents=20_000, mixture_spread=0.2, null_rows=60, null_pairs=500,
+    root_seed=0,
+)  # fmt: skip
 
 
 def table(quantities: object) -> pd.Series:
@@ -36,6 +40,7 @@ FIDELITY = table(fidelity_quantities(fidelity_summary()))
         ("mse_last_step.joint.interaction", (0.14 - 0.12) / 0.16),
         ("mse_last_step.joint.linear", (0.30 - 0.12) / 0.16),
         ("kl_gain_share.joint.interaction", (0.10 / 0.40) / (0.28 / 0.40)),
+        ("kl_gain_share.joint.bias", (0.04 / 0.40) / (0.28 / 0.40)),
         ("kl_over_epsilon.joint.full", 4.0),
         ("kl_over_sae_epsilon.joint.full", 10 * 0.12 / (2.5 * 0.40)),
         ("kl_over_sae_epsilon.sae.full", 4.0),
@@ -98,6 +103,20 @@ def test_the_papers_own_parameter_accounting_is_exact() -> None:
 def test_the_mixture_null_at_the_papers_scale_gives_its_correlation() -> None:
     found = table(paper_quantities(PARAMS)).droplevel("seed")
     assert found["paper.mixture_null.ratio_total_spearman"] == pytest.approx(-0.987, abs=0.01)
+
+
+def test_random_rows_of_the_papers_size_give_the_published_geometry() -> None:
+    found = table(paper_quantities(PARAMS)).droplevel("seed")
+    assert found["paper.random_rows.pca_share"] == 0.887
+    assert found["paper.random_rows.mean_abs_cosine"] == pytest.approx(0.014675, rel=0.05)
+    assert found["paper.random_rows.gram_mean_abs_dot"] == pytest.approx(0.005753, rel=0.05)
+    assert found["paper.random_rows.top_jaccard"] == pytest.approx(0.0419, rel=0.05)
+
+
+def test_initial_factor_vectors_are_as_unequal_as_the_reported_one() -> None:
+    found = table(paper_quantities(PARAMS)).droplevel("seed")
+    assert found["paper.initial_factors.gini_max"] == pytest.approx(0.4915, rel=0.03)
+    assert found["paper.initial_factors.effective_rank_min"] == pytest.approx(133.5, rel=0.03)
 
 
 def test_factorial_quantities_by_hand() -> None:

@@ -1,4 +1,4 @@
-# Norms, Gram matrix, spectra and contribution ratios of every arm, beside their nulls.
+# Norms, Gram matrix, spectra and contributions of every arm, beside their nulls.
 
 
 rule geometry:
@@ -11,8 +11,8 @@ rule geometry:
 
 
 rule geometry_arm:
-    """How are an arm's directions and norms arranged, and what of it was there at initialisation?
-    Cost: seconds."""
+    """How are an arm's directions and norms arranged, what does each latent do in each part, and
+    what of it was there at initialisation? Cost: seconds."""
     input:
         weights="results/{run}/train/{arm}/seed{seed}.safetensors",
         manifest="results/{run}/extract/manifest.json",
@@ -29,7 +29,7 @@ rule geometry_arm:
     threads: threads_of("geometry")
     params:
         slice=slice_json("geometry", "arm"),
-        code=code_of("geometry"),
+        code=code_of("geometry", "arm"),
     shell:
         "python -m fispace geometry arm --params {params.slice:q}"
         " --arm {wildcards.arm} --seed {wildcards.seed}"
@@ -51,7 +51,7 @@ rule geometry_summary:
     benchmark:
         "logs/{run}/geometry/summary.tsv"
     params:
-        code=code_of("geometry"),
+        code=code_of("geometry", "summary"),
     shell:
         "python -m fispace geometry summary"
         " --documents {input.documents} --summary {output.summary} --table {output.table}"

@@ -1,5 +1,6 @@
-# Claims ledger, plotted tables, figures, and the summary. No job here imports torch.
-FIGURES = ["reconstruction", "kl", "controls", "shapley", "positions"]
+# Plotted tables, figures, and the summary; the ledger is in claims.smk. No job here imports torch.
+FIGURES = ["claims", "pipeline", "architecture"]
+FIGURES += ["reconstruction", "kl", "controls", "shapley", "positions"]
 FIGURES += ["norms", "norm_ratios", "ratio_scatter", "spectrum"]
 FIGURES += ["clamping", "secondary_activations"]
 
@@ -9,6 +10,7 @@ rule report:
     input:
         of_run("results/{run}/report/claims.{suffix}", suffix=["csv", "json"]),
         of_run("results/{run}/report/quantities.{suffix}", suffix=["csv", "parquet"]),
+        of_run("results/{run}/report/documents.csv"),
         of_run("results/{run}/report/summary.md"),
         of_run("results/{run}/report/figures/{figure}.csv", figure=FIGURES),
         of_run("results/{run}/report/figures/{figure}.svg", figure=FIGURES),
@@ -21,55 +23,6 @@ rule figures:
         of_run("results/{run}/report/figures/{figure}.csv", figure=FIGURES),
         of_run("results/{run}/report/figures/{figure}.svg", figure=FIGURES),
         of_run("results/{run}/report/figures/{figure}.pdf", figure=FIGURES),
-
-
-rule report_quantities:
-    """Which numbers can a claim point to, by name and seed? Cost: seconds."""
-    input:
-        fidelity="results/{run}/fidelity/summary.parquet",
-        geometry="results/{run}/geometry/summary.parquet",
-        family="results/{run}/factorial/infer.parquet",
-        secondary="results/{run}/factorial/secondary.csv",
-    output:
-        quantities="results/{run}/report/quantities.parquet",
-        table="results/{run}/report/quantities.csv",
-    log:
-        "logs/{run}/report/quantities.log",
-    benchmark:
-        "logs/{run}/report/quantities.tsv"
-    params:
-        slice=slice_json("report", "quantities"),
-        code=code_of("report", "quantities"),
-    shell:
-        "python -m fispace report quantities --params {params.slice:q}"
-        " --fidelity {input.fidelity} --geometry {input.geometry}"
-        " --family {input.family} --secondary {input.secondary}"
-        " --quantities {output.quantities} --table {output.table}"
-        " 2> {log}"
-
-
-rule report_claims:
-    """What did the paper print, what do we get by its definition, and what under control?
-    Cost: seconds."""
-    input:
-        claims="workflow/claims.yaml",
-        schema="workflow/schemas/claims.schema.yaml",
-        quantities="results/{run}/report/quantities.parquet",
-    output:
-        ledger="results/{run}/report/claims.csv",
-        metrics="results/{run}/report/claims.json",
-    log:
-        "logs/{run}/report/claims.log",
-    benchmark:
-        "logs/{run}/report/claims.tsv"
-    params:
-        slice=slice_json("report", "claims"),
-        code=code_of("report", "claims"),
-    shell:
-        "python -m fispace report claims --params {params.slice:q}"
-        " --claims {input.claims} --schema {input.schema} --quantities {input.quantities}"
-        " --ledger {output.ledger} --metrics {output.metrics}"
-        " 2> {log}"
 
 
 rule report_fidelity_plots:
@@ -162,6 +115,24 @@ rule report_factorial_plots:
         "python -m fispace report factorial-plots --cells {input.cells}"
         " --points {input.points} --histogram {input.histogram}"
         " --clamping {output.clamping} --secondary-activations {output.secondary}"
+        " 2> {log}"
+
+
+rule report_diagrams:
+    """Which modules, of which sizes, make up the study and its model? Cost: seconds."""
+    output:
+        pipeline="results/{run}/report/figures/pipeline.csv",
+        architecture="results/{run}/report/figures/architecture.csv",
+    log:
+        "logs/{run}/report/diagrams.log",
+    benchmark:
+        "logs/{run}/report/diagrams.tsv"
+    params:
+        slice=slice_json("report", "diagrams"),
+        code=code_of("report", "diagrams"),
+    shell:
+        "python -m fispace report diagrams --params {params.slice:q}"
+        " --pipeline {output.pipeline} --architecture {output.architecture}"
         " 2> {log}"
 
 

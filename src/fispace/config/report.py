@@ -10,6 +10,18 @@ class QuantitiesStep:
     confidence: float
     mixture_latents: int
     mixture_spread: float
+    null_rows: int
+    null_pairs: int
+    root_seed: int
+
+
+@dataclass(frozen=True)
+class DocumentsStep:
+    """What `report documents` depends on."""
+
+    confidence: float
+    n_bootstrap: int
+    few_documents: int
     root_seed: int
 
 
@@ -18,6 +30,7 @@ class ClaimsStep:
     """What `report claims` depends on."""
 
     confidence: float
+    explained_share: float
 
 
 @dataclass(frozen=True)
@@ -29,3 +42,12 @@ class GeometryPlotsStep:
     scatter_latents: int
     spectrum_components: int
     root_seed: int
+
+
+@dataclass(frozen=True)
+class DiagramsStep:
+    """What `report diagrams` depends on."""
+
+    n_latents: int
+    k: int
+    d_embed: int

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import LogLocator
 
 from fispace.figures.style import (
     BLUE,
@@ -34,41 +35,72 @@ STATE_LABELS = {
     "trained": "trained",
     "decoder_trained": "null: only the decoder's norms trained",
     "initial": "null: initial weights",
-    "random": "null: Gaussian matrix",
+    "marchenko_pastur": "null: random matrix (Marchenko–Pastur)",
 }
 GROUP_PLACES = {"low": 0.0, "high": 1.0}
 HALF_WIDTH = 0.42
+HEADROOM = 1.8
+"""Height of the norm histograms over the highest trained bin; the narrow initial peak runs out."""
 SQUARED_NORM = "squared norm of the decoder row"
 
 
 def norms(table: Frame) -> Figure:
-    """Histograms of the squared decoder norms, trained and initial (paper F6 and F7).
+    """Histograms of the squared decoder norms, trained and initial, above firing rates (F6, F7).
 
-    Columns: arm, state, bin_low, bin_high, share, mean, n_seeds.
+    Columns: arm, state, bin_low, bin_high, bin_middle, share, never_fired, firing_rate, mean, n_seeds.
     """
     arms = list(dict.fromkeys(table["arm"]))
     figure, axes = new_figure(
-        COLUMN, 1.35 * len(arms) + 0.5, len(arms), 1, sharex=True, sharey=True
+        COLUMN,
+        1.95 * len(arms) + 0.6,
+        2 * len(arms),
+        1,
+        sharex=True,
+        height_ratios=[2, 1] * len(arms),
     )
-    looks = {"trained": (BLUE, 0.85), "initial": (GREY, 0.55)}
-    for axis, arm in zip(axes[:, 0], arms, strict=True):
-        for state, (colour, alpha) in looks.items():
-            rows = table[(table["arm"] == arm) & (table["state"] == state)]
-            edges = [*rows["bin_low"], rows["bin_high"].iloc[-1]]
-            axis.stairs(rows["share"], edges, fill=True, color=colour, alpha=alpha, linewidth=0)
-            axis.axvline(rows["mean"].iloc[0], color=colour, linewidth=0.9, linestyle="--")
-        axis.set_title(arm_label(arm))
-        light_grid(axis, "y")
-        axis.set_ylabel("share of latents")
+    for number, arm in enumerate(arms):
+        of_arm = table[table["arm"] == arm]
+        upper, lower = axes[2 * number : 2 * number + 2, 0]
+        _norm_histogram(upper, of_arm)
+        upper.set_title(arm_label(arm))
+        _firing_rates(lower, of_arm[of_arm["state"] == "trained"])
+        upper.set_ylim(0, HEADROOM * table.loc[table["state"] == "trained", "share"].max())
     log_scale(axes[0, 0], "x")
     axes[-1, 0].set_xlabel(f"{SQUARED_NORM} (log scale)")
     handles: list[Artist] = [
-        Patch(color=colour, alpha=alpha, label=STATE_LABELS[state])
-        for state, (colour, alpha) in looks.items()
+        Patch(color=BLUE, alpha=0.85, label="trained, fired on test tokens"),
+        Patch(color=ORANGE, alpha=0.9, label="trained, never fired"),
+        Line2D([], [], color=GREY, linewidth=1.2, label=STATE_LABELS["initial"]),
+        Line2D([], [], color=INK, linestyle="--", linewidth=0.9, label="mean, trained"),
     ]
-    handles.append(Line2D([], [], color=INK, linestyle="--", linewidth=0.9, label="mean"))
-    figure.legend(handles=handles, loc="outside upper center", ncols=3)
+    figure.legend(handles=handles, loc="outside upper center", ncols=2)
     return figure
+
+
+def _norm_histogram(axis: Axes, of_arm: Frame) -> None:
+    """Trained latents stacked by whether they fired; initial norms as an outline."""
+    trained, initial = (of_arm[of_arm["state"] == name] for name in ("trained", "initial"))
+    edges = [*trained["bin_low"], trained["bin_high"].iloc[-1]]
+    axis.stairs(trained["share"], edges, fill=True, color=BLUE, alpha=0.85, linewidth=0)
+    axis.stairs(trained["never_fired"], edges, fill=True, color=ORANGE, linewidth=0)
+    axis.stairs(initial["share"], edges, color=GREY, linewidth=1.2)
+    peak = initial.loc[initial["share"].idxmax()]
+    axis.annotate(
+        f"up to {peak['share']:.2f}", (peak["bin_high"], 0.98), (4, 0), color=GREY, fontsize=6,
+        va="top", xycoords=axis.get_xaxis_transform(), textcoords="offset points",
+    )  # fmt: skip
+    axis.axvline(trained["mean"].iloc[0], color=INK, linewidth=0.9, linestyle="--")
+    axis.set_ylabel("share of latents")
+    light_grid(axis, "y")
+
+
+def _firing_rates(axis: Axes, trained: Frame) -> None:
+    shown = trained[trained["firing_rate"] > 0]
+    axis.plot(shown["bin_middle"], shown["firing_rate"], "o", color=BLUE, markersize=2.4, mew=0)
+    log_scale(axis, "y")
+    axis.yaxis.set_major_locator(LogLocator())
+    axis.set_ylabel("mean\nfiring rate")
+    light_grid(axis, "y")
 
 
 def norm_ratios(table: Frame) -> Figure:
@@ -150,7 +182,8 @@ def spectrum(table: Frame) -> Figure:
     """
     figure, axes = new_figure(TEXT, 2.3, 1, 2, sharey=True)
     looks = {
-        "sae": (SKY, "-"), "joint": (BLUE, "-"), "initial": (ORANGE, "--"), "random": (GREY, ":"),
+        "sae": (SKY, "-"), "joint": (BLUE, "-"), "initial": (ORANGE, "--"),
+        "marchenko_pastur": (GREY, ":"),
     }  # fmt: skip
     titles = {False: "uncentred, as published", True: "centred"}
     for axis, (is_centred, title) in zip(axes[0], titles.items(), strict=True):

@@ -8,12 +8,15 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from fispace.figures import controls, factorial, fidelity, geometry
+from fispace.figures import claims, controls, diagrams, factorial, fidelity, geometry
 from fispace.figures.style import in_house_style
 
 FIGURES: Mapping[str, Callable[[pd.DataFrame], Figure]] = {
     name: in_house_style(draw)
     for name, draw in {
+        "claims": claims.claims,
+        "pipeline": diagrams.pipeline,
+        "architecture": diagrams.architecture,
         "reconstruction": fidelity.reconstruction,
         "kl": fidelity.kl,
         "controls": controls.controls,

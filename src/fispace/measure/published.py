@@ -13,10 +13,17 @@ from fispace.measure.geometry import n_components_for, spearman
 
 Vector = Float[np.ndarray, " latents"]
 Matrix = Float[np.ndarray, "tokens width"]
+Number = float | Float[np.ndarray, " draws"]
+"""A number, or its draws under resampling."""
 
 PAPER_D_MODEL, PAPER_N_LATENTS, PAPER_D_EMBED = 3200, 50_000, 300
 PAPER_LINEAR_INIT, PAPER_FACTOR_INIT = 0.01, 0.05
 PAPER_LOW_MODE, PAPER_HIGH_MODE, PAPER_MEAN_SQUARED_NORM = 0.05, 0.37, 0.259
+PAPER_SAE_SQUARED_NORM = 0.4
+"""Mode of the standalone SAE's squared norms, read off the paper's F6."""
+PAPER_NOTES_D_EMBED = 200
+"""Width of the factors in the runs of the author's notes (N18)."""
+PAPER_TOP, PAPER_FIRST_COMPONENTS, PAPER_SPECTRUM_TARGET = 250, 1000, 0.9
 RATIOS = ("total", "linear", "interaction", "decoder")
 
 
@@ -105,27 +112,31 @@ def n_components_of_first(
     return n_components_for(shares[:first], target)
 
 
-def improvement(baseline: float, value: float) -> float:
+def improvement(baseline: Number, value: Number) -> Number:
     """1 - value / baseline: the paper's "x % better", positive if `value` is the smaller error."""
     return 1 - value / baseline
 
 
-def gini(weights: Vector) -> float:
-    """Gini coefficient of |weights|, 0 if all are equal, towards 1 if one carries all.
+def gini(rows: Float[np.ndarray, "rows width"]) -> Float[np.ndarray, " rows"]:
+    """Gini coefficient of |w| in each row, 0 if all are equal, towards 1 if one carries all.
 
     (n + 1 - 2 sum_i cumsum_i / sum) / n over ascending |w|. Source: author's p4:70-80.
     """
-    ascending = np.sort(np.abs(weights.astype(np.float64)))
-    cumulative = np.cumsum(ascending)
-    n = len(ascending)
-    return float((n + 1 - 2 * cumulative.sum() / cumulative[-1]) / n)
+    ascending = np.sort(np.abs(rows.astype(np.float64)), axis=-1)
+    cumulative = np.cumsum(ascending, axis=-1)
+    n = ascending.shape[-1]
+    return (n + 1 - 2 * cumulative.sum(-1) / cumulative[..., -1]) / n
 
 
-def effective_rank(weights: Vector) -> float:
-    """Exponential of the entropy of |w| / sum |w|, in [1, n]. Source: author's p4:82-92."""
-    p = np.abs(weights.astype(np.float64))
-    p = p[p > 0] / p.sum()
-    return float(np.exp(-(p * np.log(p)).sum()))
+def effective_rank(rows: Float[np.ndarray, "rows width"]) -> Float[np.ndarray, " rows"]:
+    """Exponential of the entropy of |w| / sum |w| in each row, in [1, width].
+
+    Source: author's p4:82-92.
+    """
+    absolute = np.abs(rows.astype(np.float64))
+    p = absolute / absolute.sum(-1, keepdims=True)
+    logs = np.log(p, out=np.zeros_like(p), where=p > 0)
+    return np.exp(-(p * logs).sum(-1))
 
 
 def parameter_counts(d_model: int, n_latents: int, d_embed: int) -> ParameterCounts:

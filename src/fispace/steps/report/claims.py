@@ -1,119 +1,108 @@
-"""`report claims`: each printed number beside ours, by the paper's definition and under control.
+"""`report claims`: each printed number beside ours, by the paper's definition, and the verdict.
 
-Must not: hold a claim or judge one; the claims are data in workflow/claims.yaml.
+Must not: hold a claim or a test; the claims are data in workflow/claims.yaml.
 """
 
 import math
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pandas as pd
-from jsonschema.exceptions import best_match
 
 from fispace.config.report import ClaimsStep
-from fispace.errors import ClaimsError, ParamsError
-from fispace.measure.intervals import t_interval
-from fispace.steps.report.long_table import Frame
+from fispace.errors import ClaimsError
+from fispace.measure.intervals import Interval, t_interval
+from fispace.measure.verdicts import VERDICTS, Reading
+from fispace.steps.report.claims_file import (
+    ANSWERS,
+    Claim,
+    claim_name,
+    read_claims,
+    require_quantities,
+)
+from fispace.steps.report.judge import Numbers, excess_over_null, judge, numbers_of
 from fispace.store.files import write_json
-from fispace.store.tables import read_table, write_csv
-from fispace.strict_yaml import read_yaml_mapping
+from fispace.store.tables import read_csv, read_table, write_csv
 
-ANSWERS = ("published", "controlled", "null")
-TEXT_COLUMNS = ("id", "item", "statement", "printed", "unit", "where", "definition", "remark")
+TEXT_COLUMNS = ("id", "item", "statement", "printed", "unit", "where", "definition")
+ENDS = ("mean", "low", "high", "n")
 
 
 def write_claims(
-    params: ClaimsStep, *, claims: Path, schema: Path, quantities: Path, ledger: Path, metrics: Path
-) -> None:
+    params: ClaimsStep, *, claims: Path, schema: Path, quantities: Path, documents: Path,
+    ledger: Path, metrics: Path,
+) -> None:  # fmt: skip
     """Write the ledger (CSV, one row a printed number) and the same numbers as nested JSON.
 
-    Each answer is the mean over seeds with its t-interval; the columns of a claim without an answer
-    are empty.
+    Each answer is the mean over seeds with its t-interval, and the interval over documents where the
+    quantity has one; `excess` is the paired difference published - null. The columns of a claim
+    without an answer are empty. Nothing is written unless every claim has its verdict.
 
     Raises:
-        ClaimsError: if the claims are malformed, or point to a quantity that does not exist.
+        ClaimsError: if the claims are malformed, point to a quantity that does not exist, or compare
+            quantities with fewer than two seeds.
     """
     rows = read_claims(claims, schema)
-    answers = _answers(read_table(quantities), params.confidence)
-    _require_answers(rows, answers, claims)
-    frame = pd.DataFrame([_ledger_row(row, answers) for row in rows])
-    write_csv(ledger, frame)
-    write_json(metrics, {f"{row['id']}.{row['item']}": _metric(row, answers) for row in rows})
+    numbers = numbers_of(read_table(quantities), read_csv(documents))
+    require_quantities(rows, numbers.samples.keys(), claims)
+    readings = [_judged(row, numbers, params, claims) for row in rows]
+    lines = [
+        _ledger_row(row, numbers, reading, params)
+        for row, reading in zip(rows, readings, strict=True)
+    ]
+    metric = {claim_name(row): _metric(line) for row, line in zip(rows, lines, strict=True)}
+    counts = Counter(reading.verdict for reading in readings)
+    write_csv(ledger, pd.DataFrame(lines))
+    write_json(metrics, metric | {"verdicts": {name: counts[name] for name in VERDICTS}})
 
 
-def read_claims(claims: Path, schema: Path) -> list[dict[str, Any]]:
-    """Claims of the file, checked against the schema.
-
-    Raises:
-        ClaimsError: if the file is missing, not plain YAML, breaks the schema, or names an item twice.
-    """
+def _judged(row: Claim, numbers: Numbers, params: ClaimsStep, claims: Path) -> Reading:
     try:
-        content, rules = read_yaml_mapping(claims), read_yaml_mapping(schema)
-    except ParamsError as error:
-        raise ClaimsError(str(error)) from None
-    error = best_match(jsonschema.Draft202012Validator(rules).iter_errors(content))
-    if error is not None:
-        raise ClaimsError(
-            f"{claims}: {_place(content, list(error.absolute_path))}: {error.message:.300}."
-        )
-    rows: list[dict[str, Any]] = content["claims"]
-    names = [f"{row['id']}.{row['item']}" for row in rows]
-    for name in names:
-        if names.count(name) > 1:
-            raise ClaimsError(f"{claims}: {name} stands there twice; give the second another item.")
-    return rows
+        return judge(row, numbers, params)
+    except ClaimsError as error:
+        raise ClaimsError(f"{claims}: {error}") from None
 
 
-def _place(content: dict[str, Any], keys: list[Any]) -> str:
-    """The offending claim by its id where it has one, else by its position; then the key."""
-    if len(keys) < 2:
-        return ".".join(map(str, keys)) or "top level"
-    row = content["claims"][keys[1]]
-    named = isinstance(row, dict) and "id" in row
-    first = f"{row['id']}.{row.get('item', '?')}" if named else f"claim {keys[1] + 1}"
-    return ": ".join([first, *map(str, keys[2:])])
-
-
-def _answers(quantities: Frame, confidence: float) -> dict[str, dict[str, float | int]]:
-    return {
-        str(name): t_interval(rows["value"].to_numpy(dtype=float), confidence)._asdict()
-        for name, rows in quantities.groupby("quantity")
-    }
-
-
-def _require_answers(
-    rows: list[dict[str, Any]], answers: dict[str, dict[str, float | int]], claims: Path
-) -> None:
-    for row in rows:
-        for answer in ANSWERS:
-            name = row[answer]
-            if name is not None and name not in answers:
-                stem = name.split(".")[0]
-                near = sorted(known for known in answers if known.split(".")[0] == stem)
-                known = ", ".join(near[:6]) or "no quantity of this metric"
-                raise ClaimsError(
-                    f"{claims}: {row['id']}.{row['item']}: {answer}: the quantity {name!r} does not "
-                    f"exist in this study. Near it: {known}. An arm that was dropped or failed has "
-                    "no quantities; all names are in report/quantities.csv."
-                )
-
-
-def _ledger_row(row: dict[str, Any], answers: dict[str, dict[str, float | int]]) -> dict[str, Any]:
-    cells = {name: row[name] for name in TEXT_COLUMNS[:-1]}
+def _ledger_row(
+    row: Claim, numbers: Numbers, reading: Reading, params: ClaimsStep
+) -> dict[str, Any]:
+    cells: dict[str, Any] = {name: row[name] for name in TEXT_COLUMNS}
     for answer in ANSWERS:
-        found = answers.get(row[answer] or "", {})
-        cells[f"{answer}_quantity"] = row[answer]
-        cells |= {f"{answer}_{name}": found.get(name) for name in ("mean", "low", "high", "n")}
-    return cells | {"remark": row["remark"]}
+        name = row[answer]
+        cells[f"{answer}_quantity"] = name
+        cells |= _cells(answer, _interval(numbers, name, params.confidence))
+        over_documents = numbers.documents.get(name)
+        cells[f"{answer}_documents_low"] = over_documents and over_documents.low
+        cells[f"{answer}_documents_high"] = over_documents and over_documents.high
+    excess = excess_over_null(row, numbers)
+    cells |= _cells("excess", None if excess is None else t_interval(excess, params.confidence))
+    predicate = row["predicate"]
+    cells |= {"test": predicate["test"], "reference": predicate.get("reference")}
+    # a bare `null` would be read back from CSV as a missing value
+    cells["against"] = ", ".join(f"the {name}" for name in predicate.get("against", [])) or None
+    return cells | reading._asdict() | {"remark": row["remark"]}
 
 
-def _metric(row: dict[str, Any], answers: dict[str, dict[str, float | int]]) -> dict[str, Any]:
-    return {"printed": row["printed"]} | {
-        answer: {name: _finite(value) for name, value in answers[row[answer]].items()}
+def _interval(numbers: Numbers, name: str | None, confidence: float) -> Interval | None:
+    if name is None:
+        return None
+    values = pd.Series(numbers.samples[name]).to_numpy(dtype=float)
+    return t_interval(values, confidence)
+
+
+def _cells(stem: str, interval: Interval | None) -> dict[str, float | int | None]:
+    return {f"{stem}_{end}": interval and getattr(interval, end) for end in ENDS}
+
+
+def _metric(line: dict[str, Any]) -> dict[str, Any]:
+    """What DVC compares between runs: the printed number, the answers there are, the verdict."""
+    answers = {
+        answer: {end: _finite(line[f"{answer}_{end}"]) for end in ENDS}
         for answer in ANSWERS
-        if row[answer] is not None
+        if line[f"{answer}_quantity"] is not None
     }
+    return {"printed": line["printed"], **answers, "verdict": line["verdict"]}
 
 
 def _finite(value: float | int) -> float | int | None:

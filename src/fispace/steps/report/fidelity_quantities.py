@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from fispace.measure.document_sums import MASKED, NO_ARM
-from fispace.measure.published import improvement
+from fispace.measure.published import Number, improvement
 from fispace.steps.report.long_table import Frame, Quantity
 
 LOSSES = {"mse": "z2", "fvu": "fraction", "kl": "nats", "ce": "nats", "excess_ce": "nats"}
@@ -19,9 +19,9 @@ BASELINE_ARMS = ("sae", CONTROL, "joint_no_interaction")
 FIRST_ARMS = ("sae", "sae_bias", "joint_no_interaction", "joint_no_linear", "sequential", "joint")
 """Order of the known arms in figures; others follow by name."""
 
-Levels = dict[str, dict[tuple[str, str], float]]
-"""Value by metric and condition (arm, parts) of one seed."""
-Named = tuple[str, float, str]
+Levels = dict[str, dict[tuple[str, str], Number]]
+"""Value by metric and condition (arm, parts) of one seed, or its draws under resampling."""
+Named = tuple[str, Number, str]
 """Name, value and unit of a quantity, before seed and n are added."""
 
 
@@ -33,25 +33,18 @@ def fidelity_quantities(summary: Frame) -> Iterator[Quantity]:
                                            SAE part and the trained arms of `BASELINE_ARMS`
     metric_last_step.arm.part              (level without the part - level) / level of sae_bias
     metric_gain_share.arm.part             gain of SAE + bias + part over the SAE part, as a share
-                                           of the full model's gain
+                                           of the full model's gain; part `bias`: the bias alone
     kl_over_epsilon.arm.parts              KL / KL of random errors of the condition's own norm
     kl_over_sae_epsilon.arm.parts          the same, with the norm of the arm's SAE part's error
     """
     rows = of_decoders(summary)
-    rows["parts"] = _short_parts(rows)
+    rows["parts"] = short_parts(rows)
     for seed, of_seed in rows.groupby("seed"):
         levels = _levels(of_seed, "reconstruction")
         random = _levels(of_seed, "epsilon_random")
         n_tokens = int(of_seed["n_tokens"].max())
-        for named in (
-            _level_quantities(levels),
-            _gains(levels),
-            _last_steps(levels),
-            _gain_shares(levels),
-            _over_epsilon(levels, random),
-        ):
-            for name, value, unit in named:
-                yield Quantity(name, int(str(seed)), value, unit, n_tokens)
+        for name, value, unit in named_quantities(levels, random):
+            yield Quantity(name, int(str(seed)), float(value), unit, n_tokens)
 
 
 def of_decoders(summary: Frame) -> pd.DataFrame:
@@ -61,7 +54,16 @@ def of_decoders(summary: Frame) -> pd.DataFrame:
     return summary[chosen & has_decoder & (summary["arm"] != NO_ARM)].copy()
 
 
-def _short_parts(rows: Frame) -> pd.Series:
+def named_quantities(levels: Levels, random: Levels) -> Iterator[Named]:
+    """The quantities of one seed, from the levels of the arms and of random errors beside them."""
+    yield from _level_quantities(levels)
+    yield from _gains(levels)
+    yield from _last_steps(levels)
+    yield from _gain_shares(levels)
+    yield from _over_epsilon(levels, random)
+
+
+def short_parts(rows: Frame) -> pd.Series:
     """`full` for all parts of an arm, the parts' own name for fewer."""
     n_parts = rows["parts"].str.count("[+]") + 1
     is_full = n_parts == n_parts.groupby(rows["arm"]).transform("max")
@@ -113,6 +115,7 @@ def _gain_shares(levels: Levels) -> Iterator[Named]:
             for part, own in (
                 ("interaction", "sae+bias+interaction"),
                 ("linear", "sae+linear+bias"),
+                ("bias", "sae+bias"),
             ):
                 if parts == own and {(arm, SAE), (arm, FULL)} <= set(by_condition):
                     base = by_condition[arm, SAE]
@@ -130,5 +133,5 @@ def _over_epsilon(levels: Levels, random: Levels) -> Iterator[Named]:
             yield f"kl_over_sae_epsilon.{arm}.{parts}", value / of_random[own_sae], "ratio"
 
 
-def _losses(levels: Levels) -> Iterator[tuple[str, dict[tuple[str, str], float]]]:
+def _losses(levels: Levels) -> Iterator[tuple[str, dict[tuple[str, str], Number]]]:
     return ((metric, by_condition) for metric, by_condition in levels.items() if metric in LOSSES)

@@ -12,7 +12,7 @@ from scipy import stats
 
 from fispace.config.report import GeometryPlotsStep
 from fispace.errors import ParamsError
-from fispace.measure.geometry_table import DECODER_TRAINED, INITIAL, RANDOM, TRAINED
+from fispace.measure.geometry_table import DECODER_TRAINED, INITIAL, MARCHENKO_PASTUR, TRAINED
 from fispace.measure.published import RATIOS
 from fispace.seeds import numpy_stream
 from fispace.steps.report.long_table import Frame
@@ -22,6 +22,7 @@ NORM_ARMS = ("sae", "joint")
 """F6 shows the standalone SAE, F7 and all ratio figures the joint model."""
 RATIO_ARM = "joint"
 STATES = (TRAINED, DECODER_TRAINED, INITIAL)
+NORM_STATES = (TRAINED, INITIAL)
 
 
 def write_geometry_plots(
@@ -30,7 +31,8 @@ def write_geometry_plots(
 ) -> None:  # fmt: skip
     """Write four tables as CSV, one a figure.
 
-    `norms` (F6, F7): share of latents by bin of the squared decoder norm, mean over seeds.
+    `norms` (F6, F7): share of latents by bin of the squared decoder norm, all seeds pooled, and the
+    share and firing rate of those on test tokens.
     `norm_ratios` (F8): outline and quartiles of each ratio by norm group, all seeds pooled.
     `ratio_scatter` (F9): squared norm and ratio of latents of the first seed, thinned at random.
     `spectrum` (F5): variance share of the first components, mean over seeds.
@@ -57,27 +59,41 @@ def _require_arms(arms: set[str]) -> None:
 
 
 def _norm_histograms(latents: Frame, params: GeometryPlotsStep) -> Iterator[pd.DataFrame]:
-    """Shares of latents on a common grid of bins, equal in log norm."""
-    columns = {state: f"squared_norm_decoder_{state}" for state in (TRAINED, INITIAL)}
+    """Shares of latents on a common grid of bins, equal in log norm, and how those in a bin fire."""
     shown = latents[latents["arm"].isin(NORM_ARMS)]
-    values = shown[list(columns.values())].to_numpy()
+    values = shown[[f"squared_norm_decoder_{state}" for state in NORM_STATES]].to_numpy()
     positive = values[values > 0]
     edges = np.geomspace(positive.min() * 0.98, positive.max() * 1.02, params.histogram_bins + 1)
     for arm in NORM_ARMS:
         of_arm = shown[shown["arm"] == arm]
-        for state, column in columns.items():
-            counts, _ = np.histogram(of_arm[column].clip(lower=edges[0]), bins=edges)
-            yield pd.DataFrame(
-                {
-                    "arm": arm,
-                    "state": state,
-                    "bin_low": edges[:-1],
-                    "bin_high": edges[1:],
-                    "share": counts / len(of_arm),
-                    "mean": of_arm[column].mean(),
-                    "n_seeds": of_arm["seed"].nunique(),
-                }
+        rate = (of_arm["firings"] / of_arm["n_tokens"]).to_numpy()
+        for state in NORM_STATES:
+            squared = of_arm[f"squared_norm_decoder_{state}"].to_numpy()
+            histogram = _norm_histogram(squared.clip(min=edges[0]), rate, edges)
+            if state != TRAINED:  # firing is that of the trained model
+                histogram[["never_fired", "firing_rate"]] = np.nan
+            yield histogram.assign(
+                arm=arm, state=state, mean=squared.mean(), n_seeds=of_arm["seed"].nunique()
             )
+
+
+def _norm_histogram(squared: np.ndarray, rate: np.ndarray, edges: np.ndarray) -> pd.DataFrame:
+    """One row a bin: share of latents, share that is there and never fired, mean firing rate."""
+    place = np.clip(np.digitize(squared, edges) - 1, 0, len(edges) - 2)
+    n_bins, n = len(edges) - 1, len(squared)
+    counts = np.bincount(place, minlength=n_bins)
+    silent = np.bincount(place[rate == 0], minlength=n_bins)
+    means = pd.Series(rate).groupby(place).mean().reindex(range(n_bins))
+    return pd.DataFrame(
+        {
+            "bin_low": edges[:-1],
+            "bin_high": edges[1:],
+            "bin_middle": np.sqrt(edges[:-1] * edges[1:]),
+            "share": counts / n,
+            "never_fired": silent / n,
+            "firing_rate": means.to_numpy(),
+        }
+    )
 
 
 def _violins(joint: Frame, params: GeometryPlotsStep) -> Iterator[dict[str, object]]:
@@ -125,14 +141,17 @@ def _scatter(joint: Frame, params: GeometryPlotsStep) -> Iterator[pd.DataFrame]:
 
 
 def _spectrum(spectra: Frame, params: GeometryPlotsStep) -> pd.DataFrame:
+    nulls = (INITIAL, MARCHENKO_PASTUR)
     shown = spectra[
-        spectra["arm"].isin(NORM_ARMS) & (spectra["component"] <= params.spectrum_components)
+        spectra["arm"].isin(NORM_ARMS)
+        & spectra["state"].isin([TRAINED, *nulls])
+        & (spectra["component"] <= params.spectrum_components)
     ]
     # nulls are the same for every arm: one curve each
     named = shown.assign(series=shown["arm"].where(shown["state"] == TRAINED, shown["state"]))
     by = ["series", "centred", "component"]
     means = named.groupby(by, as_index=False)["share"].mean()
-    order = {name: number for number, name in enumerate((*NORM_ARMS, INITIAL, RANDOM))}
+    order = {name: number for number, name in enumerate((*NORM_ARMS, *nulls))}
     return means.sort_values(
         ["centred", "series", "component"], key=lambda c: c.map(order) if c.name == "series" else c
     )

@@ -1,19 +1,13 @@
-"""Named quantities from the geometry summary, and the two that need only the paper's own sizes.
+"""Named quantities from the geometry summary.
 
 Must not: know a claim.
 """
 
 from collections.abc import Iterator
 
-import numpy as np
-
-from fispace.config.report import QuantitiesStep
-from fispace.measure import published
-from fispace.seeds import numpy_stream
-from fispace.steps.report.long_table import NO_SEED, Frame, Quantity
+from fispace.steps.report.long_table import Frame, Quantity
 
 NFM_PARTS = ("linear", "bias", "interaction")
-PAPER_THRESHOLD = 0.2
 
 
 def geometry_quantities(summary: Frame) -> Iterator[Quantity]:
@@ -22,50 +16,6 @@ def geometry_quantities(summary: Frame) -> Iterator[Quantity]:
         name = f"{row['metric']}.{row['arm']}.{row['state']}"
         yield Quantity(name, int(row["seed"]), float(row["value"]), str(row["unit"]), int(row["n"]))
     yield from _parameter_shares(summary)
-
-
-def paper_quantities(params: QuantitiesStep) -> Iterator[Quantity]:
-    """Parameter accounting and the norm-mixture null at the paper's scale; no seed of ours enters.
-
-    `paper.parameters.*` is arithmetic on d_model 3,200, n_latents 50,000 and d_embed 300.
-    `paper.mixture_null.*` are the published ratio statistics of decoder norms drawn from the two
-    printed modes, with the NFM's norms as initialised.
-    """
-    counts = published.parameter_counts(
-        published.PAPER_D_MODEL, published.PAPER_N_LATENTS, published.PAPER_D_EMBED
-    )
-    values = {
-        "total": counts.total,
-        "share_linear": counts.linear / counts.total,
-        "share_nfm": (counts.linear + counts.interaction) / counts.total,
-        "share_interaction": counts.interaction / counts.total,
-        "interaction_mlp": counts.interaction_mlp,
-        "mlp_share_of_nfm": counts.interaction_mlp / (counts.linear + counts.interaction),
-        "interaction_share_of_nfm": counts.interaction / (counts.linear + counts.interaction),
-    }
-    for name, value in values.items():
-        unit = "fraction" if "share" in name else "parameters"
-        yield Quantity(f"paper.parameters.{name}", NO_SEED, float(value), unit, 1)
-    yield from _mixture_null(params)
-
-
-def _mixture_null(params: QuantitiesStep) -> Iterator[Quantity]:
-    stream = numpy_stream(params.root_seed, "report", "mixture null")
-    squared, ratios = published.norm_mixture_null(
-        params.mixture_latents, params.mixture_spread, stream
-    )
-    correlations = published.ratio_correlations(ratios, squared)
-    n = len(squared)
-    for name in published.RATIOS:
-        low, high = published.group_means(getattr(ratios, name), squared, PAPER_THRESHOLD)
-        stem = f"paper.mixture_null.ratio_{name}"
-        yield Quantity(f"{stem}_spearman", NO_SEED, correlations[name], "1", n)
-        yield Quantity(
-            f"{stem}_low", NO_SEED, low, "fraction", int(np.sum(squared < PAPER_THRESHOLD))
-        )
-        yield Quantity(
-            f"{stem}_high", NO_SEED, high, "fraction", int(np.sum(squared >= PAPER_THRESHOLD))
-        )
 
 
 def _parameter_shares(summary: Frame) -> Iterator[Quantity]:

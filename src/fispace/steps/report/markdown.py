@@ -17,6 +17,7 @@ HEADER = (
     "| | claim | printed | ours, as published | ours, controlled | ours, null |",
     "|---|---|---:|---:|---:|---:|",
 )
+VERDICT_HEADER = (" verdict |", "---|")
 LEGEND = (
     "Printed: the number in the paper. As published: our models, the paper's own definition. "
     "Controlled: against the separately trained SAE with bias, or what the part adds last in units "
@@ -27,8 +28,12 @@ LEGEND = (
 
 
 def claim_table(ledger: Frame) -> list[str]:
-    """Lines of the Markdown table of the ledger's rows."""
-    return [*HEADER, *(_line(row) for row in ledger.to_dict("records"))]
+    """Lines of the Markdown table of the ledger's rows; with the verdicts if the ledger has them."""
+    rows = ledger.to_dict("records")
+    if "verdict" not in ledger:
+        return [*HEADER, *map(_line, rows)]
+    header = (line + more for line, more in zip(HEADER, VERDICT_HEADER, strict=True))
+    return [*header, *(f"{_line(row)} {row['verdict']} |" for row in rows)]
 
 
 def _line(row: dict[str, Any]) -> str:

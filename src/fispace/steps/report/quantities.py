@@ -9,8 +9,9 @@ from pathlib import Path
 from fispace.config.report import QuantitiesStep
 from fispace.steps.report.factorial_quantities import factorial_quantities
 from fispace.steps.report.fidelity_quantities import fidelity_quantities
-from fispace.steps.report.geometry_quantities import geometry_quantities, paper_quantities
+from fispace.steps.report.geometry_quantities import geometry_quantities
 from fispace.steps.report.long_table import Quantity, quantity_frame
+from fispace.steps.report.paper_quantities import paper_quantities
 from fispace.store.tables import read_csv, read_table, write_csv, write_table
 
 

@@ -6,24 +6,36 @@ Must not: compute; every number is a cell of the ledger.
 from pathlib import Path
 
 from fispace.errors import ParamsError
+from fispace.measure.verdicts import VERDICTS
 from fispace.steps.report.long_table import Frame
 from fispace.steps.report.markdown import LEGEND, claim_table, document
 from fispace.store.files import write_text
 from fispace.store.tables import read_csv
 
 CAPTIONS = {
+    "claims": "Every printed number, ours beside it, and the verdict",
+    "pipeline": "The study (paper F1)",
+    "architecture": "The integrated model (paper F2)",
     "reconstruction": "Reconstruction by arm and parts, each seed",
     "kl": "KL by condition, with random errors of the same size",
     "controls": "KL of all parts of an arm, and of errors of the same size that know less",
     "shapley": "What each part contributes, as published and with one decoder",
     "positions": "KL along the window, special tokens masked and included",
-    "norms": "Squared norms of the decoder rows (paper F6, F7), with the initialisation null",
+    "norms": "Squared norms of the decoder rows (paper F6, F7), with initial norms and firing rates",
     "norm_ratios": "Contribution ratios by norm group (paper F8), with the norm null",
     "ratio_scatter": "Contribution ratios against the squared norm (paper F9), with both nulls",
     "spectrum": "Spectrum of the decoder (paper F5), with its nulls",
     "clamping": "Clamping a secondary latent (paper F4)",
     "secondary_activations": "Secondary activations of one primary latent (paper F3)",
 }
+
+VERDICT_LEGEND = (
+    "Verdict: computed from each claim's predicate in `workflow/claims.yaml`. *Reproduced*: our number "
+    "has the claimed direction, over seeds and over documents, and keeps it beyond its null and under "
+    "control. *Explained by the null*: it has the direction, but a null reaches it or the control takes "
+    "it away; an absolute number that a null at the paper's own sizes gives counts here too. *Not "
+    "testable*: an absolute number of another model, or one undefined in this run."
+)
 
 
 def write_summary(*, run: str, ledger: Path, figures: list[str], summary: Path) -> None:
@@ -45,6 +57,8 @@ def write_summary(*, run: str, ledger: Path, figures: list[str], summary: Path) 
         "",
         LEGEND,
         "",
+        VERDICT_LEGEND,
+        "",
         *claim_table(claims),
         "",
         "Definitions, sources and remarks: `claims.csv`. Every quantity by seed: `quantities.csv`.",
@@ -60,7 +74,9 @@ def write_summary(*, run: str, ledger: Path, figures: list[str], summary: Path) 
 
 def _coverage(claims: Frame) -> str:
     answered = int(claims["published_quantity"].notna().sum())
+    counts = claims["verdict"].value_counts()
+    verdicts = "; ".join(f"{counts.get(name, 0)} {name}" for name in VERDICTS)
     return (
         f"{len(claims)} printed numbers of {claims['id'].nunique()} claims; this run answers "
-        f"{answered} of them by the paper's definition."
+        f"{answered} of them by the paper's definition. Verdicts: {verdicts}."
     )

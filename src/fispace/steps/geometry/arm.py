@@ -1,19 +1,17 @@
-"""The geometry chapter: norms, Gram, spectra and published ratios of one trained arm, with nulls.
+"""`geometry arm`: norms, Gram, spectra, modes and contributions of one trained arm, with nulls.
 
-Every number is computed on the trained weights and on the same arm's initial weights; the ratios
-also with only the decoder's norms trained, the spectra also on a Gaussian matrix of the same
-shape. Must not: define a measure; those are in `measure.geometry` and `measure.published`.
+Every number is computed on the trained weights and on the same arm's initial weights; beside them
+stand norms dealt out at random, and random directions by sample and by their exact law.
+Must not: define a measure; those are in `measure`.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from fispace.config.geometry import GeometryArmStep
@@ -22,6 +20,7 @@ from fispace.measure.geometry_table import (
     INITIAL,
     RANDOM,
     TRAINED,
+    Ratios,
     Row,
     Spectra,
     Weights,
@@ -32,32 +31,17 @@ from fispace.measure.geometry_table import (
     ratios_by_state,
     spectra,
     spectrum_rows,
+    top_dimension_rows,
 )
+from fispace.measure.latent_table import functional_rows, log_norm_mixture, mode_rows
 from fispace.models.integrated import IntegratedModel
-from fispace.models.sparse import Codes
 from fispace.models.trained import initial_model, load_trained
 from fispace.seeds import numpy_stream
+from fispace.steps.geometry.outputs import Batches, Outputs, run
 from fispace.store.activations import ActivationStore
 from fispace.store.files import sha256_of
 from fispace.store.standardiser import load_standardiser
-from fispace.store.tables import read_table, write_csv, write_table
-
-Batches = Callable[[], Iterable[Float[Tensor, "tokens d_model"]]]
-
-
-class Outputs(NamedTuple):
-    """What one model does on the test tokens."""
-
-    firings: Float[np.ndarray, " n_latents"]
-    """Tokens on which a latent is active."""
-    activation: Float[np.ndarray, " n_latents"]
-    """Sum of a latent's activations over the tokens."""
-    mean_abs: dict[str, float]
-    """Mean |output| of those of the parts linear and interaction that the arm has."""
-    live_units: float | None
-    """Share of the interaction's hidden units that any token activates; None without interaction."""
-    variance_explained: float
-    n_tokens: int
+from fispace.store.tables import write_table
 
 
 def measure_arm(
@@ -79,31 +63,25 @@ def measure_arm(
     models = {TRAINED: trained.model, INITIAL: initial_model(trained.record).eval()}
     by_state = {state: _weights(model) for state, model in models.items()}
     test = _test_batches(manifest, standardiser, params.batch_tokens)
-    outputs = {state: _run(model, test, params) for state, model in models.items()}
-    stream = numpy_stream(params.root_seed, "geometry", arm, seed, RANDOM)
-    of = spectra(by_state, stream)
+
+    def stream(name: str) -> np.random.Generator:
+        return numpy_stream(params.root_seed, "geometry", arm, seed, name)
+
+    drawn = _drawn(len(by_state[TRAINED]["decoder"]), params.functional_latents, stream("drawn"))
+    outputs = {state: run(model, test, params, drawn) for state, model in models.items()}
+    of = spectra(by_state, stream(RANDOM))
+    ratios = ratios_by_state(by_state, stream("permuted"))
     rows = [
-        *norm_rows(by_state),
-        *gram_rows(by_state, _pairs(by_state, params)),
-        *spectrum_rows(of, params),
-        *ratio_rows(by_state, params.group_threshold),
-        *factor_rows(by_state),
+        *_weight_rows(by_state, of, ratios, params, stream("top")),
         *_parameter_rows(models[TRAINED]),
         *_output_rows(outputs),
+        *_latent_rows(by_state, outputs, drawn, params, stream("functional")),
     ]
-    per_latent = _latent_table(by_state, outputs[TRAINED], params.group_threshold)
     recipe = {"step": "geometry arm", "arm": arm, "seed": seed}
+    per_latent = _latent_table(by_state, ratios, outputs[TRAINED], params.group_threshold)
     write_table(table, _keyed(pd.DataFrame(rows), arm, seed), recipe)
     write_table(spectrum, _keyed(_spectrum_table(of), arm, seed), recipe)
     write_table(latents, _keyed(per_latent, arm, seed), recipe)
-
-
-def summarise(*, documents: list[Path], summary: Path, table: Path) -> None:
-    """Write the long tables of all arms and seeds as one, as Parquet and as CSV."""
-    frame = pd.concat([read_table(path) for path in documents], ignore_index=True)
-    frame = frame.sort_values(["arm", "metric", "state", "seed"], ignore_index=True)
-    write_table(summary, frame, {"step": "geometry summary"})
-    write_csv(table, frame)
 
 
 def _weights(model: IntegratedModel) -> Weights:
@@ -126,44 +104,37 @@ def _test_batches(manifest: Path, standardiser: Path, batch_tokens: int) -> Batc
     return batches
 
 
+def _drawn(n_latents: int, n_drawn: int, stream: np.random.Generator) -> np.ndarray:
+    """Which latents are taken out of the interaction one by one: all, or that many at random."""
+    is_drawn = np.zeros(n_latents, dtype=bool)
+    is_drawn[stream.choice(n_latents, min(n_drawn, n_latents), replace=False)] = True
+    return is_drawn
+
+
+def _weight_rows(
+    by_state: Mapping[str, Weights], of: Spectra, ratios: Ratios, params: GeometryArmStep,
+    stream: np.random.Generator,
+) -> Iterator[Row]:  # fmt: skip
+    """Rows that need only the weights."""
+    pairs = _pairs(by_state, params)
+    yield from norm_rows(by_state)
+    yield from gram_rows(by_state, pairs)
+    yield from top_dimension_rows(by_state, pairs, params, stream)
+    yield from spectrum_rows(of, len(by_state[TRAINED]["decoder"]), params)
+    yield from ratio_rows(ratios, _thresholds(by_state, params))
+    yield from factor_rows(by_state)
+
+
 def _pairs(by_state: Mapping[str, Weights], params: GeometryArmStep) -> np.ndarray:
     stream = numpy_stream(params.root_seed, "geometry", "pairs")  # the same pairs for every arm
     return geometry.sample_pairs(len(by_state[TRAINED]["decoder"]), params.gram_pairs, stream)
 
 
-@torch.no_grad()
-def _run(model: IntegratedModel, test: Batches, params: GeometryArmStep) -> Outputs:
-    n_latents = model.shape.n_latents
-    firings, activation = np.zeros(n_latents), np.zeros(n_latents)
-    absolute, is_live, scores, n_tokens = Counter[str](), np.zeros(0, dtype=bool), [], 0
-    for number, z in enumerate(test()):
-        codes = model.sae.encode(z)
-        values = codes.values.double().numpy().ravel()
-        indices = codes.indices.numpy().ravel()
-        firings += np.bincount(indices[values > 0], minlength=n_latents)
-        activation += np.bincount(indices, weights=values, minlength=n_latents)
-        absolute.update({k: v * len(z) for k, v in _mean_abs_outputs(model, codes).items()})
-        if "interaction" in model.parts:
-            fired = (model.interaction.hidden(codes) > 0).any(0).numpy()
-            is_live = fired | is_live if len(is_live) else fired
-        n_tokens += len(z)
-        if number < params.n_published_batches and len(z) > 1:
-            z_hat = model.reconstruct(codes, model.parts)
-            scores.append(published.variance_explained(z.numpy(), z_hat.numpy()))
-    mean_abs = {part: total / n_tokens for part, total in absolute.items()}
-    live_units = float(is_live.mean()) if len(is_live) else None
-    return Outputs(firings, activation, mean_abs, live_units, float(np.mean(scores)), n_tokens)
-
-
-def _mean_abs_outputs(model: IntegratedModel, codes: Codes) -> dict[str, float]:
-    """Mean |output| of linear and interaction, the latter with its mean, as the author has it."""
-    found: dict[str, float] = {}
-    if "linear" in model.parts:
-        found["linear"] = model.contribution(codes, "linear").abs().mean().item()
-    if "interaction" in model.parts:
-        raw = model.interaction.output(model.interaction.hidden(codes))
-        found["interaction"] = raw.abs().mean().item()
-    return found
+def _thresholds(by_state: Mapping[str, Weights], params: GeometryArmStep) -> dict[str, float]:
+    """The paper's threshold, and the one between the two modes of the trained decoder norms."""
+    squared = geometry.squared_norms(by_state[TRAINED]["decoder"])
+    mixture = float(np.exp(log_norm_mixture(squared).threshold))
+    return {"": params.group_threshold, "_mixture": mixture}
 
 
 def _parameter_rows(model: IntegratedModel) -> Iterator[Row]:
@@ -188,15 +159,29 @@ def _output_rows(outputs: Mapping[str, Outputs]) -> Iterator[Row]:
             yield Row(state, "interaction_live_units", "fraction", output.live_units, n)
 
 
+def _latent_rows(
+    by_state: Mapping[str, Weights], outputs: Mapping[str, Outputs], drawn: np.ndarray,
+    params: GeometryArmStep, stream: np.random.Generator,
+) -> Iterable[Row]:  # fmt: skip
+    """Rows of norm modes and of functional contributions, on weights and outputs together."""
+    thresholds = _thresholds(by_state, params)
+    for state, output in outputs.items():
+        squared = geometry.squared_norms(by_state[state]["decoder"])
+        yield from mode_rows(state, squared, output.firings, params.group_threshold)
+        growth = {part: values[drawn] for part, values in output.growth.items()}
+        yield from functional_rows(state, growth, squared[drawn], thresholds, stream)
+
+
 def _latent_table(
-    by_state: Mapping[str, Weights], trained: Outputs, threshold: float
+    by_state: Mapping[str, Weights], ratios: Ratios, trained: Outputs, threshold: float
 ) -> pd.DataFrame:
     columns: dict[str, Any] = {"latent": np.arange(len(trained.firings))}
     for state, weights in by_state.items():
         for name, rows in weights.items():
             columns[f"squared_norm_{name}_{state}"] = geometry.squared_norms(rows)
-    for state, (_, ratios) in ratios_by_state(by_state).items():
-        columns |= {f"ratio_{name}_{state}": getattr(ratios, name) for name in published.RATIOS}
+    for state, (_, of) in ratios.items():
+        columns |= {f"ratio_{name}_{state}": getattr(of, name) for name in published.RATIOS}
+    columns |= {f"fvu_growth_{part}": values for part, values in trained.growth.items()}
     columns["is_low"] = columns[f"squared_norm_decoder_{TRAINED}"] < threshold
     moved = by_state[TRAINED]["decoder"] - by_state[INITIAL]["decoder"]
     columns["distance_from_initial"] = np.sqrt(geometry.squared_norms(moved))

@@ -1,0 +1,83 @@
+"""One mode or two: Hartigan's dip test and a two-component mixture, and the groups it makes.
+
+Must not: know what the values are, or a threshold of the paper.
+"""
+
+# scikit-learn and diptest ship no types
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from typing import Any, NamedTuple
+
+import diptest
+import numpy as np
+from jaxtyping import Float
+from sklearn.mixture import GaussianMixture
+
+Values = Float[np.ndarray, " values"]
+QUARTILES = (0.25, 0.75)
+"""Where the two components start; fixed, so that equal values give equal groups."""
+GRID = 2001
+"""Points between the two means at which the posterior is looked at."""
+
+
+class Dip(NamedTuple):
+    """Hartigan's test of unimodality."""
+
+    statistic: float
+    """Largest distance between the empirical and the closest unimodal distribution, in [0, 1/4]."""
+    p: float
+    """Probability of a larger one under the uniform distribution, by interpolated tables."""
+
+
+class Mixture(NamedTuple):
+    """Two Gaussians fitted to the values, beside one."""
+
+    threshold: float
+    """Value between the two means at which both components are equally likely."""
+    bic_gain: float
+    """BIC of one Gaussian less BIC of two, per value; positive favours two."""
+    low_mean: float
+    high_mean: float
+
+
+def dip_test(values: Values) -> Dip:
+    """The dip of the values and its p. Source: Hartigan & Hartigan 1985.
+
+    Constant values, and fewer than four, have no second mode: dip 0, p 1.
+    """
+    if len(values) < 4 or np.ptp(values) == 0:
+        return Dip(0.0, 1.0)
+    found: Any = diptest.diptest(np.sort(values.astype(np.float64)))
+    statistic, p = found
+    return Dip(float(statistic), float(p))
+
+
+def two_modes(values: Values) -> Mixture:
+    """Mixture of two Gaussians by EM, and the threshold between its components.
+
+    BIC counts 2 parameters for one Gaussian and 5 for two. A skewed single mode also favours two
+    Gaussians, which is why the dip stands beside it. Without spread the threshold is the value.
+    """
+    column = values.astype(np.float64)[:, None]
+    if np.ptp(column) == 0:
+        return Mixture(float(column[0, 0]), 0.0, float(column[0, 0]), float(column[0, 0]))
+    starts = np.quantile(column, QUARTILES)[:, None]
+    if starts[0, 0] == starts[1, 0]:
+        starts = np.array([[column.min()], [column.max()]])
+    one = GaussianMixture(1).fit(column)
+    two = GaussianMixture(2, means_init=starts, random_state=0).fit(column)
+    gain = (one.bic(column) - two.bic(column)) / len(column)
+    means: Any = two.means_
+    low, high = float(means.min()), float(means.max())
+    return Mixture(_crossing(two, int(means.argmax()), low, high), float(gain), low, high)
+
+
+def _crossing(mixture: GaussianMixture, upper_component: int, low: float, high: float) -> float:
+    """Where the posterior passes 1/2 between the means; their middle if it does not."""
+    grid = np.linspace(low, high, GRID)
+    upper = mixture.predict_proba(grid[:, None])[:, upper_component]
+    is_upper = upper >= 0.5
+    if is_upper.all() or not is_upper.any():
+        return (low + high) / 2
+    return float(grid[int(np.argmax(is_upper))])

@@ -1,0 +1,71 @@
+"""The life cycle of latents in training: firings, silence, norms and distance from initialisation.
+
+Answers "bimodal or undertrained?": a latent that is low because it stopped firing has a silence as
+long as its norm is close to the initial one. Must not: write files, or enter the gradient.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+class LifecycleRows(NamedTuple):
+    """One snapshot of every latent; the fields are the columns of the ledger."""
+
+    step: Int[Tensor, " n_latents"]
+    """Steps taken, the same for all latents."""
+    n_tokens: Int[Tensor, " n_latents"]
+    """Tokens seen so far, the same for all latents."""
+    latent: Int[Tensor, " n_latents"]
+    firings: Int[Tensor, " n_latents"]
+    """Tokens so far on which the latent was active."""
+    tokens_since_fired: Int[Tensor, " n_latents"]
+    """Tokens seen since the last batch in which it was active; all tokens if it never was."""
+    squared_norm_initial: Float[Tensor, " n_latents"]
+    """|w_i|^2 of the decoder row before the first step."""
+    squared_norm: Float[Tensor, " n_latents"]
+    distance_from_initial: Float[Tensor, " n_latents"]
+    """|w_i - w_i at initialisation|."""
+
+
+class Lifecycle:
+    """Counts what each latent does while the model trains.
+
+    Costs one scatter of the batch's codes a step; norms are taken only at a snapshot.
+    """
+
+    def __init__(self, decoder: Float[Tensor, "n_latents d_model"]) -> None:
+        """Start before the first step, with the decoder as initialised (copied)."""
+        self.initial = decoder.detach().clone()
+        self.n_steps = self.n_tokens = 0
+        self.firings = torch.zeros(len(decoder), dtype=torch.int64, device=decoder.device)
+        self.last_fired = torch.zeros_like(self.firings)
+
+    @torch.no_grad()
+    def add(self, values: Float[Tensor, "tokens k"], indices: Int[Tensor, "tokens k"]) -> None:
+        """Count the codes of one training step; values that are not positive are no firing."""
+        self.n_steps += 1
+        self.n_tokens += len(values)
+        fired = (values > 0).reshape(-1).long()
+        # no entry leaves the device: a step waits for nothing
+        counts = torch.zeros_like(self.firings).index_add_(0, indices.reshape(-1), fired)
+        self.firings += counts
+        self.last_fired.masked_fill_(counts > 0, self.n_tokens)
+
+    @torch.no_grad()
+    def snapshot(self, decoder: Float[Tensor, "n_latents d_model"]) -> LifecycleRows:
+        """The ledger of this moment, with the decoder as it is now; on the CPU."""
+        now, whole = decoder.detach(), torch.ones_like(self.firings)
+        rows = LifecycleRows(
+            step=self.n_steps * whole,
+            n_tokens=self.n_tokens * whole,
+            latent=torch.arange(len(whole), device=whole.device),
+            firings=self.firings.clone(),
+            tokens_since_fired=self.n_tokens - self.last_fired,
+            squared_norm_initial=self.initial.square().sum(1),
+            squared_norm=now.square().sum(1),
+            distance_from_initial=(now - self.initial).square().sum(1).sqrt(),
+        )
+        return LifecycleRows(*(column.cpu() for column in rows))

@@ -1,0 +1,18 @@
+"""`geometry summary`: the numbers of all arms and seeds side by side.
+
+Must not: compute.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from fispace.store.tables import read_table, write_csv, write_table
+
+
+def summarise(*, documents: list[Path], summary: Path, table: Path) -> None:
+    """Write the long tables of all arms and seeds as one, as Parquet and as CSV."""
+    frame = pd.concat([read_table(path) for path in documents], ignore_index=True)
+    frame = frame.sort_values(["arm", "metric", "state", "seed"], ignore_index=True)
+    write_table(summary, frame, {"step": "geometry summary"})
+    write_csv(table, frame)

@@ -1,0 +1,65 @@
+"""The dip test and the mixture on samples whose modes are known."""
+
+import numpy as np
+import pytest
+
+from fispace.measure.bimodality import dip_test, two_modes
+from fispace.seeds import numpy_stream
+
+
+def normal(n: int, name: str) -> np.ndarray:
+    return numpy_stream(0, "tests", name).standard_normal(n)
+
+
+def two_groups(n: int, apart: float) -> np.ndarray:
+    return np.concatenate([normal(n, "low"), apart + normal(n, "high")])
+
+
+def test_two_modes_are_told_from_one() -> None:
+    assert dip_test(two_groups(500, 6.0)).p < 0.001
+    assert dip_test(normal(1000, "one")).p > 0.5
+
+
+def test_the_dip_of_two_points_is_a_quarter() -> None:
+    # half the mass at each of two values: the largest dip there is
+    found = dip_test(np.repeat([0.0, 1.0], 200))
+    assert found.statistic == pytest.approx(0.25, abs=0.01)
+
+
+def test_the_dip_rejects_no_more_than_it_should_on_the_uniform() -> None:
+    stream = numpy_stream(0, "tests", "uniform")
+    p = [dip_test(stream.random(100)).p for _ in range(200)]
+    assert np.mean(np.array(p) < 0.05) < 0.1
+
+
+def test_the_dip_ignores_shift_and_scale() -> None:
+    values = two_groups(100, 3.0)
+    assert dip_test(5 - 2 * values).statistic == pytest.approx(dip_test(values).statistic)
+
+
+@pytest.mark.parametrize("values", [np.ones(50), np.array([1.0, 2.0])])
+def test_too_little_for_two_modes_is_one(values: np.ndarray) -> None:
+    assert dip_test(values) == (0.0, 1.0)
+
+
+def test_the_threshold_of_equal_groups_lies_in_their_middle() -> None:
+    found = two_modes(two_groups(2000, 6.0))
+    assert found.threshold == pytest.approx(3.0, abs=0.1)
+    assert (found.low_mean, found.high_mean) == (
+        pytest.approx(0, abs=0.1),
+        pytest.approx(6, abs=0.1),
+    )
+    assert found.bic_gain > 0.3
+
+
+def test_one_gaussian_needs_no_second() -> None:
+    assert two_modes(normal(2000, "one")).bic_gain < 0
+
+
+def test_equal_values_give_equal_groups() -> None:
+    values = two_groups(300, 4.0)
+    assert two_modes(values) == two_modes(values.copy())
+
+
+def test_a_constant_has_no_second_mode() -> None:
+    assert two_modes(np.full(9, 2.0)) == (2.0, 0.0, 2.0, 2.0)

@@ -1,0 +1,102 @@
+"""Functional contributions: the closed forms equal taking each latent out by hand."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from fispace.config.train import PARTS, InitConfig
+from fispace.measure.functional import (
+    DecoderTerms,
+    InteractionWeights,
+    active_entries,
+    interaction_growth,
+)
+from fispace.models.integrated import IntegratedModel, ModelShape
+from fispace.models.sparse import Codes
+from fispace.seeds import torch_stream
+
+SHAPE = ModelShape(d_model=7, n_latents=12, k=4, d_embed=5, dropout=0.2)
+
+
+@pytest.fixture
+def model() -> IntegratedModel:
+    found = IntegratedModel(SHAPE, PARTS, InitConfig(factors=0.8, linear=0.3, mlp=0.6), 0, 0)
+    return found.eval().requires_grad_(False)
+
+
+@pytest.fixture
+def z() -> Tensor:
+    return torch.randn(30, SHAPE.d_model, generator=torch_stream(0, "tests", "z"))
+
+
+def squared_error(model: IntegratedModel, z: Tensor, codes: Codes, **taken: int) -> float:
+    """Error of the model with one latent taken out of one part's own codes."""
+    total = -z
+    for part in model.parts:
+        values = codes.values.clone()
+        if part in taken:
+            values[codes.indices == taken[part]] = 0
+        total = total + model.contribution(Codes(values, codes.indices), part)
+    return total.double().square().sum().item()
+
+
+def residual_of(model: IntegratedModel, z: Tensor, codes: Codes) -> Tensor:
+    return z - model.reconstruct(codes, model.parts)
+
+
+@pytest.mark.parametrize("part", ["sae", "linear"])
+def test_a_decoders_closed_form_equals_taking_the_latent_out(
+    part: str, model: IntegratedModel, z: Tensor
+) -> None:
+    codes = model.sae.encode(z)
+    terms = DecoderTerms(SHAPE.n_latents, SHAPE.d_model)
+    for rows in torch.arange(30).split(11):  # batches change nothing
+        some = Codes(codes.values[rows], codes.indices[rows])
+        active = active_entries(some.values, some.indices)
+        terms.add(active, residual_of(model, z[rows], some))
+    found = terms.growth(model.sae.W_dec if part == "sae" else model.W_lin)
+    full = squared_error(model, z, codes)
+    expected = [squared_error(model, z, codes, **{part: i}) - full for i in range(12)]
+    assert found.tolist() == pytest.approx(expected, abs=1e-3)
+
+
+def test_the_interactions_pooled_sum_changes_exactly(model: IntegratedModel, z: Tensor) -> None:
+    codes = model.sae.encode(z)
+    found = growth_of_interaction(model, z, codes, torch.ones(12, dtype=torch.bool))
+    full = squared_error(model, z, codes)
+    expected = [squared_error(model, z, codes, interaction=i) - full for i in range(12)]
+    assert found.tolist() == pytest.approx(expected, abs=1e-3)
+    assert found.abs().max() > 0.01
+
+
+def growth_of_interaction(
+    model: IntegratedModel, z: Tensor, codes: Codes, is_measured: Tensor
+) -> Tensor:
+    part = model.interaction
+    weights = InteractionWeights(part.V, part.W_hidden, part.b_hidden, part.W_out)
+    active = active_entries(codes.values, codes.indices)
+    return interaction_growth(active, residual_of(model, z, codes), weights, is_measured)
+
+
+def test_only_drawn_latents_are_measured(model: IntegratedModel, z: Tensor) -> None:
+    codes = model.sae.encode(z)
+    whole = growth_of_interaction(model, z, codes, torch.ones(12, dtype=torch.bool))
+    is_measured = torch.arange(12) < 5
+    some = growth_of_interaction(model, z, codes, is_measured)
+    assert torch.equal(some[5:], torch.zeros(7, dtype=torch.float64))
+    assert torch.allclose(some[:5], whole[:5])
+
+
+def test_a_latent_alone_on_its_token_interacts_with_nothing(model: IntegratedModel) -> None:
+    values = torch.tensor([[2.0, 0.0]])
+    codes = Codes(values, torch.tensor([[3, 5]]))
+    found = growth_of_interaction(model, torch.ones(1, 7), codes, torch.ones(12, dtype=torch.bool))
+    assert found.abs().max() == pytest.approx(0, abs=1e-9)
+
+
+def test_the_growth_by_hand() -> None:
+    # f = 2, w = (1, 0), residual (3, 4): 2 * 2 * 3 + 4 * 1 = 16 = |(5, 4)|^2 - |(3, 4)|^2
+    terms = DecoderTerms(2, 2)
+    active = active_entries(torch.tensor([[2.0]]), torch.tensor([[0]]))
+    terms.add(active, torch.tensor([[3.0, 4.0]]))
+    assert terms.growth(torch.tensor([[1.0, 0.0], [1.0, 1.0]])).tolist() == [16.0, 0.0]
