@@ -92,7 +92,18 @@ COMMANDS = (
     Command("factorial", "discover", "discover", factorial.DiscoverStep, (), "discover"),
     Command("factorial", "clamp", "clamp_latents", factorial.ClampStep, ("extract",), "clamp"),
     Command("factorial", "singles", "measure_singles", factorial.SinglesStep, (), "singles"),
+    Command("factorial", "pairs", "list_pairs", factorial.PairsStep, (), "pairs"),
+    Command(
+        "factorial",
+        "generate",
+        "generate_texts",
+        factorial.GenerateStep,
+        ("extract",),
+        "generate",
+    ),
     Command("factorial", "infer", "infer", factorial.InferStep, (), "infer"),
+    Command("factorial", "truth", "compare_truth", factorial.TruthStep, ("extract",), "truth"),
+    Command("factorial", "calibrate", "calibrate", factorial.CalibrateStep, (), "calibrate"),
     Command(
         "report", "quantities", "write_quantities", report.QuantitiesStep, submodule="quantities"
     ),
@@ -107,6 +118,13 @@ COMMANDS = (
     ),
     Command(
         "report", "factorial-plots", "write_factorial_plots", None, submodule="factorial_plots"
+    ),
+    Command(
+        "report",
+        "calibration-plots",
+        "write_calibration_plots",
+        None,
+        submodule="calibration_plots",
     ),
     Command("report", "draw", "draw_figure", None, submodule="draw"),
     Command("report", "summary", "write_summary", None, submodule="summary"),

@@ -16,6 +16,9 @@ from fispace.errors import StimuliError
 HEADER_LINES = 1
 """Lines before the first row: line numbers in messages count from 1, as an editor does."""
 
+PLANTED = "contrast"
+"""Column of a word's planted y11 - y10 - y01 + y00 in nats, where a battery has ground truth."""
+
 
 def read_battery(path: Path, factors: Sequence[FactorConfig], variant: str | None) -> pd.DataFrame:
     """Items crossed with conditions: columns item, one per factor, text; sorted by item and cell.
@@ -40,7 +43,7 @@ def read_battery(path: Path, factors: Sequence[FactorConfig], variant: str | Non
 
 
 def read_words(path: Path, factors: Sequence[FactorConfig]) -> pd.DataFrame:
-    """Response words: columns word and one per factor; the same number in every cell.
+    """Response words: columns word, one per factor, and `contrast` if planted; equally many a cell.
 
     Raises:
         StimuliError: if the file breaks a rule of the schema; the message names file, row and rule.
@@ -68,7 +71,7 @@ def validated_words(path: Path, frame: Any, factors: Sequence[FactorConfig]) -> 
         raise StimuliError(
             f"{path}: every cell needs the same number of response words; found {listed}."
         )
-    kept = frame[["word", *names]]
+    kept = frame[["word", *names, *([PLANTED] if PLANTED in frame else [])]]
     return kept.reset_index(drop=True)
 
 
