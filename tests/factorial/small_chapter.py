@@ -179,7 +179,7 @@ def clamp_step(lm: LmConfig) -> ClampStep:
 
 
 def infer_step() -> InferStep:
-    controls = ("insensitive", "random", "direction", "linear")
+    controls = ("insensitive", "random", "direction", "primary_direction", "linear")
     families = {
         "activation": Hypothesis("activation", ("candidate", "primary", "residual"), "effect"),
         "clamping": Hypothesis("clamp_slope", ("candidate", "primary", "main"), "effect"),

@@ -75,7 +75,7 @@ def test_analysis_reads_the_hidden_vectors_that_the_model_adds_up(pipe, z):
     torch.testing.assert_close(direct, model.contribution(model.sae.encode(z), "interaction"))
 
 
-TARGETS = ("secondary", "primary", "linear", "direction")
+TARGETS = ("secondary", "primary", "linear", "direction", "primary_direction")
 
 
 def _condition(target: str, latent: int, amount: float, mode: str = "multiply") -> Condition:
@@ -154,9 +154,12 @@ def test_the_linear_part_alone_moves_by_its_own_contribution(pipe, z):
 
 
 @pytest.mark.parametrize("clamp", [-4.0, 0.0, 4.0])
-def test_a_random_direction_moves_every_token_as_far_as_the_latent(pipe, z, clamp):
-    latent = _all_active(pipe, z)[0]
-    own, other = (_moved(pipe, z, kind, latent, clamp) for kind in ("secondary", "direction"))
+@pytest.mark.parametrize("kind", ["secondary", "primary"])
+def test_a_random_direction_moves_every_token_as_far_as_the_latent(pipe, z, clamp, kind):
+    codes = encode_all(pipe, z)[kind]
+    latent = int(codes.indices[codes.values > 0].min())
+    control = {"secondary": "direction", "primary": "primary_direction"}[kind]
+    own, other = (_moved(pipe, z, target, latent, clamp) for target in (kind, control))
     torch.testing.assert_close(own.norm(dim=1), other.norm(dim=1))
     assert other[:, 3].abs().max() > 0 and other[:, :3].abs().max() == 0
 
@@ -317,10 +320,10 @@ def test_every_latent_is_in_the_table_and_candidates_are_its_strongest(chapter):
 
 def test_family_holds_every_chosen_latent_and_control(chapter):
     table, chosen = read_table(chapter.family), read_csv(chapter.candidates)
-    n_clamped = int((chosen["kind"] != "residual").sum()) + 2 + 1  # directions, linear part
+    n_clamped = int((chosen["kind"] != "residual").sum()) + 4 + 1  # directions, linear part
     sizes = table["family"].value_counts().to_dict()
     assert sizes == {
-        "activation": len(chosen), "clamp_slope": n_clamped, "clamp": 3 * n_clamped
+        "set": 4, "activation": len(chosen), "clamp_slope": n_clamped, "clamp": 3 * n_clamped
     }  # fmt: skip
     kept = table[table["excluded"] == "no"]
     assert (kept["p_max"] >= kept["p_sign_flip"]).all() and (kept["p_sign_flip"] > 0).all()
@@ -370,12 +373,12 @@ def test_effect_of_multiplier_1_is_zero_and_the_identity_costs_nothing(chapter):
 
 def test_clamp_cells_hold_four_cells_per_latent_and_clamp(chapter):
     cells, chosen = read_csv(chapter.cells), read_csv(chapter.candidates)
-    n_clamped = int((chosen["kind"] != "residual").sum()) + 2 + 1
+    n_clamped = int((chosen["kind"] != "residual").sum()) + 4 + 1
     multiplied = cells[cells["mode"] == "multiply"]
     assert len(multiplied) == n_clamped * 4 * 4
     assert len(cells) - len(multiplied) == 4 * 4  # two candidates and two random ones, set
     assert (cells["low"] <= cells["value"]).all() and (cells["value"] <= cells["high"]).all()
-    assert len(read_csv(chapter.points)) == 7 * 8 * 4 * 4  # kinds x prompts x cells x clamps
+    assert len(read_csv(chapter.points)) == 8 * 8 * 4 * 4  # kinds x prompts x cells x clamps
 
 
 def test_words_of_several_tokens_are_scored_whole(chapter):

@@ -126,5 +126,6 @@ def test_texts_of_the_chapter_are_the_same_under_the_identity(tmp_path_factory, 
     counts = read_csv(chapter.counts)
     assert (counts.loc[counts["clamp"] == 1.0, "n_changed"] == 0).all()
     texts = read_table(chapter.texts)
-    assert set(texts["kind"]) == {"unmoved", "candidate", "insensitive", "random", "direction"}
+    latents = {"candidate", "insensitive", "random", "primary"}
+    assert set(texts["kind"]) == latents | {"unmoved", "direction", "primary_direction"}
     assert set(texts["decoding"]) == {"greedy", "sampled"}

@@ -18,7 +18,7 @@ from fispace.models.topk import Codes, sparse_sum
 
 Activations = Float[Tensor, "tokens d_model"]
 
-Target = Literal["secondary", "primary", "linear", "direction"]
+Target = Literal["secondary", "primary", "linear", "direction", "primary_direction"]
 Mode = Literal["multiply", "set"]
 
 
@@ -28,10 +28,10 @@ class Intervention:
 
     target: Target
     """`secondary`: a latent of the secondary SAE, through the interaction's second layer. `primary`: a
-    latent through the linear part, its decoder row. `linear`: the linear part as a whole. `direction`:
-    a given direction, by the length that a secondary latent would move the token."""
+    latent through the linear part, its decoder row. `linear`: the linear part as a whole. `direction`,
+    `primary_direction`: a given direction, as far as a secondary or a primary latent would move it."""
     latent: int
-    """Of its space; of `direction`, the secondary latent whose length is taken; of `linear`, unused."""
+    """Of its space; of a direction, the latent whose length is taken; of `linear`, unused."""
     mode: Mode
     amount: float
 
@@ -83,7 +83,7 @@ def movement(
     secondary   W_out relu(h + delta d) - W_out relu(h), d the latent's decoder row in h's units
     primary     delta (W_dec + W_lin)[i]: the two are one decoder (identical gradients, W1)
     linear      (m - 1) f W_lin, or f W_dec where the arm trains no linear part
-    direction   sign(m - 1) |movement of the secondary latent| u, token by token
+    directions  sign(m - 1) |movement of the latent| u, token by token
     """
     if change.target == "secondary":
         delta = _delta(base.inner, change)
@@ -96,7 +96,8 @@ def movement(
         rows = model.W_lin if "linear" in model.parts else model.sae.W_dec
         return (change.amount - 1) * sparse_sum(base.codes, rows)
     assert direction is not None
-    like = Intervention("secondary", change.latent, change.mode, change.amount)
+    target: Target = "primary" if change.target == "primary_direction" else "secondary"
+    like = Intervention(target, change.latent, change.mode, change.amount)
     length = movement(model, secondary, base, like).norm(dim=1, keepdim=True)
     return (1.0 if change.amount >= 1 else -1.0) * length * direction
 

@@ -3,6 +3,7 @@
 Must not: generate stimuli, run a model, or repair a broken battery.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
@@ -63,9 +64,8 @@ def validated_words(path: Path, frame: Any, factors: Sequence[FactorConfig]) -> 
     for factor in factors:
         _require_levels(path, frame, factor)
     _require_distinct(path, frame, ["word"], "a response word may belong to one cell only")
-    counts = frame.groupby(names, sort=False).size()
-    cells = list(product(*(factor.levels for factor in factors)))
-    sizes = {cell: int(counts.get(cell, 0)) for cell in cells}
+    counts = Counter(frame[names].itertuples(index=False, name=None))
+    sizes = {cell: counts[cell] for cell in product(*(factor.levels for factor in factors))}
     if len(set(sizes.values())) != 1:
         listed = ", ".join(f"{'/'.join(cell)}: {size}" for cell, size in sizes.items())
         raise StimuliError(

@@ -18,7 +18,10 @@ from fispace.seeds import torch_stream
 from fispace.steps.factorial.cells import Frame
 from fispace.steps.factorial.pipeline import Pipeline
 
-DIRECTION, LINEAR = "direction", "linear"
+LINEAR = "linear"
+DIRECTIONS: dict[str, Target] = {"candidate": "direction", "primary": "primary_direction"}
+"""Kind of latent: its control, a random direction of the same length."""
+
 TARGETS: dict[str, Target] = {"primary": "primary", "secondary": "secondary"}
 """Space of a chosen latent: how it acts on the LM. The control SAE on residuals is not clamped."""
 
@@ -77,16 +80,22 @@ def _of_latent(
 
 
 def _directions(params: ClampStep, pipe: Pipeline, chosen: Frame) -> Iterator[Condition]:
-    """A random unit vector beside each candidate, as long as its movement at every token."""
-    for row in chosen[chosen["kind"] == "candidate"].to_dict("records"):
-        names = ("factorial", "direction", pipe.arm, pipe.seed, row["rank"])
-        drawn = torch.randn(
-            pipe.model.shape.d_model, generator=torch_stream(params.root_seed, *names)
-        )
-        unit = drawn / drawn.norm()
+    """A random direction beside each candidate and primary latent, as long at every token."""
+    for row in chosen[chosen["kind"].isin(list(DIRECTIONS))].to_dict("records"):
+        kind, rank, latent = DIRECTIONS[row["kind"]], row["rank"], row["latent"]
+        unit = random_direction(pipe, params.root_seed, kind, rank)
         for m in _multipliers(params):
-            change = _multiplied("direction", row["latent"], m)
-            yield Condition(DIRECTION, row["rank"], row["latent"], "multiply", m, change, unit)
+            change = _multiplied(kind, latent, m)
+            yield Condition(kind, rank, latent, "multiply", m, change, unit)
+
+
+def random_direction(
+    pipe: Pipeline, root_seed: int, kind: str, rank: int
+) -> Float[Tensor, " d_model"]:
+    """Unit vector, uniform on the sphere, the same wherever this control of this seed is used."""
+    names = ("factorial", kind, pipe.arm, pipe.seed, rank)
+    drawn = torch.randn(pipe.model.shape.d_model, generator=torch_stream(root_seed, *names))
+    return drawn / drawn.norm()
 
 
 def _multiplied(target: Target, latent: int, amount: float) -> Intervention:

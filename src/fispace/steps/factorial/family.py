@@ -24,9 +24,12 @@ from fispace.measure.mixed import MixedFit
 from fispace.seeds import numpy_stream
 from fispace.steps.factorial.cells import Frame
 
-ACTIVATION, SLOPE, PLANTED, PER_CLAMP = "activation", "clamp_slope", "planted_slope", "clamp"
-"""Responses. The single clamps are listed as published, and belong to no declared family: all
-clamps of one latent are one linear direction, so their slope is the one hypothesis."""
+ACTIVATION, SLOPE, PLANTED = "activation", "clamp_slope", "planted_slope"
+PER_CLAMP, PER_QUANTILE = "clamp", "set"
+"""Responses. Single clamps, as published, and quantiles that a latent is set to are listed beside and
+belong to no declared family: they are one linear direction, and its slope is the one hypothesis."""
+
+RESPONSES = (ACTIVATION, SLOPE, PLANTED, PER_CLAMP, PER_QUANTILE)
 
 UNDECLARED = "none"
 
@@ -66,7 +69,7 @@ def family_table(params: InferStep, questions: Sequence[Question]) -> pd.DataFra
     named = [(question, _hypothesis(params, question)) for question in questions]
     found: list[pd.DataFrame] = []
     for name in (*params.hypotheses, UNDECLARED):
-        for response in (ACTIVATION, SLOPE, PLANTED, PER_CLAMP):
+        for response in RESPONSES:
             own = [q for q, label in named if label == name and q.response == response]
             if own:
                 found.append(_family(params, name, own))

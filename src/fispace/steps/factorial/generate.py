@@ -18,14 +18,19 @@ from fispace.lm.generate import Choose, continue_texts, greedy, sampler
 from fispace.lm.load import load_lm
 from fispace.lm.score import plan_words
 from fispace.models.interventions import Intervention
-from fispace.seeds import numpy_stream, torch_stream
+from fispace.seeds import numpy_stream
 from fispace.steps.factorial.cells import Frame
-from fispace.steps.factorial.conditions import Condition, replacement
+from fispace.steps.factorial.conditions import (
+    DIRECTIONS,
+    Condition,
+    random_direction,
+    replacement,
+)
 from fispace.steps.factorial.pipeline import Pipeline, load_pipeline
 from fispace.store.tables import read_csv, write_csv, write_table
 
 UNMOVED = "unmoved"
-KINDS = ("candidate", "insensitive", "random", "direction")
+KINDS = ("candidate", "insensitive", "random", "primary")
 FIRST_RANK = 1
 
 
@@ -57,17 +62,15 @@ def conditions(
 ) -> Iterator[tuple[str, float, Condition | None]]:
     """The unmoved pipeline, and every clamp of the first latent of each kind."""
     yield UNMOVED, 1.0, None
-    names = ("factorial", "direction", pipe.arm, pipe.seed, FIRST_RANK)
-    drawn = torch.randn(pipe.model.shape.d_model, generator=torch_stream(params.root_seed, *names))
     first = chosen[(chosen["rank"] == FIRST_RANK) & chosen["kind"].isin(KINDS)]
-    latents = {row["kind"]: row["latent"] for row in first.to_dict("records")}
-    if "candidate" in latents:
-        latents["direction"] = latents["candidate"]
-    for kind, latent in latents.items():
-        target = "direction" if kind == "direction" else "secondary"
+    latents = [(row["kind"], row["space"], row["latent"]) for row in first.to_dict("records")]
+    latents += [
+        (DIRECTIONS[k], DIRECTIONS[k], latent) for k, _, latent in latents if k in DIRECTIONS
+    ]
+    for kind, target, latent in latents:
+        unit = random_direction(pipe, params.root_seed, kind, FIRST_RANK)
         for clamp in params.generation.clamps:
             change = Intervention(target, latent, "multiply", clamp)
-            unit = drawn / drawn.norm() if target == "direction" else None
             yield kind, clamp, Condition(kind, FIRST_RANK, latent, "multiply", clamp, change, unit)
 
 

@@ -23,6 +23,7 @@ from fispace.steps.factorial.questions import (
     activation_questions,
     clamp_questions,
     planted_questions,
+    set_questions,
 )
 from fispace.stimuli.split import CONFIRM
 from fispace.store.responses import Responses, read_responses
@@ -51,6 +52,7 @@ def infer(
     asked = [
         *activation_questions(params, chosen, by_seed),
         *clamp_questions(params, changes, numbers),
+        *set_questions(params, changes),
         *planted_questions(params, moved, numbers),
     ]
     tests = family_table(params, asked)

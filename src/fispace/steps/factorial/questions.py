@@ -15,6 +15,7 @@ from fispace.steps.factorial.cells import Frame, by_cell
 from fispace.steps.factorial.family import (
     ACTIVATION,
     PER_CLAMP,
+    PER_QUANTILE,
     PLANTED,
     SLOPE,
     Question,
@@ -23,7 +24,7 @@ from fispace.steps.factorial.family import (
 from fispace.store.responses import Responses
 
 KEYS = ("arm", "seed", "kind", "rank", "latent")
-MULTIPLY = "multiply"
+MULTIPLY, SET = "multiply", "set"
 SLOPE_UNIT = "nats per unit of multiplier"
 
 
@@ -63,6 +64,16 @@ def clamp_questions(params: InferStep, effects: Frame, shares: Frame) -> Iterato
             yield Question(
                 named, PER_CLAMP, clamp, "nats", contrasts_of(array), array, width, share, None
             )
+
+
+def set_questions(params: InferStep, effects: Frame) -> Iterator[Question]:
+    """The same for a latent set to a quantile of its activations at every token, active or not."""
+    own = effects[effects["mode"] == SET]
+    for key, rows in own.groupby([*KEYS, "clamp"], sort=True):
+        named: dict[str, Any] = dict(zip(KEYS, key[:-1], strict=True))
+        array, bound = word_array(rows, params), params.equivalence.clamp_slope
+        contrasts = contrasts_of(array)
+        yield Question(named, PER_QUANTILE, key[-1], "nats", contrasts, array, bound, np.nan, None)
 
 
 def planted_questions(params: InferStep, planted: Frame, shares: Frame) -> Iterator[Question]:

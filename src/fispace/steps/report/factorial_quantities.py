@@ -11,7 +11,7 @@ FIRST_RANK = 1
 KINDS = ("candidate", "insensitive", "random")
 """Kinds that claims ask for: named even where a seed has none."""
 
-PER_CLAMP = "clamp"
+PER_CLAMP, PER_QUANTILE = "clamp", "set"
 COLUMNS = {
     "value": None,  # the row's own unit
     "t": "1",
@@ -32,8 +32,10 @@ def factorial_quantities(family: Frame, secondary: Frame) -> Iterator[Quantity]:
     """Tests of the first latent of each kind, and the secondary SAE's quality.
 
     factorial.kind.family.column          column of the test's row; kind: candidate, insensitive, random,
-                                          primary, main, residual, direction, linear
+                                          primary, main, residual, direction,
+                                          primary_direction, linear
     factorial.kind.clamp.M.column         the same for the single multiplier M
+    factorial.kind.set.Q.column           the same for the latent set to its quantile Q
     factorial.kind.clamp.min_published_p  smallest published p over the multipliers
     factorial.kind.family.contrast_f      t squared of the item-level contrast: its F(1, n - 1)
     site.metric                           SAE of a site (secondary, residual) on the test split; `clamp`:
@@ -53,7 +55,7 @@ def factorial_quantities(family: Frame, secondary: Frame) -> Iterator[Quantity]:
 def _tests(first: Frame) -> Iterator[Quantity]:
     for row in first.to_dict("records"):
         stem = f"factorial.{row['kind']}.{row['family']}"
-        if row["family"] == PER_CLAMP:
+        if row["family"] in (PER_CLAMP, PER_QUANTILE):
             stem += f".{row['clamp']:g}"
         seed, n = int(row["seed"]), int(row["n"])
         for column, unit in COLUMNS.items():
