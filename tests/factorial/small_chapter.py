@@ -14,18 +14,16 @@ from fispace.config.factorial import (
     BatteryStep,
     ClampStep,
     DiscoverStep,
-    EquivalenceConfig,
-    ExclusionConfig,
     FactorConfig,
     GenerateStep,
     GenerationConfig,
-    Hypothesis,
     InferStep,
     PairsStep,
     ResponsesStep,
     SecondaryStep,
     SinglesStep,
 )
+from fispace.config.hypotheses import EquivalenceConfig, ExclusionConfig, Hypothesis
 from fispace.config.lm import LmConfig
 from fispace.lm.hooks import read_activations
 from fispace.lm.load import load_lm

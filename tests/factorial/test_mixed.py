@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fispace.config.factorial import CalibrateStep, CalibrationConfig
+from fispace.config.factorial import CalibrateStep
+from fispace.config.hypotheses import CalibrationConfig
 from fispace.measure.equivalence import tost
 from fispace.measure.factorial import interaction_contrasts
 from fispace.measure.mixed import fit_crossed

@@ -4,8 +4,13 @@ Meanings and ranges: workflow/schemas/factorial.schema.yaml.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
+from fispace.config.hypotheses import (
+    CalibrationConfig,
+    EquivalenceConfig,
+    ExclusionConfig,
+    Hypothesis,
+)
 from fispace.config.lm import LmConfig
 from fispace.errors import ParamsError
 
@@ -173,32 +178,6 @@ class SinglesStep:
 
 
 @dataclass(frozen=True)
-class Hypothesis:
-    """One declared family: no interaction in a response, for every latent of some kinds."""
-
-    response: Literal["activation", "clamp_slope", "planted_slope"]
-    kinds: tuple[str, ...]
-    expected: Literal["effect", "none"]
-    """`none`: a control, for which equivalence with zero is tested as well."""
-
-
-@dataclass(frozen=True)
-class EquivalenceConfig:
-    """Bounds inside which an effect counts as none."""
-
-    activation: float
-    clamp_slope: float
-    planted_slope: float
-
-
-@dataclass(frozen=True)
-class ExclusionConfig:
-    """Rules by which a row leaves its family before correction."""
-
-    min_active_share: float
-
-
-@dataclass(frozen=True)
 class InferStep:
     """What `factorial infer` depends on: the families of hypotheses, declared before the run."""
 
@@ -244,21 +223,6 @@ class TruthStep:
     alpha: float
     batch_contexts: int
     threads: int
-
-
-@dataclass(frozen=True)
-class CalibrationConfig:
-    """Simulated data sets; meanings in the schema."""
-
-    n_datasets: int
-    n_latents: int
-    n_words: int
-    n_permutations: int
-    noise_skew: float
-    word_sd: float
-    n_mixed: int
-    sizes: tuple[float, ...]
-    n_power: int
 
 
 @dataclass(frozen=True)
