@@ -19,7 +19,6 @@ from fispace.measure.fidelity import kl_per_token, log_probabilities
 from fispace.models.interventions import Intervention, activation_of, base_of, movement
 from fispace.models.pairs import active_pairs, pair_readout, pair_weights
 from fispace.models.secondary import hidden_vectors, residual_vectors
-from fispace.models.topk import Codes
 from fispace.steps.factorial.conditions import Condition, moved_activations, replacement
 from fispace.steps.factorial.discover import discover
 from fispace.steps.factorial.infer import infer
@@ -210,7 +209,7 @@ def test_residuals_are_what_the_linear_parts_leave_over(pipe, z):
 
 def test_a_single_latent_has_no_interaction(pipe, z):
     codes = pipe.model.sae.encode(z)
-    alone = Codes(codes.values * (torch.arange(codes.values.shape[1]) == 0), codes.indices)
+    alone = codes.with_values(codes.values * (torch.arange(codes.values.shape[1]) == 0))
     assert pipe.model.interaction.pool(alone).abs().max() < 1e-5
 
 

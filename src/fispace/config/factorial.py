@@ -12,6 +12,7 @@ from fispace.config.hypotheses import (
     Hypothesis,
 )
 from fispace.config.lm import LmConfig
+from fispace.config.train import OptimiserKind
 from fispace.errors import ParamsError
 
 IDENTITY = 1.0
@@ -76,6 +77,7 @@ class SecondaryStep:
     batch_tokens: int
     lr_end_fraction: float
     lr_decay_fraction: float
+    optimiser: OptimiserKind
     adam_betas: tuple[float, ...]
     adam_eps: float
     grad_clip: float | None

@@ -24,9 +24,9 @@ from fispace.figures.style import (
 )
 
 RESPONSES = {
-    "activation": "activation, confirm items",
-    "clamp_slope": "clamping, words of the cells",
-    "planted_slope": "clamping, planted contrast",
+    "activation": "activation",
+    "clamp_slope": "clamping: words",
+    "planted_slope": "clamping: planted",
 }
 SEED_MARKERS = ("o", "s", "^", "D", "v")
 CELL_LOOKS = ((BLUE, "o"), (VERMILION, "s"), (PURPLE, "^"), (ORANGE, "D"))
@@ -79,10 +79,16 @@ def _forest(axis: Axes, table: Frame) -> None:
         face = colour if row["is_significant_max"] else "white"
         marker = SEED_MARKERS[seeds.index(row["seed"]) % len(SEED_MARKERS)]
         axis.plot(row["value"], y, marker, color=colour, mfc=face, ms=2.6, mew=0.6)
-    axis.set_yticks([-i for i in range(len(labels))], [f"{kind} {rank}" for kind, rank in labels])
+    texts = [f"{_named(kind)} {rank}" for kind, rank in labels]
+    axis.set_yticks([-i for i in range(len(labels))], texts)
     axis.set_xscale("symlog", linthresh=1)
     axis.xaxis.set_major_formatter(PLAIN)
     light_grid(axis, "x")
+
+
+def _named(kind: str) -> str:
+    """Kind of latent or control as a figure says it."""
+    return {"primary_direction": "direction (prim.)", "linear": "linear part"}.get(kind, kind)
 
 
 def calibration(table: Frame) -> Figure:
@@ -163,5 +169,5 @@ def _counts(axis: Axes, own: Frame, rows: list[tuple[str, float]], cells: list[s
         part = own[own["cell"] == cell]
         y = [-rows.index((row["kind"], row["clamp"])) for row in part.to_dict("records")]
         axis.plot(part["words_per_100"], y, marker, color=colour, ms=3, alpha=0.8)
-    labels = [kind if kind == "unmoved" else f"{kind} ×{clamp:g}" for kind, clamp in rows]
+    labels = [kind if kind == "unmoved" else f"{_named(kind)} ×{clamp:g}" for kind, clamp in rows]
     axis.set_yticks([-y for y in range(len(rows))], [text.replace("-", "−") for text in labels])

@@ -14,7 +14,7 @@ from torch import Tensor
 from fispace.config.train import Part
 from fispace.models.integrated import IntegratedModel
 from fispace.models.secondary import SecondarySae
-from fispace.models.topk import Codes, sparse_sum
+from fispace.models.sparse import Codes, sparse_sum
 
 Activations = Float[Tensor, "tokens d_model"]
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from fispace.models.integrated import IntegratedModel
 from fispace.models.secondary import SecondarySae
-from fispace.models.topk import Codes
+from fispace.models.sparse import Codes
 
 
 class Pairs(NamedTuple):

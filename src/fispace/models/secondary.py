@@ -11,7 +11,7 @@ from fispace.config.train import Part
 from fispace.errors import ArtifactMismatchError
 from fispace.models.integrated import IntegratedModel
 from fispace.models.sae import TopKSae
-from fispace.models.topk import Codes
+from fispace.models.sparse import Codes
 
 
 class SecondarySae(nn.Module):

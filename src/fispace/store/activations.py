@@ -75,7 +75,7 @@ def _require_finite(table: pa.Table, path: Path) -> None:
 def _matrix(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
     """Rows of a fixed-size-list column as a matrix, without a copy where Arrow allows."""
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    return array.flatten().to_numpy(zero_copy_only=False).reshape(len(array), -1)
+    return array.flatten().to_numpy(zero_copy_only=False).reshape(len(array), array.type.list_size)
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,15 @@ class ActivationStore:
         An epoch visits the row groups in random order, `pool_groups` at a time, and shuffles the
         tokens of such a pool; an incomplete batch is carried into the next pool. `stream` is the
         root seed and the names of the random stream, so equal streams give equal batches.
+
+        Raises:
+            ArtifactError: if no shard of the split holds a non-special token.
         """
+        if self.n_tokens(split) < 1:
+            raise ArtifactError(
+                f"The shards of split {split!r} in {self.path} hold no token to train on: they are "
+                "empty, or special tokens only. Give extract more text, and run it again."
+            )
         root, *names = stream
         rng = numpy_stream(int(root), *names)
         groups = self._group_list(split)
@@ -175,7 +183,7 @@ class ActivationStore:
         return [
             (shard, group)
             for shard in self._of(split)
-            for group in range(pq.read_metadata(shard.path).num_row_groups)
+            for group in range(_row_groups(shard, self.path))
         ]
 
     def _read_group(self, shard: Shard, group: int) -> np.ndarray:
@@ -183,10 +191,7 @@ class ActivationStore:
             with pq.ParquetFile(shard.path) as file:
                 table = file.read_row_group(group, columns=["activation", "is_special"])
         except (pa.ArrowInvalid, OSError) as error:
-            raise ArtifactError(
-                f"{shard.path} is not readable ({error}): it is truncated or was altered. Delete it "
-                "and run the rule extract_activations again."
-            ) from None
+            raise _unreadable(shard.path, error) from None
         keep = ~table["is_special"].to_numpy()
         values = _matrix(table["activation"])[keep].astype(np.float32)
         if values.shape[1] != self.d_model:
@@ -194,7 +199,40 @@ class ActivationStore:
                 f"{shard.path} holds vectors of {values.shape[1]} dimensions, its manifest says "
                 f"d_model={self.d_model}. Run the rule extract_activations again."
             )
+        _require_finite_rows(values, shard.path, group)
         return values
+
+
+def _unreadable(path: Path, error: Exception) -> ArtifactError:
+    return ArtifactError(
+        f"{path} is not readable ({error}): it is truncated or was altered. Delete it and run the "
+        "rule extract_activations again."
+    )
+
+
+def _row_groups(shard: Shard, manifest: Path) -> int:
+    """Number of row groups of a shard that holds as many rows as its manifest says, and some."""
+    try:
+        metadata = pq.read_metadata(shard.path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _unreadable(shard.path, error) from None
+    if metadata.num_rows != shard.n_rows or shard.n_rows < 1:
+        raise ArtifactError(
+            f"{shard.path} holds {metadata.num_rows} rows; {manifest} says {shard.n_rows}, and a shard "
+            "holds at least one. Delete it and run the rule extract_activations again."
+        )
+    return metadata.num_row_groups
+
+
+def _require_finite_rows(values: np.ndarray, path: Path, group: int) -> None:
+    is_finite = np.isfinite(values).all(axis=1)
+    if not is_finite.all():
+        row = int(is_finite.argmin())
+        raise NonFiniteError(
+            f"{path} holds an activation that is not finite: row group {group}, non-special row "
+            f"{row}. The extraction refuses such values, so the file was made otherwise; delete it "
+            "and run the rule extract_activations again."
+        )
 
 
 def _shard(folder: Path, split: str, entry: dict[str, Any]) -> Shard:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fispace.config.factorial import IDENTITY, ClampStep
 from fispace.models.interventions import Intervention, Target, base_of, movement
-from fispace.models.topk import Codes
+from fispace.models.sparse import Codes
 from fispace.seeds import torch_stream
 from fispace.steps.factorial.cells import Frame
 from fispace.steps.factorial.pipeline import Pipeline

@@ -18,6 +18,8 @@ from fispace.errors import ParamsError
 from fispace.measure.fidelity import FvuSums, dead_fraction, l0
 from fispace.models.fit import CurveRow, fit, schedule_of
 from fispace.models.integrated import IntegratedModel
+from fispace.models.numerics import fix_numerics
+from fispace.models.objective import squared_error
 from fispace.models.secondary import SecondarySae, hidden_vectors, residual_vectors
 from fispace.seeds import torch_stream
 from fispace.steps.factorial.halves import require_same
@@ -114,8 +116,7 @@ def fit_secondary(
 
     `names` key its random streams.
     """
-    torch.set_num_threads(params.threads)
-    torch.use_deterministic_algorithms(True)
+    fix_numerics(params.threads)
     root = (params.root_seed, "factorial", *names)
 
     def stream(purpose: str) -> Iterator[Tensor]:
@@ -132,7 +133,7 @@ def fit_secondary(
     secondary = SecondarySae(sae, fitted.mean, fitted.std)
     curve = fit(
         sae,
-        lambda h: sae.decode(sae.encode(h)),
+        squared_error(lambda h: sae.decode(sae.encode(h))),
         (fitted.standardise(h) for h in _take(stream("order"), params.n_steps)),
         schedule_of(params, lr),
         lambda: secondary_quality(secondary, vectors.of("val"))[0].value,
