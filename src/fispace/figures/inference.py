@@ -97,7 +97,7 @@ def calibration(table: Frame) -> Figure:
     Columns: table (calibration or power), null, test, what, size, criterion, rate, low, high, n.
     """
     rates, power = (table[table["table"] == name] for name in ("calibration", "power"))
-    figure, axes = new_figure(TEXT, 1.2 + 0.15 * len(rates), 1, 2, width_ratios=[1, 1.1])
+    figure, axes = new_figure(TEXT, 0.8 + 0.13 * len(rates), 1, 2)
     _rates(axes[0, 0], rates)
     _power(axes[0, 1], power)
     return figure
@@ -113,10 +113,10 @@ def _rates(axis: Axes, rates: Frame) -> None:
         axis.plot(row["rate"], -y, "o", color=colour, ms=2.8)
         labels.append(f"{row['null']}: {row['what']}")
     axis.set_yticks([-y for y in range(len(labels))], labels, fontsize=5)
-    axis.set_xlim(0, 1)
+    axis.set_xlim(-0.02, 1.02)
     axis.xaxis.set_major_formatter(PLAIN)
-    axis.set_title("no interaction: share with p ≤ 0.05")
-    axis.set_xlabel("false-positive rate (band 0.03 to 0.07)")
+    axis.set_title("without an interaction")
+    axis.set_xlabel("share with p ≤ α (band shaded)")
     light_grid(axis, "x")
 
 
@@ -125,10 +125,10 @@ def _power(axis: Axes, power: Frame) -> None:
         own = power[power["criterion"] == name].sort_values("size")
         axis.fill_between(own["size"], own["low"], own["high"], color=colour, alpha=0.15, lw=0)
         axis.plot(own["size"], own["rate"], color=colour, marker=marker, ms=3, label=label)
-    axis.set_ylim(0, 1)
+    axis.set_ylim(-0.02, 1.02)
     axis.yaxis.set_major_formatter(PLAIN)
-    axis.set_title("power")
-    axis.set_xlabel("planted contrast / its standard deviation between items")
+    axis.set_title("with one planted")
+    axis.set_xlabel("contrast / SD between items")
     axis.set_ylabel("share of data sets")
     axis.legend(loc="lower right")
     light_grid(axis, "y")

@@ -33,20 +33,20 @@ BANDS = {"contrast": (0.03, 0.07), "max-F": (0.03, 0.07), "FDR": (0.0, 0.07)}
 """Shares of false positives at alpha = 0.05 that a sound procedure must show."""
 
 PROCEDURES = {
-    "search_max": ("max-F", "search over all latents, select half"),
+    "search_max": ("max-F", "max-F over all latents, select half"),
     "contrast_t": ("contrast", "first candidate, t, confirm half"),
     "contrast_flip": ("contrast", "first candidate, sign flips, confirm half"),
-    "family_max": ("max-F", "family of candidates, confirm half"),
-    "family_fdr": ("FDR", "family of candidates, confirm half"),
-    "leak_contrast_t": ("leak", "first candidate, t, on the half that selected it"),
-    "leak_family_max": ("leak", "family of candidates, max-F, on the half that selected them"),
-    "published_cells": ("published", "F over four cells of the latent it selects, same texts"),
-    "published_interaction": ("published", "row-paired F of that latent, same texts"),
-    "published_search": ("published", "largest row-paired F of all latents, same texts"),
-    "words_contrast": ("words fixed", "clamp effect, per-item contrast, these words"),
-    "words_mixed": ("words random", "clamp effect, crossed item and word effects"),
-    "words_published": ("published", "clamp effect, row-paired F, items x words as replicates"),
-    "words_two_way": ("words pooled", "clamp effect, two-way ANOVA, items x words as replicates"),
+    "family_max": ("max-F", "max-F over candidates, confirm half"),
+    "family_fdr": ("FDR", "FDR over candidates, confirm half"),
+    "leak_contrast_t": ("leak", "first candidate, t, half that selected"),
+    "leak_family_max": ("leak", "max-F over candidates, half that selected"),
+    "published_cells": ("published", "largest F over four cells, same texts"),
+    "published_interaction": ("published", "row-paired F of that latent"),
+    "published_search": ("published", "largest row-paired F, same texts"),
+    "words_contrast": ("words fixed", "contrast of these words"),
+    "words_mixed": ("words random", "mixed model, words crossed"),
+    "words_published": ("published", "row-paired F, as published"),
+    "words_two_way": ("words pooled", "two-way ANOVA, rows pooled"),
 }
 """What each p-value of a run is: kind of test, and what it is of."""
 
