@@ -27,6 +27,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/fidelity.smk"
 include: "workflow/rules/geometry.smk"
 include: "workflow/rules/factorial.smk"
+include: "workflow/rules/factorial_infer.smk"
 include: "workflow/rules/claims.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/aliases.smk"
@@ -48,3 +49,11 @@ rule all:
     """Every chapter of the study, figures and claims last."""
     input:
         study_files,
+
+
+rule full:
+    """All of it, and the calibration of the factorial tests on 1,000 null data sets."""
+    input:
+        study_files,
+        of_run(list(rules.factorial_calibrate.output)),
+        of_run("results/{run}/report/figures/{figure}.{suffix}", **FULL_FIGURES),

@@ -34,6 +34,7 @@ IN_SYNC = "FISPACE_IN_SYNC"
 
 SOURCE = "src/fispace"
 RECORDS = Path(".snakemake")
+EVERYTHING = "full"  # the target that makes all that any rule makes
 CLOCK_SLACK_SECONDS = 1.0  # a record keeps its output's own mtime; file systems round it
 RECORD_NAME_CHARS = 254  # Snakemake splits longer names into folders
 
@@ -183,9 +184,15 @@ def promised_files(*targets: str) -> dict[Path, bool]:
 
 
 def delete_orphans(names: Iterable[str], promised: Iterable[Path], stages: Stages) -> None:
-    """Delete the stages' result files that no rule makes any more, as of a removed seed."""
+    """Delete the stages' result files that no rule makes any more, as of a removed seed.
+
+    What only the target `full` makes is no orphan.
+    """
     wanted = set(promised)
-    for path in files_below(folders_of(names, stages)):
+    orphans = [path for path in files_below(folders_of(names, stages)) if path not in wanted]
+    if orphans:
+        wanted |= set(promised_files(EVERYTHING))
+    for path in orphans:
         if path not in wanted:
             sys.stderr.write(f"deleted {path}: no rule makes it\n")
             path.unlink()

@@ -15,11 +15,15 @@ from fispace.config.factorial import (
     ClampStep,
     DiscoverStep,
     FactorConfig,
+    GenerateStep,
+    GenerationConfig,
     InferStep,
+    PairsStep,
     ResponsesStep,
     SecondaryStep,
     SinglesStep,
 )
+from fispace.config.hypotheses import EquivalenceConfig, ExclusionConfig, Hypothesis
 from fispace.config.lm import LmConfig
 from fispace.lm.hooks import read_activations
 from fispace.lm.load import load_lm
@@ -28,7 +32,9 @@ from fispace.steps.factorial.activations import read_stimuli
 from fispace.steps.factorial.battery import write_battery
 from fispace.steps.factorial.clamp import clamp_latents
 from fispace.steps.factorial.discover import discover
+from fispace.steps.factorial.generate import generate_texts
 from fispace.steps.factorial.infer import infer
+from fispace.steps.factorial.pairs import list_pairs
 from fispace.steps.factorial.responses import measure_responses
 from fispace.steps.factorial.secondary import train_secondary
 from fispace.steps.factorial.singles import measure_singles
@@ -87,7 +93,7 @@ def write_model(folder: Path, lm: LmConfig, arm_parts: list[str]) -> None:
         "d_model": D_MODEL, "manifest": sha256_of(folder / "manifest.json"),
         "standardiser": sha256_of(folder / "standardiser.safetensors"),
         "params": {
-            "n_latents": 40, "k": 6, "d_embed": 6, "dropout": 0.1, "root_seed": 0,
+            "n_latents": 40, "k": 6, "d_embed": 6, "dropout": 0.1, "root_seed": 0, "select_in": "float32",
             "init": {"factors": 0.5, "linear": 0.1, "mlp": 0.7},
         },
     }  # fmt: skip
@@ -110,13 +116,15 @@ def run_chapter(folder: Path, lm_folder: Path) -> SimpleNamespace:
         BatteryActivationsStep(lm, 32, True, 16, 1), items=at.items, lm_folder=None,
         select=at.select, confirm=at.confirm,
     )  # fmt: skip
-    train_secondary(
-        secondary_step(), weights=at.weights, lr=at.lr, manifest=at.manifest,
-        standardiser=at.standardiser, secondary=at.secondary, curve=at.curve, quality=at.quality,
-    )  # fmt: skip
+    sites = ((at.secondary, at.curve, at.quality), (at.residual, at.res_curve, at.res_quality))
+    for site, (sae, curve, quality) in zip(("secondary", "residual"), sites, strict=True):
+        train_secondary(
+            secondary_step(), site=site, weights=at.weights, lr=at.lr, manifest=at.manifest,
+            standardiser=at.standardiser, secondary=sae, curve=curve, quality=quality,
+        )  # fmt: skip
     measure_responses(
         ResponsesStep(100, 1), items=at.items, weights=at.weights, standardiser=at.standardiser,
-        secondary=at.secondary, select=at.select, confirm=at.confirm,
+        secondary=at.secondary, residual=at.residual, select=at.select, confirm=at.confirm,
         select_responses=at.select_responses, confirm_responses=at.confirm_responses,
     )  # fmt: skip
     discover(
@@ -126,7 +134,17 @@ def run_chapter(folder: Path, lm_folder: Path) -> SimpleNamespace:
     clamp_latents(
         clamp_step(lm), lm_folder=None, weights=at.weights, standardiser=at.standardiser,
         secondary=at.secondary, candidates=at.candidates, words=at.words, contexts=at.contexts,
-        effects=at.effects, checks=at.checks,
+        select=at.select, effects=at.effects, planted=at.planted, checks=at.checks,
+    )  # fmt: skip
+    list_pairs(
+        PairsStep(5, 1), weights=at.weights, standardiser=at.standardiser, secondary=at.secondary,
+        candidates=at.candidates, select=at.select, pairs=at.pairs,
+    )  # fmt: skip
+    generate_texts(
+        GenerateStep(lm, True, GenerationConfig(3, 4, 1.0, (1.0, 4.0)), True, 0, 1),
+        lm_folder=None, weights=at.weights, standardiser=at.standardiser, secondary=at.secondary,
+        candidates=at.candidates, words=at.words, contexts=at.contexts, texts=at.texts,
+        counts=at.counts,
     )  # fmt: skip
     measure_singles(
         SinglesStep(10, 1), items=at.items, weights=[at.weights], standardiser=at.standardiser,
@@ -134,9 +152,10 @@ def run_chapter(folder: Path, lm_folder: Path) -> SimpleNamespace:
         singles=at.singles, histogram=at.histogram,
     )  # fmt: skip
     infer(
-        InferStep(FACTORS, (-4.0, 0.0, 1.0, 4.0), 0.05, 200, 0), candidates=[at.candidates],
-        responses=[at.confirm_responses], effects=[at.effects], quality=[at.quality],
-        checks=[at.checks], family=at.family, table=at.table, cells=at.cells, points=at.points,
+        infer_step(), candidates=[at.candidates], responses=[at.confirm_responses],
+        effects=[at.effects], planted=[at.planted], quality=[at.quality, at.res_quality],
+        checks=[at.checks], family=at.family, table=at.table, hypotheses=at.hypotheses,
+        activation_cells=at.activation_cells, cells=at.cells, points=at.points, fits=at.fits,
         secondary=at.summary,
     )  # fmt: skip
     at.lm = lm
@@ -154,7 +173,21 @@ def secondary_step() -> SecondaryStep:
 
 
 def clamp_step(lm: LmConfig) -> ClampStep:
-    return ClampStep(lm, True, (-4.0, 0.0, 1.0, 4.0), True, 32, 1)
+    return ClampStep(lm, FACTORS, True, (-4.0, 0.0, 1.0, 4.0), (0.5,), 2, True, 32, 0, 1)
+
+
+def infer_step() -> InferStep:
+    controls = ("insensitive", "random", "direction", "primary_direction", "linear")
+    families = {
+        "activation": Hypothesis("activation", ("candidate", "primary", "residual"), "effect"),
+        "clamping": Hypothesis("clamp_slope", ("candidate", "primary", "main"), "effect"),
+        "planted": Hypothesis("planted_slope", ("candidate",), "effect"),
+        "controls": Hypothesis("clamp_slope", controls, "none"),
+    }
+    return InferStep(
+        FACTORS, (-4.0, 0.0, 1.0, 4.0), 0.05, 200, families, EquivalenceConfig(0.5, 0.01, 0.01),
+        ExclusionConfig(0.05), 0,
+    )  # fmt: skip
 
 
 def _paths(folder: Path) -> SimpleNamespace:
@@ -164,7 +197,10 @@ def _paths(folder: Path) -> SimpleNamespace:
         "select_responses": "parquet", "confirm_responses": "parquet", "discovery": "parquet",
         "candidates": "csv", "effects": "parquet", "checks": "parquet", "singles": "csv",
         "histogram": "csv", "family": "parquet", "table": "csv", "cells": "csv", "points": "csv",
-        "summary": "csv", "weights": "safetensors", "standardiser": "safetensors",
+        "summary": "csv", "residual": "safetensors", "res_curve": "parquet",
+        "res_quality": "parquet", "planted": "parquet", "pairs": "csv", "texts": "parquet",
+        "counts": "csv", "hypotheses": "csv", "activation_cells": "csv", "fits": "csv",
+        "weights": "safetensors", "standardiser": "safetensors",
         "manifest": "json", "lr": "json",
     }  # fmt: skip
     return SimpleNamespace(**{name: folder / f"{name}.{end}" for name, end in names.items()})

@@ -8,34 +8,31 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from factorial.small_chapter import FACTORS, clamp_step, run_chapter, write_model
+from factorial.small_chapter import FACTORS, clamp_step, infer_step, run_chapter, write_model
 
-from fispace.config.factorial import DiscoverStep, InferStep, ResponsesStep, SinglesStep
+from fispace.config.factorial import DiscoverStep, ResponsesStep, SinglesStep
 from fispace.errors import ArtifactMismatchError, ParamsError, StimuliError
 from fispace.lm.hooks import logits, splice
 from fispace.lm.load import load_lm
 from fispace.lm.score import plan_words, score_words
 from fispace.measure.fidelity import kl_per_token, log_probabilities
-from fispace.models.secondary import (
-    Clamp,
-    clamped_hidden,
-    clamped_reconstruction,
-    hidden_vectors,
-)
-from fispace.steps.factorial.clamp import clamp_function
+from fispace.models.interventions import Intervention, activation_of, base_of, movement
+from fispace.models.pairs import active_pairs, pair_readout, pair_weights
+from fispace.models.secondary import hidden_vectors, residual_vectors
+from fispace.steps.factorial.conditions import Condition, moved_activations, replacement
 from fispace.steps.factorial.discover import discover
 from fispace.steps.factorial.infer import infer
 from fispace.steps.factorial.pipeline import (
     Pipeline,
-    encode_both,
+    encode_all,
     load_arm,
     load_pipeline,
     read_stimulus_tokens,
 )
 from fispace.steps.factorial.responses import measure_responses
 from fispace.steps.factorial.singles import single_latent
-from fispace.store.responses import read_responses
-from fispace.store.tables import read_csv, read_table
+from fispace.store.responses import Responses, read_responses, write_responses
+from fispace.store.tables import read_csv, read_recipe, read_table, write_table
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +42,7 @@ def chapter(tmp_path_factory, lm_folders: dict[str, Path]) -> SimpleNamespace:
 
 @pytest.fixture(scope="module")
 def pipe(chapter) -> Pipeline:
-    return load_pipeline(chapter.weights, chapter.standardiser, chapter.secondary)
+    return load_pipeline(chapter.weights, chapter.standardiser, chapter.secondary, chapter.residual)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +51,7 @@ def z(chapter, pipe) -> torch.Tensor:
 
 
 def _all_active(pipe, z) -> list[int]:
-    codes = encode_both(pipe, z)["secondary"]
+    codes = encode_all(pipe, z)["secondary"]
     return sorted(set(codes.indices[codes.values > 0].tolist()))
 
 
@@ -77,49 +74,137 @@ def test_analysis_reads_the_hidden_vectors_that_the_model_adds_up(pipe, z):
     torch.testing.assert_close(direct, model.contribution(model.sae.encode(z), "interaction"))
 
 
-def test_multiplier_1_is_the_identity_at_every_token(chapter, pipe):
+TARGETS = ("secondary", "primary", "linear", "direction", "primary_direction")
+
+
+def _condition(target: str, latent: int, amount: float, mode: str = "multiply") -> Condition:
+    unit = torch.zeros(16)
+    unit[3] = 1.0
+    change = Intervention(target, latent, mode, amount)
+    return Condition(target, 1, latent, mode, amount, change, unit)
+
+
+def _moved(pipe, z, target: str, latent: int, amount: float, mode: str = "multiply"):
+    base = base_of(pipe.model, pipe.secondary, z, True)
+    condition = _condition(target, latent, amount, mode)
+    return movement(pipe.model, pipe.secondary, base, condition.change, condition.direction)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_multiplier_1_is_the_identity_at_every_token(chapter, pipe, target):
     lm, _ = load_lm(chapter.lm, None)
     ids = torch.randint(3, 60, (6, 15), generator=torch.Generator().manual_seed(3))
     ids[:, 0] = 1
     mask = torch.ones_like(ids)
     original = log_probabilities(logits(lm, ids, mask))
     for latent in range(5):
-        identity = clamp_function(pipe, Clamp(latent, 1.0), True, 1)
+        identity = replacement(pipe, _condition(target, latent, 1.0), True, 1)
         with splice(lm, chapter.lm.hook_point, identity):
             spliced = log_probabilities(logits(lm, ids, mask))
         assert kl_per_token(original, spliced).max() <= 1e-6
 
 
-def test_other_multipliers_and_the_published_variant_are_not_the_identity(pipe, z):
+def test_the_published_variant_is_not_the_identity_but_moves_by_multipliers_alike(pipe, z):
     latent = _all_active(pipe, z)[0]
-    moved = clamped_reconstruction(pipe.model, pipe.secondary, z, Clamp(latent, 4.0), True)
-    assert (moved - z).abs().max() > 1e-4
-    bare = clamped_reconstruction(pipe.model, pipe.secondary, z, Clamp(latent, 1.0), False)
-    assert (bare - z).abs().max() > 1e-2
+    base = base_of(pipe.model, pipe.secondary, z, False)
+    assert (base.z - z).abs().max() > 1e-2
+    codes = pipe.model.sae.encode(z)
+    decoded = pipe.secondary.decode(pipe.secondary.encode(pipe.model.interaction.hidden(codes)))
+    linear = pipe.model.reconstruct(codes, ["sae", "linear", "bias"])
+    expected = linear + pipe.model.interaction.output(decoded) - pipe.model.interaction.mean_output
+    torch.testing.assert_close(base.z, expected)
+    still = Intervention("secondary", latent, "multiply", 1.0)
+    assert movement(pipe.model, pipe.secondary, base, still).abs().max() == 0
 
 
-def test_clamping_moves_hidden_vectors_along_the_latents_own_direction(pipe, z):
-    hidden = hidden_vectors(pipe.model, z)
-    latent = _all_active(pipe, z)[0]
-    moved = clamped_hidden(pipe.secondary, hidden, Clamp(latent, -4.0), True) - hidden
-    codes = pipe.secondary.encode(hidden)
-    activation = torch.where(codes.indices == latent, codes.values, 0.0).sum(1)
+def test_clamping_goes_through_the_second_layer_along_the_latents_own_direction(pipe, z):
+    hidden, latent = hidden_vectors(pipe.model, z), _all_active(pipe, z)[0]
+    moved = _moved(pipe, z, "secondary", latent, -4.0)
+    activation = activation_of(pipe.secondary.encode(hidden), latent)
     direction = pipe.secondary.sae.W_dec[latent] * pipe.secondary.std
-    torch.testing.assert_close(moved, -5 * activation[:, None] * direction, atol=1e-5, rtol=1e-4)
+    after = pipe.model.interaction.output(hidden - 5 * activation[:, None] * direction)
+    torch.testing.assert_close(moved, after - pipe.model.interaction.output(hidden))
+    assert moved.abs().max() > 1e-4
 
 
-def test_an_inactive_latent_cannot_be_clamped(pipe, z):
-    hidden = hidden_vectors(pipe.model, z[:1])
-    active = set(pipe.secondary.encode(hidden).indices.ravel().tolist())
+def test_an_inactive_latent_cannot_be_multiplied_but_can_be_set(pipe, z):
+    active = set(pipe.secondary.encode(hidden_vectors(pipe.model, z[:1])).indices.ravel().tolist())
     latent = next(i for i in range(30) if i not in active)
-    moved = clamped_hidden(pipe.secondary, hidden, Clamp(latent, 4.0), True)
-    torch.testing.assert_close(moved, hidden)
+    assert _moved(pipe, z[:1], "secondary", latent, 4.0).abs().max() == 0
+    assert _moved(pipe, z[:1], "secondary", latent, 4.0, "set").abs().max() > 0
 
 
-def test_bos_is_never_touched(pipe):
+def test_setting_a_latent_to_its_own_activation_is_the_identity(pipe, z):
+    codes = pipe.model.sae.encode(z[:1])
+    latent, value = int(codes.indices[0, 0]), float(codes.values[0, 0])
+    assert _moved(pipe, z[:1], "primary", latent, value, "set").abs().max() < 1e-6
+
+
+def test_a_primary_latent_moves_along_its_decoder_and_linear_rows(pipe, z):
+    codes, model = pipe.model.sae.encode(z), pipe.model
+    latent = int(codes.indices[0, 0])
+    expected = 3 * activation_of(codes, latent)[:, None] * (model.sae.W_dec + model.W_lin)[latent]
+    torch.testing.assert_close(_moved(pipe, z, "primary", latent, 4.0), expected)
+
+
+def test_the_linear_part_alone_moves_by_its_own_contribution(pipe, z):
+    own = pipe.model.contribution(pipe.model.sae.encode(z), "linear")
+    torch.testing.assert_close(_moved(pipe, z, "linear", -1, 4.0), 3 * own)
+
+
+@pytest.mark.parametrize("clamp", [-4.0, 0.0, 4.0])
+@pytest.mark.parametrize("kind", ["secondary", "primary"])
+def test_a_random_direction_moves_every_token_as_far_as_the_latent(pipe, z, clamp, kind):
+    codes = encode_all(pipe, z)[kind]
+    latent = int(codes.indices[codes.values > 0].min())
+    control = {"secondary": "direction", "primary": "primary_direction"}[kind]
+    own, other = (_moved(pipe, z, target, latent, clamp) for target in (kind, control))
+    torch.testing.assert_close(own.norm(dim=1), other.norm(dim=1))
+    assert other[:, 3].abs().max() > 0 and other[:, :3].abs().max() == 0
+
+
+def test_bos_is_never_touched_and_the_first_variant_is_the_unmoved_one(pipe):
     x = torch.randn(3, 7, 16, generator=torch.Generator().manual_seed(0)) * 5
-    moved = clamp_function(pipe, Clamp(0, 4.0), False, 1)(x)
+    conditions = [_condition("linear", -1, 4.0)]
+    base, moved = moved_activations(pipe, conditions, True, 1)(x)
+    torch.testing.assert_close(base, x)
     assert torch.equal(moved[:, 0], x[:, 0]) and not torch.equal(moved[:, 1], x[:, 1])
+
+
+def test_pair_weights_add_up_to_the_pre_activation_by_the_double_loop(pipe, z):
+    codes = pipe.model.sae.encode(z[:4])
+    hidden = pipe.model.interaction.hidden(codes)
+    sae = pipe.secondary.sae
+    expected = ((hidden - pipe.secondary.mean) / pipe.secondary.std) @ sae.W_enc[7] + sae.b_enc[7]
+    readout, constant = pair_readout(pipe.model, pipe.secondary, 7)
+    V = pipe.model.interaction.V
+    for token in range(4):
+        total = constant
+        for i in range(6):
+            for j in range(i + 1, 6):
+                a, b = codes.indices[token, i], codes.indices[token, j]
+                pair = codes.values[token, i] * codes.values[token, j]
+                total += float(pair * (V[a] * V[b]) @ readout)
+        assert total == pytest.approx(float(expected[token]), rel=1e-3, abs=1e-3)
+
+
+def test_active_pairs_hold_the_mean_product_of_every_pair_that_occurs(pipe, z):
+    codes = pipe.model.sae.encode(z)
+    dense = torch.zeros(len(z), 40).scatter_(1, codes.indices, codes.values).double()
+    products = np.triu((dense.T @ dense / len(z)).numpy(), k=1)
+    pairs = active_pairs(codes, 40)
+    np.testing.assert_allclose(pairs.mean_product, products[pairs.first, pairs.second])
+    assert len(pairs.first) == (products > 0).sum() and (pairs.first < pairs.second).all()
+    readout, _ = pair_readout(pipe.model, pipe.secondary, 3)
+    weights = pair_weights(pipe.model, readout, pairs, batch=7)
+    V = pipe.model.interaction.V
+    expected = ((V[pairs.first] * V[pairs.second]) @ readout).numpy()
+    np.testing.assert_allclose(weights, expected, rtol=1e-5, atol=1e-7)
+
+
+def test_residuals_are_what_the_linear_parts_leave_over(pipe, z):
+    expected = z - pipe.model(z, ["sae", "linear", "bias"])
+    torch.testing.assert_close(residual_vectors(pipe.model, z), expected)
 
 
 def test_a_single_latent_has_no_interaction(pipe, z):
@@ -152,6 +237,37 @@ def test_mean_activations_leave_bos_out_and_match_a_loop(chapter, pipe):
     np.testing.assert_allclose(found.activations["primary"][5], expected.numpy(), atol=1e-5)
 
 
+def _infer(chapter, folder: Path, **changed) -> pd.DataFrame:
+    """The family's table, inferred again into `folder` with some inputs changed."""
+    inputs = {
+        "candidates": [chapter.candidates], "responses": [chapter.confirm_responses],
+        "effects": [chapter.effects], "planted": [chapter.planted],
+        "quality": [chapter.quality], "checks": [chapter.checks],
+    }  # fmt: skip
+    names = ("table", "hypotheses", "activation_cells", "cells", "points", "fits", "secondary")
+    outputs = {name: folder / f"{name}.csv" for name in names}
+    infer(infer_step(), **inputs | changed, family=folder / "f.parquet", **outputs)
+    return read_csv(outputs["table"])
+
+
+def test_no_p_value_depends_on_the_order_of_rows(chapter, tmp_path):
+    found, effects = read_responses(chapter.confirm_responses), read_table(chapter.effects)
+    order = np.random.default_rng(0).permutation(len(found.texts))
+    texts = found.texts.iloc[order].reset_index(drop=True)
+    activations = {space: values[order] for space, values in found.activations.items()}
+    write_responses(tmp_path / "r.parquet", Responses(texts, activations, found.recipe))
+    shuffled = effects.sample(frac=1, random_state=1).reset_index(drop=True)
+    write_table(tmp_path / "e.parquet", shuffled, {})
+    again = _infer(
+        chapter, tmp_path, responses=[tmp_path / "r.parquet"], effects=[tmp_path / "e.parquet"]
+    )
+    keys = ["family", "kind", "rank", "clamp"]
+    one, other = (t.sort_values(keys, ignore_index=True) for t in (again, read_csv(chapter.table)))
+    columns = [name for name in one if name == "q" or "p" in name.split("_")]
+    assert {"p", "q", "p_sign_flip", "p_max", "p_equivalence", "mixed_p"} <= set(columns)
+    pd.testing.assert_frame_equal(one[columns], other[columns], rtol=1e-6)
+
+
 def test_no_item_is_in_both_halves(chapter):
     select, confirm = (
         set(read_responses(path).texts["item"])
@@ -167,13 +283,7 @@ def test_discovery_refuses_the_confirm_half_and_inference_the_select_half(chapte
             discovery=tmp_path / "d.parquet", candidates=tmp_path / "c.csv",
         )  # fmt: skip
     with pytest.raises(ArtifactMismatchError, match="half"):
-        infer(
-            InferStep(FACTORS, (0.0, 1.0), 0.05, 200, 0), candidates=[chapter.candidates],
-            responses=[chapter.select_responses], effects=[chapter.effects],
-            quality=[chapter.quality], checks=[chapter.checks], family=tmp_path / "f.parquet",
-            table=tmp_path / "f.csv", cells=tmp_path / "c.csv", points=tmp_path / "p.csv",
-            secondary=tmp_path / "s.csv",
-        )  # fmt: skip
+        _infer(chapter, tmp_path, responses=[chapter.select_responses])
 
 
 def test_what_is_selected_does_not_change_with_the_confirm_half(chapter, tmp_path):
@@ -181,7 +291,7 @@ def test_what_is_selected_does_not_change_with_the_confirm_half(chapter, tmp_pat
     measure_responses(
         ResponsesStep(100, 1), items=chapter.items, weights=chapter.weights,
         standardiser=chapter.standardiser, secondary=chapter.secondary, select=chapter.select,
-        confirm=chapter.select, select_responses=tmp_path / "s.parquet",
+        residual=chapter.residual, confirm=chapter.select, select_responses=tmp_path / "s.parquet",
         confirm_responses=tmp_path / "c.parquet",
     )  # fmt: skip
     discover(
@@ -196,36 +306,78 @@ def test_every_latent_is_in_the_table_and_candidates_are_its_strongest(chapter):
     table = read_table(chapter.discovery)
     sizes = table.groupby(["space", "effect"]).size()
     assert set(sizes["primary"]) == {40} and set(sizes["secondary"]) == {30}
+    assert set(sizes["residual"]) == {30}
     own = table[(table["space"] == "secondary") & (table["effect"] == "interaction")]
     live = own[own["mean_activation"] > 0]
     strongest = live.reindex(live["t"].abs().sort_values(ascending=False).index)["latent"][:2]
     chosen = read_csv(chapter.candidates)
     assert chosen.loc[chosen["kind"] == "candidate", "latent"].tolist() == strongest.tolist()
-    assert not chosen["latent"].duplicated().any()
+    assert not chosen[["space", "effect", "latent"]].duplicated().any()
+    counts = chosen["kind"].value_counts().to_dict()
+    assert counts["primary"] == counts["residual"] == counts["main"] == 2
 
 
-def test_family_holds_every_chosen_latent_and_clamp(chapter):
+def test_family_holds_every_chosen_latent_and_control(chapter):
     table, chosen = read_table(chapter.family), read_csv(chapter.candidates)
-    assert len(table) == len(chosen) * (1 + 1 + 3)
-    assert ((table["q"] >= table["p"] - 1e-12) & (table["p_sign_flip"] > 0)).all()
-    assert {"published_f", "published_p", "two_way_f", "two_way_p"} <= set(table.columns)
+    n_clamped = int((chosen["kind"] != "residual").sum()) + 4 + 1  # directions, linear part
+    sizes = table["family"].value_counts().to_dict()
+    assert sizes == {
+        "set": 4, "activation": len(chosen), "clamp_slope": n_clamped, "clamp": 3 * n_clamped
+    }  # fmt: skip
+    kept = table[table["excluded"] == "no"]
+    assert (kept["p_max"] >= kept["p_sign_flip"]).all() and (kept["p_sign_flip"] > 0).all()
+    assert (kept["q"] >= kept["p"] - 1e-12).all()
+    slopes = table[table["family"] == "clamp_slope"]
+    assert slopes["mixed_value"].to_numpy() == pytest.approx(
+        slopes["value"].to_numpy(), rel=1e-3, abs=1e-9
+    )
     pd.testing.assert_frame_equal(table, read_csv(chapter.table), check_dtype=False)
+
+
+def test_hypotheses_are_echoed_with_family_level_and_exclusion_rule(chapter):
+    echo = read_csv(chapter.hypotheses)
+    assert echo["hypothesis"].tolist() == ["activation", "clamping", "planted", "controls"]
+    assert set(echo["alpha"]) == {0.05} and set(echo["min_active_share"]) == {0.05}
+    assert len(read_recipe(chapter.family)["declared"]) == 4
+    assert set(read_table(chapter.family)["hypothesis"]) == {
+        "activation",
+        "clamping",
+        "controls",
+        "none",
+    }
+
+
+def test_an_excluded_latent_stays_in_the_table_but_leaves_its_family(chapter, tmp_path):
+    checks = read_table(chapter.checks)
+    checks.loc[checks["metric"] == "active_prompts_candidate_1", "value"] = 0.01
+    write_table(tmp_path / "checks.parquet", checks, {})
+    table = _infer(chapter, tmp_path, checks=[tmp_path / "checks.parquet"])
+    row = table[(table["family"] == "clamp_slope") & (table["kind"] == "candidate")]
+    row = row.sort_values("rank").iloc[0]
+    assert row["excluded"] != "no" and np.isnan(row["q"]) and not row["is_significant"]
+    before = read_csv(chapter.table)
+    own = before[(before["hypothesis"] == "clamping") & (before["kind"] == "candidate")]
+    assert row["n_family"] == own["n_family"].iloc[0] - 1
 
 
 def test_effect_of_multiplier_1_is_zero_and_the_identity_costs_nothing(chapter):
     effects = read_table(chapter.effects)
     assert (effects.loc[effects["clamp"] == 1, "value"] == 0).all()
     assert effects.loc[effects["clamp"] == 4, "value"].abs().max() > 1e-6
-    summary = read_csv(chapter.summary).set_index("metric")["value"]
-    assert summary["kl_identity_max"] <= 1e-6
-    assert summary["fvu"] > 0 and summary["l0"] <= 3
+    summary = read_csv(chapter.summary).set_index(["site", "metric"])["value"]
+    assert summary["clamp", "kl_identity_max"] <= 1e-6
+    for site in ("secondary", "residual"):
+        assert summary[site, "fvu"] > 0 and summary[site, "l0"] <= 3
 
 
 def test_clamp_cells_hold_four_cells_per_latent_and_clamp(chapter):
     cells, chosen = read_csv(chapter.cells), read_csv(chapter.candidates)
-    assert len(cells) == len(chosen) * 4 * 4
+    n_clamped = int((chosen["kind"] != "residual").sum()) + 4 + 1
+    multiplied = cells[cells["mode"] == "multiply"]
+    assert len(multiplied) == n_clamped * 4 * 4
+    assert len(cells) - len(multiplied) == 4 * 4  # two candidates and two random ones, set
     assert (cells["low"] <= cells["value"]).all() and (cells["value"] <= cells["high"]).all()
-    assert len(read_csv(chapter.points)) == 8 * 4 * 4  # prompts x cells x clamps
+    assert len(read_csv(chapter.points)) == 8 * 8 * 4 * 4  # kinds x prompts x cells x clamps
 
 
 def test_words_of_several_tokens_are_scored_whole(chapter):

@@ -112,6 +112,15 @@ def test_matched_pair_battery_loads(tmp_path):
     assert list(frame.columns) == ["item", "formality", "text"] and len(frame) == 6
 
 
+def test_matched_pair_words_load_and_unequal_ones_are_refused(tmp_path):
+    path = tmp_path / "responses.csv"
+    path.write_text("word,formality\nhence,formal\nyeah,casual\n")
+    assert read_words(path, (FORMALITY,))["word"].tolist() == ["hence", "yeah"]
+    path.write_text("word,formality\nhence,formal\nyeah,casual\nthus,formal\n")
+    with pytest.raises(StimuliError, match="same number of response words"):
+        read_words(path, (FORMALITY,))
+
+
 def test_unequal_word_lists_and_words_in_two_cells_are_refused(tmp_path):
     words = [(f"{'-'.join(cell)}", *cell) for cell in CELLS]
     path = tmp_path / "responses.csv"
@@ -166,7 +175,10 @@ def test_testbed_words_come_from_the_grammar_and_confirm_texts_are_the_contexts(
     items, contexts = read_csv(tmp_path / "items.csv"), read_csv(tmp_path / "contexts.csv")
     confirm = items[items["half"] == "confirm"]
     assert contexts["prompt"].tolist() == confirm["text"].tolist() and len(contexts) == 12
-    assert read_csv(tmp_path / "words.csv")["word"].tolist() == ["-".join(cell) for cell in CELLS]
+    assert {"item", "formality", "emotion", "prompt"} == set(contexts.columns)
+    words = read_csv(tmp_path / "words.csv")
+    assert words["word"].tolist() == ["-".join(cell) for cell in CELLS]
+    assert set(words["contrast"]) == {2.0}
 
 
 @pytest.fixture(scope="module", params=["keyword", "keyword_free"])

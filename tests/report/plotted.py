@@ -10,6 +10,7 @@ from fispace.config.report import DiagramsStep, GeometryPlotsStep
 from fispace.measure.published import RATIOS
 from fispace.measure.verdicts import VERDICTS
 from fispace.seeds import numpy_stream
+from fispace.steps.report.calibration_plots import write_calibration_plots
 from fispace.steps.report.claims_plot import write_claims_plot
 from fispace.steps.report.control_plots import write_control_plots
 from fispace.steps.report.diagrams import write_diagrams
@@ -64,6 +65,10 @@ def ledger_table() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+FACTORIAL = ("clamping", "secondary_activations", "interaction", "family", "generations")
+FACTORIAL += ("calibration",)
+
+
 def clamp_tables() -> tuple[pd.DataFrame, pd.DataFrame]:
     """Means by kind, clamp and cell, and items of the first candidate."""
     means, items = [], []
@@ -79,10 +84,61 @@ def clamp_tables() -> tuple[pd.DataFrame, pd.DataFrame]:
                         "unit": "nats",
                     }
                     key |= {"register": cell[0], "affect": cell[1], "value": 0.1 * (clamp - 1)}
-                    means.append(key | {"kind": kind, "rank": 1, "low": -1.0, "high": 1.0, "n": 2})
-                    if kind == "candidate":
-                        items += [key | {"item": item} for item in (0, 1)]
+                    key |= {"kind": kind, "rank": 1}
+                    means.append(key | {"mode": "multiply", "low": -1.0, "high": 1.0, "n": 2})
+                    items += [key | {"item": item} for item in (0, 1)]
     return pd.DataFrame(means), pd.DataFrame(items)
+
+
+def fit_table(means: pd.DataFrame) -> pd.DataFrame:
+    return means.drop(columns=["mode", "n"]).assign(p=0.5, converged=True)
+
+
+def activation_table(means: pd.DataFrame) -> pd.DataFrame:
+    return means[means["clamp"] == 1.0].drop(columns=["mode", "clamp"])
+
+
+def family_rows() -> pd.DataFrame:
+    row = {
+        "hypothesis": "clamping", "expected": "effect", "latent": 3, "value": 0.2, "low": 0.1,
+        "high": 0.3, "mixed_low": 0.0, "mixed_high": 0.4, "bound": 0.1, "p_max": 0.01, "q": 0.02,
+        "is_significant_max": True, "is_equivalent": False, "n": 30, "rank": 1,
+    }  # fmt: skip
+    return pd.DataFrame(
+        [
+            row | {"family": family, "kind": kind, "seed": seed, "excluded": excluded}
+            for family in ("activation", "clamp_slope")
+            for kind, excluded in (("candidate", "no"), ("random", "active in too few contexts"))
+            for seed in (0, 1)
+        ]
+    )
+
+
+def count_table(seed: int) -> pd.DataFrame:
+    row = {"arm": "joint", "seed": seed, "latent": 3, "n_texts": 10, "n_changed": 2, "count": 3}
+    return pd.DataFrame(
+        [
+            row | {"kind": kind, "clamp": 1.0, "decoding": how, "register": "a", "affect": cell}
+            for kind in ("unmoved", "candidate")
+            for how in ("greedy", "sampled")
+            for cell in ("b", "c")
+        ]
+    )
+
+
+def calibration_table() -> pd.DataFrame:
+    rate = {
+        "table": "calibration", "null": "synthetic", "test": "max-F", "procedure": "search_max",
+        "what": "search", "rate": 0.05, "low": 0.04, "high": 0.06, "n": 100, "band_low": 0.03,
+        "band_high": 0.07, "in_band": "yes",
+    }  # fmt: skip
+    power = {"table": "power", "rate": 0.5, "low": 0.4, "high": 0.6, "n": 10}
+    points = [
+        power | {"size": size, "criterion": name}
+        for size in (0.0, 1.0)
+        for name in ("found", "selected", "known")
+    ]
+    return pd.DataFrame([rate, rate | {"test": "leak", "in_band": ""}, *points])
 
 
 def write_all(folder: Path) -> dict[str, Path]:
@@ -95,8 +151,7 @@ def write_all(folder: Path) -> dict[str, Path]:
         "architecture",
         *names,
         *controls,
-        "clamping",
-        "secondary_activations",
+        *FACTORIAL,
     )
     out = {name: folder / f"{name}.csv" for name in drawn}
     write_csv(folder / "ledger.csv", ledger_table())
@@ -128,8 +183,19 @@ def write_all(folder: Path) -> dict[str, Path]:
     write_csv(folder / "points.csv", items)
     bars = pd.DataFrame({"bin_low": [0.0, 1.0], "bin_high": [1.0, 2.0], "count": [5, 2]})
     write_csv(folder / "bars.csv", bars.assign(arm="joint", seed=0, primary_latent=7))
+    write_csv(folder / "fits.csv", fit_table(means))
+    write_csv(folder / "activation.csv", activation_table(means))
+    write_table(folder / "family.parquet", family_rows(), {})
+    counts = [folder / f"{seed}.counts.csv" for seed in (0, 1)]
+    for seed, path in enumerate(counts):
+        write_csv(path, count_table(seed))
     write_factorial_plots(
-        cells=folder / "cells.csv", points=folder / "points.csv", histogram=folder / "bars.csv",
-        clamping=out["clamping"], secondary_activations=out["secondary_activations"],
+        cells=folder / "cells.csv", points=folder / "points.csv", fits=folder / "fits.csv",
+        histogram=folder / "bars.csv", activation=folder / "activation.csv",
+        family=folder / "family.parquet", counts=counts, clamping=out["clamping"],
+        secondary_activations=out["secondary_activations"], interaction=out["interaction"],
+        forest=out["family"], generations=out["generations"],
     )  # fmt: skip
+    write_table(folder / "calibration.parquet", calibration_table(), {})
+    write_calibration_plots(table=folder / "calibration.parquet", calibration=out["calibration"])
     return out

@@ -109,7 +109,14 @@ def family_table() -> pd.DataFrame:
 def secondary_table() -> pd.DataFrame:
     """Test FVU of the secondary SAE."""
     rows = [
-        {"arm": "joint", "seed": s, "split": "test", "metric": "fvu", "unit": "fraction"}
+        {
+            "arm": "joint",
+            "seed": s,
+            "site": "secondary",
+            "split": "test",
+            "metric": "fvu",
+            "unit": "fraction",
+        }
         for s in (0, 1)
     ]
     return pd.DataFrame([row | {"value": 0.25, "n": 100} for row in rows])

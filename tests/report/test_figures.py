@@ -99,6 +99,8 @@ def test_every_figure_has_a_rule_and_a_caption() -> None:
     rules = (ROOT / "workflow/rules/report.smk").read_text()
     lines = [line.split("=", 1)[1] for line in rules.splitlines() if line.startswith("FIGURES")]
     listed = [name for line in lines for name in yaml.safe_load(line)]
+    (full,) = [line for line in rules.splitlines() if line.startswith("FULL_FIGURES")]
+    listed += yaml.safe_load(full.split("=", 1)[1].split("#")[0])["figure"]
     assert listed == list(FIGURES) == list(CAPTIONS)
 
 
@@ -226,7 +228,7 @@ def test_the_clamping_table_has_the_candidate_and_its_random_control(
     table = read_csv(tables["clamping"])
     assert set(table["kind"]) == {"candidate", "random"}
     assert set(table["cell"]) == {"formal, neutral", "formal, emotional", "casual, neutral"}
-    assert set(table[table["row"] == "item"]["kind"]) == {"candidate"}
+    assert set(table["row"]) == {"mean", "item", "fit"}
 
 
 def test_a_study_without_the_joint_arm_is_told_so(tmp_path: Path) -> None:

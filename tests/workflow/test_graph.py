@@ -57,6 +57,11 @@ def test_every_chapter_and_alias_is_a_target(target, copy):
     assert "job" in copy.snakemake(target, "-n", "--quiet", "rules")
 
 
+def test_only_the_target_full_calibrates(copy):
+    assert "factorial_calibrate" in copy.snakemake("full", "-n", "--quiet", "rules")
+    assert "calibrat" not in copy.snakemake("-n", "--quiet", "rules")
+
+
 def test_the_baseline_needs_no_other_arm(copy):
     output = copy.snakemake("baseline", "-n", "--quiet", "progress")
     arms = set(re.findall(r"wildcards: .*arm=(\w+)", output))

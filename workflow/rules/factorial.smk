@@ -6,10 +6,14 @@ rule factorial:
     input:
         of_run("results/{run}/factorial/{name}.csv", name=["items", "words", "contexts"]),
         of_run("results/{run}/factorial/{name}.csv", name=["singles", "singles_histogram"]),
-        of_run("results/{run}/factorial/{name}.csv", name=["infer", "secondary"]),
-        of_run("results/{run}/factorial/{name}.csv", name=["clamp_cells", "clamp_items"]),
+        of_run("results/{run}/factorial/{name}.csv", name=["infer", "hypotheses", "secondary"]),
+        of_run("results/{run}/factorial/clamp_{name}.csv", name=["cells", "items", "fits"]),
+        of_run("results/{run}/factorial/activation_cells.csv"),
         of_run("results/{run}/factorial/infer.parquet"),
-        of_seeds("discovery.parquet") + of_seeds("candidates.csv") + of_seeds("curve.parquet"),
+        of_seeds("discovery.parquet") + of_seeds("candidates.csv") + of_seeds("pairs.csv"),
+        of_seeds("generations.parquet") + of_seeds("generation_counts.csv"),
+        of_seeds("secondary.curve.parquet") + of_seeds("residual.curve.parquet"),
+        of_run("results/{run}/factorial/{name}", name=TRUTH_FILES),
 
 
 rule factorial_battery:
@@ -61,7 +65,8 @@ rule factorial_activations:
 
 
 rule factorial_secondary:
-    """How well does a sparse code describe the interaction's first layer? Cost: half a minute."""
+    """How well does a sparse code describe the interaction's first layer, and, as a control, the
+    raw residuals? Cost: a quarter of a minute."""
     input:
         weights=f"results/{{run}}/train/{ARM}/seed{{seed}}.safetensors",
         lr="results/{run}/train/lr.json",
@@ -69,19 +74,21 @@ rule factorial_secondary:
         shards=shards("train") + shards("val") + shards("test"),
         standardiser="results/{run}/extract/standardiser.safetensors",
     output:
-        secondary="results/{run}/factorial/seed{seed}.secondary.safetensors",
-        curve="results/{run}/factorial/seed{seed}.curve.parquet",
-        quality="results/{run}/factorial/seed{seed}.quality.parquet",
+        secondary="results/{run}/factorial/seed{seed}.{site}.safetensors",
+        curve="results/{run}/factorial/seed{seed}.{site}.curve.parquet",
+        quality="results/{run}/factorial/seed{seed}.{site}.quality.parquet",
     log:
-        "logs/{run}/factorial/seed{seed}.secondary.log",
+        "logs/{run}/factorial/seed{seed}.{site}.log",
     benchmark:
-        "logs/{run}/factorial/seed{seed}.secondary.tsv"
+        "logs/{run}/factorial/seed{seed}.{site}.tsv"
+    wildcard_constraints:
+        site="secondary|residual",
     threads: threads_of("factorial")
     params:
         slice=slice_json("factorial", "secondary"),
         code=code_of("factorial", "secondary"),
     shell:
-        "python -m fispace factorial secondary --params {params.slice:q}"
+        "python -m fispace factorial secondary --params {params.slice:q} --site {wildcards.site}"
         " --weights {input.weights} --lr {input.lr} --manifest {input.manifest}"
         " --standardiser {input.standardiser}"
         " --secondary {output.secondary} --curve {output.curve} --quality {output.quality}"
@@ -95,6 +102,7 @@ rule factorial_responses:
         weights=f"results/{{run}}/train/{ARM}/seed{{seed}}.safetensors",
         standardiser="results/{run}/extract/standardiser.safetensors",
         secondary="results/{run}/factorial/seed{seed}.secondary.safetensors",
+        residual="results/{run}/factorial/seed{seed}.residual.safetensors",
         select="results/{run}/factorial/activations.select.parquet",
         confirm="results/{run}/factorial/activations.confirm.parquet",
     output:
@@ -111,7 +119,8 @@ rule factorial_responses:
     shell:
         "python -m fispace factorial responses --params {params.slice:q}"
         " --items {input.item_table} --weights {input.weights} --standardiser {input.standardiser}"
-        " --secondary {input.secondary} --select {input.select} --confirm {input.confirm}"
+        " --secondary {input.secondary} --residual {input.residual}"
+        " --select {input.select} --confirm {input.confirm}"
         " --select-responses {output.select} --confirm-responses {output.confirm}"
         " 2> {log}"
 
@@ -138,7 +147,7 @@ rule factorial_discover:
 
 
 rule factorial_clamp:
-    """What does clamping a secondary latent do to the LM's next words? Cost: many short LM passes."""
+    """What do clamps and their controls do to the LM's next words? Cost: many short LM passes."""
     input:
         weights=f"results/{{run}}/train/{ARM}/seed{{seed}}.safetensors",
         standardiser="results/{run}/extract/standardiser.safetensors",
@@ -146,10 +155,12 @@ rule factorial_clamp:
         candidates="results/{run}/factorial/seed{seed}.candidates.csv",
         words="results/{run}/factorial/words.csv",
         contexts="results/{run}/factorial/contexts.csv",
+        select="results/{run}/factorial/activations.select.parquet",
         lm=testbed_lm,
         given=given_model,
     output:
         effects="results/{run}/factorial/seed{seed}.effects.parquet",
+        planted="results/{run}/factorial/seed{seed}.planted.parquet",
         checks="results/{run}/factorial/seed{seed}.checks.parquet",
     log:
         "logs/{run}/factorial/seed{seed}.clamp.log",
@@ -164,8 +175,8 @@ rule factorial_clamp:
         "python -m fispace factorial clamp --params {params.slice:q} {params.lm}"
         " --weights {input.weights} --standardiser {input.standardiser}"
         " --secondary {input.secondary} --candidates {input.candidates}"
-        " --words {input.words} --contexts {input.contexts}"
-        " --effects {output.effects} --checks {output.checks}"
+        " --words {input.words} --contexts {input.contexts} --select {input.select}"
+        " --effects {output.effects} --planted {output.planted} --checks {output.checks}"
         " 2> {log}"
 
 
@@ -194,34 +205,4 @@ rule factorial_singles:
         " --items {input.item_table} --weights {input.weights} --standardiser {input.standardiser}"
         " --secondary {input.secondary} --discovery {input.discovery} --confirm {input.confirm}"
         " --singles {output.singles} --histogram {output.histogram}"
-        " 2> {log}"
-
-
-rule factorial_infer:
-    """Does the conjunction hold on the confirm half, and does clamping move it? Cost: seconds."""
-    input:
-        candidates=of_seeds("candidates.csv"),
-        responses=of_seeds("responses.confirm.parquet"),
-        effects=of_seeds("effects.parquet"),
-        quality=of_seeds("quality.parquet"),
-        checks=of_seeds("checks.parquet"),
-    output:
-        family="results/{run}/factorial/infer.parquet",
-        table="results/{run}/factorial/infer.csv",
-        cells="results/{run}/factorial/clamp_cells.csv",
-        points="results/{run}/factorial/clamp_items.csv",
-        secondary="results/{run}/factorial/secondary.csv",
-    log:
-        "logs/{run}/factorial/infer.log",
-    benchmark:
-        "logs/{run}/factorial/infer.tsv"
-    params:
-        slice=slice_json("factorial", "infer"),
-        code=code_of("factorial", "infer"),
-    shell:
-        "python -m fispace factorial infer --params {params.slice:q}"
-        " --candidates {input.candidates} --responses {input.responses}"
-        " --effects {input.effects} --quality {input.quality} --checks {input.checks}"
-        " --family {output.family} --table {output.table} --cells {output.cells}"
-        " --points {output.points} --secondary {output.secondary}"
         " 2> {log}"

@@ -3,6 +3,8 @@ ARM, BATTERY = STUDY["factorial"]["arm"], STUDY["factorial"]["battery"]
 TESTBED_BATTERY = {"stimuli": "stimuli.csv", "responses": "grammar.json"}
 FOLDER_BATTERY = {name: f"{name}.csv" for name in ["stimuli", "responses", "prompts"]}
 
+TRUTH_FILES = ["truth.csv", "truth_words.parquet"] if BATTERY == "testbed" else []
+
 
 def testbed_lm(wildcards):
     """Files of the testbed's LM if the study reads from it; else nothing."""

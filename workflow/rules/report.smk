@@ -2,7 +2,8 @@
 FIGURES = ["claims", "pipeline", "architecture"]
 FIGURES += ["reconstruction", "kl", "controls", "shapley", "positions"]
 FIGURES += ["norms", "norm_ratios", "ratio_scatter", "spectrum"]
-FIGURES += ["clamping", "secondary_activations"]
+FIGURES += ["clamping", "secondary_activations", "interaction", "family", "generations"]
+FULL_FIGURES = {"figure": ["calibration"], "suffix": ["csv", "svg", "pdf"]}  # of target full
 
 
 rule report:
@@ -97,14 +98,21 @@ rule report_geometry_plots:
 
 
 rule report_factorial_plots:
-    """Which numbers do the clamping and the secondary-activation figure show? Cost: seconds."""
+    """Which numbers do the factorial chapter's figures show? Cost: seconds."""
     input:
         cells="results/{run}/factorial/clamp_cells.csv",
         points="results/{run}/factorial/clamp_items.csv",
+        fits="results/{run}/factorial/clamp_fits.csv",
         histogram="results/{run}/factorial/singles_histogram.csv",
+        activation="results/{run}/factorial/activation_cells.csv",
+        family="results/{run}/factorial/infer.parquet",
+        counts=of_seeds("generation_counts.csv"),
     output:
         clamping="results/{run}/report/figures/clamping.csv",
         secondary="results/{run}/report/figures/secondary_activations.csv",
+        interaction="results/{run}/report/figures/interaction.csv",
+        forest="results/{run}/report/figures/family.csv",
+        generations="results/{run}/report/figures/generations.csv",
     log:
         "logs/{run}/report/factorial_plots.log",
     benchmark:
@@ -113,8 +121,29 @@ rule report_factorial_plots:
         code=code_of("report", "factorial_plots"),
     shell:
         "python -m fispace report factorial-plots --cells {input.cells}"
-        " --points {input.points} --histogram {input.histogram}"
+        " --points {input.points} --fits {input.fits} --histogram {input.histogram}"
+        " --activation {input.activation} --family {input.family} --counts {input.counts}"
         " --clamping {output.clamping} --secondary-activations {output.secondary}"
+        " --interaction {output.interaction} --forest {output.forest}"
+        " --generations {output.generations}"
+        " 2> {log}"
+
+
+rule report_calibration_plots:
+    """Which numbers does the calibration figure show? Target full. Cost: seconds."""
+    input:
+        table="results/{run}/factorial/calibration.parquet",
+    output:
+        calibration="results/{run}/report/figures/calibration.csv",
+    log:
+        "logs/{run}/report/calibration_plots.log",
+    benchmark:
+        "logs/{run}/report/calibration_plots.tsv"
+    params:
+        code=code_of("report", "calibration_plots"),
+    shell:
+        "python -m fispace report calibration-plots --table {input.table}"
+        " --calibration {output.calibration}"
         " 2> {log}"
 
 
@@ -148,7 +177,7 @@ rule report_draw:
     benchmark:
         "logs/{run}/report/draw/{figure}.tsv"
     wildcard_constraints:
-        figure="|".join(FIGURES),
+        figure="|".join(FIGURES + FULL_FIGURES["figure"]),
     params:
         code=code_of("report", "draw"),
     shell:

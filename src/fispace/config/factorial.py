@@ -5,6 +5,12 @@ Meanings and ranges: workflow/schemas/factorial.schema.yaml.
 
 from dataclasses import dataclass
 
+from fispace.config.hypotheses import (
+    CalibrationConfig,
+    EquivalenceConfig,
+    ExclusionConfig,
+    Hypothesis,
+)
 from fispace.config.lm import LmConfig
 from fispace.config.train import OptimiserKind
 from fispace.errors import ParamsError
@@ -117,18 +123,52 @@ class DiscoverStep:
 
 
 @dataclass(frozen=True)
+class PairsStep:
+    """What `factorial pairs` depends on."""
+
+    n_pairs: int
+    threads: int
+
+
+@dataclass(frozen=True)
 class ClampStep:
     """What `factorial clamp` depends on."""
 
     lm: LmConfig
+    factors: tuple[FactorConfig, ...]
     add_bos: bool
     clamps: tuple[float, ...]
+    quantiles: tuple[float, ...]
+    n_candidates: int
     add_back_errors: bool
     batch_contexts: int
+    root_seed: int
     threads: int
 
     def __post_init__(self) -> None:
         _require_identity(self.clamps)
+
+
+@dataclass(frozen=True)
+class GenerationConfig:
+    """Continuations of the first contexts, under multipliers of a latent."""
+
+    n_contexts: int
+    n_tokens: int
+    temperature: float
+    clamps: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class GenerateStep:
+    """What `factorial generate` depends on."""
+
+    lm: LmConfig
+    add_bos: bool
+    generation: GenerationConfig
+    add_back_errors: bool
+    root_seed: int
+    threads: int
 
 
 @dataclass(frozen=True)
@@ -141,17 +181,30 @@ class SinglesStep:
 
 @dataclass(frozen=True)
 class InferStep:
-    """What `factorial infer` depends on: the family of hypotheses, declared before the run."""
+    """What `factorial infer` depends on: the families of hypotheses, declared before the run."""
 
     factors: tuple[FactorConfig, ...]
     clamps: tuple[float, ...]
     alpha: float
     n_permutations: int
+    hypotheses: dict[str, Hypothesis]
+    equivalence: EquivalenceConfig
+    exclusions: ExclusionConfig
     root_seed: int
 
     def __post_init__(self) -> None:
         _require_factors(self.factors)
         _require_identity(self.clamps)
+        self._require_disjoint()
+
+    def _require_disjoint(self) -> None:
+        rows = [(h.response, kind) for h in self.hypotheses.values() for kind in h.kinds]
+        twice = sorted({row for row in rows if rows.count(row) > 1})
+        if twice:
+            raise ParamsError(
+                f"factorial.hypotheses: {twice[0][0]} of the kind {twice[0][1]!r} stands in two "
+                "families; a hypothesis belongs to one."
+            )
 
 
 def _require_identity(clamps: tuple[float, ...]) -> None:
@@ -160,3 +213,26 @@ def _require_identity(clamps: tuple[float, ...]) -> None:
             f"factorial.clamps={list(clamps)} must hold the multiplier 1, which effects are "
             "measured against, at least one other, and none twice."
         )
+
+
+@dataclass(frozen=True)
+class TruthStep:
+    """What `factorial truth` depends on."""
+
+    lm: LmConfig
+    factors: tuple[FactorConfig, ...]
+    add_bos: bool
+    alpha: float
+    batch_contexts: int
+    threads: int
+
+
+@dataclass(frozen=True)
+class CalibrateStep:
+    """What `factorial calibrate` depends on."""
+
+    factors: tuple[FactorConfig, ...]
+    alpha: float
+    n_candidates: int
+    calibration: CalibrationConfig
+    root_seed: int

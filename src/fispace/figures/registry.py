@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from fispace.figures import claims, controls, diagrams, factorial, fidelity, geometry
+from fispace.figures import claims, controls, diagrams, factorial, fidelity, geometry, inference
 from fispace.figures.style import in_house_style
 
 FIGURES: Mapping[str, Callable[[pd.DataFrame], Figure]] = {
@@ -28,5 +28,9 @@ FIGURES: Mapping[str, Callable[[pd.DataFrame], Figure]] = {
         "spectrum": geometry.spectrum,
         "clamping": factorial.clamping,
         "secondary_activations": factorial.secondary_activations,
+        "interaction": factorial.interaction,
+        "family": inference.family,
+        "generations": inference.generations,
+        "calibration": inference.calibration,
     }.items()
 }

@@ -3,19 +3,24 @@
 Must not: know what is spliced into the model, or which words matter.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from torch import Tensor
 
 from fispace.errors import StimuliError
-from fispace.lm.hooks import logits
+from fispace.lm.hooks import logits, read_activations, resumed_from
 from fispace.lm.windows import padded
 
 PAD_ID = 0
 """Any token: padding lies to the right, where a causal model does not see it."""
+
+
+Moves = Callable[[Float[Tensor, "batch pos d_model"]], Iterator[Float[Tensor, "batch pos d_model"]]]
+"""Activations at the hook point to several variants of them, one at a time."""
 
 
 class WordContext(NamedTuple):
@@ -70,19 +75,44 @@ def score_words(
 ) -> Float[np.ndarray, "prompts words"]:
     """Log p(word | prompt) in nats, float64: the sum over the word's tokens."""
     scores = np.zeros((len(plan.prompts), plan.n_words))
-    by_length = sorted(plan.contexts, key=lambda context: len(context.tokens))
-    for begin in range(0, len(by_length), batch_contexts):
-        chosen = by_length[begin : begin + batch_contexts]
-        ids, mask = padded([np.array(context.tokens) for context in chosen], PAD_ID)
-        output = logits(model, ids, mask)
-        for row, context in enumerate(chosen):
-            length = context.pieces.shape[1]
-            end = len(context.tokens)
-            logp = output[row, end - length : end].double().log_softmax(-1).numpy()
-            scores[context.prompt, list(context.words)] = logp[
-                np.arange(length), context.pieces
-            ].sum(1)
+    for chosen, ids, mask in _batches(plan, batch_contexts):
+        _collect(scores, chosen, logits(model, ids, mask))
     return scores
+
+
+def score_moved(
+    model: Any, hook_point: int | str, plan: WordPlan, batch_contexts: int, moves: Moves,
+    n_moves: int,
+) -> Float[np.ndarray, "moves prompts words"]:  # fmt: skip
+    """`score_words` once for each activation that `moves` makes of what the hook point holds.
+
+    The blocks up to the hook point run once for all of them.
+    """
+    scores = np.zeros((n_moves, len(plan.prompts), plan.n_words))
+    for chosen, ids, mask in _batches(plan, batch_contexts):
+        held = read_activations(model, hook_point, ids, mask)
+        for number, moved in enumerate(moves(held)):
+            with resumed_from(model, hook_point, moved.to(held.dtype)):
+                _collect(scores[number], chosen, logits(model, ids, mask))
+    return scores
+
+
+def _batches(plan: WordPlan, size: int) -> Iterator[tuple[list[WordContext], Tensor, Tensor]]:
+    """Contexts of similar length with their padded token ids and mask."""
+    by_length = sorted(plan.contexts, key=lambda context: len(context.tokens))
+    for begin in range(0, len(by_length), size):
+        chosen = by_length[begin : begin + size]
+        ids, mask = padded([np.array(context.tokens) for context in chosen], PAD_ID)
+        yield chosen, ids, mask
+
+
+def _collect(scores: np.ndarray, chosen: list[WordContext], output: Tensor) -> None:
+    """Add the words' log-probabilities in a batch of logits to their cells of `scores`."""
+    for row, context in enumerate(chosen):
+        length, end = context.pieces.shape[1], len(context.tokens)
+        logp = output[row, end - length : end].double().log_softmax(-1).numpy()
+        found = logp[np.arange(length), context.pieces].sum(1)
+        scores[context.prompt, list(context.words)] = found
 
 
 def next_token_log_probs(

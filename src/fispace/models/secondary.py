@@ -1,9 +1,7 @@
-"""The secondary SAE on the interaction part's first MLP layer, and clamping of its latents.
+"""The secondary SAE on the interaction part's first MLP layer, and what it reads.
 
 Must not: read files, or train itself.
 """
-
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -14,14 +12,6 @@ from fispace.errors import ArtifactMismatchError
 from fispace.models.integrated import IntegratedModel
 from fispace.models.sae import TopKSae
 from fispace.models.sparse import Codes
-
-
-@dataclass(frozen=True)
-class Clamp:
-    """Multiply one secondary latent's activation; `multiplier` 1 leaves it as it is."""
-
-    latent: int
-    multiplier: float
 
 
 class SecondarySae(nn.Module):
@@ -73,39 +63,14 @@ def hidden_vectors(
     return model.interaction.hidden(model.sae.encode(z))
 
 
-def clamped_hidden(
-    secondary: SecondarySae, hidden: Float[Tensor, "tokens d_embed"], clamp: Clamp,
-    add_back_errors: bool,
-) -> Float[Tensor, "tokens d_embed"]:  # fmt: skip
-    """Hidden vectors with one secondary latent multiplied.
-
-    With `add_back_errors` the secondary SAE's own error h - decode(encode(h)) is added, so that
-    multiplier 1 gives h.
-    """
-    codes = secondary.encode(hidden)
-    factor = torch.where(codes.indices == clamp.latent, clamp.multiplier, 1.0)
-    clamped = secondary.decode(codes.with_values(codes.values * factor))
-    return clamped + (hidden - secondary.decode(codes)) if add_back_errors else clamped
-
-
 @torch.no_grad()
-def clamped_reconstruction(
-    model: IntegratedModel, secondary: SecondarySae, z: Float[Tensor, "tokens d_model"],
-    clamp: Clamp, add_back_errors: bool,
-) -> Float[Tensor, "tokens d_model"]:  # fmt: skip
-    """All parts of the model, the interaction read off the clamped hidden vectors.
+def residual_vectors(
+    model: IntegratedModel, z: Float[Tensor, "tokens d_model"]
+) -> Float[Tensor, "tokens d_model"]:
+    """What the primary SAE and the linear part leave over: the raw residuals, for the control SAE.
 
-    With `add_back_errors` the reconstruction error z - z_hat is added as well: multiplier 1 is the
-    identity, and any other moves z by W_out relu(h') - W_out relu(h) alone.
+    The interaction is trained to explain them. A sparse code of the residuals themselves has no
+    pairs in it: what it shows as well is no property of the interaction.
     """
-    # DEVIATION(add-back-errors): the author splices the bare reconstruction, its error included in
-    # every condition; `add_back_errors` false is that variant.
-    codes = model.sae.encode(z)
-    others: list[Part] = [part for part in model.parts if part != "interaction"]
-    hidden = model.interaction.hidden(codes)
-    clamped = clamped_hidden(secondary, hidden, clamp, add_back_errors)
-    moved = model.interaction.output(clamped) - model.interaction.mean_output
-    z_hat = model.reconstruct(codes, others) + moved
-    if not add_back_errors:
-        return z_hat
-    return z_hat + (z - model.reconstruct(codes, model.parts))
+    linear: list[Part] = [part for part in model.parts if part != "interaction"]
+    return z - model.reconstruct(model.sae.encode(z), linear)

@@ -3,6 +3,7 @@
 Must not: generate stimuli, run a model, or repair a broken battery.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
@@ -15,6 +16,9 @@ from fispace.errors import StimuliError
 
 HEADER_LINES = 1
 """Lines before the first row: line numbers in messages count from 1, as an editor does."""
+
+PLANTED = "contrast"
+"""Column of a word's planted y11 - y10 - y01 + y00 in nats, where a battery has ground truth."""
 
 
 def read_battery(path: Path, factors: Sequence[FactorConfig], variant: str | None) -> pd.DataFrame:
@@ -40,7 +44,7 @@ def read_battery(path: Path, factors: Sequence[FactorConfig], variant: str | Non
 
 
 def read_words(path: Path, factors: Sequence[FactorConfig]) -> pd.DataFrame:
-    """Response words: columns word and one per factor; the same number in every cell.
+    """Response words: columns word, one per factor, and `contrast` if planted; equally many a cell.
 
     Raises:
         StimuliError: if the file breaks a rule of the schema; the message names file, row and rule.
@@ -60,15 +64,14 @@ def validated_words(path: Path, frame: Any, factors: Sequence[FactorConfig]) -> 
     for factor in factors:
         _require_levels(path, frame, factor)
     _require_distinct(path, frame, ["word"], "a response word may belong to one cell only")
-    counts = frame.groupby(names, sort=False).size()
-    cells = list(product(*(factor.levels for factor in factors)))
-    sizes = {cell: int(counts.get(cell, 0)) for cell in cells}
+    counts = Counter(frame[names].itertuples(index=False, name=None))
+    sizes = {cell: counts[cell] for cell in product(*(factor.levels for factor in factors))}
     if len(set(sizes.values())) != 1:
         listed = ", ".join(f"{'/'.join(cell)}: {size}" for cell, size in sizes.items())
         raise StimuliError(
             f"{path}: every cell needs the same number of response words; found {listed}."
         )
-    kept = frame[["word", *names]]
+    kept = frame[["word", *names, *([PLANTED] if PLANTED in frame else [])]]
     return kept.reset_index(drop=True)
 
 

@@ -17,17 +17,17 @@ from fispace.errors import ArtifactError
 from fispace.store.files import atomic_path, canonical_json
 from fispace.store.tables import COMPRESSION, read_recipe
 
-SPACES = ("primary", "secondary")
+SPACES = ("primary", "secondary", "residual")
 
 
 @dataclass(frozen=True)
 class Responses:
-    """Texts with their cells, and the mean activation of every latent of both SAEs on them."""
+    """Texts with their cells, and the mean activation of every latent of every SAE on them."""
 
     texts: pd.DataFrame
     """item, one column per factor; row-aligned with the activations."""
     activations: dict[str, Float[np.ndarray, "texts latents"]]
-    """By space: `primary` and `secondary`."""
+    """By space: `primary`, `secondary` and the control `residual`."""
     recipe: dict[str, Any]
     """Arm and seed of the model, and the half of the items."""
 

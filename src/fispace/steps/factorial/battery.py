@@ -24,7 +24,7 @@ def write_battery(
     """Write the validated battery: items with their half, response words, and contexts to clamp in.
 
     `responses` is a CSV, or the testbed's grammar.json with its list `planted`. Without `prompts`,
-    the texts of the confirm items are the contexts.
+    the texts of the confirm items are the contexts, with their cells.
 
     Raises:
         StimuliError: if a file breaks a rule of its schema; names file, row and rule.
@@ -38,4 +38,5 @@ def write_battery(
     else:
         write_csv(words, read_words(responses, params.factors))
     confirm = table[table["half"] == CONFIRM].rename(columns={"text": "prompt"})
-    write_csv(contexts, read_prompts(prompts) if prompts else confirm[["item", "prompt"]])
+    names = [factor.name for factor in params.factors]
+    write_csv(contexts, read_prompts(prompts) if prompts else confirm[["item", *names, "prompt"]])

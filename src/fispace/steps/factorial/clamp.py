@@ -1,9 +1,9 @@
-"""`factorial clamp`: secondary latents clamped inside the running LM, and what it then expects.
+"""`factorial clamp`: interventions inside the running LM, and what it then expects.
 
 Must not: choose latents, or test a hypothesis.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,29 +17,37 @@ from torch import Tensor
 from fispace.config.factorial import IDENTITY, ClampStep
 from fispace.lm.hooks import read_activations, splice
 from fispace.lm.load import load_lm
-from fispace.lm.score import (
-    PAD_ID,
-    WordPlan,
-    next_token_log_probs,
-    plan_words,
-    score_words,
-)
+from fispace.lm.score import PAD_ID, WordPlan, next_token_log_probs, plan_words, score_moved
 from fispace.lm.windows import padded
 from fispace.measure.fidelity import kl_per_token
-from fispace.models.secondary import Clamp, clamped_reconstruction
 from fispace.steps.factorial.cells import Frame
-from fispace.steps.factorial.pipeline import Pipeline, encode_both, load_pipeline
+from fispace.steps.factorial.conditions import (
+    Condition,
+    conditions,
+    moved_activations,
+    replacement,
+)
+from fispace.steps.factorial.pipeline import (
+    Pipeline,
+    encode_all,
+    load_pipeline,
+    read_stimulus_tokens,
+)
+from fispace.steps.factorial.planted import has_planted, planted_contrast
 from fispace.store.tables import read_csv, write_table
 
-ANY_LATENT = 0
-"""Multiplier 1 is the same for every latent."""
+EFFECT_COLUMNS = ("kind", "rank", "latent", "mode", "clamp", "item", "value")
 
 
 def clamp_latents(
     params: ClampStep, *, lm_folder: Path | None, weights: Path, standardiser: Path,
-    secondary: Path, candidates: Path, words: Path, contexts: Path, effects: Path, checks: Path,
+    secondary: Path, candidates: Path, words: Path, contexts: Path, select: Path, effects: Path,
+    planted: Path, checks: Path,
 ) -> None:  # fmt: skip
-    """Write each word's change of log-probability by latent and clamp, and what the identity costs.
+    """Write each word's change of log-probability by intervention, and what the identity costs.
+
+    `planted` holds the change of the planted contrast per item; without rows where the battery has
+    none.
 
     Raises:
         ModelError: if the LM cannot be loaded.
@@ -47,124 +55,127 @@ def clamp_latents(
     """
     torch.set_num_threads(params.threads)
     pipe = load_pipeline(weights, standardiser, secondary)
-    lm = load_lm(params.lm, lm_folder)
+    model, tokenizer = load_lm(params.lm, lm_folder)
     chosen, prompts, listed = (read_csv(path) for path in (candidates, contexts, words))
     key = {"arm": pipe.arm, "seed": pipe.seed}
     recipe = asdict(params) | key | {"step": "factorial clamp", "lm": params.lm.recorded}
-    table = clamp_effects(params, pipe, lm, chosen, prompts, listed)
-    write_table(effects, table.assign(**key), recipe)
-    numbers = identity_checks(params, pipe, lm, chosen, prompts, listed)
-    write_table(checks, numbers.assign(**key), recipe)
+    codes = encode_all(pipe, read_stimulus_tokens(select, pipe.units).z)
+    found = conditions(params, pipe, chosen, codes)
+    plan = plan_words(
+        tokenizer, prompts["prompt"].tolist(), listed["word"].tolist(), params.add_bos
+    )
+    base, moved = scores_of(params, pipe, model, plan, found)
+    write_table(effects, effect_table(prompts, found, moved - base, listed).assign(**key), recipe)
+    changes = planted_table(params, prompts, found, base, moved, listed)
+    write_table(planted, changes.assign(**key), recipe)
+    numbers = identity_checks(params, pipe, model, plan, chosen)
+    write_table(checks, numbers.assign(**key, site="clamp"), recipe)
 
 
-def clamp_effects(
-    params: ClampStep, pipe: Pipeline, lm: tuple[Any, Any], chosen: Frame, prompts: Frame,
-    words: Frame,
-) -> pd.DataFrame:  # fmt: skip
-    """Change of each word's log-probability against multiplier 1, by latent, clamp and item.
-
-    One baseline serves all latents, since multiplying any of them by 1 is the same pass.
-    """
-    model, tokenizer = lm
-    plan = plan_words(tokenizer, prompts["prompt"].tolist(), words["word"].tolist(), params.add_bos)
-
-    def scores(clamp: Clamp) -> np.ndarray:
-        replace = clamp_function(pipe, clamp, params.add_back_errors, int(params.add_bos))
-        with splice(model, params.lm.hook_point, replace):
-            return score_words(model, plan, params.batch_contexts)
-
-    baseline = scores(Clamp(ANY_LATENT, IDENTITY))
-    found: list[pd.DataFrame] = []
-    for row in chosen.itertuples():
-        by_clamp = {
-            clamp: baseline if clamp == IDENTITY else scores(Clamp(row.latent, clamp))
-            for clamp in params.clamps
-        }
-        table = effect_table(prompts, by_clamp, words, baseline)
-        found.append(table.assign(kind=row.kind, rank=row.rank, latent=row.latent))
-    return pd.concat(found, ignore_index=True)
+def scores_of(
+    params: ClampStep, pipe: Pipeline, model: Any, plan: WordPlan, found: list[Condition]
+) -> tuple[Float[np.ndarray, "prompts words"], Float[np.ndarray, "conditions prompts words"]]:
+    """Log-probabilities of the words on the unmoved pipeline, and under every condition."""
+    moves = moved_activations(pipe, found, params.add_back_errors, int(params.add_bos))
+    scores = score_moved(
+        model, params.lm.hook_point, plan, params.batch_contexts, moves, 1 + len(found)
+    )
+    return scores[0], scores[1:]
 
 
 def effect_table(
-    texts: Frame, scores: dict[float, Float[np.ndarray, "prompts words"]], words: Frame,
-    baseline: Float[np.ndarray, "prompts words"],
+    prompts: Frame, found: list[Condition],
+    changes: Float[np.ndarray, "conditions prompts words"], words: Frame,
 ) -> pd.DataFrame:  # fmt: skip
-    """Change of each word's log-probability by clamp, averaged over the prompts of an item."""
-    found: list[pd.DataFrame] = []
-    for multiplier, scored in scores.items():
-        wide = pd.DataFrame(scored - baseline, columns=pd.Index(words["word"], name="word"))
-        items: Frame = wide.groupby(texts["item"].to_numpy(), sort=True).mean()
-        items.index.name = "item"
-        long = items.stack().rename("value").reset_index()
-        found.append(long.assign(clamp=multiplier))
-    return pd.concat(found, ignore_index=True).merge(words, on="word", how="left")
+    """Each word's change by condition, averaged over the prompts of an item; zero at multiplier 1."""
+    items = sorted(set(prompts["item"]))
+    place = prompts["item"].map({item: i for i, item in enumerate(items)}).to_numpy()
+    share = np.eye(len(items))[:, place]
+    per_item = np.einsum("ip,cpw->ciw", share / share.sum(1, keepdims=True), changes)
+    rows = [
+        (c.kind, c.rank, c.latent, c.mode, c.clamp, item, word, per_item[i, j, k])
+        for i, c in enumerate(found)
+        for j, item in enumerate(items)
+        for k, word in enumerate(words["word"])
+    ]
+    columns = pd.Index([*EFFECT_COLUMNS[:-1], "word", "value"])
+    own: Frame = pd.DataFrame(rows, columns=columns)
+    multiplied = own[own["mode"] == "multiply"]
+    first = multiplied["clamp"] == multiplied["clamp"].iloc[0]
+    identity = multiplied[first].assign(clamp=IDENTITY, value=0.0)
+    merged: Frame = pd.concat([own, identity], ignore_index=True).merge(
+        words, on="word", how="left"
+    )
+    return merged
+
+
+def planted_table(
+    params: ClampStep, prompts: Frame, found: list[Condition],
+    base: Float[np.ndarray, "prompts words"],
+    moved: Float[np.ndarray, "conditions prompts words"], words: Frame,
+) -> pd.DataFrame:  # fmt: skip
+    """Change of the planted contrast of each item, by condition."""
+
+    def rows() -> Iterator[tuple[Any, ...]]:
+        before = planted_contrast(base, prompts, words, params.factors)
+        for condition, scores in zip(found, moved, strict=True):
+            after = planted_contrast(scores, prompts, words, params.factors)
+            head = condition[:5]
+            yield from ((*head, item, v) for item, v in zip(items, after - before, strict=True))
+
+    items = sorted(set(prompts["item"]))
+    filled = rows() if has_planted(prompts, words, params.factors) else ()
+    return pd.DataFrame(list(filled), columns=pd.Index(EFFECT_COLUMNS))
 
 
 def identity_checks(
-    params: ClampStep, pipe: Pipeline, lm: tuple[Any, Any], chosen: Frame, prompts: Frame,
-    words: Frame,
-) -> pd.DataFrame:  # fmt: skip
-    """KL(original || multiplier 1) after the prompts, and the prompts each latent is active in.
+    params: ClampStep, pipe: Pipeline, model: Any, plan: WordPlan, chosen: Frame
+) -> pd.DataFrame:
+    """KL(original || unmoved pipeline) after the prompts, and the prompts each latent is active in.
 
     A multiplier does nothing to a latent that is not active: the share says how often it could.
     """
-    model, tokenizer = lm
-    plan = plan_words(tokenizer, prompts["prompt"].tolist(), words["word"].tolist(), params.add_bos)
     kl, active = [], []
-    latents = torch.tensor(chosen["latent"].to_numpy(dtype=np.int64))
-    identity = Clamp(ANY_LATENT, IDENTITY)
-    replace = clamp_function(pipe, identity, params.add_back_errors, int(params.add_bos))
+    replace = replacement(pipe, None, params.add_back_errors, int(params.add_bos))
     for start in range(0, len(plan.prompts), params.batch_contexts):
         batch = plan.prompts[start : start + params.batch_contexts]
         original = torch.from_numpy(next_token_log_probs(model, batch))
         with splice(model, params.lm.hook_point, replace):
             spliced = torch.from_numpy(next_token_log_probs(model, batch))
         kl.append(kl_per_token(original, spliced))
-        active.append(_is_active(params, pipe, model, batch, latents))
-    return _check_table(torch.cat(kl), torch.cat(active), chosen, plan)
-
-
-def clamp_function(
-    pipe: Pipeline, clamp: Clamp, add_back_errors: bool, n_prefix: int
-) -> Callable[[Float[Tensor, "batch pos d_model"]], Float[Tensor, "batch pos d_model"]]:
-    """What is spliced in at the hook point: standardised in, clamped, and restored.
-
-    The first `n_prefix` positions (BOS) stay as they are: no part of the pipeline was trained on
-    them.
-    """
-
-    def replace(x: Tensor) -> Tensor:
-        rows = x[:, n_prefix:].float()
-        z = pipe.units.standardise(rows.reshape(-1, rows.shape[-1]))
-        moved = clamped_reconstruction(pipe.model, pipe.secondary, z, clamp, add_back_errors)
-        kept = x[:, :n_prefix].float()
-        return torch.cat([kept, pipe.units.restore(moved).reshape(rows.shape)], dim=1)
-
-    return replace
+        active.append(_is_active(params, pipe, model, batch, chosen))
+    return _check_table(torch.cat(kl), np.concatenate(active), chosen, plan)
 
 
 def _is_active(
     params: ClampStep, pipe: Pipeline, model: Any, batch: tuple[tuple[int, ...], ...],
-    latents: Tensor,
-) -> Tensor:  # fmt: skip
-    """[prompts latents] whether a latent fires on any token of the prompt after BOS."""
+    chosen: Frame,
+) -> np.ndarray:  # fmt: skip
+    """[prompts latents] whether a chosen latent fires on any token of the prompt after BOS."""
     ids, mask = padded([np.array(sequence) for sequence in batch], PAD_ID)
     x = read_activations(model, params.lm.hook_point, ids, mask).float()
-    codes = encode_both(pipe, pipe.units.standardise(x.reshape(-1, x.shape[-1])))["secondary"]
     mask[:, : int(params.add_bos)] = 0
-    hits = (codes.indices[:, :, None] == latents) & (codes.values > 0)[:, :, None]
-    on_token = hits.any(1).reshape(*ids.shape, -1) & mask.bool()[..., None]
-    return on_token.any(1)
+    codes = encode_all(pipe, pipe.units.standardise(x.reshape(-1, x.shape[-1])))
+    found: list[Tensor] = []
+    for row in chosen.to_dict("records"):
+        if row["space"] not in codes:
+            found.append(torch.full((len(batch),), torch.nan))
+            continue
+        own = codes[row["space"]]
+        fires = ((own.indices == row["latent"]) & (own.values > 0)).any(1).reshape(ids.shape)
+        found.append((fires & mask.bool()).any(1).float())
+    return torch.stack(found, dim=1).numpy()
 
 
-def _check_table(kl: Tensor, active: Tensor, chosen: Frame, plan: WordPlan) -> pd.DataFrame:
+def _check_table(kl: Tensor, active: np.ndarray, chosen: Frame, plan: WordPlan) -> pd.DataFrame:
     n = len(plan.prompts)
     rows: list[dict[str, Any]] = [
         {"metric": "kl_identity_mean", "unit": "nats per prompt", "value": kl.mean().item()},
         {"metric": "kl_identity_max", "unit": "nats per prompt", "value": kl.max().item()},
     ]
-    shares = active.double().mean(0).tolist()
-    for row, share in zip(chosen.itertuples(), shares, strict=True):
-        name = f"active_prompts_{row.kind}_{row.rank}"
-        rows.append({"metric": name, "unit": "fraction", "value": share})
+    shares = active.mean(0).tolist()
+    for row, share in zip(chosen.to_dict("records"), shares, strict=True):
+        if not np.isnan(share):
+            name = f"active_prompts_{row['kind']}_{row['rank']}"
+            rows.append({"metric": name, "unit": "fraction", "value": share})
     return pd.DataFrame(rows).assign(split="confirm", n=n)

@@ -23,19 +23,11 @@ from fispace.measure.factorial import (
 )
 from fispace.seeds import numpy_stream
 from fispace.steps.factorial.cells import Frame, by_cell
+from fispace.steps.factorial.choose import INTERACTION, choose_latents
 from fispace.steps.factorial.halves import require_same
 from fispace.stimuli.split import SELECT
 from fispace.store.responses import read_responses
 from fispace.store.tables import write_csv, write_table
-
-INTERACTION = "interaction"
-
-
-CANDIDATE, INSENSITIVE, RANDOM = "candidate", "insensitive", "random"
-
-
-INSENSITIVE_P = 0.5
-"""An insensitive control has a sign-flip p of at least this on the select half."""
 
 
 def discover(params: DiscoverStep, *, responses: Path, discovery: Path, candidates: Path) -> None:
@@ -102,41 +94,3 @@ def _rows(
             "is_significant": (q if flipped is None else flipped.p_max) <= params.alpha,
         }
     )
-
-
-def choose_latents(
-    params: DiscoverStep, discovery: Frame, names: Sequence[str | int]
-) -> pd.DataFrame:
-    """Secondary latents to confirm: candidates by |t| of the interaction, and two kinds of control.
-
-    An insensitive control has p >= 0.5 and the mean activation nearest its candidate's (in log);
-    a random control is any other live latent. Latents silent on the select half are never chosen.
-    """
-    rows = discovery[(discovery["space"] == "secondary") & (discovery["effect"] == INTERACTION)]
-    live = rows[rows["mean_activation"] > 0].assign(size=lambda frame: frame["t"].abs())
-    live = live.sort_values(["size", "latent"], ascending=[False, True])
-    candidates = live.head(params.n_candidates)
-    others = live.iloc[len(candidates) :]
-    insensitive = _nearest(candidates, others[others["p_sign_flip"] >= INSENSITIVE_P])
-    rest = others[~others["latent"].isin(insensitive["latent"])].sort_values("latent")
-    stream = numpy_stream(params.root_seed, "factorial", "controls", *names)
-    drawn = stream.permutation(len(rest))[: len(candidates)]
-    kinds = {CANDIDATE: candidates, INSENSITIVE: insensitive, RANDOM: rest.iloc[drawn]}
-    chosen = [
-        frame.assign(kind=kind, rank=np.arange(1, len(frame) + 1)) for kind, frame in kinds.items()
-    ]
-    columns = ["kind", "rank", "latent", "mean_activation", *TTest._fields, "p_sign_flip", "p_max"]
-    table: Frame = pd.concat(chosen, ignore_index=True)
-    return table[[*columns, "n_items", "is_significant"]]
-
-
-def _nearest(candidates: Frame, pool: Frame) -> Frame:
-    """One row of `pool` for each candidate, nearest in log mean activation, none twice."""
-    taken: list[int] = []
-    for size in candidates["mean_activation"]:
-        left = pool[~pool["latent"].isin(taken)]
-        if left.empty:
-            break
-        distance = (np.log(left["mean_activation"]) - np.log(size)).abs()
-        taken.append(int(left["latent"].iloc[int(distance.to_numpy().argmin())]))
-    return pool.set_index("latent").loc[taken].reset_index()

@@ -15,7 +15,7 @@ from torch import Tensor
 from fispace.errors import ArtifactMismatchError, ParamsError
 from fispace.models.integrated import IntegratedModel
 from fispace.models.sae import TopKSae
-from fispace.models.secondary import SecondarySae, require_interaction
+from fispace.models.secondary import SecondarySae, require_interaction, residual_vectors
 from fispace.models.sparse import Codes
 from fispace.models.trained import load_trained
 from fispace.store.checkpoint import load_checkpoint
@@ -29,6 +29,8 @@ class Pipeline(NamedTuple):
     units: Standardiser
     model: IntegratedModel
     secondary: SecondarySae
+    residual: SecondarySae | None
+    """The control: the same SAE on the raw residuals."""
     arm: str
     seed: int
 
@@ -52,29 +54,38 @@ def load_arm(weights: Path, standardiser: Path) -> tuple[IntegratedModel, dict[s
     return model, record
 
 
-def load_pipeline(weights: Path, standardiser: Path, secondary: Path) -> Pipeline:
-    """Pipeline of one arm and seed.
+def load_pipeline(
+    weights: Path, standardiser: Path, secondary: Path, residual: Path | None = None
+) -> Pipeline:
+    """Pipeline of one arm and seed; with `residual`, the control SAE as well.
 
     Raises:
-        ArtifactMismatchError: if the secondary SAE was trained on another model.
+        ArtifactMismatchError: if an SAE was trained on another model.
     """
     model, record = load_arm(weights, standardiser)
-    tensors, shape = load_checkpoint(secondary, {"weights": sha256_of(weights)})
-    sae = initial_sae(shape["d_embed"], shape["n_latents"], shape["k"], torch.Generator())
-    loaded = SecondarySae(sae, torch.zeros(shape["d_embed"]), torch.ones(shape["d_embed"]))
+    own = _load_sae(secondary, weights, "secondary")
+    control = _load_sae(residual, weights, "residual") if residual else None
+    units = load_standardiser(standardiser)
+    return Pipeline(units, model, own, control, record["arm"], record["seed"])
+
+
+def _load_sae(path: Path, weights: Path, site: str) -> SecondarySae:
+    tensors, shape = load_checkpoint(path, {"weights": sha256_of(weights), "site": site})
+    width = shape["width"]
+    sae = initial_sae(width, shape["n_latents"], shape["k"], torch.Generator())
+    loaded = SecondarySae(sae, torch.zeros(width), torch.ones(width))
     try:
         loaded.load_state_dict(tensors)
     except RuntimeError as error:
         raise ArtifactMismatchError(
-            f"{secondary}: the weights do not fit the configuration stored with them ({error}). "
+            f"{path}: the weights do not fit the configuration stored with them ({error}). "
             "The file was altered; run the rule that trains it again."
         ) from None
-    loaded.eval().requires_grad_(False)
-    return Pipeline(load_standardiser(standardiser), model, loaded, record["arm"], record["seed"])
+    return loaded.eval().requires_grad_(False)
 
 
-def initial_sae(d_embed: int, n_latents: int, k: int, generator: torch.Generator) -> TopKSae:
-    """Untrained secondary SAE.
+def initial_sae(width: int, n_latents: int, k: int, generator: torch.Generator) -> TopKSae:
+    """Untrained SAE on vectors of this width.
 
     Raises:
         ParamsError: if k exceeds n_latents.
@@ -84,7 +95,7 @@ def initial_sae(d_embed: int, n_latents: int, k: int, generator: torch.Generator
             f"factorial.secondary.k={k} must be <= its n_latents={n_latents} "
             "(expansion x train.d_embed)."
         )
-    return TopKSae(d_embed, n_latents, k, generator)
+    return TopKSae(width, n_latents, k, generator)
 
 
 def read_stimulus_tokens(path: Path, units: Standardiser) -> StimulusTokens:
@@ -98,8 +109,11 @@ def read_stimulus_tokens(path: Path, units: Standardiser) -> StimulusTokens:
 
 
 @torch.no_grad()
-def encode_both(pipe: Pipeline, z: Float[Tensor, "tokens d_model"]) -> dict[str, Codes]:
-    """Codes of both SAEs, through the same forward pass that training used."""
+def encode_all(pipe: Pipeline, z: Float[Tensor, "tokens d_model"]) -> dict[str, Codes]:
+    """Codes of every SAE, through the same forward pass that training used."""
     codes = pipe.model.sae.encode(z)
     hidden = pipe.model.interaction.hidden(codes)
-    return {"primary": codes, "secondary": pipe.secondary.encode(hidden)}
+    found = {"primary": codes, "secondary": pipe.secondary.encode(hidden)}
+    if pipe.residual is not None:
+        found["residual"] = pipe.residual.encode(residual_vectors(pipe.model, z))
+    return found

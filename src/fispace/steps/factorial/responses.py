@@ -14,7 +14,7 @@ from fispace.config.factorial import ResponsesStep
 from fispace.steps.factorial.pipeline import (
     Pipeline,
     StimulusTokens,
-    encode_both,
+    encode_all,
     load_pipeline,
     read_stimulus_tokens,
 )
@@ -25,11 +25,11 @@ from fispace.store.tables import read_csv
 
 def measure_responses(
     params: ResponsesStep, *, items: Path, weights: Path, standardiser: Path, secondary: Path,
-    select: Path, confirm: Path, select_responses: Path, confirm_responses: Path,
+    residual: Path, select: Path, confirm: Path, select_responses: Path, confirm_responses: Path,
 ) -> None:  # fmt: skip
-    """Write the mean activation of every latent of both SAEs on every text, one file per half."""
+    """Write the mean activation of every latent of every SAE on every text, one file per half."""
     torch.set_num_threads(params.threads)
-    pipe = load_pipeline(weights, standardiser, secondary)
+    pipe = load_pipeline(weights, standardiser, secondary, residual)
     table: Any = read_csv(items)
     files = ((SELECT, select, select_responses), (CONFIRM, confirm, confirm_responses))
     for half, source, target in files:
@@ -43,15 +43,14 @@ def measure_responses(
 def mean_activations(
     pipe: Pipeline, tokens: StimulusTokens, n_texts: int, batch_tokens: int
 ) -> dict[str, Float[np.ndarray, "texts latents"]]:
-    """Mean activation of every primary and secondary latent over the tokens of each text."""
-    sizes = {
-        "primary": pipe.model.shape.n_latents,
-        "secondary": pipe.secondary.sae.W_dec.shape[0],
-    }
+    """Mean activation of every latent of every SAE over the tokens of each text."""
+    saes = {"primary": pipe.model.sae, "secondary": pipe.secondary.sae}
+    saes |= {"residual": pipe.residual.sae} if pipe.residual is not None else {}
+    sizes = {space: sae.W_dec.shape[0] for space, sae in saes.items()}
     sums = {space: np.zeros((n_texts, width)) for space, width in sizes.items()}
     for begin in range(0, len(tokens.z), batch_tokens):
         rows = tokens.text[begin : begin + batch_tokens]
-        for space, codes in encode_both(pipe, tokens.z[begin : begin + batch_tokens]).items():
+        for space, codes in encode_all(pipe, tokens.z[begin : begin + batch_tokens]).items():
             where = (rows[:, None], codes.indices.numpy())
             np.add.at(sums[space], where, codes.values.double().numpy())
     counts = np.bincount(tokens.text, minlength=n_texts)[:, None]

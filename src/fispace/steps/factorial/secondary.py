@@ -1,9 +1,9 @@
-"""`factorial secondary`: the TopK SAE on the interaction part's first MLP layer, and its quality.
+"""`factorial secondary`: a TopK SAE on the interaction's first MLP layer, or on the raw residuals.
 
 Must not: define an SAE or a training loop.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,12 +14,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fispace.config.factorial import SecondaryStep
+from fispace.errors import ParamsError
 from fispace.measure.fidelity import FvuSums, dead_fraction, l0
 from fispace.models.fit import CurveRow, fit, schedule_of
 from fispace.models.integrated import IntegratedModel
 from fispace.models.numerics import fix_numerics
 from fispace.models.objective import squared_error
-from fispace.models.secondary import SecondarySae, hidden_vectors
+from fispace.models.secondary import SecondarySae, hidden_vectors, residual_vectors
 from fispace.seeds import torch_stream
 from fispace.steps.factorial.halves import require_same
 from fispace.steps.factorial.pipeline import initial_sae, load_arm
@@ -28,6 +29,30 @@ from fispace.store.checkpoint import save_checkpoint
 from fispace.store.files import read_json, sha256_of
 from fispace.store.standardiser import Standardiser, fit_moments, load_standardiser
 from fispace.store.tables import write_table
+
+Reader = Callable[[IntegratedModel, Tensor], Tensor]
+
+SECONDARY, RESIDUAL = "secondary", "residual"
+SITES: dict[str, Reader] = {SECONDARY: hidden_vectors, RESIDUAL: residual_vectors}
+
+
+class Vectors(NamedTuple):
+    """What the SAE is trained on: one site of one model, over the stored tokens."""
+
+    model: IntegratedModel
+    units: Standardiser
+    store: ActivationStore
+    reader: Reader
+
+    def read(self, x: Float[Tensor, "tokens d_model"]) -> Float[Tensor, "tokens width"]:
+        """The site's vectors of raw activations."""
+        return self.reader(self.model, self.units.standardise(x))
+
+    def of(self, split: str) -> Iterator[Float[Tensor, "tokens width"]]:
+        """Those of all non-special tokens of a split, a row group at a time."""
+        for group in self.store.groups(split):
+            if len(group):
+                yield self.read(torch.from_numpy(group))
 
 
 class Quality(NamedTuple):
@@ -41,69 +66,88 @@ class Quality(NamedTuple):
 
 
 def train_secondary(
-    params: SecondaryStep, *, weights: Path, lr: Path, manifest: Path, standardiser: Path,
-    secondary: Path, curve: Path, quality: Path,
+    params: SecondaryStep, *, site: str, weights: Path, lr: Path, manifest: Path,
+    standardiser: Path, secondary: Path, curve: Path, quality: Path,
 ) -> None:  # fmt: skip
-    """Train the secondary SAE on the first MLP layer of one arm and seed; writes its test quality.
+    """Train the SAE of one site, arm and seed; writes its test quality.
+
+    Site `secondary` is the interaction's first MLP layer, `residual` what the linear parts leave
+    over: the same number of latents, K, tokens and optimiser.
 
     Raises:
+        ParamsError: if there is no such site.
         ArtifactMismatchError: if the arm has no interaction, or was trained on another store.
         DivergedError: if the loss becomes non-finite.
     """
+    read = reader_of(site)
     model, trained = load_arm(weights, standardiser)
     require_same(weights, "manifest", trained["manifest"], sha256_of(manifest))
     store, units = ActivationStore(manifest), load_standardiser(standardiser)
     for split in ("train", "val", "test"):
         store.verify(split)
-    key = {"arm": trained["arm"], "seed": trained["seed"]}
+    key = {"arm": trained["arm"], "seed": trained["seed"], "site": site}
     peak = float(read_json(lr)["lr"])
-    fitted, rows = fit_secondary(params, model, units, store, trained["seed"], peak)
+    vectors = Vectors(model, units, store, read)
+    names = (trained["seed"], *([] if site == SECONDARY else [site]))
+    fitted, rows = fit_secondary(params, vectors, names, peak)
     recipe = asdict(params) | key | {"step": "factorial secondary", "lr": peak}
     recipe["weights"] = sha256_of(weights)
     _save(secondary, fitted, recipe)
     write_table(curve, pd.DataFrame(rows).assign(**key), recipe)
-    test = stored_hidden_vectors(model, units, store, "test")
-    numbers = pd.DataFrame(secondary_quality(fitted, test))
+    numbers = pd.DataFrame(secondary_quality(fitted, vectors.of("test")))
     write_table(quality, numbers.assign(**key, split="test"), recipe)
 
 
+def reader_of(site: str) -> Reader:
+    """How the vectors of a site are read off the model.
+
+    Raises:
+        ParamsError: if there is no such site.
+    """
+    if site not in SITES:
+        raise ParamsError(f"--site {site}: no such site; there are {', '.join(SITES)}.")
+    return SITES[site]
+
+
 def fit_secondary(
-    params: SecondaryStep, model: IntegratedModel, units: Standardiser, store: ActivationStore,
-    seed: int, lr: float,
-) -> tuple[SecondarySae, list[CurveRow]]:  # fmt: skip
-    """Secondary SAE trained on hidden vectors of train tokens, and its training curve."""
+    params: SecondaryStep, vectors: Vectors, names: tuple[str | int, ...], lr: float
+) -> tuple[SecondarySae, list[CurveRow]]:
+    """SAE trained on the site's vectors of train tokens, and its training curve.
+
+    `names` key its random streams.
+    """
     fix_numerics(params.threads)
+    root = (params.root_seed, "factorial", *names)
 
     def stream(purpose: str) -> Iterator[Tensor]:
-        names = (params.root_seed, "factorial", seed, purpose)
-        rows = store.shuffled_batches("train", params.batch_tokens, params.pool_groups, names)
-        return (hidden_vectors(model, units.standardise(torch.from_numpy(x))) for x in rows)
+        rows = vectors.store.shuffled_batches(
+            "train", params.batch_tokens, params.pool_groups, (*root, purpose)
+        )
+        return (vectors.read(torch.from_numpy(x)) for x in rows)
 
     n_fitted = -(-params.standardiser_tokens // params.batch_tokens)
     fitted = fit_moments((h.numpy() for h in _take(stream("standardiser"), n_fitted)), "keep")
-    d_embed = model.shape.d_embed
-    generator = torch_stream(params.root_seed, "factorial", seed, "init")
-    sae = initial_sae(d_embed, params.expansion * d_embed, params.k, generator)
+    n_latents = params.expansion * vectors.model.shape.d_embed
+    width = fitted.mean.shape[0]
+    sae = initial_sae(width, n_latents, params.k, torch_stream(*root, "init"))
     secondary = SecondarySae(sae, fitted.mean, fitted.std)
     curve = fit(
         sae,
         squared_error(lambda h: sae.decode(sae.encode(h))),
         (fitted.standardise(h) for h in _take(stream("order"), params.n_steps)),
         schedule_of(params, lr),
-        lambda: (
-            secondary_quality(secondary, stored_hidden_vectors(model, units, store, "val"))[0].value
-        ),
+        lambda: secondary_quality(secondary, vectors.of("val"))[0].value,
     )
     return secondary, curve
 
 
 @torch.no_grad()
 def secondary_quality(
-    secondary: SecondarySae, batches: Iterator[Float[Tensor, "tokens d_embed"]]
+    secondary: SecondarySae, batches: Iterator[Float[Tensor, "tokens width"]]
 ) -> list[Quality]:
     """FVU in standardised units, L0 and share of dead latents, over whole batches of tokens."""
-    n_latents, d_embed = secondary.sae.W_dec.shape
-    sums, active, fired = FvuSums(d_embed), 0.0, torch.zeros(n_latents, dtype=torch.bool)
+    n_latents, width = secondary.sae.W_dec.shape
+    sums, active, fired = FvuSums(width), 0.0, torch.zeros(n_latents, dtype=torch.bool)
     for hidden in batches:
         codes = secondary.encode(hidden)
         scale = secondary.std
@@ -118,19 +162,10 @@ def secondary_quality(
     ]
 
 
-def stored_hidden_vectors(
-    model: IntegratedModel, units: Standardiser, store: ActivationStore, split: str
-) -> Iterator[Float[Tensor, "tokens d_embed"]]:
-    """Hidden vectors of all non-special tokens of a split, a row group at a time."""
-    for group in store.groups(split):
-        if len(group):
-            yield hidden_vectors(model, units.standardise(torch.from_numpy(group)))
-
-
 def _save(path: Path, secondary: SecondarySae, record: dict[str, Any]) -> None:
     """Write a secondary SAE with its standardiser, its shape and its record."""
-    n_latents, d_embed = secondary.sae.W_dec.shape
-    shape = {"n_latents": n_latents, "d_embed": d_embed, "k": secondary.sae.k}
+    n_latents, width = secondary.sae.W_dec.shape
+    shape = {"n_latents": n_latents, "width": width, "k": secondary.sae.k}
     save_checkpoint(path, secondary.state_dict(), record | shape)
 
 

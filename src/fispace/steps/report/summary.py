@@ -27,6 +27,10 @@ CAPTIONS = {
     "spectrum": "Spectrum of the decoder (paper F5), with its nulls",
     "clamping": "Clamping a secondary latent (paper F4)",
     "secondary_activations": "Secondary activations of one primary latent (paper F3)",
+    "interaction": "Activations in the four cells of the confirm items: parallel is no interaction",
+    "family": "Every declared hypothesis, in units of its equivalence bound",
+    "generations": "Response words in continuations under clamps, and texts that a clamp changes",
+    "calibration": "False positives and power of the complete procedure (target full)",
 }
 
 VERDICT_LEGEND = (

@@ -1,0 +1,118 @@
+"""Interventions at the hook point: one latent, one direction or one part moved, everything else kept.
+
+Every intervention starts from the same base and adds a movement to it, so that the unmoved pipeline
+is the same for all. Must not: read files, run a language model, or standardise.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from fispace.config.train import Part
+from fispace.models.integrated import IntegratedModel
+from fispace.models.secondary import SecondarySae
+from fispace.models.sparse import Codes, sparse_sum
+
+Activations = Float[Tensor, "tokens d_model"]
+
+Target = Literal["secondary", "primary", "linear", "direction", "primary_direction"]
+Mode = Literal["multiply", "set"]
+
+
+@dataclass(frozen=True)
+class Intervention:
+    """Multiply what is active by `amount` (1 leaves it), or set a latent to `amount` at every token."""
+
+    target: Target
+    """`secondary`: a latent of the secondary SAE, through the interaction's second layer. `primary`: a
+    latent through the linear part, its decoder row. `linear`: the linear part as a whole. `direction`,
+    `primary_direction`: a given direction, as far as a secondary or a primary latent would move it."""
+    latent: int
+    """Of its space; of a direction, the latent whose length is taken; of `linear`, unused."""
+    mode: Mode
+    amount: float
+
+
+class Base(NamedTuple):
+    """What one batch looks like before anything is moved."""
+
+    z: Activations
+    """Activations to which a movement is added, in standardised units."""
+    codes: Codes
+    """Of the primary SAE."""
+    hidden: Float[Tensor, "tokens d_embed"]
+    """First layer of the interaction to which a movement is added."""
+    inner: Codes
+    """Of the secondary SAE."""
+
+
+@torch.no_grad()
+def base_of(
+    model: IntegratedModel, secondary: SecondarySae, z: Activations, add_back_errors: bool
+) -> Base:
+    """The unmoved batch.
+
+    With `add_back_errors` the pipeline's reconstruction error and the secondary SAE's error are
+    added back: the base is z itself, and the first layer is its own. Without, both are replaced by
+    their reconstructions, as published, and effects are differences from that base.
+    """
+    # DEVIATION(add-back-errors): the author splices the bare reconstruction, its error included in
+    # every condition; `add_back_errors` false is that variant.
+    codes = model.sae.encode(z)
+    hidden = model.interaction.hidden(codes)
+    inner = secondary.encode(hidden)
+    if add_back_errors:
+        return Base(z, codes, hidden, inner)
+    decoded = secondary.decode(inner)
+    others: list[Part] = [part for part in model.parts if part != "interaction"]
+    constant = model.interaction.mean_output
+    rebuilt = model.reconstruct(codes, others) + model.interaction.output(decoded) - constant
+    return Base(rebuilt, codes, decoded, inner)
+
+
+@torch.no_grad()
+def movement(
+    model: IntegratedModel, secondary: SecondarySae, base: Base, change: Intervention,
+    direction: Float[Tensor, " d_model"] | None = None,
+) -> Activations:  # fmt: skip
+    """What an intervention adds to the base, in standardised units; zero for multiplier 1.
+
+    secondary   W_out relu(h + delta d) - W_out relu(h), d the latent's decoder row in h's units
+    primary     delta (W_dec + W_lin)[i]: the two are one decoder (identical gradients, W1)
+    linear      (m - 1) f W_lin, or f W_dec where the arm trains no linear part
+    directions  sign(m - 1) |movement of the latent| u, token by token
+    """
+    if change.target == "secondary":
+        delta = _delta(base.inner, change)
+        step = delta[:, None] * secondary.sae.W_dec[change.latent] * secondary.std
+        after = model.interaction.output(base.hidden + step)
+        return after - model.interaction.output(base.hidden)
+    if change.target == "primary":
+        return _delta(base.codes, change)[:, None] * decoder_rows(model)[change.latent]
+    if change.target == "linear":
+        rows = model.W_lin if "linear" in model.parts else model.sae.W_dec
+        return (change.amount - 1) * sparse_sum(base.codes, rows)
+    assert direction is not None
+    target: Target = "primary" if change.target == "primary_direction" else "secondary"
+    like = Intervention(target, change.latent, change.mode, change.amount)
+    length = movement(model, secondary, base, like).norm(dim=1, keepdim=True)
+    return (1.0 if change.amount >= 1 else -1.0) * length * direction
+
+
+def decoder_rows(model: IntegratedModel) -> Float[Tensor, "n_latents d_model"]:
+    """The linear effect of a primary latent: its rows of the decoder and of the linear part."""
+    return model.sae.W_dec + model.W_lin if "linear" in model.parts else model.sae.W_dec
+
+
+def activation_of(codes: Codes, latent: int) -> Float[Tensor, " tokens"]:
+    """Activation of one latent at every token, zero where it is not selected."""
+    return torch.where(codes.indices == latent, codes.values, 0.0).sum(1)
+
+
+def _delta(codes: Codes, change: Intervention) -> Float[Tensor, " tokens"]:
+    """Change of the latent's activation: (m - 1) a when multiplied, v - a when set to v."""
+    active = activation_of(codes, change.latent)
+    return (change.amount - 1) * active if change.mode == "multiply" else change.amount - active

@@ -1,0 +1,46 @@
+"""The planted contrast in a table of word scores: what the grammar put in, seen in log-probabilities.
+
+Must not: run a model, or know the grammar.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from fispace.config.factorial import FactorConfig
+from fispace.measure.factorial import interaction_contrasts
+from fispace.steps.factorial.cells import Frame, by_cell
+from fispace.stimuli.battery import PLANTED
+
+
+def has_planted(contexts: Frame, words: Frame, factors: Sequence[FactorConfig]) -> bool:
+    """Whether the battery has planted words, and contexts in all cells to see them in."""
+    return PLANTED in words and all(factor.name in contexts for factor in factors)
+
+
+def among_words(
+    scores: Float[np.ndarray, "*moves prompts words"],
+) -> Float[np.ndarray, "*moves prompts words"]:
+    """Log-probabilities given that a response word follows: the scale on which words are planted."""
+    return scores - np.logaddexp.reduce(scores, axis=-1, keepdims=True)
+
+
+def word_contrasts(
+    scores: Float[np.ndarray, "prompts words"], contexts: Frame, factors: Sequence[FactorConfig]
+) -> Float[np.ndarray, "items words"]:
+    """Each word's y11 - y10 - y01 + y00 over the cells of an item's contexts, in nats."""
+    return interaction_contrasts(by_cell(contexts, scores, factors))
+
+
+def planted_contrast(
+    scores: Float[np.ndarray, "prompts words"], contexts: Frame, words: Frame,
+    factors: Sequence[FactorConfig],
+) -> Float[np.ndarray, " items"]:  # fmt: skip
+    """Per item, the mean over words of contrast times the sign that was planted, in nats.
+
+    The strength planted, the same for every word, if a model carried exactly what was planted; 0
+    if it carried only main effects.
+    """
+    signs = np.sign(words[PLANTED].to_numpy(dtype=float))
+    return word_contrasts(among_words(scores), contexts, factors) @ signs / np.abs(signs).sum()

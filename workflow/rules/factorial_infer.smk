@@ -1,0 +1,147 @@
+# The rest of the chapter: pairs, texts, inference, ground truth, and (target full) calibration.
+
+
+rule factorial_pairs:
+    """Which pairs of primary latents drive a secondary one? Select half only. Cost: seconds."""
+    input:
+        weights=f"results/{{run}}/train/{ARM}/seed{{seed}}.safetensors",
+        standardiser="results/{run}/extract/standardiser.safetensors",
+        secondary="results/{run}/factorial/seed{seed}.secondary.safetensors",
+        candidates="results/{run}/factorial/seed{seed}.candidates.csv",
+        select="results/{run}/factorial/activations.select.parquet",
+    output:
+        pairs="results/{run}/factorial/seed{seed}.pairs.csv",
+    log:
+        "logs/{run}/factorial/seed{seed}.pairs.log",
+    benchmark:
+        "logs/{run}/factorial/seed{seed}.pairs.tsv"
+    threads: threads_of("factorial")
+    params:
+        slice=slice_json("factorial", "pairs"),
+        code=code_of("factorial", "pairs"),
+    shell:
+        "python -m fispace factorial pairs --params {params.slice:q}"
+        " --weights {input.weights} --standardiser {input.standardiser}"
+        " --secondary {input.secondary} --candidates {input.candidates}"
+        " --select {input.select} --pairs {output.pairs}"
+        " 2> {log}"
+
+
+rule factorial_generate:
+    """Does a clamp change what the LM writes, and which words? Cost: some LM passes a token."""
+    input:
+        weights=f"results/{{run}}/train/{ARM}/seed{{seed}}.safetensors",
+        standardiser="results/{run}/extract/standardiser.safetensors",
+        secondary="results/{run}/factorial/seed{seed}.secondary.safetensors",
+        candidates="results/{run}/factorial/seed{seed}.candidates.csv",
+        words="results/{run}/factorial/words.csv",
+        contexts="results/{run}/factorial/contexts.csv",
+        lm=testbed_lm,
+        given=given_model,
+    output:
+        texts="results/{run}/factorial/seed{seed}.generations.parquet",
+        counts="results/{run}/factorial/seed{seed}.generation_counts.csv",
+    log:
+        "logs/{run}/factorial/seed{seed}.generate.log",
+    benchmark:
+        "logs/{run}/factorial/seed{seed}.generate.tsv"
+    threads: threads_of("factorial")
+    params:
+        slice=slice_json("factorial", "generate"),
+        code=code_of("factorial", "generate"),
+        lm=LM_OPTION,
+    shell:
+        "python -m fispace factorial generate --params {params.slice:q} {params.lm}"
+        " --weights {input.weights} --standardiser {input.standardiser}"
+        " --secondary {input.secondary} --candidates {input.candidates}"
+        " --words {input.words} --contexts {input.contexts}"
+        " --texts {output.texts} --counts {output.counts}"
+        " 2> {log}"
+
+
+rule factorial_infer:
+    """Does the conjunction hold on the confirm half, and does clamping move it? Cost: a minute,
+    most of it mixed models."""
+    input:
+        candidates=of_seeds("candidates.csv"),
+        responses=of_seeds("responses.confirm.parquet"),
+        effects=of_seeds("effects.parquet"),
+        planted=of_seeds("planted.parquet"),
+        quality=of_seeds("secondary.quality.parquet") + of_seeds("residual.quality.parquet"),
+        checks=of_seeds("checks.parquet"),
+    output:
+        family="results/{run}/factorial/infer.parquet",
+        table="results/{run}/factorial/infer.csv",
+        hypotheses="results/{run}/factorial/hypotheses.csv",
+        activation_cells="results/{run}/factorial/activation_cells.csv",
+        cells="results/{run}/factorial/clamp_cells.csv",
+        points="results/{run}/factorial/clamp_items.csv",
+        fits="results/{run}/factorial/clamp_fits.csv",
+        secondary="results/{run}/factorial/secondary.csv",
+    log:
+        "logs/{run}/factorial/infer.log",
+    benchmark:
+        "logs/{run}/factorial/infer.tsv"
+    params:
+        slice=slice_json("factorial", "infer"),
+        code=code_of("factorial", "infer"),
+    shell:
+        "python -m fispace factorial infer --params {params.slice:q}"
+        " --candidates {input.candidates} --responses {input.responses}"
+        " --effects {input.effects} --planted {input.planted}"
+        " --quality {input.quality} --checks {input.checks}"
+        " --family {output.family} --table {output.table} --hypotheses {output.hypotheses}"
+        " --activation-cells {output.activation_cells} --cells {output.cells}"
+        " --points {output.points} --fits {output.fits} --secondary {output.secondary}"
+        " 2> {log}"
+
+
+rule factorial_truth:
+    """Does the LM carry what the grammar planted, do latents, do clamps move it? Cost: seconds."""
+    input:
+        grammar="results/{run}/testbed/grammar.json",
+        words="results/{run}/factorial/words.csv",
+        contexts="results/{run}/factorial/contexts.csv",
+        family="results/{run}/factorial/infer.parquet",
+        lm=testbed_lm,
+        given=given_model,
+    output:
+        by_word="results/{run}/factorial/truth_words.parquet",
+        answers="results/{run}/factorial/truth.csv",
+    log:
+        "logs/{run}/factorial/truth.log",
+    benchmark:
+        "logs/{run}/factorial/truth.tsv"
+    threads: threads_of("factorial")
+    params:
+        slice=slice_json("factorial", "truth"),
+        code=code_of("factorial", "truth"),
+        lm=LM_OPTION,
+    shell:
+        "python -m fispace factorial truth --params {params.slice:q} {params.lm}"
+        " --grammar {input.grammar} --words {input.words} --contexts {input.contexts}"
+        " --family {input.family} --by-word {output.by_word} --answers {output.answers}"
+        " 2> {log}"
+
+
+rule factorial_calibrate:
+    """How often does the procedure find what is not there, and what is? Cost: some minutes."""
+    input:
+        select=of_seeds("responses.select.parquet"),
+        confirm=of_seeds("responses.confirm.parquet"),
+    output:
+        calibration="results/{run}/factorial/calibration.csv",
+        power="results/{run}/factorial/power.csv",
+        table="results/{run}/factorial/calibration.parquet",
+    log:
+        "logs/{run}/factorial/calibrate.log",
+    benchmark:
+        "logs/{run}/factorial/calibrate.tsv"
+    params:
+        slice=slice_json("factorial", "calibrate"),
+        code=code_of("factorial", "calibrate"),
+    shell:
+        "python -m fispace factorial calibrate --params {params.slice:q}"
+        " --select {input.select} --confirm {input.confirm}"
+        " --calibration {output.calibration} --power {output.power} --table {output.table}"
+        " 2> {log}"
