@@ -1,10 +1,12 @@
-# Every target sets itself up first: an environment in .venv with the versions of constraints.txt.
+# Every target sets itself up first: an environment in .venv (bench: .venv-bench) with the versions of constraints.txt.
 PYTHON ?= python3
 VENV ?= .venv
+BENCH_VENV ?= .venv-bench
+MANIFEST ?= results/testbed/extract/manifest.json
 BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: reproduce test figures repro sync reference setup
+.PHONY: reproduce test figures repro sync reference bench setup
 .DEFAULT_GOAL := reproduce
 
 reproduce: setup  ## every stage and figure of the default study
@@ -22,6 +24,9 @@ sync: setup       ## after dvc pull or dvc checkout
 reference: setup  ## copy the default run's tables, figures and claims to results/reference/
 	python workflow/reference.py
 
+bench: $(BENCH_VENV)/.installed  ## speed, memory and quality beside other tools, on the activations of MANIFEST
+	$(BENCH_VENV)/bin/python -m benchmarks $(addprefix --manifest ,$(MANIFEST))
+
 test: setup       ## style, types, layers, then all tests
 	ruff check
 	ruff format --check
@@ -36,4 +41,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[pipeline,test]'
+	touch $@
+
+$(BENCH_VENV)/.installed: pyproject.toml constraints.txt benchmarks/requirements.txt
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt -r benchmarks/requirements.txt -e .
 	touch $@
