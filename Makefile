@@ -2,11 +2,11 @@
 PYTHON ?= python3
 VENV ?= .venv
 BENCH_VENV ?= .venv-bench
-MANIFEST ?= results/testbed/extract/manifest.json
+MANIFEST ?=
 BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: reproduce test figures repro sync reference bench setup
+.PHONY: reproduce test figures repro sync reference bench bench-reference setup
 .DEFAULT_GOAL := reproduce
 
 reproduce: setup  ## every stage and figure of the default study
@@ -24,8 +24,11 @@ sync: setup       ## after dvc pull or dvc checkout
 reference: setup  ## copy the default run's tables, figures and claims to results/reference/
 	python workflow/reference.py
 
-bench: $(BENCH_VENV)/.installed  ## speed, memory and quality beside other tools, on the activations of MANIFEST
+bench: $(BENCH_VENV)/.installed  ## speed, memory and quality beside other tools, on activations of the default study or of MANIFEST
 	$(BENCH_VENV)/bin/python -m benchmarks $(addprefix --manifest ,$(MANIFEST))
+
+bench-reference: $(BENCH_VENV)/.installed  ## copy the benchmark to results/reference/bench/ and into README.md
+	$(BENCH_VENV)/bin/python -m benchmarks --publish
 
 test: setup       ## style, types, layers, then all tests
 	ruff check

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks.activations import require_manifest
 from benchmarks.figure import draw
+from benchmarks.publish import README, REFERENCE, publish
 from benchmarks.quality import Training, measure_quality
 from benchmarks.scaling import N_LATENTS, measure_scaling
 from benchmarks.steps import SIZES, Rounds, Rows, measure_cpu, measure_cuda
@@ -18,6 +19,7 @@ from fispace.errors import FispaceError
 from fispace.figures.style import rendered
 from fispace.store.files import atomic_path, read_json, write_text
 
+MANIFEST = Path("results/testbed/extract/manifest.json")
 SECTIONS = ("steps", "scaling", "quality")
 ROUNDS = Rounds(n_warmup=2, n_rounds=9)
 TRAINING = Training(
@@ -31,29 +33,35 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     set_environment()
     try:
-        for manifest in options.manifest:
-            require_manifest(manifest)
-        measure_sections(options.only or SECTIONS, options.manifest, options.out)
-        write_report(options.out)
+        if options.publish:
+            publish(options.out, REFERENCE, README)
+        else:
+            run(options.only or SECTIONS, options.manifest or [MANIFEST], options.out)
+            write_report(options.out)
     except FispaceError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
     return 0
 
 
-def measure_sections(sections: Sequence[str], manifests: list[Path], out: Path) -> None:
-    """Measure the sections named and write their tables; the other tables are left as they are."""
-    found: dict[str, Rows] = {}
-    if "steps" in sections:
+def run(sections: Sequence[str], manifests: list[Path], out: Path) -> None:
+    """Measure the sections named, each written when it is done; other tables are left as they are."""
+    for manifest in manifests if "quality" in sections else ():
+        require_manifest(manifest)
+    for section in sections:
+        found = measure_section(section, manifests)
+        write_tables(out, {name: table_of(name, rows) for name, rows in found.items()})
+
+
+def measure_section(section: str, manifests: list[Path]) -> dict[str, Rows]:
+    """Rows of every table that a section fills."""
+    if section == "steps":
         cpu, cuda = measure_cpu(SIZES, ROUNDS), measure_cuda(ROUNDS)
-        found["steps"], found["memory"] = cpu[0] + cuda[0], cpu[1] + cuda[1]
-    if "scaling" in sections:
-        found["scaling"] = measure_scaling(N_LATENTS, ROUNDS)
-    if "quality" in sections:
-        found["quality"] = [
-            row for manifest in manifests for row in measure_quality(manifest, TRAINING)
-        ]
-    write_tables(out, {name: table_of(name, rows) for name, rows in found.items()})
+        return {"steps": cpu[0] + cuda[0], "memory": cpu[1] + cuda[1]}
+    if section == "scaling":
+        return {"scaling": measure_scaling(N_LATENTS, ROUNDS)}
+    by_study = [measure_quality(manifest, TRAINING) for manifest in manifests]
+    return {"quality": [row for rows in by_study for row in rows]}
 
 
 def write_report(out: Path) -> None:
@@ -69,8 +77,8 @@ def write_report(out: Path) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "--manifest", type=Path, action="append", required=True,
-        help="manifest.json of a study's activations; may be given more than once",
+        "--manifest", type=Path, action="append",
+        help=f"a study's activations; may be given more than once (default: {MANIFEST})",
     )  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("results/bench"), help="folder of results")
     parser.add_argument(
@@ -78,6 +86,11 @@ def _parser() -> argparse.ArgumentParser:
         choices=SECTIONS,
         action="append",
         help="measure only this section; the rest is kept",
+    )
+    parser.add_argument(
+        "--publish",
+        action="store_true",
+        help="measure nothing: copy the results to where git keeps them",
     )
     return parser
 

@@ -13,38 +13,52 @@ Lines = list[str]
 
 def page(tables: Tables, machine: dict[str, Any]) -> str:
     """All of table.md."""
-    blocks = [
+    return _joined(
         step_block(tables["steps"], tables["memory"]),
         ratio_block(all_ratios(tables)),
         quality_block(tables["quality"]),
         scaling_block(tables["scaling"]),
         cuda_block(tables["steps"], tables["memory"]),
-        [
-            f"{machine['cores']} cores, {machine['threads']} thread a tool, torch "
-            f"{machine['torch']}; fp32 unless said otherwise."
-        ],
-    ]
-    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+        machine_block(machine),
+    )
+
+
+def readme_block(tables: Tables, machine: dict[str, Any]) -> str:
+    """The README's share of it: steps, quality, and the machine."""
+    return _joined(
+        step_block(tables["steps"], tables["memory"]),
+        quality_block(tables["quality"]),
+        cuda_block(tables["steps"], tables["memory"]),
+        machine_block(machine),
+    )
 
 
 def step_block(steps: pd.DataFrame, memory: pd.DataFrame) -> Lines:
     """Median milliseconds of a step at every size, and the memory at the middle one."""
     steps, memory = steps[steps["device"] == "cpu"], memory[memory["device"] == "cpu"]
-    sizes = steps[["d_model", "n_latents"]].drop_duplicates().to_records(index=False).tolist()
-    at_middle = memory[memory["n_latents"] == MIDDLE.n_latents].set_index("contestant")
-    rows = []
-    for name, found in steps.groupby("contestant", sort=False):
-        taken = found.set_index("n_latents")["median_s"]
-        cells = [f"{1000 * taken[n]:.0f}" if n in taken else "–" for _, n in sizes]
-        mib = at_middle["training_mib"].get(name)
-        rows.append([CONTESTANTS[str(name)].label, *cells, "–" if mib is None else f"{mib:.0f}"])
-    heads = [f"{d} / {n:,}" for d, n in sizes]
+    sizes: list[Any] = list(steps.drop_duplicates("n_latents").itertuples())
+    median = steps.pivot_table("median_s", "contestant", "n_latents", sort=False)
+    mib = memory.pivot_table("training_mib", "contestant", "n_latents", sort=False)
+    rows = [
+        [
+            CONTESTANTS[str(name)].label,
+            *(_times_ours(median, str(name), size.n_latents) for size in sizes),
+            f"{mib[MIDDLE.n_latents][name]:,.0f}",
+        ]
+        for name in median.index
+    ]
+    heads = [f"{size.d_model} / {size.n_latents:,}" for size in sizes]
     return [
-        "Milliseconds a training step (median; d_model / n_latents), and MiB of memory it takes at "
-        f"{MIDDLE.d_model} / {MIDDLE.n_latents:,}:",
+        "Milliseconds of a training step at d_model / n_latents (in brackets: times our SAE step), "
+        f"and MiB of memory at {MIDDLE.d_model} / {MIDDLE.n_latents:,}:",
         "",
         *_table(["", *heads, "MiB"], rows),
     ]
+
+
+def _times_ours(median: pd.DataFrame, contestant: str, n_latents: int) -> str:
+    taken, ours = median[n_latents][contestant], median[n_latents]["fispace_sae"]
+    return f"{1000 * taken:,.0f} ({taken / ours:.2f})"
 
 
 def ratio_block(ratios: list[Ratio]) -> Lines:
@@ -117,6 +131,17 @@ def cuda_block(steps: pd.DataFrame, memory: pd.DataFrame) -> Lines:
         for row in steps.to_dict("records")
     ]
     return [title, "", *_table(["", "tokens a second", "MiB"], rows)]
+
+
+def machine_block(machine: dict[str, Any]) -> Lines:
+    """What the numbers were measured with."""
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    cores = f"{machine['cores']} cores, {machine['threads']} thread a tool"
+    return [f"{cores}; {versions}; fp32 unless said otherwise."]
+
+
+def _joined(*blocks: Lines) -> str:
+    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
 def _table(head: list[str], rows: list[list[str]]) -> Lines:

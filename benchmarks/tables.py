@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 """Every table and its columns, in order."""
+
+TOOLS = ("torch", "sae-lens", "eai-sparsify")
+"""Distributions whose versions are recorded."""
 
 Tables = dict[str, pd.DataFrame]
 
@@ -70,6 +74,13 @@ def machine() -> dict[str, Any]:
     return {
         "cores": os.cpu_count(),
         "threads": THREADS,
-        "torch": torch.__version__,
         "cuda_device": torch.cuda.get_device_name() if has_cuda else None,
+        "versions": {name: _version(name) for name in TOOLS},
     }
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None

@@ -15,6 +15,7 @@ from benchmarks.tables import COLUMNS, machine, read_tables, table_of, write_tab
 from benchmarks.worker import Memory
 from fispace.errors import ArtifactError
 
+MACHINE = {"cores": 2, "threads": 1, "cuda_device": None, "versions": {"torch": "2"}}
 SECONDS = {name: 0.1 * (i + 1) for i, name in enumerate(ON_CPU)}
 
 
@@ -79,7 +80,7 @@ def test_a_table_of_another_version_is_refused(tables, tmp_path):
 
 
 def test_the_machine_is_named_by_its_cores_only():
-    assert set(machine()) == {"cores", "threads", "torch", "cuda_device"}
+    assert set(machine()) == {"cores", "threads", "cuda_device", "versions"}
 
 
 def test_ratios_are_of_medians_at_the_middle_size(tables):
@@ -92,9 +93,9 @@ def test_ratios_are_of_medians_at_the_middle_size(tables):
 
 
 def test_the_page_says_what_was_not_measured(tables):
-    text = page(tables, {"cores": 2, "threads": 1, "torch": "2"})
+    text = page(tables, MACHINE)
     assert "not measured" in text
-    assert "| SAELens | 600 | 600 | 50 |" in text
+    assert "| SAELens | 600 (3.00) | 600 (3.00) | 50 |" in text
 
 
 def test_the_page_shows_a_gpu_when_there_was_one(tables):
@@ -102,7 +103,7 @@ def test_the_page_shows_a_gpu_when_there_was_one(tables):
     rows = step_rows("cuda", MIDDLE, seconds), memory_rows("cuda", MIDDLE, seconds)
     for name, found in zip(("steps", "memory"), rows, strict=True):
         tables[name] = pd.concat([tables[name], table_of(name, found)])
-    text = page(tables, {"cores": 2, "threads": 1, "torch": "2"})
+    text = page(tables, MACHINE)
     assert "not measured" not in text
     assert "| fispace, joint | 2,048 | 9,000 |" in text
 
