@@ -16,8 +16,7 @@ from fispace.config.train import Part
 from fispace.models.topk import Codes
 
 PARTS: tuple[Part, ...] = ("linear", "bias", "interaction")
-N_DRAWS = 2
-CHUNK_TOKENS = 128  # bounds the tokens x n_latents matrix of a draw
+N_DRAWS = 4
 
 
 class NfmParts:
@@ -28,8 +27,7 @@ class NfmParts:
         self.model = model_of(job, ("sae", *PARTS))
         self.optimiser = optimiser_of(self.model, optimiser, job.lr)
         generator = torch.Generator().manual_seed(job.seed)
-        frequencies = latent_frequencies(job.size.n_latents, is_skewed)
-        self.draws = [draw_codes(job.size, frequencies, generator) for _ in range(N_DRAWS)]
+        self.draws = [draw_codes(job.size, is_skewed, generator) for _ in range(N_DRAWS)]
 
     def train(self, batches: Iterator[Tensor]) -> None:
         """One step for each batch; the codes get a gradient as they do in joint training."""
@@ -45,18 +43,14 @@ class NfmParts:
         raise NotImplementedError("the NFM parts alone reconstruct nothing")
 
 
-def latent_frequencies(n_latents: int, is_skewed: bool) -> Tensor:
-    """Relative firing frequencies: equal, or falling as 1 / rank."""
-    if is_skewed:
-        return 1 / torch.arange(1, n_latents + 1)
-    return torch.ones(n_latents)
+def draw_codes(size: Size, is_skewed: bool, generator: torch.Generator) -> Codes:
+    """One latent from each of k strata of equal size, so none twice in a token; values in [0, 1).
 
-
-def draw_codes(size: Size, frequencies: Tensor, generator: torch.Generator) -> Codes:
-    """Latents of each token, k of them by frequency, none twice; values uniform in [0, 1)."""
-    chunks = [CHUNK_TOKENS] * (size.batch_tokens // CHUNK_TOKENS)
-    rows = [
-        torch.multinomial(frequencies.expand(n, -1), size.k, generator=generator) for n in chunks
-    ]
-    values = torch.rand(size.batch_tokens, size.k, generator=generator)
-    return Codes(values, torch.cat(rows))
+    Within a stratum all latents are equally frequent, or fall as 1 / rank (Zipf's law).
+    """
+    n_ranks = size.n_latents // size.k
+    weights = 1 / torch.arange(1, n_ranks + 1) if is_skewed else torch.ones(n_ranks)
+    shape = size.batch_tokens, size.k
+    uniform = torch.rand(shape, generator=generator)
+    ranks = torch.searchsorted(weights.cumsum(0) / weights.sum(), uniform).clamp_(max=n_ranks - 1)
+    return Codes(torch.rand(shape, generator=generator), ranks * size.k + torch.arange(size.k))
