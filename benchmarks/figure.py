@@ -10,6 +10,7 @@ from fispace.figures.style import (
     BLUE,
     GREEN,
     GREY,
+    INK,
     ORANGE,
     PURPLE,
     SKY,
@@ -36,13 +37,14 @@ DRAWN_STEPS = tuple(name for name in LOOK if name != "fispace_sae_bias")
 
 
 def draw(tables: Tables) -> Figure:
-    """Three panels; the step times of all contestants get the widest."""
+    """Three panels; a tool has one colour in all of them."""
     with house_style():
-        figure, axes = new_figure(TEXT, 2.9, 1, 3, width_ratios=(1.3, 1, 1))
+        figure, axes = new_figure(TEXT, 3.0, 1, 3)
         steps, scaling, quality = axes[0]
         _draw_steps(steps, tables["steps"])
         _draw_scaling(scaling, tables["scaling"])
         _draw_quality(quality, tables["quality"])
+        figure.legend(*steps.get_legend_handles_labels(), loc="outside lower center", ncols=4)
         return figure
 
 
@@ -67,7 +69,6 @@ def _draw_steps(axes: Axes, table: pd.DataFrame) -> None:
     axes.set_xlabel("latents")
     axes.set_ylabel("milliseconds, batch of 4,096 tokens")
     light_grid(axes, "y")
-    axes.legend(fontsize=5.5, loc="upper left", borderaxespad=0)
 
 
 def _draw_scaling(axes: Axes, table: pd.DataFrame) -> None:
@@ -85,29 +86,26 @@ def _draw_scaling(axes: Axes, table: pd.DataFrame) -> None:
         )
     log_scale(axes, "x")
     axes.set_xticks(sorted(table["n_latents"].unique()))
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.35 * table["us_per_token"].max())  # room for the legend
     axes.set_title("NFM parts alone")
     axes.set_xlabel("latents")
     axes.set_ylabel("microseconds a token")
     light_grid(axes, "y")
-    axes.legend(fontsize=5.5)
+    axes.legend(loc="upper left")
 
 
 def _draw_quality(axes: Axes, table: pd.DataFrame) -> None:
-    """Every training is a point."""
-    marks = ("o", "s")
+    """Every training is a point; studies differ by marker."""
+    marks = ("o", "s", "^")
     for marker, (run, of_run) in zip(marks, table.groupby("run", sort=False), strict=False):
+        axes.plot([], [], marker, color=INK, ms=3, label=run)
         for name, rows in of_run.groupby("contestant", sort=False):
-            colour = LOOK[str(name)][0]
-            label = f"{CONTESTANTS[str(name)].label} ({run})"
-            axes.plot(
-                rows["lr"], rows["fvu"], marker, color=colour, ms=3, alpha=0.7, mew=0, label=label
-            )
+            axes.plot(rows["lr"], rows["fvu"], marker, color=LOOK[str(name)][0], ms=3, mew=0)
     log_scale(axes, "x")
     log_scale(axes, "y")
     axes.set_xticks(sorted(table["lr"].unique()))
-    axes.set_title("quality, equal tokens")
+    axes.set_title("SAE quality, equal tokens")
     axes.set_xlabel("learning rate")
     axes.set_ylabel("FVU, held-out documents")
     light_grid(axes, "y")
-    axes.legend(fontsize=5.5)
+    axes.legend()
