@@ -40,7 +40,7 @@ class Job:
     seed: int
     device: str = "cpu"
     is_bf16: bool = False
-    """Forward pass under bf16 autocast, weights and optimiser in fp32."""
+    """Forward pass in bf16 as the tool does it, weights and optimiser in fp32."""
 
 
 class Contestant(Protocol):
@@ -81,13 +81,17 @@ CONTESTANTS: Mapping[str, Entry] = {
     ),
     "dense_sae": Entry("dense SAE", "dense", "sae"),
     "dense_joint": Entry("dense joint", "dense", "joint"),
-    "nfm_uniform": Entry(
-        "NFM parts, Adam, latents equally frequent", "fispace_nfm", "NfmParts",
-        {"optimiser": "adam", "is_skewed": False},
+    "nfm_row_sparse": Entry(
+        "row-sparse Adam, latents equally frequent", "fispace_nfm", "NfmParts",
+        {"optimiser": "row_sparse_adam", "is_skewed": False},
     ),
-    "nfm_skewed": Entry(
-        "NFM parts, Adam, frequencies by Zipf's law", "fispace_nfm", "NfmParts",
-        {"optimiser": "adam", "is_skewed": True},
+    "nfm_row_sparse_skewed": Entry(
+        "row-sparse Adam, frequencies by Zipf's law", "fispace_nfm", "NfmParts",
+        {"optimiser": "row_sparse_adam", "is_skewed": True},
+    ),
+    "nfm_adam": Entry(
+        "Adam, latents equally frequent", "fispace_nfm", "NfmParts",
+        {"optimiser": "adam", "is_skewed": False},
     ),
 }  # fmt: skip
 

@@ -7,7 +7,7 @@ from benchmarks.rounds import measure, planned_steps
 from benchmarks.steps import LR, Rounds, Rows
 
 N_LATENTS = (2048, 16384, 65536)
-CONTESTANTS = ("nfm_uniform", "nfm_skewed")
+CONTESTANTS = ("nfm_row_sparse", "nfm_row_sparse_skewed", "nfm_adam")
 
 
 def measure_scaling(n_latents: tuple[int, ...], rounds: Rounds) -> Rows:

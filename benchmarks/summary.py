@@ -117,7 +117,7 @@ def scaling_block(scaling: pd.DataFrame) -> Lines:
 
 def cuda_block(steps: pd.DataFrame, memory: pd.DataFrame) -> Lines:
     """The paper's size on a GPU, or that it was not measured."""
-    title = "The paper's size (3,200 / 50,000, k 1,024, d_embed 300; bf16 autocast, one GPU):"
+    title = "The paper's size (3,200 / 50,000, k 1,024, d_embed 300; bf16, one GPU):"
     steps, memory = steps[steps["device"] == "cuda"], memory[memory["device"] == "cuda"]
     if steps.empty:
         return [f"{title} not measured."]

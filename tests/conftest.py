@@ -22,6 +22,8 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+torch.set_num_threads(1)  # tests run beside each other; two threads of a tiny product only wait
+
 WORDS = [f"w{i}" for i in range(60)]
 SPECIAL = ["<pad>", "<bos>", "<unk>"]
 

@@ -10,10 +10,11 @@ from itertools import cycle
 import torch
 from torch import Tensor
 
-from benchmarks.contestants.fispace_arms import model_of, optimiser_of
+from benchmarks.contestants.fispace_arms import BETAS, EPS, model_of
 from benchmarks.job import Job, Size
-from fispace.config.train import Part
-from fispace.models.topk import Codes
+from fispace.config.train import OptimiserKind, Part
+from fispace.models.optimiser import build_optimiser
+from fispace.models.sparse import Codes, Pattern
 
 PARTS: tuple[Part, ...] = ("linear", "bias", "interaction")
 N_DRAWS = 4
@@ -22,18 +23,21 @@ N_DRAWS = 4
 class NfmParts:
     """Linear part, bias and interaction, trained towards the batch from random codes."""
 
-    def __init__(self, job: Job, optimiser: str, is_skewed: bool) -> None:
+    def __init__(self, job: Job, optimiser: OptimiserKind, is_skewed: bool) -> None:
         """Codes of a few batches are drawn here, outside what is timed."""
         self.model = model_of(job, ("sae", *PARTS))
-        self.optimiser = optimiser_of(self.model, optimiser, job.lr)
+        self.optimiser = build_optimiser(self.model, optimiser, job.lr, BETAS, EPS)
+        self.is_sparse = optimiser == "row_sparse_adam"
         generator = torch.Generator().manual_seed(job.seed)
         self.draws = [draw_codes(job.size, is_skewed, generator) for _ in range(N_DRAWS)]
 
     def train(self, batches: Iterator[Tensor]) -> None:
         """One step for each batch; the codes get a gradient as they do in joint training."""
-        for codes, z in zip(cycle(self.draws), batches, strict=False):
-            values = codes.values.clone().requires_grad_()
-            loss = (self.model.reconstruct(Codes(values, codes.indices), PARTS) - z).square().mean()
+        for drawn, z in zip(cycle(self.draws), batches, strict=False):
+            codes = Codes(
+                drawn.values.clone().requires_grad_(), Pattern(drawn.indices, self.is_sparse)
+            )
+            loss = (self.model.reconstruct(codes, PARTS) - z).square().mean()
             self.optimiser.zero_grad()
             loss.backward()
             self.optimiser.step()

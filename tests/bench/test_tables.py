@@ -87,7 +87,7 @@ def test_ratios_are_of_medians_at_the_middle_size(tables):
     found = {ratio.what: ratio.value for ratio in all_ratios(tables)}
     expected = SECONDS["saelens"] / SECONDS["fispace_sae"]
     assert found["SAELens's step over our SAE step"] == pytest.approx(expected)
-    assert found["nfm_uniform: 2048 to 16384 latents"] == pytest.approx(1.2)
+    assert found["nfm_row_sparse: 2048 to 16384 latents"] == pytest.approx(1.2)
     assert found["testbed: our FVU over saelens's at lr 0.001"] == pytest.approx(1 / 3)
     assert found["testbed: our FVU over sparsify's, each at its best lr"] == pytest.approx(1 / 2)
 

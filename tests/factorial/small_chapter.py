@@ -147,8 +147,8 @@ def secondary_step() -> SecondaryStep:
     values = {
         "expansion": 5, "k": 3, "n_tokens": 4000, "standardiser_tokens": 500, "batch_tokens": 100,
         "lr_end_fraction": 0.1, "lr_decay_fraction": 0.8, "adam_betas": [0.9, 0.999],
-        "adam_eps": 1e-8, "grad_clip": 1.0, "pool_groups": 2, "log_every": 10, "val_every": 20,
-        "root_seed": 0, "threads": 1,
+        "optimiser": "adam", "adam_eps": 1e-8, "grad_clip": 1.0, "pool_groups": 2,
+        "log_every": 10, "val_every": 20, "root_seed": 0, "threads": 1,
     }  # fmt: skip
     return build(SecondaryStep, values, "factorial")
 

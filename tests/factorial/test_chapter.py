@@ -22,7 +22,6 @@ from fispace.models.secondary import (
     clamped_reconstruction,
     hidden_vectors,
 )
-from fispace.models.topk import Codes
 from fispace.steps.factorial.clamp import clamp_function
 from fispace.steps.factorial.discover import discover
 from fispace.steps.factorial.infer import infer
@@ -125,7 +124,7 @@ def test_bos_is_never_touched(pipe):
 
 def test_a_single_latent_has_no_interaction(pipe, z):
     codes = pipe.model.sae.encode(z)
-    alone = Codes(codes.values * (torch.arange(codes.values.shape[1]) == 0), codes.indices)
+    alone = codes.with_values(codes.values * (torch.arange(codes.values.shape[1]) == 0))
     assert pipe.model.interaction.pool(alone).abs().max() < 1e-5
 
 

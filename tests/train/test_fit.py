@@ -9,12 +9,14 @@ from fispace.config.train import PARTS, InitConfig
 from fispace.errors import DivergedError
 from fispace.models.fit import Schedule, fit
 from fispace.models.integrated import IntegratedModel, ModelShape
+from fispace.models.objective import squared_error
 
 
 def schedule(n_steps=40, **changes):
     options = {
         "n_steps": n_steps, "lr": 0.01, "lr_end_fraction": 0.1, "lr_decay_fraction": 0.8,
-        "betas": (0.9, 0.999), "eps": 1e-8, "grad_clip": 1.0, "log_every": 10, "val_every": 20,
+        "optimiser": "adam", "betas": (0.9, 0.999), "eps": 1e-8, "grad_clip": 1.0,
+        "log_every": 10, "val_every": 20,
     }  # fmt: skip
     return Schedule(**(options | changes))
 
@@ -38,7 +40,11 @@ def train(parts, n_steps=40, batches=None, **changes):
     torch.manual_seed(0)
     data = batches if batches is not None else linear_data(n_steps)
     curve = fit(
-        model, lambda z: model(z, model.parts), data, schedule(n_steps, **changes), lambda: 0.5
+        model,
+        squared_error(lambda z: model(z, model.parts)),
+        data,
+        schedule(n_steps, **changes),
+        lambda: 0.5,
     )
     return model, curve
 
@@ -69,7 +75,13 @@ def test_decoder_and_linear_part_never_drift_apart():
     # Finding 1 of the reference: identical gradients and identical Adam updates.
     model = small_model(["sae", "linear"])
     before = (model.sae.W_dec - model.W_lin).detach().clone()
-    fit(model, lambda z: model(z, model.parts), linear_data(300), schedule(300), lambda: 0.0)
+    fit(
+        model,
+        squared_error(lambda z: model(z, model.parts)),
+        linear_data(300),
+        schedule(300),
+        lambda: 0.0,
+    )
     drift = (model.sae.W_dec - model.W_lin - before).abs().max()
     assert drift < 1e-5 < (model.W_lin - small_model(["sae", "linear"]).W_lin).abs().max()
 
@@ -78,7 +90,13 @@ def test_a_frozen_sae_does_not_move():
     model = small_model()
     model.freeze_sae()
     before = {name: value.clone() for name, value in model.sae.state_dict().items()}
-    fit(model, lambda z: model(z, model.parts), linear_data(30), schedule(30), lambda: 0.0)
+    fit(
+        model,
+        squared_error(lambda z: model(z, model.parts)),
+        linear_data(30),
+        schedule(30),
+        lambda: 0.0,
+    )
     assert all(torch.equal(before[name], value) for name, value in model.sae.state_dict().items())
     assert not torch.equal(model.W_lin, small_model().W_lin)
 

@@ -5,7 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fispace.models.topk import Codes, encode_top_k, select_top_k, sparse_sum
+from fispace.models import topk
+from fispace.models.sparse import Codes, sparse_sum
+from fispace.models.topk import encode_top_k, select_top_k
 
 
 def dense_reference(z, W_enc, b_enc, W_dec, k):
@@ -82,13 +84,69 @@ def test_non_contiguous_input_gives_the_same_codes():
     z, W_enc, b_enc, _ = leaves(6, 4, 9, seed=3)
     wide = torch.stack([z, z], dim=2)[:, :, 0]
     assert not wide.is_contiguous()
-    for ours, theirs in zip(
-        encode_top_k(wide, W_enc, b_enc, 3), encode_top_k(z, W_enc, b_enc, 3), strict=True
-    ):
-        torch.testing.assert_close(ours, theirs)
+    ours, theirs = (encode_top_k(inputs, W_enc, b_enc, 3) for inputs in (wide, z))
+    torch.testing.assert_close(ours.values, theirs.values)
+    assert torch.equal(ours.indices, theirs.indices)
 
 
 def test_sparse_sum_is_the_dense_product():
     codes = Codes(torch.tensor([[2.0, 3.0]]), torch.tensor([[1, 0]]))
     rows = torch.tensor([[1.0, 10.0], [100.0, 1000.0]])
     torch.testing.assert_close(sparse_sum(codes, rows), torch.tensor([[203.0, 2030.0]]))
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    n_tokens=st.integers(1, 5), n_latents=st.integers(1, 400), share=st.floats(0, 1),
+    seed=st.integers(0, 10**6), n_levels=st.sampled_from([2, 5, 10**6]),
+)  # fmt: skip
+def test_selection_is_the_k_largest_whatever_the_groups(n_tokens, n_latents, share, seed, n_levels):
+    # few levels: many ties, where any of the equal ones is right
+    k = max(1, round(share * n_latents))
+    generator = torch.Generator().manual_seed(seed)
+    pre_acts = torch.randint(n_levels, (n_tokens, n_latents), generator=generator).float()
+    chosen = select_top_k(pre_acts, k)
+    assert torch.equal(chosen, chosen.sort(1).values)
+    assert (chosen.diff(dim=1) > 0).all()
+    largest = pre_acts.topk(k, dim=1).values.sort(1).values
+    assert torch.equal(pre_acts.gather(1, chosen).sort(1).values, largest)
+
+
+def test_codes_of_a_token_do_not_depend_on_the_tokens_beside_it(monkeypatch):
+    z, W_enc, b_enc, _ = leaves(40, 6, 64, seed=4)
+    together = encode_top_k(z, W_enc, b_enc, 5)
+    monkeypatch.setitem(topk.SLICE_NUMBERS, "cpu", 3 * 64)  # slices of three tokens
+    sliced = encode_top_k(z, W_enc, b_enc, 5)
+    assert torch.equal(together.indices, sliced.indices)
+    assert torch.equal(together.values, sliced.values)
+    alone = encode_top_k(z[7:8], W_enc, b_enc, 5)
+    assert torch.equal(alone.indices, together.indices[7:8])
+    assert torch.equal(alone.values, together.values[7:8])
+
+
+def test_bfloat16_picks_candidates_and_float32_decides():
+    generator = torch.Generator().manual_seed(0)
+    z, W_enc = torch.randn(200, 48, generator=generator), torch.randn(512, 48, generator=generator)
+    exact, picked = (
+        encode_top_k(z, W_enc, torch.zeros(512), 16, select_in)
+        for select_in in ("float32", "bfloat16")
+    )
+    same = [
+        set(a) == set(b)
+        for a, b in zip(exact.indices.tolist(), picked.indices.tolist(), strict=True)
+    ]
+    assert sum(same) >= 198
+    agreeing = torch.tensor(same)
+    assert torch.equal(exact.values[agreeing], picked.values[agreeing])
+
+
+def test_the_dense_product_never_exists_for_all_tokens(monkeypatch):
+    monkeypatch.setitem(topk.SLICE_NUMBERS, "cpu", 10 * 300)
+    seen = []
+    original = topk.select_top_k
+    monkeypatch.setattr(
+        topk, "select_top_k", lambda pre, k: seen.append(pre.shape) or original(pre, k)
+    )
+    z, W_enc, b_enc, _ = leaves(25, 6, 300, seed=4)
+    encode_top_k(z, W_enc, b_enc, 5)
+    assert seen == [(10, 300), (10, 300), (5, 300)]

@@ -6,6 +6,7 @@ Meanings and ranges: workflow/schemas/factorial.schema.yaml.
 from dataclasses import dataclass
 
 from fispace.config.lm import LmConfig
+from fispace.config.train import OptimiserKind
 from fispace.errors import ParamsError
 
 IDENTITY = 1.0
@@ -70,6 +71,7 @@ class SecondaryStep:
     batch_tokens: int
     lr_end_fraction: float
     lr_decay_fraction: float
+    optimiser: OptimiserKind
     adam_betas: tuple[float, ...]
     adam_eps: float
     grad_clip: float | None

@@ -6,6 +6,8 @@ from typing import Literal
 from fispace.errors import ParamsError
 
 Part = Literal["sae", "linear", "bias", "interaction"]
+OptimiserKind = Literal["adam", "row_sparse_adam"]
+SelectionDtype = Literal["float32", "bfloat16"]
 PARTS: tuple[Part, ...] = ("sae", "linear", "bias", "interaction")
 
 
@@ -33,6 +35,15 @@ class InitConfig:
 
 
 @dataclass(frozen=True)
+class AuxKConfig:
+    """Revival of dead latents (Gao et al. 2024, appendix A.2)."""
+
+    k: int
+    coefficient: float
+    dead_tokens: int
+
+
+@dataclass(frozen=True)
 class TrainArmStep:
     """What every training depends on, whichever arm."""
 
@@ -47,8 +58,12 @@ class TrainArmStep:
     adam_betas: tuple[float, ...]
     adam_eps: float
     grad_clip: float | None
+    optimiser: OptimiserKind
+    select_in: SelectionDtype
+    aux_k: AuxKConfig | None
     init: InitConfig
     pool_groups: int
+    prefetch_batches: int
     log_every: int
     val_every: int
     root_seed: int

@@ -1,4 +1,4 @@
-"""The one training loop: Adam on the squared error of a reconstruction, with linear decay.
+"""The one training loop: Adam on an objective, with linear decay.
 
 Must not: know arms, files, or where batches come from.
 """
@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from fispace.config.train import OptimiserKind
 from fispace.errors import DivergedError
+from fispace.models.objective import Objective
+from fispace.models.optimiser import build_optimiser, clip_gradients
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Schedule:
     lr: float
     lr_end_fraction: float
     lr_decay_fraction: float
+    optimiser: OptimiserKind
     betas: tuple[float, float]
     eps: float
     grad_clip: float | None
@@ -52,6 +55,9 @@ class ScheduleParams(Protocol):
     def lr_decay_fraction(self) -> float: ...  # noqa: D102
 
     @property
+    def optimiser(self) -> OptimiserKind: ...  # noqa: D102
+
+    @property
     def adam_betas(self) -> tuple[float, ...]: ...  # noqa: D102
 
     @property
@@ -76,7 +82,8 @@ def schedule_of(params: ScheduleParams, lr: float) -> Schedule:
     return Schedule(
         n_steps=params.n_steps, lr=lr,
         lr_end_fraction=params.lr_end_fraction, lr_decay_fraction=params.lr_decay_fraction,
-        betas=(first, second), eps=params.adam_eps, grad_clip=params.grad_clip,
+        optimiser=params.optimiser, betas=(first, second), eps=params.adam_eps,
+        grad_clip=params.grad_clip,
         log_every=params.log_every, val_every=params.val_every,
     )  # fmt: skip
 
@@ -94,19 +101,19 @@ class CurveRow(NamedTuple):
 
 def fit(
     model: nn.Module,
-    reconstruct: Callable[[Tensor], Tensor],
+    objective: Objective,
     batches: Iterable[Float[Tensor, "_ d_model"]],
     schedule: Schedule,
     validate: Callable[[], float],
 ) -> list[CurveRow]:
-    """Train `model` in place on mean((reconstruct(z) - z)^2); returns the curve.
+    """Train `model` in place on the objective's total loss; returns the curve.
 
     Raises:
         DivergedError: at the first step whose loss is not finite.
     """
     weights = [weight for weight in model.parameters() if weight.requires_grad]
-    optimiser = torch.optim.Adam(
-        weights, lr=schedule.lr, betas=schedule.betas, eps=schedule.eps, fused=True
+    optimiser = build_optimiser(
+        model, schedule.optimiser, schedule.lr, schedule.betas, schedule.eps
     )
     curve: list[CurveRow] = []
     window = _FvuWindow()
@@ -116,14 +123,14 @@ def fit(
         lr = schedule.lr_at(step)
         for group in optimiser.param_groups:
             group["lr"] = lr
-        loss = (reconstruct(z) - z).square().mean()
+        losses = objective(z)
         optimiser.zero_grad()
-        loss.backward()
+        losses.total.backward()
         if schedule.grad_clip is not None:
-            nn.utils.clip_grad_norm_(weights, schedule.grad_clip)
+            clip_gradients(weights, schedule.grad_clip)
         optimiser.step()
         n_tokens += z.shape[0]
-        window.add(loss.item(), z, step)
+        window.add(losses.error.item(), z, step)
         if _is_due(step, schedule.log_every, schedule.n_steps):
             is_validated = _is_due(step, schedule.val_every, schedule.n_steps)
             val_fvu = _in_eval(model, validate) if is_validated else None
@@ -144,7 +151,7 @@ class _FvuWindow:
                 "rates in train.lr_candidates, or set train.grad_clip."
             )
         self.error += loss
-        self.variance += (z - z.mean(0)).square().mean().item()
+        self.variance += z.var(0, correction=0).mean().item()
 
     def pop(self) -> float:
         fvu = self.error / self.variance

@@ -11,10 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fispace.config.train import PARTS, InitConfig, Part
+from fispace.config.train import PARTS, InitConfig, Part, SelectionDtype
 from fispace.models.interaction import Interaction
 from fispace.models.sae import TopKSae
-from fispace.models.topk import Codes, sparse_sum
+from fispace.models.sparse import Codes, sparse_sum
 from fispace.seeds import torch_stream
 
 
@@ -27,6 +27,8 @@ class ModelShape:
     k: int
     d_embed: int
     dropout: float
+    select_in: SelectionDtype = "float32"
+    """Precision of the encoder product that picks candidates; float32 is the exact choice."""
 
 
 class IntegratedModel(nn.Module):
@@ -48,7 +50,7 @@ class IntegratedModel(nn.Module):
             return torch_stream(root_seed, "train", seed, "init", name)
 
         d_model, n_latents = shape.d_model, shape.n_latents
-        self.sae = TopKSae(d_model, n_latents, shape.k, stream("sae"))
+        self.sae = TopKSae(d_model, n_latents, shape.k, stream("sae"), shape.select_in)
         if "linear" in parts:
             W_lin = torch.randn(n_latents, d_model, generator=stream("linear")) * init.linear
             self.W_lin = nn.Parameter(W_lin)
@@ -74,10 +76,8 @@ class IntegratedModel(nn.Module):
         """
         decoders = [self._decoder(part) for part in parts if part in ("sae", "linear")]
         found = [self.contribution(codes, part) for part in parts if part not in ("sae", "linear")]
-        if (
-            decoders
-        ):  # f W_dec + f W_lin = f (W_dec + W_lin): one sparse sum, and its gradient, for both
-            found.append(sparse_sum(codes, torch.stack(decoders).sum(0)))
+        if decoders:
+            found.append(sparse_sum(codes, *decoders))
         return torch.stack(found).sum(0)
 
     def contribution(self, codes: Codes, part: Part) -> Float[Tensor, "tokens d_model"]:

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fispace.models.topk import Codes, sparse_sum
+from fispace.models.sparse import Codes, pair_sum
 
 
 class Interaction(nn.Module):
@@ -36,14 +36,8 @@ class Interaction(nn.Module):
         self.register_buffer("mean_output", torch.zeros(d_model))
 
     def pool(self, codes: Codes) -> Float[Tensor, "tokens d_embed"]:
-        """Sum over pairs i < j of f_i f_j (v_i * v_j), in O(k d_embed) a token.
-
-        1/2 [(sum_i f_i v_i)^2 - sum_i (f_i v_i)^2], squares elementwise. Units: activation squared.
-        Source: He & Chua 2017, eq. 4 (printed in the paper without the outer brackets).
-        """
-        of_sum = sparse_sum(codes, self.V).square()
-        of_squares = sparse_sum(Codes(codes.values.square(), codes.indices), self.V.square())
-        return 0.5 * (of_sum - of_squares)
+        """Factor pooling of the codes with the factors V."""
+        return pair_sum(codes, self.V)
 
     def hidden(self, codes: Codes) -> Float[Tensor, "tokens d_embed"]:
         """First MLP layer before its ReLU: what the secondary SAE reads (paper, Stage 3)."""

@@ -13,7 +13,7 @@ from fispace.config.train import Part
 from fispace.errors import ArtifactMismatchError
 from fispace.models.integrated import IntegratedModel
 from fispace.models.sae import TopKSae
-from fispace.models.topk import Codes
+from fispace.models.sparse import Codes
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def clamped_hidden(
     """
     codes = secondary.encode(hidden)
     factor = torch.where(codes.indices == clamp.latent, clamp.multiplier, 1.0)
-    clamped = secondary.decode(Codes(codes.values * factor, codes.indices))
+    clamped = secondary.decode(codes.with_values(codes.values * factor))
     return clamped + (hidden - secondary.decode(codes)) if add_back_errors else clamped
 
 

@@ -28,8 +28,9 @@ def initial_model(record: dict[str, Any]) -> IntegratedModel:
     """
     params = record["params"]
     shape = ModelShape(
-        record["d_model"], params["n_latents"], params["k"], params["d_embed"], params["dropout"]
-    )
+        record["d_model"], params["n_latents"], params["k"], params["d_embed"], params["dropout"],
+        params["select_in"],
+    )  # fmt: skip
     row = build(ArmConfig, record["row"], "row")
     init = build(InitConfig, params["init"], "init")
     return IntegratedModel(shape, row.parts, init, params["root_seed"], record["seed"])

@@ -34,7 +34,7 @@ from fispace.measure.fidelity import (
 )
 from fispace.measure.fidelity_table import EPSILON, KEY, ORIGINAL, RECONSTRUCTION, fidelity_table
 from fispace.models.integrated import IntegratedModel, ablations, parts_name
-from fispace.models.topk import Codes
+from fispace.models.sparse import Codes
 from fispace.models.trained import load_trained
 from fispace.seeds import numpy_stream, torch_stream
 from fispace.store.activations import ActivationStore

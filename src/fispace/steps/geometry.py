@@ -34,7 +34,7 @@ from fispace.measure.geometry_table import (
     spectrum_rows,
 )
 from fispace.models.integrated import IntegratedModel
-from fispace.models.topk import Codes
+from fispace.models.sparse import Codes
 from fispace.models.trained import initial_model, load_trained
 from fispace.seeds import numpy_stream
 from fispace.store.activations import ActivationStore

@@ -5,7 +5,7 @@ Must not: define a model or a loop; an arm is its row in params.
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -20,12 +20,14 @@ from fispace.config.train import ArmConfig, ChooseLrStep, Part, TrainArmStep
 from fispace.measure.fidelity import FvuSums
 from fispace.models.fit import CurveRow, fit, schedule_of
 from fispace.models.integrated import IntegratedModel
-from fispace.models.topk import Codes
+from fispace.models.numerics import fix_numerics
+from fispace.models.objective import ArmObjective
 from fispace.models.trained import initial_model, load_trained
 from fispace.seeds import stream_seed
 from fispace.store.activations import ActivationStore
 from fispace.store.checkpoint import save_checkpoint
 from fispace.store.files import read_json, sha256_of, write_json
+from fispace.store.prefetch import prefetched
 from fispace.store.standardiser import Standardiser, load_standardiser
 from fispace.store.tables import read_recipe, read_table, write_table
 
@@ -138,31 +140,20 @@ def _fit(
     params: TrainArmStep, model: IntegratedModel, record: dict[str, Any],
     store: ActivationStore, units: Standardiser,
 ) -> list[CurveRow]:  # fmt: skip
-    torch.set_num_threads(params.threads)
-    torch.use_deterministic_algorithms(True)
+    fix_numerics(params.threads)
     seed = record["seed"]
     torch.manual_seed(stream_seed(params.root_seed, "train", seed, "dropout", record["arm"]))
     # Data order is keyed without the arm, so arms of a seed are paired.
     stream = (params.root_seed, "train", seed, "order")
-    batches = store.shuffled_batches("train", params.batch_tokens, params.pool_groups, stream)
+    rows = store.shuffled_batches("train", params.batch_tokens, params.pool_groups, stream)
+    batches = (units.standardise(torch.from_numpy(x)) for x in islice(rows, params.n_steps))
     return fit(
         model,
-        _trained_sum(model, record["row"]["frozen_sae_from"] is not None),
-        (units.standardise(torch.from_numpy(x)) for x in islice(batches, params.n_steps)),
+        ArmObjective(model, record["row"]["frozen_sae_from"] is not None, params.aux_k),
+        prefetched(batches, params.prefetch_batches),
         schedule_of(params, record["lr"]),
         lambda: _val_fvu(model, _stored_batches(store, units, "val")),
     )
-
-
-def _trained_sum(model: IntegratedModel, is_frozen: bool) -> Callable[[Tensor], Tensor]:
-    """Full reconstruction; the codes of a frozen SAE are taken outside the graph."""
-
-    def reconstruct(z: Tensor) -> Tensor:
-        with torch.set_grad_enabled(not is_frozen):
-            codes: Codes = model.sae.encode(z)
-        return model.reconstruct(codes, model.parts)
-
-    return reconstruct
 
 
 def _stored_batches(store: ActivationStore, units: Standardiser, split: str) -> Iterator[Tensor]:

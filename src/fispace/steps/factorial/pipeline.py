@@ -16,7 +16,7 @@ from fispace.errors import ArtifactMismatchError, ParamsError
 from fispace.models.integrated import IntegratedModel
 from fispace.models.sae import TopKSae
 from fispace.models.secondary import SecondarySae, require_interaction
-from fispace.models.topk import Codes
+from fispace.models.sparse import Codes
 from fispace.models.trained import load_trained
 from fispace.store.checkpoint import load_checkpoint
 from fispace.store.files import sha256_of

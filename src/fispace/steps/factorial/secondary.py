@@ -17,6 +17,8 @@ from fispace.config.factorial import SecondaryStep
 from fispace.measure.fidelity import FvuSums, dead_fraction, l0
 from fispace.models.fit import CurveRow, fit, schedule_of
 from fispace.models.integrated import IntegratedModel
+from fispace.models.numerics import fix_numerics
+from fispace.models.objective import squared_error
 from fispace.models.secondary import SecondarySae, hidden_vectors
 from fispace.seeds import torch_stream
 from fispace.steps.factorial.halves import require_same
@@ -70,8 +72,7 @@ def fit_secondary(
     seed: int, lr: float,
 ) -> tuple[SecondarySae, list[CurveRow]]:  # fmt: skip
     """Secondary SAE trained on hidden vectors of train tokens, and its training curve."""
-    torch.set_num_threads(params.threads)
-    torch.use_deterministic_algorithms(True)
+    fix_numerics(params.threads)
 
     def stream(purpose: str) -> Iterator[Tensor]:
         names = (params.root_seed, "factorial", seed, purpose)
@@ -86,7 +87,7 @@ def fit_secondary(
     secondary = SecondarySae(sae, fitted.mean, fitted.std)
     curve = fit(
         sae,
-        lambda h: sae.decode(sae.encode(h)),
+        squared_error(lambda h: sae.decode(sae.encode(h))),
         (fitted.standardise(h) for h in _take(stream("order"), params.n_steps)),
         schedule_of(params, lr),
         lambda: (

@@ -14,7 +14,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fispace.config.factorial import SinglesStep
-from fispace.models.topk import Codes
 from fispace.steps.factorial.cells import Frame
 from fispace.steps.factorial.pipeline import Pipeline, load_pipeline, read_stimulus_tokens
 from fispace.store.tables import read_csv, read_table, write_csv
@@ -59,8 +58,8 @@ def single_latent(
     codes = pipe.model.sae.encode(z)
     is_own = (codes.indices == latent) & (codes.values > 0)
     rows = is_own.any(1)
-    together = Codes(codes.values[rows], codes.indices[rows])
-    alone = Codes(together.values * is_own[rows], together.indices)
+    together = codes[rows]
+    alone = together.with_values(together.values * is_own[rows])
     hidden = pipe.model.interaction.hidden(together)
     values = pipe.secondary.encode(hidden).values.double().numpy().ravel()
     pooled = pipe.model.interaction.pool(alone).abs()

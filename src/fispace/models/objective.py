@@ -1,0 +1,104 @@
+"""What a training minimises: the squared error of a reconstruction, and AuxK for dead latents.
+
+Must not: step, or know where batches come from.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from fispace.config.train import AuxKConfig
+from fispace.models.integrated import IntegratedModel
+from fispace.models.sae import TopKSae
+from fispace.models.sparse import Codes, sparse_sum
+from fispace.models.topk import encode_top_k
+
+
+class Losses(NamedTuple):
+    """Of one batch: what is reported, and what is minimised."""
+
+    error: Float[Tensor, ""]
+    """Mean over tokens and dimensions of (z_hat - z)^2."""
+    total: Float[Tensor, ""]
+
+
+Objective = Callable[[Tensor], Losses]
+
+
+def squared_error(reconstruct: Callable[[Tensor], Tensor]) -> Objective:
+    """The plain objective: the reconstruction's mean squared error and nothing else."""
+
+    def losses(z: Tensor) -> Losses:
+        error = F.mse_loss(reconstruct(z), z)
+        return Losses(error, error)
+
+    return losses
+
+
+class ArmObjective:
+    """Mean squared error of an arm's full reconstruction, with AuxK where it is asked for."""
+
+    def __init__(self, model: IntegratedModel, is_frozen: bool, aux_k: AuxKConfig | None) -> None:
+        """Codes of a frozen SAE are taken outside the graph, and it has nothing to revive."""
+        self._model = model
+        self._is_frozen = is_frozen
+        self._aux_k = None if is_frozen else aux_k
+        self._dead = DeadLatents(model.sae.W_enc.shape[0])
+
+    def __call__(self, z: Float[Tensor, "_ d_model"]) -> Losses:
+        """Losses of a batch of standardised activations."""
+        with torch.set_grad_enabled(not self._is_frozen):
+            codes = self._model.sae.encode(z)
+        z_hat = self._model.reconstruct(codes, self._model.parts)
+        error = F.mse_loss(z_hat, z)
+        if self._aux_k is None:
+            return Losses(error, error)
+        self._dead.see(codes)
+        residual = (z - z_hat).detach()
+        dead = self._dead.latents(self._aux_k.dead_tokens)
+        revival = aux_k_loss(self._model.sae, z, residual, dead, self._aux_k.k)
+        return Losses(error, error + self._aux_k.coefficient * revival)
+
+
+class DeadLatents:
+    """Tokens seen since each latent was last active."""
+
+    def __init__(self, n_latents: int) -> None:
+        """No latent is dead before it had its chance."""
+        self.tokens_since: Int[Tensor, " n_latents"] = torch.zeros(n_latents, dtype=torch.long)
+
+    def see(self, codes: Codes) -> None:
+        """Count a batch; a latent is active where its value is positive."""
+        fired = codes.indices[codes.values > 0]
+        self.tokens_since = self.tokens_since.to(fired.device) + len(codes.values)
+        self.tokens_since[fired] = 0
+
+    def latents(self, dead_tokens: int) -> Int[Tensor, " dead"]:
+        """Latents that were not active in the last `dead_tokens` tokens, ascending."""
+        is_dead: Bool[Tensor, " n_latents"] = self.tokens_since >= dead_tokens
+        return is_dead.nonzero()[:, 0]
+
+
+def aux_k_loss(
+    sae: TopKSae,
+    z: Float[Tensor, "tokens d_model"],
+    residual: Float[Tensor, "tokens d_model"],
+    dead: Int[Tensor, " dead"],
+    k: int,
+) -> Float[Tensor, ""]:
+    """Mean squared error of the residual's reconstruction from the k largest dead latents of a token.
+
+    AuxK of Gao et al. 2024, appendix A.2: e_hat = TopK_k(ReLU(W_enc z + b_enc) of the dead) W_dec,
+    loss mean((e_hat - e)^2), e held constant. Zero where no latent is dead; with fewer than k dead
+    latents all of them are used.
+    """
+    if not len(dead):
+        return z.new_zeros(())
+    is_sparse = sae.has_sparse_gradients
+    W_enc, W_dec = (F.embedding(dead, rows, sparse=is_sparse) for rows in (sae.W_enc, sae.W_dec))
+    codes = encode_top_k(z, W_enc, sae.b_enc[dead], min(k, len(dead)))
+    return F.mse_loss(sparse_sum(codes, W_dec), residual)

@@ -1,0 +1,226 @@
+"""Sparse codes and the sums over them: value times row, over the k active of n_latents latents.
+
+Nothing here costs more than k rows a token, in the forward and in the backward pass. Both passes are
+the library's kernels: sums over the latents of a token, and sums over the tokens of a latent, are one
+`embedding_bag` each, on the codes and on the codes transposed. Must not: hold parameters, or select.
+"""
+
+import warnings
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from scipy.sparse import csr_matrix
+from torch import Tensor
+
+# Said once a process; what is used of it here is tested against dense products.
+warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
+
+
+class ByLatent(NamedTuple):
+    """The active (token, latent) pairs, sorted by latent and, within a latent, by token."""
+
+    latents: Int[Tensor, " active"]
+    """Latents active in at least one token, ascending; all of them when gradients are dense."""
+    starts: Int[Tensor, " active"]
+    """Where each latent's pairs begin."""
+    tokens: Int[Tensor, " pairs"]
+    order: Int[Tensor, " pairs"]
+    """Place of each pair in the flattened codes."""
+
+
+class Pattern:
+    """Which latents are active in which token; shared by all codes that differ only in values."""
+
+    def __init__(
+        self, indices: Int[Tensor, "tokens k"], has_sparse_gradients: bool = False
+    ) -> None:
+        """With `has_sparse_gradients`, rows of latents that no token uses are absent from gradients."""
+        self.indices = indices
+        self.has_sparse_gradients = has_sparse_gradients
+        self._by_latent: dict[int, ByLatent] = {}
+
+    def by_latent(self, n_latents: int) -> ByLatent:
+        """The pairs sorted by latent; sorted once, however many sums and gradients read it."""
+        if n_latents not in self._by_latent:
+            self._by_latent[n_latents] = self._sorted(n_latents)
+        return self._by_latent[n_latents]
+
+    @cached_property
+    def token_starts(self) -> Int[Tensor, " _"]:
+        """Where each token's pairs begin in the flattened codes, and their number."""
+        n_tokens, k = self.indices.shape
+        return torch.arange(0, n_tokens * k + 1, max(k, 1), device=self.indices.device)[
+            : n_tokens + 1
+        ]
+
+    def _sorted(self, n_latents: int) -> ByLatent:
+        sort = _sorted_on_device if self.indices.is_cuda else _sorted_by_scipy
+        starts, tokens, order = sort(self, n_latents)
+        latents = torch.arange(n_latents, device=starts.device)
+        if self.has_sparse_gradients:
+            latents = latents[starts.diff() > 0]
+        return ByLatent(latents, starts[latents], tokens, order)
+
+
+def _sorted_by_scipy(pattern: Pattern, n_latents: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Counting sort of the pairs: the codes' places as a sparse matrix, transposed."""
+    n_tokens, k = pattern.indices.shape
+    places = np.arange(n_tokens * k)
+    rows = (places, pattern.indices.reshape(-1).numpy(), pattern.token_starts.numpy())
+    transposed = csr_matrix(rows, shape=(n_tokens, n_latents)).tocsc()
+    found = (transposed.indptr, transposed.indices, transposed.data)
+    starts, tokens, order = (torch.from_numpy(array).long() for array in found)
+    return starts, tokens, order
+
+
+def _sorted_on_device(pattern: Pattern, n_latents: int) -> tuple[Tensor, Tensor, Tensor]:
+    flat = pattern.indices.reshape(-1)
+    order = flat.argsort(stable=True)
+    counts = torch.bincount(flat, minlength=n_latents)
+    starts = F.pad(counts.cumsum(0), (1, 0))
+    return starts, order // pattern.indices.shape[1], order
+
+
+class Codes:
+    """Sparse codes of a batch: k latents a token."""
+
+    def __init__(
+        self, values: Float[Tensor, "tokens k"], indices: Int[Tensor, "tokens k"] | Pattern
+    ) -> None:
+        """Activations, zero where fewer than k pre-activations are positive, and their latents.
+
+        No latent may be listed twice in a token.
+        """
+        self.values = values
+        self.pattern = indices if isinstance(indices, Pattern) else Pattern(indices)
+
+    @property
+    def indices(self) -> Int[Tensor, "tokens k"]:
+        """Latents that the values belong to."""
+        return self.pattern.indices
+
+    def with_values(self, values: Float[Tensor, "tokens k"]) -> "Codes":
+        """Other values of the same latents."""
+        return Codes(values, self.pattern)
+
+    def __getitem__(self, rows: Any) -> "Codes":
+        """Codes of some of the tokens."""
+        return Codes(self.values[rows], self.indices[rows])
+
+
+def sparse_sum(
+    codes: Codes, *rows: Float[Tensor, "n_latents width"]
+) -> Float[Tensor, "tokens width"]:
+    """Sum over a token's active latents of value times row: `f @ rows` without the dense f.
+
+    Of several row matrices the sum, at the price of one gradient: f A + f B = f (A + B).
+    """
+    return _SparseSum.apply(codes.values, codes.pattern, *rows)  # pyright: ignore[reportReturnType]
+
+
+def pair_sum(
+    codes: Codes, V: Float[Tensor, "n_latents d_embed"]
+) -> Float[Tensor, "tokens d_embed"]:
+    """Factor pooling: the sum over pairs i < j of f_i f_j (v_i * v_j), in O(k d_embed) a token.
+
+    1/2 [(sum_i f_i v_i)^2 - sum_i (f_i v_i)^2], squares elementwise. Units: activation squared.
+    Source: He & Chua 2017, eq. 4 (printed in the paper without the outer brackets).
+    """
+    return _PairSum.apply(codes.values, codes.pattern, V)  # pyright: ignore[reportReturnType]
+
+
+def bag(pattern: Pattern, values: Tensor, rows: Tensor) -> Tensor:
+    """Sum over the latents of each token: tokens x width. Not differentiable; see `sparse_sum`."""
+    return F.embedding_bag(pattern.indices, rows, per_sample_weights=values, mode="sum")
+
+
+def bag_by_latent(pattern: Pattern, values: Tensor, of_tokens: Tensor, n_latents: int) -> Tensor:
+    """Sum over the tokens of each latent: n_latents x width, the transpose of `bag`.
+
+    A sparse tensor of the active latents' rows where the pattern asks for sparse gradients.
+    """
+    pairs = pattern.by_latent(n_latents)
+    weights = values.reshape(-1)[pairs.order]
+    summed = F.embedding_bag(
+        pairs.tokens, of_tokens, pairs.starts, per_sample_weights=weights, mode="sum"
+    )
+    if not pattern.has_sparse_gradients:
+        return summed
+    size = (n_latents, of_tokens.shape[1])
+    return torch.sparse_coo_tensor(
+        pairs.latents[None], summed, size, check_invariants=False, is_coalesced=True
+    )
+
+
+def products(pattern: Pattern, of_tokens: Tensor, rows: Tensor) -> Tensor:
+    """Inner product of each token's vector with each of its latents' rows: tokens x k."""
+    shape = (pattern.indices.shape[0], rows.shape[0])
+    blank = of_tokens.new_zeros(pattern.indices.numel())
+    places = torch.sparse_csr_tensor(
+        pattern.token_starts, pattern.indices.reshape(-1), blank, shape, check_invariants=False
+    )
+    found = torch.sparse.sampled_addmm(places, of_tokens, rows.T, beta=0.0)
+    return found.values().view(pattern.indices.shape)
+
+
+class _SparseSum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, pattern: Pattern, *rows: Tensor) -> Tensor:
+        ctx.pattern = pattern
+        ctx.save_for_backward(values, *rows)
+        total = bag(pattern, values, rows[0])
+        for matrix in rows[1:]:
+            total += bag(pattern, values, matrix)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        values, *rows = ctx.saved_tensors
+        grad = grad_outputs[0].contiguous()
+        grad_values = grad_rows = None
+        if ctx.needs_input_grad[0]:
+            grad_values = sum(products(ctx.pattern, grad, matrix) for matrix in rows)
+        if any(ctx.needs_input_grad[2:]):
+            grad_rows = bag_by_latent(ctx.pattern, values, grad, rows[0].shape[0])
+        of_rows = (grad_rows if needed else None for needed in ctx.needs_input_grad[2:])
+        return grad_values, None, *of_rows  # pyright: ignore[reportReturnType]
+
+
+class _PairSum(torch.autograd.Function):
+    """d p / d f_i = s v_i - f_i v_i^2 and d p / d v_i = f_i s - f_i^2 v_i, with s = sum_j f_j v_j."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, pattern: Pattern, V: Tensor) -> Tensor:
+        of_sum = bag(pattern, values, V)
+        of_squares = bag(pattern, values.square(), V.square())
+        ctx.pattern = pattern
+        ctx.save_for_backward(values, V, of_sum)
+        return of_sum.square().sub_(of_squares).mul_(0.5)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        values, V, of_sum = ctx.saved_tensors
+        pattern, grad = ctx.pattern, grad_outputs[0].contiguous()
+        through_sum = grad * of_sum
+        grad_values = grad_V = None
+        if ctx.needs_input_grad[0]:
+            of_squares = products(pattern, grad, V.square())
+            grad_values = products(pattern, through_sum, V) - values * of_squares
+        if ctx.needs_input_grad[2]:
+            grad_V = bag_by_latent(pattern, values, through_sum, V.shape[0])
+            own = bag_by_latent(pattern, values.square(), grad, V.shape[0])
+            grad_V = _less_own(grad_V, own, V)
+        return grad_values, None, grad_V
+
+
+def _less_own(grad: Tensor, own: Tensor, V: Tensor) -> Tensor:
+    """Grad - V * own, row by row; both gradients dense, or both sparse with the same rows."""
+    if not grad.is_sparse:
+        return grad.sub_(own.mul_(V))
+    latents = grad.indices()[0]
+    grad.values().sub_(own.values().mul_(V[latents]))
+    return grad

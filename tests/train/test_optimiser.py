@@ -1,0 +1,102 @@
+"""Row-sparse Adam is Adam where every row has a gradient, and leaves rows without one alone."""
+
+import pytest
+import torch
+
+from fispace.config.train import PARTS, InitConfig
+from fispace.models.integrated import IntegratedModel, ModelShape
+from fispace.models.optimiser import RowSparseAdam, build_optimiser, clip_gradients, coalesced
+
+SETTINGS = {"lr": 0.01, "betas": (0.9, 0.999), "eps": 1e-8}
+
+
+def model_of(k, n_latents=24):
+    shape = ModelShape(d_model=8, n_latents=n_latents, k=k, d_embed=3, dropout=0.0)
+    return IntegratedModel(shape, PARTS, InitConfig(0.05, 0.1, 0.1), root_seed=1, seed=0)
+
+
+def trained(kind, k, n_steps=12, max_norm=None):
+    model = model_of(k)
+    optimiser = build_optimiser(model, kind, **SETTINGS)
+    generator = torch.Generator().manual_seed(3)
+    for _ in range(n_steps):
+        z = torch.randn(30, 8, generator=generator)
+        optimiser.zero_grad()
+        (model(z, PARTS) - z).square().mean().backward()
+        if max_norm is not None:
+            clip_gradients(model.parameters(), max_norm)
+        optimiser.step()
+    return model
+
+
+@pytest.mark.parametrize("max_norm", [None, 0.01])
+def test_with_every_latent_selected_row_sparse_adam_is_adam(max_norm):
+    dense, sparse = (trained(kind, 24, max_norm=max_norm) for kind in ("adam", "row_sparse_adam"))
+    assert sparse.sae.W_dec.grad.is_sparse
+    for name, weight in dense.state_dict().items():
+        torch.testing.assert_close(sparse.state_dict()[name], weight, msg=name)
+
+
+def test_row_sparse_adam_is_the_librarys_sparse_adam():
+    start = torch.randn(40, 5, generator=torch.Generator().manual_seed(0))
+    ours, theirs = (torch.nn.Parameter(start.clone()) for _ in range(2))
+    pair = (RowSparseAdam([ours], **SETTINGS), torch.optim.SparseAdam([theirs], **SETTINGS))
+    for step in range(5):
+        generator = torch.Generator().manual_seed(step)
+        rows = torch.randperm(40, generator=generator)[:7].sort().values
+        numbers = torch.randn(7, 5, generator=generator)
+        for weight, optimiser in zip((ours, theirs), pair, strict=True):
+            weight.grad = torch.sparse_coo_tensor(
+                rows[None], numbers, (40, 5), check_invariants=True, is_coalesced=True
+            )
+            optimiser.step()
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_rows_without_a_gradient_keep_weight_and_moments():
+    model = model_of(k=2, n_latents=200)
+    optimiser = build_optimiser(model, "row_sparse_adam", **SETTINGS)
+    before = model.W_lin.detach().clone()
+    for seed in (1, 2):
+        z = torch.randn(3, 8, generator=torch.Generator().manual_seed(seed))
+        optimiser.zero_grad()
+        model(z, PARTS).square().sum().backward()
+        optimiser.step()
+    touched = coalesced(model.W_lin.grad).indices()[0]
+    moved = (model.W_lin.detach() != before).any(1)
+    assert set(touched.tolist()) <= set(moved.nonzero()[:, 0].tolist())
+    assert moved.sum() <= 2 * 3 * 2
+    assert (optimiser.state[model.W_lin]["exp_avg"][~moved] == 0).all()
+
+
+def test_rows_are_updated_the_same_whatever_the_block(monkeypatch):
+    whole = trained("row_sparse_adam", k=4).state_dict()
+    monkeypatch.setattr("fispace.models.optimiser.BLOCK_NUMBERS", 16)
+    for name, weight in trained("row_sparse_adam", k=4).state_dict().items():
+        torch.testing.assert_close(weight, whole[name], rtol=1e-5, atol=1e-7, msg=name)
+
+
+def test_clipping_scales_dense_and_sparse_gradients_together():
+    weights = [torch.nn.Parameter(torch.zeros(3, 2)) for _ in range(2)]
+    weights[0].grad = torch.full((3, 2), 2.0)
+    rows, numbers = torch.tensor([[1]]), torch.tensor([[3.0, 4.0]])
+    weights[1].grad = torch.sparse_coo_tensor(rows, numbers, (3, 2), check_invariants=True)
+    clip_gradients(weights, 0.7)  # norm sqrt(6 * 4 + 25) = 7
+    torch.testing.assert_close(weights[0].grad, torch.full((3, 2), 0.2), rtol=1e-5, atol=0)
+    torch.testing.assert_close(
+        weights[1].grad.to_dense()[1], torch.tensor([0.3, 0.4]), rtol=1e-5, atol=0
+    )
+
+
+def test_a_row_listed_twice_counts_twice():
+    rows, numbers = torch.tensor([[2, 0, 2]]), torch.tensor([[1.0], [5.0], [2.0]])
+    gradient = coalesced(torch.sparse_coo_tensor(rows, numbers, (3, 1), check_invariants=True))
+    assert gradient.indices().tolist() == [[0, 2]]
+    assert gradient.values().tolist() == [[5.0], [3.0]]
+
+
+def test_small_gradients_are_not_scaled_up():
+    weight = torch.nn.Parameter(torch.zeros(2))
+    weight.grad = torch.tensor([0.3, 0.4])
+    clip_gradients([weight], 1.0)
+    assert torch.equal(weight.grad, torch.tensor([0.3, 0.4]))
