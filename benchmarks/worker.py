@@ -27,6 +27,7 @@ ENVIRONMENT = {
     "TQDM_DISABLE": "1",
     "HF_HUB_OFFLINE": "1",
     "WANDB_MODE": "disabled",
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # deterministic products on a GPU, which our arms ask for
 }
 """Set before a worker starts, because libraries read it when they are loaded."""
 
