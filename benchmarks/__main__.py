@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.activations import require_manifest
+from benchmarks.data import measure_data
 from benchmarks.figure import draw
 from benchmarks.publish import README, REFERENCE, publish
 from benchmarks.quality import Training, measure_quality
@@ -15,12 +16,15 @@ from benchmarks.steps import SIZES, Rounds, Rows, measure_cpu, measure_cuda
 from benchmarks.summary import page
 from benchmarks.tables import read_tables, table_of, write_tables
 from benchmarks.worker import set_environment
+from fispace.config.lm import LmConfig
 from fispace.errors import FispaceError
 from fispace.figures.style import rendered
 from fispace.store.files import atomic_path, read_json, write_text
 
 MANIFEST = Path("results/testbed/extract/manifest.json")
-SECTIONS = ("steps", "scaling", "quality")
+LM = LmConfig("results/testbed/testbed/lm", None, "float32", 1)
+"""The default study's LM, for the comparison of extraction with its forward pass."""
+SECTIONS = ("steps", "scaling", "data", "quality")
 ROUNDS = Rounds(n_warmup=2, n_rounds=9)
 TRAINING = Training(
     n_tokens=1_500_000, batch_tokens=1024, k=32, lrs=(1e-3, 3e-3, 1e-2), seeds=(0, 1, 2)
@@ -46,7 +50,7 @@ def main() -> int:
 
 def run(sections: Sequence[str], manifests: list[Path], out: Path) -> None:
     """Measure the sections named, each written when it is done; other tables are left as they are."""
-    for manifest in manifests if "quality" in sections else ():
+    for manifest in manifests if {"quality", "data"} & set(sections) else ():
         require_manifest(manifest)
     for section in sections:
         found = measure_section(section, manifests)
@@ -60,6 +64,8 @@ def measure_section(section: str, manifests: list[Path]) -> dict[str, Rows]:
         return {"steps": cpu[0] + cuda[0], "memory": cpu[1] + cuda[1]}
     if section == "scaling":
         return {"scaling": measure_scaling(N_LATENTS, ROUNDS)}
+    if section == "data":
+        return {"data": measure_data(manifests[0], LM, ROUNDS)}
     by_study = [measure_quality(manifest, TRAINING) for manifest in manifests]
     return {"quality": [row for rows in by_study for row in rows]}
 

@@ -25,6 +25,7 @@ from fispace.figures.style import (
 LOOK = {
     "encoder_product": (GREY, "_"),
     "fispace_sae": (BLUE, "o"),
+    "fispace_sae_bfloat16": (BLUE, "."),
     "fispace_sae_bias": (BLUE, "o"),
     "fispace_joint": (SKY, "D"),
     "sparsify": (GREEN, "s"),
@@ -99,7 +100,8 @@ def _draw_quality(axes: Axes, table: pd.DataFrame) -> None:
     marks = ("o", "s", "^")
     for marker, (run, of_run) in zip(marks, table.groupby("run", sort=False), strict=False):
         axes.plot([], [], marker, color=INK, ms=3, label=run)
-        for name, rows in of_run.groupby("contestant", sort=False):
+        drawn = of_run[of_run["contestant"].isin(list(LOOK))]  # our own options are in the table
+        for name, rows in drawn.groupby("contestant", sort=False):
             axes.plot(rows["lr"], rows["fvu"], marker, color=LOOK[str(name)][0], ms=3, mew=0)
     log_scale(axes, "x")
     log_scale(axes, "y")

@@ -70,6 +70,18 @@ CONTESTANTS: Mapping[str, Entry] = {
     "fispace_sae_bias": Entry(
         "fispace, SAE with bias", "fispace_arms", "Arm", {"parts": ("sae", "bias")}
     ),
+    "fispace_sae_bfloat16": Entry(
+        "fispace, SAE, candidates in bfloat16", "fispace_arms", "Arm",
+        {"parts": ("sae",), "select_in": "bfloat16"},
+    ),
+    "fispace_sae_bias_bfloat16": Entry(
+        "fispace, candidates in bfloat16", "fispace_arms", "Arm",
+        {"parts": ("sae", "bias"), "select_in": "bfloat16"},
+    ),
+    "fispace_sae_bias_row_sparse": Entry(
+        "fispace, row-sparse Adam", "fispace_arms", "Arm",
+        {"parts": ("sae", "bias"), "optimiser": "row_sparse_adam"},
+    ),
     "fispace_joint": Entry(
         "fispace, joint", "fispace_arms", "Arm",
         {"parts": ("sae", "linear", "bias", "interaction")},

@@ -24,7 +24,10 @@ from fispace.store.activations import ActivationStore
 
 log = logging.getLogger(__name__)
 
-CONTESTANTS = ("fispace_sae_bias", "sparsify", "saelens")
+CONTESTANTS = (
+    "fispace_sae_bias", "fispace_sae_bias_bfloat16", "fispace_sae_bias_row_sparse",
+    "sparsify", "saelens",
+)  # fmt: skip
 LATENTS_PER_DIMENSION = 16
 EVALUATED_TOKENS = 4096  # at a time
 

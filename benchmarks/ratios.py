@@ -24,6 +24,7 @@ STEP_RATIOS = (
     ("dense SAE step over our SAE step", "dense_sae", "fispace_sae", True),
     ("dense joint step over our joint step", "dense_joint", "fispace_joint", True),
     ("our SAE step over the encoder product alone", "fispace_sae", "encoder_product", False),
+    ("the same with candidates in bfloat16", "fispace_sae_bfloat16", "encoder_product", False),
     ("our joint step over our SAE step", "fispace_joint", "fispace_sae", False),
 )
 OURS = "fispace_sae_bias"
@@ -35,6 +36,7 @@ def all_ratios(tables: Tables) -> list[Ratio]:
         *step_ratios(tables["steps"], MIDDLE),
         *scaling_ratios(tables["scaling"]),
         *quality_ratios(tables["quality"]),
+        *data_ratios(tables["data"]),
     ]
 
 
@@ -76,3 +78,14 @@ def quality_ratios(quality: pd.DataFrame) -> list[Ratio]:
             best = float(fvu[OURS].min() / fvu[other].min())
             ratios.append(Ratio(f"{run}: our FVU over {other}'s, each at its best lr", best, False))
     return ratios
+
+
+def data_ratios(data: pd.DataFrame) -> list[Ratio]:
+    """How much faster the loader is than training, and the extraction than the forward pass."""
+    rate = data[data["quantity"] == "tokens_per_s"].set_index("what")["value"]
+    pairs = (("loader", "fastest arm"), ("extraction", "bare forward pass"))
+    return [
+        Ratio(f"tokens a second, {ours} over {other}", float(rate[ours] / rate[other]), True)
+        for ours, other in pairs
+        if ours in rate and other in rate
+    ]

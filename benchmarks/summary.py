@@ -18,6 +18,7 @@ def page(tables: Tables, machine: dict[str, Any]) -> str:
         ratio_block(all_ratios(tables)),
         quality_block(tables["quality"]),
         scaling_block(tables["scaling"]),
+        data_block(tables["data"]),
         cuda_block(tables["steps"], tables["memory"]),
         machine_block(machine),
     )
@@ -113,6 +114,18 @@ def scaling_block(scaling: pd.DataFrame) -> Lines:
         "",
         *_table(["", *(f"{n:,}" for n in cost.columns)], rows),
     ]
+
+
+def data_block(data: pd.DataFrame) -> Lines:
+    """Loader, extraction and memory."""
+    if data.empty:
+        return []
+    value = data.set_index(["what", "quantity"])["value"]
+    rows = [
+        [str(what), str(quantity).replace("_", " "), f"{number:,.4g}"]
+        for (what, quantity), number in value.items()
+    ]
+    return ["The data path:", "", *_table(["", "", ""], rows)]
 
 
 def cuda_block(steps: pd.DataFrame, memory: pd.DataFrame) -> Lines:

@@ -24,6 +24,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         "run", "contestant", "d_model", "n_latents", "k", "batch_tokens", "n_tokens",
         "lr", "seed", "fvu", "seconds",
     ),
+    "data": ("what", "quantity", "value"),
 }  # fmt: skip
 """Every table and its columns, in order."""
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.job import Job
-from fispace.config.train import InitConfig, OptimiserKind, Part
+from fispace.config.train import InitConfig, OptimiserKind, Part, SelectionDtype
 from fispace.models.fit import Schedule, fit
 from fispace.models.integrated import IntegratedModel, ModelShape
 from fispace.models.numerics import fix_numerics
@@ -18,12 +18,12 @@ BETAS, EPS = (0.9, 0.999), 1e-8
 INIT = InitConfig(factors=0.05, linear=0.01, mlp=0.01)
 
 
-def model_of(job: Job, parts: Sequence[Part]) -> IntegratedModel:
+def model_of(job: Job, parts: Sequence[Part], select_in: SelectionDtype) -> IntegratedModel:
     """An integrated model of the job's size and seed, on its device."""
     size = job.size
     shape = ModelShape(
         size.d_model, size.n_latents, size.k, size.d_embed, DROPOUT,
-        select_in="bfloat16" if job.is_bf16 else "float32",
+        select_in="bfloat16" if job.is_bf16 else select_in,
     )  # fmt: skip
     return IntegratedModel(shape, parts, INIT, root_seed=0, seed=job.seed).to(job.device)
 
@@ -31,10 +31,13 @@ def model_of(job: Job, parts: Sequence[Part]) -> IntegratedModel:
 class Arm:
     """One arm of the study."""
 
-    def __init__(self, job: Job, parts: Sequence[Part], optimiser: OptimiserKind = "adam") -> None:
+    def __init__(
+        self, job: Job, parts: Sequence[Part], optimiser: OptimiserKind = "adam",
+        select_in: SelectionDtype = "float32",
+    ) -> None:  # fmt: skip
         """Initial weights of the job's seed; the same deterministic kernels as in the study."""
         fix_numerics(torch.get_num_threads())
-        self.model = model_of(job, parts)
+        self.model = model_of(job, parts, select_in)
         self.schedule = Schedule(
             n_steps=job.n_steps, lr=job.lr, lr_end_fraction=0.0, lr_decay_fraction=1.0,
             optimiser=optimiser, betas=BETAS, eps=EPS, grad_clip=GRAD_CLIP,

@@ -47,6 +47,13 @@ def quality_rows():
     ]  # fmt: skip
 
 
+def data_rows():
+    rates = {"loader": 900.0, "fastest arm": 100.0, "extraction": 30.0, "bare forward pass": 20.0}
+    return [
+        {"what": what, "quantity": "tokens_per_s", "value": rate} for what, rate in rates.items()
+    ]
+
+
 @pytest.fixture
 def tables():
     sizes = SMALL, MIDDLE
@@ -55,6 +62,7 @@ def tables():
         "memory": [row for size in sizes for row in memory_rows("cpu", size, measured(ON_CPU))],
         "scaling": scaling_rows(),
         "quality": quality_rows(),
+        "data": data_rows(),
     }
     return {name: table_of(name, found) for name, found in rows.items()}
 
@@ -88,14 +96,19 @@ def test_ratios_are_of_medians_at_the_middle_size(tables):
     expected = SECONDS["saelens"] / SECONDS["fispace_sae"]
     assert found["SAELens's step over our SAE step"] == pytest.approx(expected)
     assert found["nfm_row_sparse: 2048 to 16384 latents"] == pytest.approx(1.2)
-    assert found["testbed: our FVU over saelens's at lr 0.001"] == pytest.approx(1 / 3)
-    assert found["testbed: our FVU over sparsify's, each at its best lr"] == pytest.approx(1 / 2)
+    assert found["testbed: our FVU over saelens's at lr 0.001"] == pytest.approx(
+        1 / (1 + QUALITY_CONTESTANTS.index("saelens"))
+    )
+    assert found["testbed: our FVU over sparsify's, each at its best lr"] == pytest.approx(
+        1 / (1 + QUALITY_CONTESTANTS.index("sparsify"))
+    )
+    assert found["tokens a second, loader over fastest arm"] == 9.0
 
 
 def test_the_page_says_what_was_not_measured(tables):
     text = page(tables, MACHINE)
     assert "not measured" in text
-    assert "| SAELens | 600 (3.00) | 600 (3.00) | 50 |" in text
+    assert "| SAELens | 700 (3.50) | 700 (3.50) | 50 |" in text
 
 
 def test_the_page_shows_a_gpu_when_there_was_one(tables):
