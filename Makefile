@@ -1,10 +1,12 @@
-# Every target sets itself up first: an environment in .venv with the versions of constraints.txt.
+# Every target sets itself up first: an environment in .venv (bench: .venv-bench) with the versions of constraints.txt.
 PYTHON ?= python3
 VENV ?= .venv
+BENCH_VENV ?= .venv-bench
+MANIFEST ?=
 BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: reproduce test test-faults figures repro sync reference setup
+.PHONY: reproduce test test-faults figures repro sync reference bench bench-reference setup
 .DEFAULT_GOAL := reproduce
 
 reproduce: setup  ## every stage and figure of the default study
@@ -21,6 +23,12 @@ sync: setup       ## after dvc pull or dvc checkout
 
 reference: setup  ## copy the default run's tables, figures and claims to results/reference/
 	python workflow/reference.py
+
+bench: $(BENCH_VENV)/.installed  ## speed, memory and quality beside other tools, on activations of the default study or of MANIFEST
+	$(BENCH_VENV)/bin/python -m benchmarks $(addprefix --manifest ,$(MANIFEST))
+
+bench-reference: $(BENCH_VENV)/.installed  ## copy the benchmark to results/reference/bench/ and into README.md
+	$(BENCH_VENV)/bin/python -m benchmarks --publish
 
 test: setup       ## style, types, layers, then all tests
 	ruff check
@@ -42,4 +50,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[pipeline,test]'
+	touch $@
+
+$(BENCH_VENV)/.installed: pyproject.toml constraints.txt benchmarks/requirements.txt
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt -r benchmarks/requirements.txt -e .
 	touch $@

@@ -1,0 +1,105 @@
+"""`python -m benchmarks`: measure, write the tables, the figure and the page. See README.md here."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.activations import require_manifest
+from benchmarks.data import measure_data
+from benchmarks.figure import draw
+from benchmarks.publish import README, REFERENCE, publish
+from benchmarks.quality import Training, measure_quality
+from benchmarks.scaling import N_LATENTS, measure_scaling
+from benchmarks.steps import SIZES, Rounds, Rows, measure_cpu, measure_cuda
+from benchmarks.summary import page
+from benchmarks.tables import read_tables, table_of, write_tables
+from benchmarks.worker import set_environment
+from fispace.config.lm import LmConfig
+from fispace.errors import FispaceError
+from fispace.figures.style import rendered
+from fispace.store.files import atomic_path, read_json, write_text
+
+MANIFEST = Path("results/testbed/extract/manifest.json")
+LM = LmConfig("results/testbed/testbed/lm", None, "float32", 1)
+"""The default study's LM, for the comparison of extraction with its forward pass."""
+SECTIONS = ("steps", "scaling", "data", "quality")
+ROUNDS = Rounds(n_warmup=2, n_rounds=9)
+TRAINING = Training(
+    n_tokens=1_500_000, batch_tokens=1024, k=32, lrs=(1e-3, 3e-3, 1e-2), seeds=(0, 1, 2)
+)
+
+
+def main() -> int:
+    """Run the benchmark; returns the exit code."""
+    options = _parser().parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    set_environment()
+    try:
+        if options.publish:
+            publish(options.out, REFERENCE, README)
+        else:
+            run(options.only or SECTIONS, options.manifest or [MANIFEST], options.out)
+            write_report(options.out)
+    except FispaceError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    return 0
+
+
+def run(sections: Sequence[str], manifests: list[Path], out: Path) -> None:
+    """Measure the sections named, each written when it is done; other tables are left as they are."""
+    for manifest in manifests if {"quality", "data"} & set(sections) else ():
+        require_manifest(manifest)
+    for section in sections:
+        found = measure_section(section, manifests)
+        write_tables(out, {name: table_of(name, rows) for name, rows in found.items()})
+
+
+def measure_section(section: str, manifests: list[Path]) -> dict[str, Rows]:
+    """Rows of every table that a section fills."""
+    if section == "steps":
+        cpu, cuda = measure_cpu(SIZES, ROUNDS), measure_cuda(ROUNDS)
+        return {"steps": cpu[0] + cuda[0], "memory": cpu[1] + cuda[1]}
+    if section == "scaling":
+        return {"scaling": measure_scaling(N_LATENTS, ROUNDS)}
+    if section == "data":
+        return {"data": measure_data(manifests[0], LM, ROUNDS)}
+    by_study = [measure_quality(manifest, TRAINING) for manifest in manifests]
+    return {"quality": [row for rows in by_study for row in rows]}
+
+
+def write_report(out: Path) -> None:
+    """The figure and the Markdown page from the tables in the folder."""
+    tables = read_tables(out)
+    figure = draw(tables)
+    for suffix in (".svg", ".pdf"):
+        with atomic_path(out / f"bench{suffix}") as partial:
+            partial.write_bytes(rendered(figure, suffix))
+    write_text(out / "table.md", page(tables, read_json(out / "machine.json")))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "--manifest", type=Path, action="append",
+        help=f"a study's activations; may be given more than once (default: {MANIFEST})",
+    )  # fmt: skip
+    parser.add_argument("--out", type=Path, default=Path("results/bench"), help="folder of results")
+    parser.add_argument(
+        "--only",
+        choices=SECTIONS,
+        action="append",
+        help="measure only this section; the rest is kept",
+    )
+    parser.add_argument(
+        "--publish",
+        action="store_true",
+        help="measure nothing: copy the results to where git keeps them",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

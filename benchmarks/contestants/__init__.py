@@ -1,0 +1,1 @@
+"""One module per tool; a worker process imports only its own."""

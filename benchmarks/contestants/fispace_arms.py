@@ -1,0 +1,55 @@
+"""This package's arms, under the training loop of the train chapter."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from benchmarks.job import Job
+from fispace.config.train import InitConfig, OptimiserKind, Part, SelectionDtype
+from fispace.models.fit import Schedule, fit
+from fispace.models.integrated import IntegratedModel, ModelShape
+from fispace.models.numerics import fix_numerics
+from fispace.models.objective import ArmObjective
+
+DROPOUT = 0.15
+GRAD_CLIP = 1.0
+BETAS, EPS = (0.9, 0.999), 1e-8
+INIT = InitConfig(factors=0.05, linear=0.01, mlp=0.01)
+
+
+def model_of(job: Job, parts: Sequence[Part], select_in: SelectionDtype) -> IntegratedModel:
+    """An integrated model of the job's size and seed, on its device."""
+    size = job.size
+    shape = ModelShape(
+        size.d_model, size.n_latents, size.k, size.d_embed, DROPOUT,
+        select_in="bfloat16" if job.is_bf16 else select_in,
+    )  # fmt: skip
+    return IntegratedModel(shape, parts, INIT, root_seed=0, seed=job.seed).to(job.device)
+
+
+class Arm:
+    """One arm of the study."""
+
+    def __init__(
+        self, job: Job, parts: Sequence[Part], optimiser: OptimiserKind = "adam",
+        select_in: SelectionDtype = "float32",
+    ) -> None:  # fmt: skip
+        """Initial weights of the job's seed; the same deterministic kernels as in the study."""
+        fix_numerics(torch.get_num_threads())
+        self.model = model_of(job, parts, select_in)
+        self.schedule = Schedule(
+            n_steps=job.n_steps, lr=job.lr, lr_end_fraction=0.0, lr_decay_fraction=1.0,
+            optimiser=optimiser, betas=BETAS, eps=EPS, grad_clip=GRAD_CLIP,
+            log_every=job.n_steps, val_every=job.n_steps,
+        )  # fmt: skip
+
+    def train(self, batches: Iterator[Tensor]) -> None:
+        """The package's own loop, without AuxK; nothing is validated on the way."""
+        objective = ArmObjective(self.model, is_frozen=False, aux_k=None)
+        fit(self.model, objective, batches, self.schedule, validate=lambda: 0.0)
+
+    @torch.no_grad()
+    def reconstruct(self, z: Tensor) -> Tensor:
+        """Reconstruction by all of the arm's parts."""
+        return self.model.eval()(z, self.model.parts)

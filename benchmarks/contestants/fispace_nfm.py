@@ -1,0 +1,60 @@
+"""The NFM parts of the package alone: forward, backward and optimiser on codes drawn in advance.
+
+With the codes given, nothing is left that must grow with n_latents: what a step costs here is what
+the linear and the interaction part add to an SAE.
+"""
+
+from collections.abc import Iterator
+from itertools import cycle
+
+import torch
+from torch import Tensor
+
+from benchmarks.contestants.fispace_arms import BETAS, EPS, model_of
+from benchmarks.job import Job, Size
+from fispace.config.train import OptimiserKind, Part
+from fispace.models.optimiser import build_optimiser
+from fispace.models.sparse import Codes, Pattern
+
+PARTS: tuple[Part, ...] = ("linear", "bias", "interaction")
+N_DRAWS = 4
+
+
+class NfmParts:
+    """Linear part, bias and interaction, trained towards the batch from random codes."""
+
+    def __init__(self, job: Job, optimiser: OptimiserKind, is_skewed: bool) -> None:
+        """Codes of a few batches are drawn here, outside what is timed."""
+        self.model = model_of(job, ("sae", *PARTS))
+        self.optimiser = build_optimiser(self.model, optimiser, job.lr, BETAS, EPS)
+        self.is_sparse = optimiser == "row_sparse_adam"
+        generator = torch.Generator().manual_seed(job.seed)
+        self.draws = [draw_codes(job.size, is_skewed, generator) for _ in range(N_DRAWS)]
+
+    def train(self, batches: Iterator[Tensor]) -> None:
+        """One step for each batch; the codes get a gradient as they do in joint training."""
+        for drawn, z in zip(cycle(self.draws), batches, strict=False):
+            codes = Codes(
+                drawn.values.clone().requires_grad_(), Pattern(drawn.indices, self.is_sparse)
+            )
+            loss = (self.model.reconstruct(codes, PARTS) - z).square().mean()
+            self.optimiser.zero_grad()
+            loss.backward()
+            self.optimiser.step()
+
+    def reconstruct(self, z: Tensor) -> Tensor:
+        """The codes do not come from activations."""
+        raise NotImplementedError("the NFM parts alone reconstruct nothing")
+
+
+def draw_codes(size: Size, is_skewed: bool, generator: torch.Generator) -> Codes:
+    """One latent from each of k strata of equal size, so none twice in a token; values in [0, 1).
+
+    Within a stratum all latents are equally frequent, or fall as 1 / rank (Zipf's law).
+    """
+    n_ranks = size.n_latents // size.k
+    weights = 1 / torch.arange(1, n_ranks + 1) if is_skewed else torch.ones(n_ranks)
+    shape = size.batch_tokens, size.k
+    uniform = torch.rand(shape, generator=generator)
+    ranks = torch.searchsorted(weights.cumsum(0) / weights.sum(), uniform).clamp_(max=n_ranks - 1)
+    return Codes(torch.rand(shape, generator=generator), ranks * size.k + torch.arange(size.k))

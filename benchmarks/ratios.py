@@ -1,0 +1,91 @@
+"""The ratios that the benchmark is about, from its tables. Must not: measure or format."""
+
+from typing import NamedTuple
+
+import pandas as pd
+
+from benchmarks.job import MIDDLE, Size
+from benchmarks.tables import Tables
+
+
+class Ratio(NamedTuple):
+    """One ratio and what it compares."""
+
+    what: str
+    value: float
+    is_speedup: bool
+    """Whether it says how many times faster the package is, so that more is better."""
+
+
+STEP_RATIOS = (
+    ("SAELens's step over our SAE step", "saelens", "fispace_sae", True),
+    ("the same with SAELens's sparse activations", "saelens_sparse", "fispace_sae", True),
+    ("sparsify's step over our SAE step", "sparsify", "fispace_sae", True),
+    ("dense SAE step over our SAE step", "dense_sae", "fispace_sae", True),
+    ("dense joint step over our joint step", "dense_joint", "fispace_joint", True),
+    ("our SAE step over the encoder product alone", "fispace_sae", "encoder_product", False),
+    ("the same with candidates in bfloat16", "fispace_sae_bfloat16", "encoder_product", False),
+    ("our joint step over our SAE step", "fispace_joint", "fispace_sae", False),
+)
+OURS = "fispace_sae_bias"
+
+
+def all_ratios(tables: Tables) -> list[Ratio]:
+    """Every ratio that the tables hold the numbers for."""
+    return [
+        *step_ratios(tables["steps"], MIDDLE),
+        *scaling_ratios(tables["scaling"]),
+        *quality_ratios(tables["quality"]),
+        *data_ratios(tables["data"]),
+    ]
+
+
+def step_ratios(steps: pd.DataFrame, size: Size) -> list[Ratio]:
+    """Ratios of median step times at one size on the CPU."""
+    is_size = (steps["device"] == "cpu") & (steps["n_latents"] == size.n_latents)
+    median = steps[is_size].set_index("contestant")["median_s"]
+    return [
+        Ratio(what, float(median[above] / median[below]), is_speedup)
+        for what, above, below, is_speedup in STEP_RATIOS
+        if above in median and below in median
+    ]
+
+
+def scaling_ratios(scaling: pd.DataFrame) -> list[Ratio]:
+    """Growth of the NFM parts' time a token from each number of latents to the largest."""
+    ratios = []
+    for contestant, rows in scaling.groupby("contestant", sort=False):
+        cost = rows.set_index("n_latents")["us_per_token"].sort_index()
+        largest = cost.index[-1]
+        ratios += [
+            Ratio(f"{contestant}: {n} to {largest} latents", float(cost[largest] / cost[n]), False)
+            for n in cost.index[:-1]
+        ]
+    return ratios
+
+
+def quality_ratios(quality: pd.DataFrame) -> list[Ratio]:
+    """Our held-out FVU over each tool's: at each common learning rate, and each at its best one."""
+    ratios = []
+    for run, rows in quality.groupby("run", sort=False):
+        fvu = rows.groupby(["lr", "contestant"])["fvu"].mean().unstack()
+        for other in (name for name in fvu.columns if name != OURS):
+            by_lr = fvu[OURS] / fvu[other]
+            ratios += [
+                Ratio(f"{run}: our FVU over {other}'s at lr {lr:g}", float(ratio), False)
+                for lr, ratio in by_lr.items()
+            ]
+            best = float(fvu[OURS].min() / fvu[other].min())
+            ratios.append(Ratio(f"{run}: our FVU over {other}'s, each at its best lr", best, False))
+    return ratios
+
+
+def data_ratios(data: pd.DataFrame) -> list[Ratio]:
+    """How much faster the loader is than training, and the extraction than the forward pass."""
+    rate = data[data["quantity"] == "tokens_per_s"].set_index("what")["value"]
+    pairs = (("loader", "fastest arm"), ("extraction", "bare forward pass"))
+    return [
+        Ratio(f"tokens a second, {ours} over {other}", float(rate[ours] / rate[other]), True)
+        for ours, other in pairs
+        if ours in rate and other in rate
+    ]

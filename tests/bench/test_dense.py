@@ -1,0 +1,62 @@
+"""The dense references are the package's model written out: same outputs, same gradients."""
+
+import pytest
+import torch
+
+from benchmarks.contestants.dense import DenseJoint, DenseSae
+from benchmarks.contestants.fispace_arms import INIT
+from benchmarks.job import Size
+from fispace.config.train import PARTS
+from fispace.models.integrated import IntegratedModel, ModelShape
+
+SIZE = Size(d_model=6, n_latents=24, k=5, d_embed=4, batch_tokens=13)
+INTERACTION = ("V", "W_hidden", "b_hidden", "W_out")
+
+
+def pair(parts, shift):
+    """A model of the package and the dense one with the same weights, in float64, dropout off."""
+    shape = ModelShape(SIZE.d_model, SIZE.n_latents, SIZE.k, SIZE.d_embed, dropout=0.0)
+    ours = IntegratedModel(shape, parts, INIT, root_seed=3, seed=0).double()
+    dense = DenseSae(SIZE) if parts == ("sae",) else DenseJoint(SIZE, dropout=0.0)
+    with torch.no_grad():
+        ours.sae.b_enc += shift  # below zero: fewer than k positive pre-activations
+    dense.double().load_state_dict(named(ours))
+    return ours, dense
+
+
+def named(model):
+    """Weights of the package's model under the dense model's names."""
+    return {
+        name.removeprefix("sae.").removeprefix("interaction."): value
+        for name, value in model.state_dict().items()
+        if "mean_output" not in name
+    }
+
+
+def gradients(model):
+    return {
+        name.removeprefix("sae.").removeprefix("interaction."): weight.grad
+        for name, weight in model.named_parameters()
+    }
+
+
+@pytest.mark.parametrize("shift", [0.0, -1.0])
+@pytest.mark.parametrize("parts", [("sae",), PARTS])
+def test_outputs_and_gradients_equal_the_package_in_float64(parts, shift):
+    ours, dense = pair(parts, shift)
+    z = torch.randn(SIZE.batch_tokens, SIZE.d_model, dtype=torch.float64)
+    outputs = ours(z, parts), dense(z)
+    torch.testing.assert_close(*outputs)
+    for output in outputs:
+        (output - z).square().mean().backward()
+    expected, found = gradients(dense), gradients(ours)
+    assert expected.keys() == found.keys()
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, msg=name)
+
+
+def test_the_joint_models_interaction_reaches_its_weights():
+    _, dense = pair(PARTS, 0.0)
+    z = torch.randn(SIZE.batch_tokens, SIZE.d_model, dtype=torch.float64)
+    (dense(z) - z).square().mean().backward()
+    assert all(gradients(dense)[name].abs().sum() > 0 for name in INTERACTION)
