@@ -100,16 +100,21 @@ def quality_block(quality: pd.DataFrame) -> Lines:
 
 
 def scaling_block(scaling: pd.DataFrame) -> Lines:
-    """Microseconds a token of the NFM parts by number of latents."""
+    """Microseconds a token of the NFM parts by number of latents, and how many a batch uses."""
     if scaling.empty:
         return []
     cost = scaling.pivot_table("us_per_token", "contestant", "n_latents", sort=False)
+    active = scaling.pivot_table("active_latents", "contestant", "n_latents", sort=False)
     rows = [
-        [CONTESTANTS[str(name)].label, *(f"{value:.1f}" for value in cost.loc[name])]
+        [
+            CONTESTANTS[str(name)].label,
+            *(f"{cost[n][name]:.1f} ({active[n][name]:,.0f})" for n in cost.columns),
+        ]
         for name in cost.index
     ]
     return [
-        "Microseconds a token of the NFM parts alone, codes given, by number of latents:",
+        "Microseconds a token of the NFM parts alone, codes given, by number of latents (in "
+        "brackets: how many of them a batch uses):",
         "",
         *_table(["", *(f"{n:,}" for n in cost.columns)], rows),
     ]
