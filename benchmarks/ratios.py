@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from benchmarks.job import MIDDLE, Size
+from benchmarks.job import CONTESTANTS, MIDDLE, Size
 from benchmarks.tables import Tables
 
 
@@ -56,9 +56,13 @@ def scaling_ratios(scaling: pd.DataFrame) -> list[Ratio]:
     ratios = []
     for contestant, rows in scaling.groupby("contestant", sort=False):
         cost = rows.set_index("n_latents")["us_per_token"].sort_index()
-        largest = cost.index[-1]
+        label, largest = CONTESTANTS[str(contestant)].label, cost.index[-1]
         ratios += [
-            Ratio(f"{contestant}: {n} to {largest} latents", float(cost[largest] / cost[n]), False)
+            Ratio(
+                f"NFM parts, {label}: {n:,} to {largest:,} latents",
+                float(cost[largest] / cost[n]),
+                False,
+            )
             for n in cost.index[:-1]
         ]
     return ratios
@@ -70,13 +74,13 @@ def quality_ratios(quality: pd.DataFrame) -> list[Ratio]:
     for run, rows in quality.groupby("run", sort=False):
         fvu = rows.groupby(["lr", "contestant"])["fvu"].mean().unstack()
         for other in (name for name in fvu.columns if name != OURS):
-            by_lr = fvu[OURS] / fvu[other]
+            tool, by_lr = CONTESTANTS[other].label, fvu[OURS] / fvu[other]
             ratios += [
-                Ratio(f"{run}: our FVU over {other}'s at lr {lr:g}", float(ratio), False)
+                Ratio(f"{run}: our FVU over {tool}'s at lr {lr:g}", float(ratio), False)
                 for lr, ratio in by_lr.items()
             ]
             best = float(fvu[OURS].min() / fvu[other].min())
-            ratios.append(Ratio(f"{run}: our FVU over {other}'s, each at its best lr", best, False))
+            ratios.append(Ratio(f"{run}: our FVU over {tool}'s, each at its best lr", best, False))
     return ratios
 
 

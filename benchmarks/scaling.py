@@ -2,12 +2,15 @@
 
 from dataclasses import replace
 
-from benchmarks.job import MIDDLE, Job
+import torch
+
+from benchmarks.contestants.fispace_nfm import draw_codes
+from benchmarks.job import CONTESTANTS, MIDDLE, Job
 from benchmarks.rounds import measure, planned_steps
 from benchmarks.steps import LR, Rounds, Rows
 
 N_LATENTS = (2048, 16384, 65536)
-CONTESTANTS = ("nfm_row_sparse", "nfm_row_sparse_skewed", "nfm_adam")
+NFM_CONTESTANTS = ("nfm_row_sparse", "nfm_row_sparse_skewed", "nfm_adam")
 
 
 def measure_scaling(n_latents: tuple[int, ...], rounds: Rounds) -> Rows:
@@ -15,7 +18,7 @@ def measure_scaling(n_latents: tuple[int, ...], rounds: Rounds) -> Rows:
     plan = Job("", MIDDLE, planned_steps(*rounds), LR, seed=0)
     jobs = {
         f"{name} {n}": replace(plan, contestant=name, size=replace(MIDDLE, n_latents=n))
-        for name in CONTESTANTS
+        for name in NFM_CONTESTANTS
         for n in n_latents
     }
     measured = measure(jobs, *rounds)
@@ -23,9 +26,17 @@ def measure_scaling(n_latents: tuple[int, ...], rounds: Rounds) -> Rows:
         {
             "contestant": job.contestant,
             **vars(job.size),
+            "active_latents": active_latents(job),
             "n_rounds": len(measured[key].seconds),
             "median_s": measured[key].median_s,
             "us_per_token": 1e6 * measured[key].median_s / job.size.batch_tokens,
         }
         for key, job in jobs.items()
     ]
+
+
+def active_latents(job: Job) -> int:
+    """Latents active in a batch: the rows that a row-sparse update must touch."""
+    is_skewed = CONTESTANTS[job.contestant].options["is_skewed"]
+    codes = draw_codes(job.size, is_skewed, torch.Generator().manual_seed(job.seed))
+    return len(codes.indices.unique())

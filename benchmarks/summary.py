@@ -101,16 +101,21 @@ def quality_block(quality: pd.DataFrame) -> Lines:
 
 
 def scaling_block(scaling: pd.DataFrame) -> Lines:
-    """Microseconds a token of the NFM parts by number of latents."""
+    """Microseconds a token of the NFM parts by number of latents, and how many a batch uses."""
     if scaling.empty:
         return []
     cost = scaling.pivot_table("us_per_token", "contestant", "n_latents", sort=False)
+    active = scaling.pivot_table("active_latents", "contestant", "n_latents", sort=False)
     rows = [
-        [CONTESTANTS[str(name)].label, *(f"{value:.1f}" for value in cost.loc[name])]
+        [
+            CONTESTANTS[str(name)].label,
+            *(f"{cost[n][name]:.1f} ({active[n][name]:,.0f})" for n in cost.columns),
+        ]
         for name in cost.index
     ]
     return [
-        "Microseconds a token of the NFM parts alone, codes given, by number of latents:",
+        "Microseconds a token of the NFM parts alone, codes given, by number of latents (in "
+        "brackets: how many of them a batch uses):",
         "",
         *_table(["", *(f"{n:,}" for n in cost.columns)], rows),
     ]
@@ -120,10 +125,9 @@ def data_block(data: pd.DataFrame) -> Lines:
     """Loader, extraction and memory."""
     if data.empty:
         return []
-    value = data.set_index(["what", "quantity"])["value"]
     rows = [
-        [str(what), str(quantity).replace("_", " "), f"{number:,.4g}"]
-        for (what, quantity), number in value.items()
+        [str(row["what"]), str(row["quantity"]).replace("_", " "), f"{row['value']:,.4g}"]
+        for row in data.to_dict("records")
     ]
     return ["The data path:", "", *_table(["", "", ""], rows)]
 

@@ -19,7 +19,7 @@ SIZE = ("d_model", "n_latents", "k", "d_embed", "batch_tokens")
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "steps": ("device", *SIZE, "contestant", "n_rounds", "median_s", "min_s", "max_s", "tokens_per_s"),
     "memory": ("device", *SIZE, "contestant", "before_mib", "peak_mib", "training_mib"),
-    "scaling": ("contestant", *SIZE, "n_rounds", "median_s", "us_per_token"),
+    "scaling": ("contestant", *SIZE, "active_latents", "n_rounds", "median_s", "us_per_token"),
     "quality": (
         "run", "contestant", "d_model", "n_latents", "k", "batch_tokens", "n_tokens",
         "lr", "seed", "fvu", "seconds",

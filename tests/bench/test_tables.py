@@ -4,11 +4,11 @@ import pandas as pd
 import pytest
 
 from benchmarks.figure import draw
-from benchmarks.job import MIDDLE, SMALL
+from benchmarks.job import CONTESTANTS, MIDDLE, SMALL, Job
 from benchmarks.quality import CONTESTANTS as QUALITY_CONTESTANTS
 from benchmarks.ratios import all_ratios
 from benchmarks.rounds import Measured
-from benchmarks.scaling import CONTESTANTS as SCALING_CONTESTANTS
+from benchmarks.scaling import NFM_CONTESTANTS, active_latents
 from benchmarks.steps import ON_CPU, ON_CUDA, memory_rows, step_rows
 from benchmarks.summary import page
 from benchmarks.tables import COLUMNS, machine, read_tables, table_of, write_tables
@@ -26,10 +26,10 @@ def measured(names):
 def scaling_rows():
     return [
         {
-            "contestant": name, **vars(MIDDLE), "n_latents": n, "n_rounds": 3,
+            "contestant": name, **vars(MIDDLE), "n_latents": n, "active_latents": n, "n_rounds": 3,
             "median_s": 0.1, "us_per_token": float(cost),
         }
-        for name in SCALING_CONTESTANTS
+        for name in NFM_CONTESTANTS
         for n, cost in ((2048, 10), (16384, 12))
     ]  # fmt: skip
 
@@ -94,15 +94,22 @@ def test_the_machine_is_named_by_its_cores_only():
 def test_ratios_are_of_medians_at_the_middle_size(tables):
     found = {ratio.what: ratio.value for ratio in all_ratios(tables)}
     expected = SECONDS["saelens"] / SECONDS["fispace_sae"]
+    label = CONTESTANTS["nfm_row_sparse"].label
     assert found["SAELens's step over our SAE step"] == pytest.approx(expected)
-    assert found["nfm_row_sparse: 2048 to 16384 latents"] == pytest.approx(1.2)
-    assert found["testbed: our FVU over saelens's at lr 0.001"] == pytest.approx(
+    assert found[f"NFM parts, {label}: 2,048 to 16,384 latents"] == pytest.approx(1.2)
+    assert found["testbed: our FVU over SAELens's at lr 0.001"] == pytest.approx(
         1 / (1 + QUALITY_CONTESTANTS.index("saelens"))
     )
     assert found["testbed: our FVU over sparsify's, each at its best lr"] == pytest.approx(
         1 / (1 + QUALITY_CONTESTANTS.index("sparsify"))
     )
     assert found["tokens a second, loader over fastest arm"] == 9.0
+
+
+def test_frequent_latents_crowd_out_rare_ones():
+    job = Job("nfm_row_sparse", SMALL, n_steps=1, lr=1e-3, seed=0)
+    skewed = Job("nfm_row_sparse_skewed", SMALL, n_steps=1, lr=1e-3, seed=0)
+    assert active_latents(skewed) <= active_latents(job) == SMALL.n_latents
 
 
 def test_the_page_says_what_was_not_measured(tables):
