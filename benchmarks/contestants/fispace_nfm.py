@@ -25,7 +25,7 @@ class NfmParts:
 
     def __init__(self, job: Job, optimiser: OptimiserKind, is_skewed: bool) -> None:
         """Codes of a few batches are drawn here, outside what is timed."""
-        self.model = model_of(job, ("sae", *PARTS))
+        self.model = model_of(job, ("sae", *PARTS), "float32")
         self.optimiser = build_optimiser(self.model, optimiser, job.lr, BETAS, EPS)
         self.is_sparse = optimiser == "row_sparse_adam"
         generator = torch.Generator().manual_seed(job.seed)
