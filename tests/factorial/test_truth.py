@@ -13,7 +13,7 @@ from fispace.config.testbed import GrammarConfig, LexiconConfig
 from fispace.lm.generate import greedy, sampler
 from fispace.steps.factorial.generate import word_counts
 from fispace.steps.factorial.planted import among_words, has_planted, planted_contrast
-from fispace.steps.factorial.truth import bayes_scores
+from fispace.steps.factorial.truth import bayes_scores, beside_directions
 from fispace.store.tables import read_csv, read_table
 from fispace.testbed.grammar import END_CLASS, START_NODE, build_grammar
 from fispace.testbed.syntax import CLASSES
@@ -86,6 +86,19 @@ def _sentence(rng: np.random.Generator, state: int) -> str:
         own = np.flatnonzero(GRAMMAR.word_classes == node)
         words.append(GRAMMAR.texts[int(rng.choice(own, p=GRAMMAR.emission[own, state]))])
     return " ".join(words)
+
+
+def test_a_latent_that_moves_the_contrast_no_further_than_a_random_direction_is_said_to() -> None:
+    rows = [("candidate", 0.1), ("candidate", -0.3), ("direction", 0.4), ("primary", 0.6)]
+    rows += [("primary_direction", -0.2)]
+    family = pd.DataFrame(rows, columns=["kind", "value"]).assign(
+        family="planted_slope", excluded="no"
+    )
+    found = {row.subject: row for row in beside_directions(family)}
+    assert found["candidate"].value == pytest.approx(0.5)
+    assert found["primary"].value == pytest.approx(3.0)
+    assert found["candidate"].answer.startswith("no more than")
+    assert found["primary"].answer.startswith("more than")
 
 
 def test_greedy_takes_the_most_probable_token_and_sampling_follows_the_probabilities() -> None:

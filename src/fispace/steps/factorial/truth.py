@@ -20,7 +20,9 @@ from fispace.lm.load import load_lm
 from fispace.lm.score import plan_words, score_words
 from fispace.measure.factorial import one_sample_t
 from fispace.steps.factorial.cells import Frame
+from fispace.steps.factorial.conditions import DIRECTIONS
 from fispace.steps.factorial.family import KEPT, UNDECLARED
+from fispace.steps.factorial.family import PLANTED as PLANTED_SLOPE
 from fispace.steps.factorial.planted import (
     among_words,
     has_planted,
@@ -42,7 +44,7 @@ class Answer(NamedTuple):
     """One question about the planted contrast, and what was found."""
 
     question: str
-    """`planted`, `carried` or `share_of_bayes`; or the response of a declared family."""
+    """`planted`, `carried`, `share_of_bayes` or `over_direction`; or a declared family's response."""
     subject: str
     """Who: grammar, ideal observer, LM; or a kind of latents or controls."""
     value: float
@@ -73,7 +75,8 @@ def compare_truth(
     }
     table = word_table(params, scores, prompts, listed)
     write_table(by_word, table, asdict(params) | {"step": "factorial truth"})
-    rows = [*_carried(params, scores, prompts, listed), *_latents(read_table(family))]
+    tests = read_table(family)
+    rows = [*_carried(params, scores, prompts, listed), *_latents(tests), *beside_directions(tests)]
     write_csv(answers, pd.DataFrame(rows))
 
 
@@ -149,3 +152,21 @@ def _latents(family: Frame) -> Iterator[Answer]:
         size, unit = kept["value"].abs(), tests["unit"].iloc[0]
         numbers = (size.mean(), size.min(), size.max(), kept["p_max"].min())
         yield Answer(response, kind, *numbers, unit, len(kept), answer)
+
+
+def beside_directions(family: Frame) -> Iterator[Answer]:
+    """Mean |planted slope| of a kind of latent over that of random directions of the same length.
+
+    A ratio near or below 1: the latent's own direction does no more than any direction does.
+    """
+    own = family[(family["family"] == PLANTED_SLOPE) & (family["excluded"] == KEPT)]
+    sizes = own.assign(size=own["value"].abs()).groupby("kind")["size"].mean()
+    counts = own["kind"].value_counts()
+    for kind, control in DIRECTIONS.items():
+        if kind not in sizes or control not in sizes or not sizes[control]:
+            continue
+        ratio = float(sizes[kind] / sizes[control])
+        answer = f"{'more' if ratio > 1 else 'no more'} than random directions, on average; no test"
+        yield Answer(
+            "over_direction", kind, ratio, NONE, NONE, NONE, "1", int(counts[kind]), answer
+        )
