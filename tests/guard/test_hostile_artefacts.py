@@ -283,12 +283,19 @@ def test_a_disk_that_fills_up_under_a_checkpoint_is_said_in_words(tmp_path, monk
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("x: can't allocate memory: y")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("x: can't allocate memory: y"),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+    ],
+)
 def test_too_little_memory_is_said_in_words(small, monkeypatch, caplog, error):
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("fispace.steps.extract.fit_standardiser", fail)
+    monkeypatch.setattr("fispace.steps.extract.fit_moments", fail)
     at = f"results/{RUN}/extract"
     code = small.call("extract", "standardiser", manifest=f"{at}/manifest.json", standardiser="s")
     assert code == 1
