@@ -21,6 +21,7 @@ from fispace.provenance import hashed_inputs, state_of, write_record
 from fispace.store.files import parse_json
 
 USAGE_ERROR, USER_ERROR = 2, 1
+MEMORY_WORDS = ("can't allocate memory", "failed to map segment")
 OUT_OF_MEMORY = (
     "the memory that this process may use does not suffice. Nothing half-written stands under a "
     "final name; give more memory, or smaller batches (*.batch_windows, train.batch_tokens), and "
@@ -41,8 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
     except MemoryError:
         logging.getLogger(__name__).error("error: %s", OUT_OF_MEMORY)
         return USER_ERROR
-    except RuntimeError as error:
-        if "can't allocate memory" not in str(error):
+    except (RuntimeError, ImportError) as error:
+        if not any(words in str(error) for words in MEMORY_WORDS):
             raise
         logging.getLogger(__name__).error("error: %s", OUT_OF_MEMORY)
         return USER_ERROR

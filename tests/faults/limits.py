@@ -1,5 +1,6 @@
 """Full disk, read-only results, too few files or too little memory, a clock set back, two at once."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -102,13 +103,9 @@ def redirected(job: Job, aside: Path) -> list[str]:
 
 def fill(folder: Path) -> None:
     """Leave no free byte."""
-    with (folder / ".filler").open("wb") as stream:
-        try:
-            while True:
-                stream.write(b"x" * 512)
-                stream.flush()
-        except OSError:
-            return
+    with (folder / ".filler").open("wb", buffering=0) as stream, contextlib.suppress(OSError):
+        while True:
+            stream.write(b"x" * 512)
 
 
 def try_clock(study: Folder, job: Job, table: Table) -> None:

@@ -40,7 +40,8 @@ class Table:
             writer.writerows(asdict(trial) for trial in self.trials)
         lines = ["| fault | tried | survived |", "|---|---:|---:|"]
         for fault in dict.fromkeys(trial.fault for trial in self.trials):
-            tried = [trial for trial in self.trials if trial.fault == fault]
+            of_kind = [trial for trial in self.trials if trial.fault == fault]
+            tried = [trial for trial in of_kind if trial.remark != "skipped"]
             survived = sum(trial.survived for trial in tried)
             lines.append(f"| {fault} | {len(tried)} | {survived} |")
         text = "\n".join(lines) + "\n"

@@ -269,3 +269,34 @@ def test_a_table_with_a_recipe_survives_being_read_without_advice(tmp_path):
     frame = pd.DataFrame({"arm": ["a", "b"], "value": [0.5, np.nan]})
     write_table(tmp_path / "t.parquet", frame, {"x": 1})
     pd.testing.assert_frame_equal(read_table(tmp_path / "t.parquet"), frame)
+
+
+def test_a_disk_that_fills_up_under_a_checkpoint_is_said_in_words(tmp_path, monkeypatch):
+    from safetensors import SafetensorError
+
+    def full(*_: object, **__: object) -> None:
+        raise SafetensorError("No space left on device")
+
+    monkeypatch.setattr("fispace.store.tensors.save_file", full)
+    with pytest.raises(ArtifactError, match=r"x\.safetensors cannot be written: No space left"):
+        save_tensors(tmp_path / "x.safetensors", {"a": torch.ones(1)}, {})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("x: can't allocate memory: y"),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+    ],
+)
+def test_too_little_memory_is_said_in_words(small, monkeypatch, caplog, error):
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("fispace.steps.extract.fit_moments", fail)
+    at = f"results/{RUN}/extract"
+    code = small.call("extract", "standardiser", manifest=f"{at}/manifest.json", standardiser="s")
+    assert code == 1
+    assert "memory" in caplog.text
