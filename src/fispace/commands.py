@@ -165,7 +165,7 @@ WRITES = {
     ("extract", "activations"): "out",
     ("extract", "standardiser"): "standardiser",
     ("train", "candidate"): "curve",
-    ("train", "arm"): "weights curve",
+    ("train", "arm"): "weights curve lifecycle",
     ("train", "choose-lr"): "lr",
     ("fidelity", "bounds"): "bounds",
     ("fidelity", "arm"): "documents positions latents",

@@ -62,6 +62,7 @@ def run(store: Path, arm: str, row: dict, seed=0, params=PARAMS, frozen=None, fo
         params, arm=arm, row=json.dumps(row), seed=seed, lr=store / "lr.json",
         manifest=store / "manifest.json", standardiser=store / "standardiser.safetensors",
         frozen=frozen, weights=out / f"{arm}.safetensors", curve=out / f"{arm}.parquet",
+        lifecycle=out / f"{arm}.lifecycle.parquet",
     )  # fmt: skip
     return out / f"{arm}.safetensors"
 
@@ -70,6 +71,17 @@ def test_the_same_seed_twice_gives_the_same_bytes(store):
     first, second = run(store, "joint", JOINT, folder="a"), run(store, "joint", JOINT, folder="b")
     assert first.read_bytes() == second.read_bytes()
     assert (store / "a/joint.parquet").read_bytes() == (store / "b/joint.parquet").read_bytes()
+
+
+def test_the_life_cycle_is_written_at_every_validation(store):
+    run(store, "joint", JOINT)
+    ledger = read_table(store / "out/joint.lifecycle.parquet")
+    assert ledger["step"].unique().tolist() == [30, 60]
+    last = ledger[ledger["step"] == 60]
+    assert last["latent"].tolist() == list(range(PARAMS.n_latents))
+    assert last["firings"].sum() <= 60 * PARAMS.batch_tokens * PARAMS.k
+    assert (last["tokens_since_fired"] <= last["n_tokens"]).all()
+    assert (last["distance_from_initial"] > 0).any()
 
 
 def test_another_seed_gives_another_model(store):

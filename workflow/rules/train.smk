@@ -6,6 +6,7 @@ rule train:
     input:
         of_run("results/{run}/train/{arm}/seed{seed}.safetensors", arm=ARMS, seed=SEEDS),
         of_run("results/{run}/train/{arm}/seed{seed}.curve.parquet", arm=ARMS, seed=SEEDS),
+        of_run("results/{run}/train/{arm}/seed{seed}.lifecycle.parquet", arm=ARMS, seed=SEEDS),
         of_run("results/{run}/train/lr.json"),
 
 
@@ -64,6 +65,7 @@ rule train_arm:
     output:
         weights="results/{run}/train/{arm}/seed{seed}.safetensors",
         curve="results/{run}/train/{arm}/seed{seed}.curve.parquet",
+        lifecycle="results/{run}/train/{arm}/seed{seed}.lifecycle.parquet",
     log:
         "logs/{run}/train/{arm}/seed{seed}.log",
     benchmark:
@@ -79,5 +81,5 @@ rule train_arm:
         " --arm {wildcards.arm} --row {params.row:q} --seed {wildcards.seed}"
         " --lr {input.lr} --manifest {input.manifest} --standardiser {input.standardiser}"
         " {params.frozen}"
-        " --weights {output.weights} --curve {output.curve}"
+        " --weights {output.weights} --curve {output.curve} --lifecycle {output.lifecycle}"
         " 2> {log}"

@@ -54,6 +54,15 @@ class Lifecycle:
         self.firings += counts
         self.last_fired.masked_fill_(counts > 0, self.n_tokens)
 
+    @property
+    def tokens_since_fired(self) -> Int[Tensor, " n_latents"]:
+        """Tokens seen since the last batch in which each latent was active."""
+        return self.n_tokens - self.last_fired
+
+    def dead(self, dead_tokens: int) -> Int[Tensor, " dead"]:
+        """Latents that were not active in the last `dead_tokens` tokens, ascending."""
+        return (self.tokens_since_fired >= dead_tokens).nonzero()[:, 0]
+
     @torch.no_grad()
     def snapshot(self, decoder: Float[Tensor, "n_latents d_model"]) -> LifecycleRows:
         """The ledger of this moment, with the decoder as it is now; on the CPU."""
@@ -63,7 +72,7 @@ class Lifecycle:
             n_tokens=self.n_tokens * whole,
             latent=torch.arange(len(whole), device=whole.device),
             firings=self.firings.clone(),
-            tokens_since_fired=self.n_tokens - self.last_fired,
+            tokens_since_fired=self.tokens_since_fired,
             squared_norm_initial=self.initial.square().sum(1),
             squared_norm=now.square().sum(1),
             distance_from_initial=(now - self.initial).square().sum(1).sqrt(),

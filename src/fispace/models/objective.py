@@ -8,13 +8,14 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from fispace.config.train import AuxKConfig
 from fispace.models.integrated import IntegratedModel
+from fispace.models.lifecycle import Lifecycle
 from fispace.models.sae import TopKSae
-from fispace.models.sparse import Codes, sparse_sum
+from fispace.models.sparse import sparse_sum
 from fispace.models.topk import encode_top_k
 
 
@@ -40,14 +41,17 @@ def squared_error(reconstruct: Callable[[Tensor], Tensor]) -> Objective:
 
 
 class ArmObjective:
-    """Mean squared error of an arm's full reconstruction, with AuxK where it is asked for."""
+    """Mean squared error of an arm's full reconstruction, with AuxK where it is asked for.
+
+    Every batch's codes go into the `lifecycle` of the latents.
+    """
 
     def __init__(self, model: IntegratedModel, is_frozen: bool, aux_k: AuxKConfig | None) -> None:
         """Codes of a frozen SAE are taken outside the graph, and it has nothing to revive."""
         self._model = model
         self._is_frozen = is_frozen
         self._aux_k = None if is_frozen else aux_k
-        self._dead = DeadLatents(model.sae.W_enc.shape[0])
+        self.lifecycle = Lifecycle(model.sae.W_dec)
 
     def __call__(self, z: Float[Tensor, "_ d_model"]) -> Losses:
         """Losses of a batch of standardised activations."""
@@ -55,32 +59,13 @@ class ArmObjective:
             codes = self._model.sae.encode(z)
         z_hat = self._model.reconstruct(codes, self._model.parts)
         error = F.mse_loss(z_hat, z)
+        self.lifecycle.add(codes.values.detach(), codes.indices)
         if self._aux_k is None:
             return Losses(error, error)
-        self._dead.see(codes)
         residual = (z - z_hat).detach()
-        dead = self._dead.latents(self._aux_k.dead_tokens)
+        dead = self.lifecycle.dead(self._aux_k.dead_tokens)
         revival = aux_k_loss(self._model.sae, z, residual, dead, self._aux_k.k)
         return Losses(error, error + self._aux_k.coefficient * revival)
-
-
-class DeadLatents:
-    """Tokens seen since each latent was last active."""
-
-    def __init__(self, n_latents: int) -> None:
-        """No latent is dead before it had its chance."""
-        self.tokens_since: Int[Tensor, " n_latents"] = torch.zeros(n_latents, dtype=torch.long)
-
-    def see(self, codes: Codes) -> None:
-        """Count a batch; a latent is active where its value is positive."""
-        fired = codes.indices[codes.values > 0]
-        self.tokens_since = self.tokens_since.to(fired.device) + len(codes.values)
-        self.tokens_since[fired] = 0
-
-    def latents(self, dead_tokens: int) -> Int[Tensor, " dead"]:
-        """Latents that were not active in the last `dead_tokens` tokens, ascending."""
-        is_dead: Bool[Tensor, " n_latents"] = self.tokens_since >= dead_tokens
-        return is_dead.nonzero()[:, 0]
 
 
 def aux_k_loss(

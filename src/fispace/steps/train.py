@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
@@ -36,9 +36,9 @@ log = logging.getLogger(__name__)
 
 def train_arm(
     params: TrainArmStep, *, arm: str, row: str, seed: int, lr: Path, manifest: Path,
-    standardiser: Path, frozen: Path | None, weights: Path, curve: Path,
+    standardiser: Path, frozen: Path | None, weights: Path, curve: Path, lifecycle: Path,
 ) -> None:  # fmt: skip
-    """Train one arm with one seed at the chosen learning rate; writes checkpoint and curve.
+    """Train one arm with one seed at the chosen rate; writes checkpoint, curve and life cycles.
 
     Raises:
         ArtifactError: if a shard is missing or altered.
@@ -54,12 +54,13 @@ def train_arm(
         model.sae.load_state_dict(source.model.sae.state_dict())
         model.freeze_sae()
     store, units = _open(manifest, standardiser)
-    rows = _fit(params, model, record, store, units)
+    fitted = _fit(params, model, record, store, units)
     if "interaction" in model.parts:
         batches = _stored_batches(store, units, "train")
         model.interaction.mean_output.copy_(mean_interaction(model, batches))
     save_checkpoint(weights, model.state_dict(), record)
-    write_table(curve, pd.DataFrame(rows, columns=pd.Index(CurveRow._fields)), record)
+    write_table(curve, fitted.curve, record)
+    write_table(lifecycle, fitted.lifecycle, record)
 
 
 def train_candidate(
@@ -74,8 +75,7 @@ def train_candidate(
     row = {"parts": ["sae"], "frozen_sae_from": None}
     record = _record(params, "lr_candidate", row, seed, lr, manifest, standardiser)
     store, units = _open(manifest, standardiser)
-    rows = _fit(params, initial_model(record), record, store, units)
-    write_table(curve, pd.DataFrame(rows, columns=pd.Index(CurveRow._fields)), record)
+    write_table(curve, _fit(params, initial_model(record), record, store, units).curve, record)
 
 
 def choose_lr(params: ChooseLrStep, *, curves: list[Path], lr: Path) -> None:
@@ -136,10 +136,18 @@ def _open(manifest: Path, standardiser: Path) -> tuple[ActivationStore, Standard
     return store, load_standardiser(standardiser)
 
 
+class Fitted(NamedTuple):
+    """What a training leaves behind besides the weights."""
+
+    curve: pd.DataFrame
+    lifecycle: pd.DataFrame
+    """One row a latent at every validation; columns: models.lifecycle.LifecycleRows."""
+
+
 def _fit(
     params: TrainArmStep, model: IntegratedModel, record: dict[str, Any],
     store: ActivationStore, units: Standardiser,
-) -> list[CurveRow]:  # fmt: skip
+) -> Fitted:  # fmt: skip
     fix_numerics(params.threads)
     seed = record["seed"]
     torch.manual_seed(stream_seed(params.root_seed, "train", seed, "dropout", record["arm"]))
@@ -147,13 +155,18 @@ def _fit(
     stream = (params.root_seed, "train", seed, "order")
     rows = store.shuffled_batches("train", params.batch_tokens, params.pool_groups, stream)
     batches = (units.standardise(torch.from_numpy(x)) for x in islice(rows, params.n_steps))
-    return fit(
-        model,
-        ArmObjective(model, record["row"]["frozen_sae_from"] is not None, params.aux_k),
-        prefetched(batches, params.prefetch_batches),
-        schedule_of(params, record["lr"]),
-        lambda: _val_fvu(model, _stored_batches(store, units, "val")),
-    )
+    is_frozen = record["row"]["frozen_sae_from"] is not None
+    objective = ArmObjective(model, is_frozen, params.aux_k)
+    snapshots: list[pd.DataFrame] = []
+
+    def validate() -> float:
+        snapshot = objective.lifecycle.snapshot(model.sae.W_dec)
+        snapshots.append(pd.DataFrame({k: v.numpy() for k, v in snapshot._asdict().items()}))
+        return _val_fvu(model, _stored_batches(store, units, "val"))
+
+    schedule = schedule_of(params, record["lr"])
+    curve = fit(model, objective, prefetched(batches, params.prefetch_batches), schedule, validate)
+    return Fitted(pd.DataFrame(curve, columns=pd.Index(CurveRow._fields)), pd.concat(snapshots))
 
 
 def _stored_batches(store: ActivationStore, units: Standardiser, split: str) -> Iterator[Tensor]:
