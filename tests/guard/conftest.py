@@ -76,15 +76,20 @@ def make(run: SmallRun) -> None:
     weights = f"{at}/train/sae/seed0.safetensors"
     of_arm = {"documents": f"{at}/fidelity/sae/seed0.parquet",
               "latents": f"{at}/fidelity/sae/seed0.latents.parquet"}  # fmt: skip
+    positions = f"{at}/fidelity/sae/seed0.positions.parquet"
+    bounds = f"{at}/fidelity/bounds.parquet"
     codes = [
         run.call("extract", "activations", scratch="scratch/small", out=f"{at}/extract"),
         run.call("extract", "standardiser", **both),
         main(["train", "choose-lr", "--params", '{"lr_candidates": [0.01]}', "--curves",
               "--lr", f"{at}/train/lr.json"]),
         run.call("train", "arm", arm="sae", row=row, seed=0, lr=f"{at}/train/lr.json", **both,
-                 weights=weights, curve=f"{at}/train/sae/seed0.curve.parquet"),
-        run.call("fidelity", "arm", arm="sae", seed=0, weights=weights, **both, **of_arm),
-        run.call("fidelity", "summary", **of_arm, summary=f"{at}/fidelity/summary.parquet",
+                 weights=weights, curve=f"{at}/train/sae/seed0.curve.parquet",
+                 lifecycle=f"{at}/train/sae/seed0.lifecycle.parquet"),
+        run.call("fidelity", "bounds", **both, bounds=bounds),
+        run.call("fidelity", "arm", arm="sae", seed=0, weights=weights, **both, **of_arm,
+                 positions=positions),
+        run.call("fidelity", "summary", **of_arm, bounds=bounds, summary=f"{at}/fidelity/summary.parquet",
                  table=f"{at}/fidelity/summary.csv"),
         run.call("report", "draw", figure="norms", table="norms.csv",
                  svg=f"{at}/report/figures/norms.svg", pdf=f"{at}/report/figures/norms.pdf"),

@@ -98,7 +98,8 @@ def test_what_another_command_altered_is_never_silently_used(small, caplog, name
             latents="a", spectrum="b", table="c"),
         "fidelity/sae": lambda: small.call(
             "fidelity", "summary", documents=f"{at}/{name}",
-            latents=f"{at}/fidelity/sae/seed0.latents.parquet", summary="s", table="t"),
+            latents=f"{at}/fidelity/sae/seed0.latents.parquet",
+            bounds=f"{at}/fidelity/bounds.parquet", summary="s", table="t"),
     }  # fmt: skip
     for start, read in reads.items():
         if name.startswith(start):
