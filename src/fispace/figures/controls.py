@@ -100,6 +100,10 @@ def shapley(table: Frame) -> Figure:
         for row in table[table["metric"] == metric].to_dict("records"):
             _share(axis, row)
         axis.set_title(title)
+        axis.set_xscale(
+            "symlog", linthresh=1, linscale=1.2
+        )  # parts that cancel have shares far above 1
+        axis.xaxis.set_major_formatter(PLAIN)
         axis.tick_params(axis="y", length=0)
         light_grid(axis, "x")
         for place in labels["order"][1:]:
@@ -107,7 +111,7 @@ def shapley(table: Frame) -> Figure:
     names = [f"{arm_label(r['arm'])}:\n{FORM_LABELS[r['form']]}" for r in labels.to_dict("records")]
     axes[0, 0].set_yticks(range(len(labels)), names)
     axes[0, 0].set_ylim(len(labels) - 0.5, -0.5)
-    figure.supxlabel("share of what all parts together remove", fontsize=7.5)
+    figure.supxlabel("share of what all parts together remove (symmetric log scale)", fontsize=7.5)
     handles = [
         Line2D([], [], color=colour, marker=marker, ls="", ms=4, label=part)
         for part, (colour, marker) in PART_LOOKS.items()

@@ -25,7 +25,7 @@ CELL_LOOKS = ((BLUE, "o"), (VERMILION, "s"), (PURPLE, "^"), (ORANGE, "D"))
 KIND_LABELS = {
     "candidate": "candidate",
     "random": "random latent",
-    "direction": "random direction beside",
+    "direction": "direction beside",
     "insensitive": "insensitive",
     "primary": "primary",
     "residual": "residual SAE",
