@@ -169,7 +169,7 @@ def test_a_run_that_is_none_is_one_clear_paragraph(caplog, name):
 
 def test_records_say_what_made_the_bytes_and_hold_nothing_of_this_machine(small):
     paths = sorted(small.file(".").rglob(f"{FOLDER}/*.json"))
-    assert len(paths) == 7
+    assert len(paths) == 8
     for path in paths:
         record = read_record(path)
         assert len(record.code) == 64 and record.versions == versions()
