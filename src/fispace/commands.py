@@ -203,6 +203,10 @@ WRITES = {
 """Options of a command that name what it writes; its other path options name what it reads."""
 
 
+ONLY_FULL = ("factorial calibrate", "report calibration-plots")
+"""Commands that the target `full` calls and `all` does not."""
+
+
 @dataclass(frozen=True)
 class Tool:
     """`python -m fispace <name>`: a function about whole runs; no rule calls it."""

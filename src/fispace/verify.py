@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fispace.code_digest import code_digest
-from fispace.commands import COMMANDS, find_command
+from fispace.commands import COMMANDS, ONLY_FULL, find_command
+from fispace.config.lm import TESTBED
 from fispace.errors import ArtifactError, ParamsError
 from fispace.params import Study, load_study, slice_of, uses_testbed
 from fispace.provenance import FOLDER, Record, read_record, versions, without_places
@@ -199,7 +200,11 @@ def missing_by_plan(
 
 
 def _is_due(command: str, study: Study | None) -> bool:
-    """Whether every run of the study has the command; two of them only some studies have."""
+    """Whether every run of the study has the command; some belong to some studies, or to `full`."""
+    if command in ONLY_FULL:
+        return False
+    if command == "factorial truth":
+        return study is not None and study["factorial"]["battery"] == TESTBED
     if command.startswith("testbed "):
         return study is not None and uses_testbed(study)
     if command == "train candidate":

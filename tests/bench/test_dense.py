@@ -20,8 +20,16 @@ def pair(parts, shift):
     dense = DenseSae(SIZE) if parts == ("sae",) else DenseJoint(SIZE, dropout=0.0)
     with torch.no_grad():
         ours.sae.b_enc += shift  # below zero: fewer than k positive pre-activations
+        if "interaction" in parts:
+            ours.interaction.b_hidden += 0.1  # off the ReLU's kink, where rounding decides
     dense.double().load_state_dict(named(ours))
     return ours, dense
+
+
+def drawn_batch():
+    generator = torch.Generator().manual_seed(0)
+    shape = (SIZE.batch_tokens, SIZE.d_model)
+    return torch.randn(shape, generator=generator, dtype=torch.float64)
 
 
 def named(model):
@@ -44,7 +52,7 @@ def gradients(model):
 @pytest.mark.parametrize("parts", [("sae",), PARTS])
 def test_outputs_and_gradients_equal_the_package_in_float64(parts, shift):
     ours, dense = pair(parts, shift)
-    z = torch.randn(SIZE.batch_tokens, SIZE.d_model, dtype=torch.float64)
+    z = drawn_batch()
     outputs = ours(z, parts), dense(z)
     torch.testing.assert_close(*outputs)
     for output in outputs:
@@ -57,6 +65,6 @@ def test_outputs_and_gradients_equal_the_package_in_float64(parts, shift):
 
 def test_the_joint_models_interaction_reaches_its_weights():
     _, dense = pair(PARTS, 0.0)
-    z = torch.randn(SIZE.batch_tokens, SIZE.d_model, dtype=torch.float64)
+    z = drawn_batch()
     (dense(z) - z).square().mean().backward()
     assert all(gradients(dense)[name].abs().sum() > 0 for name in INTERACTION)
