@@ -33,18 +33,6 @@ include: "workflow/rules/report.smk"
 include: "workflow/rules/aliases.smk"
 
 
-onstart:
-    write_started(RUN, study_files(None), *overlays())
-
-
-onsuccess:
-    write_ended(RUN)
-
-
-onerror:
-    write_ended(RUN)
-
-
 rule all:
     """Every chapter of the study, figures and claims last."""
     input:

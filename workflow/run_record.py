@@ -15,8 +15,7 @@ from typing import Any
 
 from fispace.provenance import versions
 from fispace.store.files import write_json
-
-RUN_FILE = "run.json"
+from fispace.verify import LOGS, RUN_FILE
 
 
 def write_started(
@@ -58,7 +57,7 @@ def seconds_of_jobs(run: str) -> dict[str, float]:
 
 
 def _path(run: str) -> Path:
-    return Path("logs", run, RUN_FILE)
+    return LOGS / run / RUN_FILE
 
 
 def _now() -> str:

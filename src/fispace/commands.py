@@ -21,6 +21,11 @@ ALIASES = {
 """Snakemake targets in the study's own words, and the chapter each belongs to."""
 
 
+def rule_of(command: str) -> str:
+    """Name of the rule that calls `chapter verb`."""
+    return command.replace(" ", "_").replace("-", "_")
+
+
 @dataclass(frozen=True)
 class Command:
     """`python -m fispace <chapter> <verb>`: a function of the chapter's step module."""
@@ -53,7 +58,7 @@ class Command:
     @property
     def rule(self) -> str:
         """Rule that calls the command."""
-        return f"{self.chapter}_{self.verb}".replace("-", "_")
+        return rule_of(f"{self.chapter} {self.verb}")
 
     @property
     def module(self) -> str:

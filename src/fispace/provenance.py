@@ -16,7 +16,7 @@ from platform import python_version
 from typing import Any
 
 from fispace.code_digest import code_digest
-from fispace.commands import Command
+from fispace.commands import Command, rule_of
 from fispace.errors import ArtifactError
 from fispace.store.files import read_json, sha256_of, write_json
 
@@ -54,7 +54,7 @@ class Record:
     @property
     def rule(self) -> str:
         """Rule that calls the command."""
-        return self.command.replace(" ", "_").replace("-", "_")
+        return rule_of(self.command)
 
 
 def options_of(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -178,6 +178,7 @@ COMMAND_LINE_CASES = [
     "run: $(touch pwned)\n", "run: 2001-01-01\n", "train: {k: .nan}\n", "train:\n  k: 1\n  k: 2\n",
     "train: {arms: {../x: {parts: [sae], frozen_sae_from: null}}}\n", "factorial: {battery: ../x}\n",
     "\tx: 1\n", "x: \x07\n", "<<: {run: x}\n", f"root_seed: {'9' * 50}\n", "extract: 0\n",
+    f"zzz: {'9' * 5000}\n",
 ]  # fmt: skip
 
 

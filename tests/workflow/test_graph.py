@@ -114,7 +114,7 @@ def test_rules_hold_no_logic():
             assert not re.search(
                 r"^(if|for|def|import|from)\b|^ +(run|script):", text, re.MULTILINE
             )
-    assert len((ROOT / "Snakefile").read_text().splitlines()) <= 60
+    assert len((ROOT / "Snakefile").read_text().splitlines()) <= 50
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)

@@ -23,3 +23,15 @@ rule interventions:
     """The factorial chapter: discovery, clamping, inference."""
     input:
         rules.factorial.input,
+
+
+onstart:
+    write_started(RUN, study_files(None), *overlays())
+
+
+onsuccess:
+    write_ended(RUN)
+
+
+onerror:
+    write_ended(RUN)

@@ -10,7 +10,7 @@ def fix_numerics(threads: int) -> None:
     """The same bits in every run with this number of threads, at no cost in speed.
 
     Torch's deterministic mode also overwrites every new tensor with NaN before its first use, to
-    unmask reads of uninitialised memory; that is a debugging aid and takes a tenth of a step.
+    unmask reads of uninitialised memory; that is a debugging aid, paid for in every step.
     """
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)

@@ -16,7 +16,7 @@ from fispace.config.train import SelectionDtype
 from fispace.models.sparse import Codes, Pattern, bag, bag_by_latent, products
 
 SLICE_NUMBERS = {"cpu": 2**21, "cuda": 2**28}
-"""Pre-activations of one slice: about the second-level cache on a CPU, memory on a GPU."""
+"""Pre-activations of one slice: 8 MiB of float32 on a CPU, 1 GiB on a GPU."""
 
 SPARE_SHARE = 0.5
 """Candidates beyond k, as a share of it, when they are chosen in bfloat16."""

@@ -71,11 +71,12 @@ def measure_arm(
     outputs = {state: run(model, test, params, drawn) for state, model in models.items()}
     of = spectra(by_state, stream(RANDOM))
     ratios = ratios_by_state(by_state, stream("permuted"))
+    thresholds = _thresholds(by_state, params)
     rows = [
-        *_weight_rows(by_state, of, ratios, params, stream("top")),
+        *_weight_rows(by_state, of, ratios, thresholds, params, stream("top")),
         *_parameter_rows(models[TRAINED]),
         *_output_rows(outputs),
-        *_latent_rows(by_state, outputs, drawn, params, stream("functional")),
+        *_latent_rows(by_state, outputs, drawn, thresholds, stream("functional")),
     ]
     recipe = {"step": "geometry arm", "arm": arm, "seed": seed}
     per_latent = _latent_table(by_state, ratios, outputs[TRAINED], params.group_threshold)
@@ -112,8 +113,8 @@ def _drawn(n_latents: int, n_drawn: int, stream: np.random.Generator) -> np.ndar
 
 
 def _weight_rows(
-    by_state: Mapping[str, Weights], of: Spectra, ratios: Ratios, params: GeometryArmStep,
-    stream: np.random.Generator,
+    by_state: Mapping[str, Weights], of: Spectra, ratios: Ratios,
+    thresholds: Mapping[str, float], params: GeometryArmStep, stream: np.random.Generator,
 ) -> Iterator[Row]:  # fmt: skip
     """Rows that need only the weights."""
     pairs = _pairs(by_state, params)
@@ -121,7 +122,7 @@ def _weight_rows(
     yield from gram_rows(by_state, pairs)
     yield from top_dimension_rows(by_state, pairs, params, stream)
     yield from spectrum_rows(of, len(by_state[TRAINED]["decoder"]), params)
-    yield from ratio_rows(ratios, _thresholds(by_state, params))
+    yield from ratio_rows(ratios, thresholds)
     yield from factor_rows(by_state)
 
 
@@ -161,13 +162,12 @@ def _output_rows(outputs: Mapping[str, Outputs]) -> Iterator[Row]:
 
 def _latent_rows(
     by_state: Mapping[str, Weights], outputs: Mapping[str, Outputs], drawn: np.ndarray,
-    params: GeometryArmStep, stream: np.random.Generator,
+    thresholds: Mapping[str, float], stream: np.random.Generator,
 ) -> Iterable[Row]:  # fmt: skip
     """Rows of norm modes and of functional contributions, on weights and outputs together."""
-    thresholds = _thresholds(by_state, params)
     for state, output in outputs.items():
         squared = geometry.squared_norms(by_state[state]["decoder"])
-        yield from mode_rows(state, squared, output.firings, params.group_threshold)
+        yield from mode_rows(state, squared, output.firings, thresholds[""])
         growth = {part: values[drawn] for part, values in output.growth.items()}
         yield from functional_rows(state, growth, squared[drawn], thresholds, stream)
 

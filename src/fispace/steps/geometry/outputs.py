@@ -84,8 +84,8 @@ class _Sums:
         values, indices = codes.values.double().numpy().ravel(), codes.indices.numpy().ravel()
         self.firings += np.bincount(indices[values > 0], minlength=n_latents)
         self.activation += np.bincount(indices, weights=values, minlength=n_latents)
-        for part, mean in _mean_abs_outputs(self.model, codes).items():
-            self.absolute[part] += mean * len(z)  # pyright: ignore[reportArgumentType]
+        if "linear" in self.model.parts:
+            self._add_output("linear", self.model.contribution(codes, "linear"))
         self.fvu.add(z, z_hat)
         self.n_tokens += len(z)
         active, residual = active_entries(codes.values, codes.indices), z - z_hat
@@ -93,8 +93,15 @@ class _Sums:
         if "interaction" in self.model.parts:
             weights = _interaction_weights(self.model)
             self.interaction += interaction_growth(active, residual, weights, self.is_drawn)
-            fired = (self.model.interaction.hidden(codes) > 0).any(0).numpy()
+            hidden = self.model.interaction.hidden(codes)
+            fired = (hidden > 0).any(0).numpy()
             self.is_live = fired | self.is_live if len(self.is_live) else fired
+            # with its mean, as the author has it
+            self._add_output("interaction", self.model.interaction.output(hidden))
+
+    def _add_output(self, part: str, output: Tensor) -> None:
+        mean = output.abs().mean().item()
+        self.absolute[part] += mean * len(output)  # pyright: ignore[reportArgumentType]
 
     def outputs(self, variance_explained: float) -> Outputs:
         mean_abs = {part: total / self.n_tokens for part, total in self.absolute.items()}
@@ -117,14 +124,3 @@ class _Sums:
 def _interaction_weights(model: IntegratedModel) -> InteractionWeights:
     part = model.interaction
     return InteractionWeights(part.V, part.W_hidden, part.b_hidden, part.W_out)
-
-
-def _mean_abs_outputs(model: IntegratedModel, codes: Codes) -> dict[str, float]:
-    """Mean |output| of linear and interaction, the latter with its mean, as the author has it."""
-    found: dict[str, float] = {}
-    if "linear" in model.parts:
-        found["linear"] = model.contribution(codes, "linear").abs().mean().item()
-    if "interaction" in model.parts:
-        raw = model.interaction.output(model.interaction.hidden(codes))
-        found["interaction"] = raw.abs().mean().item()
-    return found

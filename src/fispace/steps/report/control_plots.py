@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from fispace.measure.document_sums import INCLUDED, MASKED, RECONSTRUCTION
+from fispace.measure.document_sums import INCLUDED, MASKED, RECONSTRUCTION, is_full
 from fispace.measure.shapley_table import CANONICAL, PUBLISHED
 from fispace.steps.report.fidelity_quantities import CONTROL, FIRST_ARMS, SPLIT, of_decoders
 from fispace.steps.report.long_table import Frame
@@ -42,11 +42,10 @@ def write_control_plots(
 
 def _controls(summary: Frame) -> pd.DataFrame:
     rows = of_decoders(summary)
-    rows["n_parts"] = rows["parts"].str.count("[+]")
     shown = rows[
         (rows["metric"] == "kl")
         & (rows["parts"] != "")
-        & (rows["n_parts"] == rows.groupby("arm")["n_parts"].transform("max"))
+        & is_full(rows)
         & rows["condition"].isin(FAMILY)
     ]
     columns = ["order", "arm", "parts", "condition", "seed", "kl", "low", "high", "n_documents"]

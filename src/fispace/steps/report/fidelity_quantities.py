@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from fispace.measure.document_sums import MASKED, NO_ARM
+from fispace.measure.document_sums import MASKED, NO_ARM, is_full
 from fispace.measure.published import Number, improvement
 from fispace.steps.report.long_table import Frame, Quantity
 
@@ -65,9 +65,7 @@ def named_quantities(levels: Levels, random: Levels) -> Iterator[Named]:
 
 def short_parts(rows: Frame) -> pd.Series:
     """`full` for all parts of an arm, the parts' own name for fewer."""
-    n_parts = rows["parts"].str.count("[+]") + 1
-    is_full = n_parts == n_parts.groupby(rows["arm"]).transform("max")
-    return rows["parts"].mask(is_full, FULL)
+    return rows["parts"].mask(is_full(rows), FULL)
 
 
 def _levels(rows: Frame, condition: str) -> Levels:
