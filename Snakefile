@@ -44,4 +44,4 @@ rule full:
     input:
         study_files,
         of_run(list(rules.factorial_calibrate.output)),
-        of_run("results/{run}/report/figures/{figure}.{suffix}", **FULL_FIGURES),
+        of_run("results/{run}/report/figures/calibration.{suffix}", suffix=DRAWN),

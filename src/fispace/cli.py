@@ -1,6 +1,8 @@
 """Command line `python -m fispace CHAPTER VERB`: arguments to a step's function, errors to one paragraph.
 
-The options of a verb are the keyword-only parameters of its function. Must not: hold logic or defaults.
+The options of a verb are the keyword-only parameters of its function. Given n values (n seeds, n
+inputs, n outputs) instead of one, the function is called n times, in turn, with the i-th of each: n
+small steps pay for one start. Must not: hold logic or defaults.
 """
 
 import argparse
@@ -63,10 +65,10 @@ def _run(options: argparse.Namespace, rest: list[str]) -> None:
             return
     command = find_command(options.chapter, options.verb)
     function = getattr(importlib.import_module(command.module), command.function)
-    values = _call_arguments(command, function, rest)
-    inputs, before = hashed_inputs(command, values), state_of(command, values)
-    function(**values)
-    write_record(command, values, inputs, before)
+    for values in _calls(command, function, rest):
+        inputs, before = hashed_inputs(command, values), state_of(command, values)
+        function(**values)
+        write_record(command, values, inputs, before)
 
 
 def _system_error(error: OSError) -> str:
@@ -93,19 +95,38 @@ def _top_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _call_arguments(
-    command: Command, function: Callable[..., Any], rest: list[str]
-) -> dict[str, Any]:
-    parser = _parser_of(f"python -m fispace {command.chapter} {command.verb}", function)
+def _calls(command: Command, function: Callable[..., Any], rest: list[str]) -> list[dict[str, Any]]:
+    """Arguments of each call of the function; all are checked before the first call."""
+    parser = _parser_of(f"python -m fispace {command.chapter} {command.verb}", function, "+")
     if command.config is not None:
         parser.add_argument("--params", required=True, metavar="JSON", help=command.config.__doc__)
     values = vars(parser.parse_args(rest))
     if command.config is not None:
         values["params"] = _parse_params(command, values["params"])
-    return values
+    hints = typing.get_type_hints(function)
+    in_turn = {
+        name: value
+        for name, value in values.items()
+        if isinstance(value, list) and typing.get_origin(hints[name]) is not list
+    }
+    n_calls = max(map(len, in_turn.values()), default=1)
+    for name, given in in_turn.items():
+        expected = {n_calls} if name in command.writes else {1, n_calls}
+        if len(given) not in expected or (name in command.writes and len(set(given)) < n_calls):
+            parser.error(
+                f"argument --{name.replace('_', '-')}: {len(given)} values for {n_calls} calls; give "
+                f"{'each call its own' if name in command.writes else 'one for all or one a call'}"
+            )
+    turns = (
+        {name: given[i % len(given)] for name, given in in_turn.items()} for i in range(n_calls)
+    )
+    return [values | turn for turn in turns]
 
 
-def _parser_of(prog: str, function: Callable[..., Any]) -> argparse.ArgumentParser:
+def _parser_of(
+    prog: str, function: Callable[..., Any], nargs: str | None = None
+) -> argparse.ArgumentParser:
+    """Options from the function's signature; those that hold no list take `nargs` values."""
     parser = argparse.ArgumentParser(
         prog=prog,
         description=inspect.getdoc(function),
@@ -116,19 +137,19 @@ def _parser_of(prog: str, function: Callable[..., Any]) -> argparse.ArgumentPars
         if parameter.kind is parameter.POSITIONAL_ONLY:
             parser.add_argument(name, type=hints[name], metavar=name.upper())
         elif name != "params":
-            _add_option(parser, name, hints[name])
+            _add_option(parser, name, hints[name], nargs)
     return parser
 
 
-def _add_option(parser: argparse.ArgumentParser, name: str, hint: Any) -> None:
+def _add_option(parser: argparse.ArgumentParser, name: str, hint: Any, nargs: str | None) -> None:
     flag = "--" + name.replace("_", "-")
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is list:
         parser.add_argument(flag, required=True, nargs="*", type=args[0])
     elif origin in (types.UnionType, typing.Union):
-        parser.add_argument(flag, required=False, type=args[0])  # absent = None
+        parser.add_argument(flag, required=False, nargs=nargs, type=args[0])  # absent = None
     else:
-        parser.add_argument(flag, required=True, type=hint)
+        parser.add_argument(flag, required=True, nargs=nargs, type=hint)
 
 
 def _parse_params(command: Command, text: str) -> Any:

@@ -72,9 +72,9 @@ COMMANDS = (
     Command("testbed", "lm", "train_lm", testbed.TestbedLmStep),
     Command("extract", "activations", "extract_activations", extract.ExtractStep),
     Command("extract", "standardiser", "fit_standardiser", extract.StandardiserStep),
-    Command("train", "candidate", "train_candidate", train.TrainArmStep),
-    Command("train", "arm", "train_arm", train.TrainArmStep),
-    Command("train", "choose-lr", "choose_lr", train.ChooseLrStep),
+    Command("train", "candidate", "train_candidate", train.TrainArmStep, (), "arm"),
+    Command("train", "arm", "train_arm", train.TrainArmStep, (), "arm"),
+    Command("train", "choose-lr", "choose_lr", train.ChooseLrStep, (), "lr"),
     Command(
         "fidelity", "bounds", "measure_bounds", fidelity.FidelityBoundsStep, submodule="bounds"
     ),

@@ -115,7 +115,7 @@ def test_selection_is_the_k_largest_whatever_the_groups(n_tokens, n_latents, sha
 def test_codes_of_a_token_do_not_depend_on_the_tokens_beside_it(monkeypatch):
     z, W_enc, b_enc, _ = leaves(40, 6, 64, seed=4)
     together = encode_top_k(z, W_enc, b_enc, 5)
-    monkeypatch.setitem(topk.SLICE_NUMBERS, "cpu", 3 * 64)  # slices of three tokens
+    monkeypatch.setitem(topk.SLICE_TOKENS, "cpu", 3)
     sliced = encode_top_k(z, W_enc, b_enc, 5)
     assert torch.equal(together.indices, sliced.indices)
     assert torch.equal(together.values, sliced.values)
@@ -141,7 +141,7 @@ def test_bfloat16_picks_candidates_and_float32_decides():
 
 
 def test_the_dense_product_never_exists_for_all_tokens(monkeypatch):
-    monkeypatch.setitem(topk.SLICE_NUMBERS, "cpu", 10 * 300)
+    monkeypatch.setitem(topk.SLICE_TOKENS, "cpu", 10)
     seen = []
     original = topk.select_top_k
     monkeypatch.setattr(

@@ -12,7 +12,8 @@ import torch
 from fispace.config.train import ArmConfig, ChooseLrStep, InitConfig, TrainArmStep
 from fispace.errors import ArtifactError, ArtifactMismatchError, DivergedError, ParamsError
 from fispace.models.trained import initial_model, load_trained
-from fispace.steps.train import choose_lr, train_arm, train_candidate
+from fispace.steps.train.arm import train_arm, train_candidate
+from fispace.steps.train.lr import choose_lr
 from fispace.store.activations import activation_table, write_shard
 from fispace.store.files import sha256_of, write_json
 from fispace.store.standardiser import fit_moments

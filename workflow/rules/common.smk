@@ -71,6 +71,16 @@ def of_run(path, **values):
     return expand(path, run=RUN, **values)
 
 
+def per_seed(path):
+    """The path once per seed, its other wildcards kept: one job serves all seeds, in turn."""
+    return expand(path, seed=SEEDS, allow_missing=True)
+
+
+def drawn(figures, suffix):
+    """The figures' files of one kind, the wildcard of the run kept."""
+    return expand(f"results/{{{{run}}}}/report/figures/{{figure}}.{suffix}", figure=figures)
+
+
 def shards(split):
     """All activation shards of a split; none of a split that the study does not have."""
     n = STUDY["extract"]["shards"][split] if split in SPLITS else 0

@@ -68,21 +68,22 @@ rule factorial_secondary:
     """How well does a sparse code describe the interaction's first layer, and, as a control, the
     raw residuals? Cost: a quarter of a minute."""
     input:
-        weights=f"results/{{run}}/train/{ARM}/seed{{seed}}.safetensors",
+        weights=ARM_WEIGHTS,
         lr="results/{run}/train/lr.json",
         manifest="results/{run}/extract/manifest.json",
         shards=shards("train") + shards("val") + shards("test"),
         standardiser="results/{run}/extract/standardiser.safetensors",
     output:
-        secondary="results/{run}/factorial/seed{seed}.{site}.safetensors",
-        curve="results/{run}/factorial/seed{seed}.{site}.curve.parquet",
-        quality="results/{run}/factorial/seed{seed}.{site}.quality.parquet",
+        secondary=per_seed("results/{run}/factorial/seed{seed}.{site}.safetensors"),
+        curve=per_seed("results/{run}/factorial/seed{seed}.{site}.curve.parquet"),
+        quality=per_seed("results/{run}/factorial/seed{seed}.{site}.quality.parquet"),
     log:
-        "logs/{run}/factorial/seed{seed}.{site}.log",
+        "logs/{run}/factorial/{site}.log",
     benchmark:
-        "logs/{run}/factorial/seed{seed}.{site}.tsv"
+        "logs/{run}/factorial/{site}.tsv"
     wildcard_constraints:
         site="secondary|residual",
+    priority: 1  # the longest chain of jobs goes first
     threads: threads_of("factorial")
     params:
         slice=slice_json("factorial", "secondary"),
@@ -99,19 +100,20 @@ rule factorial_responses:
     """How strongly does every latent respond to every text? Cost: seconds."""
     input:
         item_table="results/{run}/factorial/items.csv",
-        weights=f"results/{{run}}/train/{ARM}/seed{{seed}}.safetensors",
+        weights=ARM_WEIGHTS,
         standardiser="results/{run}/extract/standardiser.safetensors",
-        secondary="results/{run}/factorial/seed{seed}.secondary.safetensors",
-        residual="results/{run}/factorial/seed{seed}.residual.safetensors",
+        secondary=per_seed("results/{run}/factorial/seed{seed}.secondary.safetensors"),
+        residual=per_seed("results/{run}/factorial/seed{seed}.residual.safetensors"),
         select="results/{run}/factorial/activations.select.parquet",
         confirm="results/{run}/factorial/activations.confirm.parquet",
     output:
-        select="results/{run}/factorial/seed{seed}.responses.select.parquet",
-        confirm="results/{run}/factorial/seed{seed}.responses.confirm.parquet",
+        select=per_seed("results/{run}/factorial/seed{seed}.responses.select.parquet"),
+        confirm=per_seed("results/{run}/factorial/seed{seed}.responses.confirm.parquet"),
     log:
-        "logs/{run}/factorial/seed{seed}.responses.log",
+        "logs/{run}/factorial/responses.log",
     benchmark:
-        "logs/{run}/factorial/seed{seed}.responses.tsv"
+        "logs/{run}/factorial/responses.tsv"
+    priority: 1  # the longest chain of jobs goes first
     threads: threads_of("factorial")
     params:
         slice=slice_json("factorial", "responses"),
@@ -128,14 +130,15 @@ rule factorial_responses:
 rule factorial_discover:
     """Which latents respond to a factor, or to the conjunction? Select half only. Cost: seconds."""
     input:
-        responses="results/{run}/factorial/seed{seed}.responses.select.parquet",
+        responses=per_seed("results/{run}/factorial/seed{seed}.responses.select.parquet"),
     output:
-        discovery="results/{run}/factorial/seed{seed}.discovery.parquet",
-        candidates="results/{run}/factorial/seed{seed}.candidates.csv",
+        discovery=per_seed("results/{run}/factorial/seed{seed}.discovery.parquet"),
+        candidates=per_seed("results/{run}/factorial/seed{seed}.candidates.csv"),
     log:
-        "logs/{run}/factorial/seed{seed}.discover.log",
+        "logs/{run}/factorial/discover.log",
     benchmark:
-        "logs/{run}/factorial/seed{seed}.discover.tsv"
+        "logs/{run}/factorial/discover.tsv"
+    priority: 1  # the longest chain of jobs goes first
     params:
         slice=slice_json("factorial", "discover"),
         code=code_of("factorial", "discover"),
@@ -149,23 +152,24 @@ rule factorial_discover:
 rule factorial_clamp:
     """What do clamps and their controls do to the LM's next words? Cost: many short LM passes."""
     input:
-        weights=f"results/{{run}}/train/{ARM}/seed{{seed}}.safetensors",
+        weights=ARM_WEIGHTS,
         standardiser="results/{run}/extract/standardiser.safetensors",
-        secondary="results/{run}/factorial/seed{seed}.secondary.safetensors",
-        candidates="results/{run}/factorial/seed{seed}.candidates.csv",
+        secondary=per_seed("results/{run}/factorial/seed{seed}.secondary.safetensors"),
+        candidates=per_seed("results/{run}/factorial/seed{seed}.candidates.csv"),
         words="results/{run}/factorial/words.csv",
         contexts="results/{run}/factorial/contexts.csv",
         select="results/{run}/factorial/activations.select.parquet",
         lm=testbed_lm,
         given=given_model,
     output:
-        effects="results/{run}/factorial/seed{seed}.effects.parquet",
-        planted="results/{run}/factorial/seed{seed}.planted.parquet",
-        checks="results/{run}/factorial/seed{seed}.checks.parquet",
+        effects=per_seed("results/{run}/factorial/seed{seed}.effects.parquet"),
+        planted=per_seed("results/{run}/factorial/seed{seed}.planted.parquet"),
+        checks=per_seed("results/{run}/factorial/seed{seed}.checks.parquet"),
     log:
-        "logs/{run}/factorial/seed{seed}.clamp.log",
+        "logs/{run}/factorial/clamp.log",
     benchmark:
-        "logs/{run}/factorial/seed{seed}.clamp.tsv"
+        "logs/{run}/factorial/clamp.tsv"
+    priority: 1  # the longest chain of jobs goes first
     threads: threads_of("factorial")
     params:
         slice=slice_json("factorial", "clamp"),
@@ -184,10 +188,10 @@ rule factorial_singles:
     """What does one primary latent do to the secondary ones, alone? Nothing. Cost: seconds."""
     input:
         item_table="results/{run}/factorial/items.csv",
-        weights=of_run(f"results/{{run}}/train/{ARM}/seed{{seed}}.safetensors", seed=SEEDS),
+        weights=ARM_WEIGHTS,
         standardiser="results/{run}/extract/standardiser.safetensors",
-        secondary=of_seeds("secondary.safetensors"),
-        discovery=of_seeds("discovery.parquet"),
+        secondary=per_seed("results/{run}/factorial/seed{seed}.secondary.safetensors"),
+        discovery=per_seed("results/{run}/factorial/seed{seed}.discovery.parquet"),
         confirm="results/{run}/factorial/activations.confirm.parquet",
     output:
         singles="results/{run}/factorial/singles.csv",

@@ -4,17 +4,17 @@
 rule factorial_pairs:
     """Which pairs of primary latents drive a secondary one? Select half only. Cost: seconds."""
     input:
-        weights=f"results/{{run}}/train/{ARM}/seed{{seed}}.safetensors",
+        weights=ARM_WEIGHTS,
         standardiser="results/{run}/extract/standardiser.safetensors",
-        secondary="results/{run}/factorial/seed{seed}.secondary.safetensors",
-        candidates="results/{run}/factorial/seed{seed}.candidates.csv",
+        secondary=per_seed("results/{run}/factorial/seed{seed}.secondary.safetensors"),
+        candidates=per_seed("results/{run}/factorial/seed{seed}.candidates.csv"),
         select="results/{run}/factorial/activations.select.parquet",
     output:
-        pairs="results/{run}/factorial/seed{seed}.pairs.csv",
+        pairs=per_seed("results/{run}/factorial/seed{seed}.pairs.csv"),
     log:
-        "logs/{run}/factorial/seed{seed}.pairs.log",
+        "logs/{run}/factorial/pairs.log",
     benchmark:
-        "logs/{run}/factorial/seed{seed}.pairs.tsv"
+        "logs/{run}/factorial/pairs.tsv"
     threads: threads_of("factorial")
     params:
         slice=slice_json("factorial", "pairs"),
@@ -30,21 +30,21 @@ rule factorial_pairs:
 rule factorial_generate:
     """Does a clamp change what the LM writes, and which words? Cost: some LM passes a token."""
     input:
-        weights=f"results/{{run}}/train/{ARM}/seed{{seed}}.safetensors",
+        weights=ARM_WEIGHTS,
         standardiser="results/{run}/extract/standardiser.safetensors",
-        secondary="results/{run}/factorial/seed{seed}.secondary.safetensors",
-        candidates="results/{run}/factorial/seed{seed}.candidates.csv",
+        secondary=per_seed("results/{run}/factorial/seed{seed}.secondary.safetensors"),
+        candidates=per_seed("results/{run}/factorial/seed{seed}.candidates.csv"),
         words="results/{run}/factorial/words.csv",
         contexts="results/{run}/factorial/contexts.csv",
         lm=testbed_lm,
         given=given_model,
     output:
-        texts="results/{run}/factorial/seed{seed}.generations.parquet",
-        counts="results/{run}/factorial/seed{seed}.generation_counts.csv",
+        texts=per_seed("results/{run}/factorial/seed{seed}.generations.parquet"),
+        counts=per_seed("results/{run}/factorial/seed{seed}.generation_counts.csv"),
     log:
-        "logs/{run}/factorial/seed{seed}.generate.log",
+        "logs/{run}/factorial/generate.log",
     benchmark:
-        "logs/{run}/factorial/seed{seed}.generate.tsv"
+        "logs/{run}/factorial/generate.tsv"
     threads: threads_of("factorial")
     params:
         slice=slice_json("factorial", "generate"),
@@ -63,12 +63,13 @@ rule factorial_infer:
     """Does the conjunction hold on the confirm half, and does clamping move it? Cost: a minute,
     most of it mixed models."""
     input:
-        candidates=of_seeds("candidates.csv"),
-        responses=of_seeds("responses.confirm.parquet"),
-        effects=of_seeds("effects.parquet"),
-        planted=of_seeds("planted.parquet"),
-        quality=of_seeds("secondary.quality.parquet") + of_seeds("residual.quality.parquet"),
-        checks=of_seeds("checks.parquet"),
+        candidates=per_seed("results/{run}/factorial/seed{seed}.candidates.csv"),
+        responses=per_seed("results/{run}/factorial/seed{seed}.responses.confirm.parquet"),
+        effects=per_seed("results/{run}/factorial/seed{seed}.effects.parquet"),
+        planted=per_seed("results/{run}/factorial/seed{seed}.planted.parquet"),
+        quality=per_seed("results/{run}/factorial/seed{seed}.secondary.quality.parquet")
+        + per_seed("results/{run}/factorial/seed{seed}.residual.quality.parquet"),
+        checks=per_seed("results/{run}/factorial/seed{seed}.checks.parquet"),
     output:
         family="results/{run}/factorial/infer.parquet",
         table="results/{run}/factorial/infer.csv",
@@ -82,6 +83,7 @@ rule factorial_infer:
         "logs/{run}/factorial/infer.log",
     benchmark:
         "logs/{run}/factorial/infer.tsv"
+    priority: 1  # the longest chain of jobs goes first
     params:
         slice=slice_json("factorial", "infer"),
         code=code_of("factorial", "infer"),
@@ -127,8 +129,8 @@ rule factorial_truth:
 rule factorial_calibrate:
     """How often does the procedure find what is not there, and what is? Cost: some minutes."""
     input:
-        select=of_seeds("responses.select.parquet"),
-        confirm=of_seeds("responses.confirm.parquet"),
+        select=per_seed("results/{run}/factorial/seed{seed}.responses.select.parquet"),
+        confirm=per_seed("results/{run}/factorial/seed{seed}.responses.confirm.parquet"),
     output:
         calibration="results/{run}/factorial/calibration.csv",
         power="results/{run}/factorial/power.csv",

@@ -43,28 +43,29 @@ rule fidelity_bounds:
 rule fidelity_arm:
     """What do activations and predictions lose, by parts kept? Cost: LM passes over the test split."""
     input:
-        weights="results/{run}/train/{arm}/seed{seed}.safetensors",
+        weights=per_seed("results/{run}/train/{arm}/seed{seed}.safetensors"),
         manifest="results/{run}/extract/manifest.json",
         shards=shards("test") + shards("transfer"),
         standardiser="results/{run}/extract/standardiser.safetensors",
         lm=testbed_lm,
         given=given_model,
     output:
-        documents="results/{run}/fidelity/{arm}/seed{seed}.parquet",
-        positions="results/{run}/fidelity/{arm}/seed{seed}.positions.parquet",
-        latents="results/{run}/fidelity/{arm}/seed{seed}.latents.parquet",
+        documents=per_seed("results/{run}/fidelity/{arm}/seed{seed}.parquet"),
+        positions=per_seed("results/{run}/fidelity/{arm}/seed{seed}.positions.parquet"),
+        latents=per_seed("results/{run}/fidelity/{arm}/seed{seed}.latents.parquet"),
     log:
-        "logs/{run}/fidelity/{arm}/seed{seed}.log",
+        "logs/{run}/fidelity/{arm}.log",
     benchmark:
-        "logs/{run}/fidelity/{arm}/seed{seed}.tsv"
+        "logs/{run}/fidelity/{arm}.tsv"
     threads: threads_of("fidelity")
     params:
         slice=slice_json("fidelity", "arm"),
         code=code_of("fidelity", "arm"),
+        seeds=SEEDS,
         lm=LM_OPTION,
     shell:
         "python -m fispace fidelity arm --params {params.slice:q}"
-        " --arm {wildcards.arm} --seed {wildcards.seed}"
+        " --arm {wildcards.arm} --seed {params.seeds}"
         " --weights {input.weights} --manifest {input.manifest}"
         " --standardiser {input.standardiser} {params.lm}"
         " --documents {output.documents} --positions {output.positions}"

@@ -14,25 +14,26 @@ rule geometry_arm:
     """How are an arm's directions and norms arranged, what does each latent do in each part, and
     what of it was there at initialisation? Cost: seconds."""
     input:
-        weights="results/{run}/train/{arm}/seed{seed}.safetensors",
+        weights=per_seed("results/{run}/train/{arm}/seed{seed}.safetensors"),
         manifest="results/{run}/extract/manifest.json",
         shards=shards("test"),
         standardiser="results/{run}/extract/standardiser.safetensors",
     output:
-        latents="results/{run}/geometry/{arm}/seed{seed}.latents.parquet",
-        spectrum="results/{run}/geometry/{arm}/seed{seed}.spectrum.parquet",
-        table="results/{run}/geometry/{arm}/seed{seed}.parquet",
+        latents=per_seed("results/{run}/geometry/{arm}/seed{seed}.latents.parquet"),
+        spectrum=per_seed("results/{run}/geometry/{arm}/seed{seed}.spectrum.parquet"),
+        table=per_seed("results/{run}/geometry/{arm}/seed{seed}.parquet"),
     log:
-        "logs/{run}/geometry/{arm}/seed{seed}.log",
+        "logs/{run}/geometry/{arm}.log",
     benchmark:
-        "logs/{run}/geometry/{arm}/seed{seed}.tsv"
+        "logs/{run}/geometry/{arm}.tsv"
     threads: threads_of("geometry")
     params:
         slice=slice_json("geometry", "arm"),
         code=code_of("geometry", "arm"),
+        seeds=SEEDS,
     shell:
         "python -m fispace geometry arm --params {params.slice:q}"
-        " --arm {wildcards.arm} --seed {wildcards.seed}"
+        " --arm {wildcards.arm} --seed {params.seeds}"
         " --weights {input.weights} --manifest {input.manifest}"
         " --standardiser {input.standardiser}"
         " --latents {output.latents} --spectrum {output.spectrum} --table {output.table}"

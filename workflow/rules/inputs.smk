@@ -1,5 +1,6 @@
 # Inputs that depend on the study or on a wildcard. Holds no rule.
 ARM, BATTERY = STUDY["factorial"]["arm"], STUDY["factorial"]["battery"]
+ARM_WEIGHTS = per_seed(f"results/{{run}}/train/{ARM}/seed{{seed}}.safetensors")
 TESTBED_BATTERY = {"stimuli": "stimuli.csv", "responses": "grammar.json"}
 FOLDER_BATTERY = {name: f"{name}.csv" for name in ["stimuli", "responses", "prompts"]}
 

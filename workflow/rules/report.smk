@@ -1,9 +1,11 @@
 # Plotted tables, figures, and the summary; the ledger is in claims.smk. No job here imports torch.
-FIGURES = ["claims", "pipeline", "architecture"]
-FIGURES += ["reconstruction", "kl", "controls", "shapley", "positions"]
-FIGURES += ["norms", "norm_ratios", "ratio_scatter", "spectrum"]
-FIGURES += ["clamping", "secondary_activations", "interaction", "family", "generations"]
-FULL_FIGURES = {"figure": ["calibration"], "suffix": ["csv", "svg", "pdf"]}  # of target full
+OF_CLAIMS, OF_MODULES = ["claims"], ["pipeline", "architecture"]
+OF_FIDELITY = ["reconstruction", "kl", "controls", "shapley", "positions"]
+OF_GEOMETRY = ["norms", "norm_ratios", "ratio_scatter", "spectrum"]
+OF_FACTORIAL = ["clamping", "secondary_activations", "interaction", "family", "generations"]
+OF_CALIBRATION = ["calibration"]  # of target full
+FIGURES = [*OF_CLAIMS, *OF_MODULES, *OF_FIDELITY, *OF_GEOMETRY, *OF_FACTORIAL]
+DRAWN = ["csv", "svg", "pdf"]
 
 
 rule report:
@@ -13,17 +15,13 @@ rule report:
         of_run("results/{run}/report/quantities.{suffix}", suffix=["csv", "parquet"]),
         of_run("results/{run}/report/documents.csv"),
         of_run("results/{run}/report/summary.md"),
-        of_run("results/{run}/report/figures/{figure}.csv", figure=FIGURES),
-        of_run("results/{run}/report/figures/{figure}.svg", figure=FIGURES),
-        of_run("results/{run}/report/figures/{figure}.pdf", figure=FIGURES),
+        of_run("results/{run}/report/figures/{figure}.{suffix}", figure=FIGURES, suffix=DRAWN),
 
 
 rule figures:
     """Every figure as SVG and PDF, with exactly the plotted numbers as CSV."""
     input:
-        of_run("results/{run}/report/figures/{figure}.csv", figure=FIGURES),
-        of_run("results/{run}/report/figures/{figure}.svg", figure=FIGURES),
-        of_run("results/{run}/report/figures/{figure}.pdf", figure=FIGURES),
+        of_run("results/{run}/report/figures/{figure}.{suffix}", figure=FIGURES, suffix=DRAWN),
 
 
 rule report_fidelity_plots:
@@ -166,24 +164,98 @@ rule report_diagrams:
 
 
 rule report_draw:
-    """What does one figure look like? Cost: seconds."""
+    """What does the overview of the claims look like? Cost: seconds."""
     input:
-        table="results/{run}/report/figures/{figure}.csv",
+        tables=drawn(OF_CLAIMS, "csv"),
     output:
-        svg="results/{run}/report/figures/{figure}.svg",
-        pdf="results/{run}/report/figures/{figure}.pdf",
+        svgs=drawn(OF_CLAIMS, "svg"),
+        pdfs=drawn(OF_CLAIMS, "pdf"),
     log:
-        "logs/{run}/report/draw/{figure}.log",
+        "logs/{run}/report/draw.log",
     benchmark:
-        "logs/{run}/report/draw/{figure}.tsv"
-    wildcard_constraints:
-        figure="|".join(FIGURES + FULL_FIGURES["figure"]),
+        "logs/{run}/report/draw.tsv"
     params:
         code=code_of("report", "draw"),
+        figures=OF_CLAIMS,
     shell:
-        "python -m fispace report draw --figure {wildcards.figure}"
-        " --table {input.table} --svg {output.svg} --pdf {output.pdf}"
+        "python -m fispace report draw --figure {params.figures}"
+        " --table {input.tables} --svg {output.svgs} --pdf {output.pdfs}"
         " 2> {log}"
+
+
+use rule report_draw as report_draw_modules with:
+    input:
+        tables=drawn(OF_MODULES, "csv"),
+    output:
+        svgs=drawn(OF_MODULES, "svg"),
+        pdfs=drawn(OF_MODULES, "pdf"),
+    log:
+        "logs/{run}/report/draw_modules.log",
+    benchmark:
+        "logs/{run}/report/draw_modules.tsv"
+    params:
+        code=code_of("report", "draw"),
+        figures=OF_MODULES,
+
+
+use rule report_draw as report_draw_fidelity with:
+    input:
+        tables=drawn(OF_FIDELITY, "csv"),
+    output:
+        svgs=drawn(OF_FIDELITY, "svg"),
+        pdfs=drawn(OF_FIDELITY, "pdf"),
+    log:
+        "logs/{run}/report/draw_fidelity.log",
+    benchmark:
+        "logs/{run}/report/draw_fidelity.tsv"
+    params:
+        code=code_of("report", "draw"),
+        figures=OF_FIDELITY,
+
+
+use rule report_draw as report_draw_geometry with:
+    input:
+        tables=drawn(OF_GEOMETRY, "csv"),
+    output:
+        svgs=drawn(OF_GEOMETRY, "svg"),
+        pdfs=drawn(OF_GEOMETRY, "pdf"),
+    log:
+        "logs/{run}/report/draw_geometry.log",
+    benchmark:
+        "logs/{run}/report/draw_geometry.tsv"
+    params:
+        code=code_of("report", "draw"),
+        figures=OF_GEOMETRY,
+
+
+use rule report_draw as report_draw_factorial with:
+    input:
+        tables=drawn(OF_FACTORIAL, "csv"),
+    output:
+        svgs=drawn(OF_FACTORIAL, "svg"),
+        pdfs=drawn(OF_FACTORIAL, "pdf"),
+    log:
+        "logs/{run}/report/draw_factorial.log",
+    benchmark:
+        "logs/{run}/report/draw_factorial.tsv"
+    params:
+        code=code_of("report", "draw"),
+        figures=OF_FACTORIAL,
+
+
+use rule report_draw as report_draw_calibration with:
+    input:
+        tables=drawn(OF_CALIBRATION, "csv"),
+    output:
+        svgs=drawn(OF_CALIBRATION, "svg"),
+        pdfs=drawn(OF_CALIBRATION, "pdf"),
+    log:
+        "logs/{run}/report/draw_calibration.log",
+    benchmark:
+        "logs/{run}/report/draw_calibration.tsv"
+    params:
+        code=code_of("report", "draw"),
+        figures=OF_CALIBRATION,
 
 
 rule report_summary:

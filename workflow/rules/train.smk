@@ -26,7 +26,7 @@ rule train_candidate:
     params:
         slice=slice_json("train", "candidate"),
         seed=STUDY["train"]["lr_search_seed"],
-        code=code_of("train"),
+        code=code_of("train", "arm"),
     shell:
         "python -m fispace train candidate --params {params.slice:q}"
         " --lr {wildcards.lr} --seed {params.seed}"
@@ -47,7 +47,7 @@ rule train_choose_lr:
         "logs/{run}/train/choose_lr.tsv"
     params:
         slice=slice_json("train", "choose-lr"),
-        code=code_of("train"),
+        code=code_of("train", "lr"),
     shell:
         "python -m fispace train choose-lr --params {params.slice:q}"
         " --curves {input.curves} --lr {output.lr}"
@@ -74,7 +74,7 @@ rule train_arm:
     params:
         slice=slice_json("train", "arm"),
         row=lambda wildcards: json.dumps(ARMS[wildcards.arm]),
-        code=code_of("train"),
+        code=code_of("train", "arm"),
         frozen=option("--frozen", "frozen"),
     shell:
         "python -m fispace train arm --params {params.slice:q}"

@@ -120,9 +120,7 @@ def fit(
     n_tokens = 0
     model.train()
     for step, z in enumerate(batches):
-        lr = schedule.lr_at(step)
-        for group in optimiser.param_groups:
-            group["lr"] = lr
+        lr = optimiser.lr = schedule.lr_at(step)
         losses = objective(z)
         optimiser.zero_grad()
         losses.total.backward()

@@ -15,8 +15,8 @@ from torch import Tensor
 from fispace.config.train import SelectionDtype
 from fispace.models.sparse import Codes, Pattern, bag, bag_by_latent, products
 
-SLICE_NUMBERS = {"cpu": 2**21, "cuda": 2**28}
-"""Pre-activations of one slice: 8 MiB of float32 on a CPU, 1 GiB on a GPU."""
+SLICE_TOKENS = {"cpu": 256, "cuda": 4096}
+"""Tokens of one slice."""
 
 SPARE_SHARE = 0.5
 """Candidates beyond k, as a share of it, when they are chosen in bfloat16."""
@@ -101,7 +101,7 @@ def _selected(z: Tensor, W_enc: Tensor, b_enc: Tensor, k: int, select_in: Select
     weights, bias = W_enc.to(dtype).T, b_enc.to(dtype)
     n_latents = W_enc.shape[0]
     n_candidates = k if dtype == z.dtype else min(n_latents, k + round(SPARE_SHARE * k))
-    n_tokens = max(1, SLICE_NUMBERS[z.device.type] // n_latents)
+    n_tokens = SLICE_TOKENS[z.device.type]
     workspace = torch.empty(min(n_tokens, len(z)), n_latents, dtype=dtype, device=z.device)
     found = torch.empty(len(z), k, dtype=torch.long, device=z.device)
     for part, slot in zip(z.split(n_tokens), found.split(n_tokens), strict=True):

@@ -32,12 +32,12 @@ def deterministic_torch(threads: int) -> Iterator[None]:
     """Fixed thread count and deterministic kernels inside the block, the former settings after it."""
     before, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
+    torch.set_deterministic_debug_mode("error")  # without the compiler, as models/numerics.py
     try:
         yield
     finally:
         torch.set_num_threads(before)
-        torch.use_deterministic_algorithms(strict)
+        torch.set_deterministic_debug_mode("error" if strict else "default")
 
 
 def build_lm(config: TestbedLmConfig, n_words: int, root_seed: int) -> LlamaForCausalLM:

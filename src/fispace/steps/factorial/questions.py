@@ -101,14 +101,11 @@ def slope_over(effects: dict[float, np.ndarray]) -> np.ndarray:
 
 def word_array(effects: Frame, params: InferStep) -> Float[np.ndarray, "items 2 2 words"]:
     """Effects of one latent and clamp; words of a cell in alphabetical order."""
-    names = [factor.name for factor in params.factors]
+    cell = ["item", *(factor.name for factor in params.factors)]
     order = effects.sort_values(["item", "word"], kind="stable")
-    order = order.assign(place=order.groupby(["item", *names]).cumcount())
-    layers = [
-        by_cell(rows, rows[["value"]].to_numpy(), params.factors)
-        for _, rows in order.groupby("place")
-    ]
-    return np.concatenate(layers, axis=3)
+    order = order.assign(place=order.groupby(cell).cumcount())
+    wide = order.pivot(index=cell, columns="place", values="value").reset_index()
+    return by_cell(wide, wide.drop(columns=cell).to_numpy(), params.factors)
 
 
 def active_share(shares: Frame, key: dict[str, Any]) -> float:

@@ -1,10 +1,9 @@
-"""The chapter `train`: every arm and seed by one function, and the choice of the learning rate.
+"""`train arm` and `train candidate`: every arm and seed by one function.
 
 Must not: define a model or a loop; an arm is its row in params.
 """
 
 import json
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
@@ -16,7 +15,7 @@ import torch
 from torch import Tensor
 
 from fispace.config.build import build
-from fispace.config.train import ArmConfig, ChooseLrStep, Part, TrainArmStep
+from fispace.config.train import ArmConfig, Part, TrainArmStep
 from fispace.measure.fidelity import FvuSums
 from fispace.models.fit import CurveRow, fit, schedule_of
 from fispace.models.integrated import IntegratedModel
@@ -26,12 +25,10 @@ from fispace.models.trained import initial_model, load_trained
 from fispace.seeds import stream_seed
 from fispace.store.activations import ActivationStore
 from fispace.store.checkpoint import save_checkpoint
-from fispace.store.files import read_json, sha256_of, write_json
+from fispace.store.files import read_json, sha256_of
 from fispace.store.prefetch import prefetched
 from fispace.store.standardiser import Standardiser, load_standardiser
-from fispace.store.tables import read_recipe, read_table, write_table
-
-log = logging.getLogger(__name__)
+from fispace.store.tables import write_table
 
 
 def train_arm(
@@ -76,26 +73,6 @@ def train_candidate(
     record = _record(params, "lr_candidate", row, seed, lr, manifest, standardiser)
     store, units = _open(manifest, standardiser)
     write_table(curve, _fit(params, initial_model(record), record, store, units).curve, record)
-
-
-def choose_lr(params: ChooseLrStep, *, curves: list[Path], lr: Path) -> None:
-    """Write the candidate peak learning rate with the lowest final validation FVU of the arm `sae`.
-
-    A single candidate is taken without a training; its validation FVU is null then.
-    """
-    found = {read_recipe(path)["lr"]: read_table(path)["val_fvu"].iloc[-1] for path in curves}
-    candidates = [
-        {"lr": rate, "val_fvu": float(found[rate]) if rate in found else None}
-        for rate in params.lr_candidates
-    ]
-    best = min(candidates, key=lambda row: row["val_fvu"] or 0.0)
-    is_at_edge = len(candidates) > 1 and best["lr"] in (
-        min(params.lr_candidates),
-        max(params.lr_candidates),
-    )
-    if is_at_edge:
-        log.warning("the best learning rate %g lies at the edge of train.lr_candidates", best["lr"])
-    write_json(lr, best | {"candidates": candidates, "is_at_edge": is_at_edge})
 
 
 @torch.no_grad()
