@@ -13,7 +13,6 @@ from fispace.models.numerics import fix_numerics
 from fispace.models.objective import ArmObjective
 
 DROPOUT = 0.15
-GRAD_CLIP = 1.0
 BETAS, EPS = (0.9, 0.999), 1e-8
 INIT = InitConfig(factors=0.05, linear=0.01, mlp=0.01)
 
@@ -40,7 +39,8 @@ class Arm:
         self.model = model_of(job, parts, select_in)
         self.schedule = Schedule(
             n_steps=job.n_steps, lr=job.lr, lr_end_fraction=0.0, lr_decay_fraction=1.0,
-            optimiser=optimiser, betas=BETAS, eps=EPS, grad_clip=GRAD_CLIP,
+            optimiser=optimiser, betas=BETAS, eps=EPS,
+            grad_clip=1 / job.size.d_model,  # of the mean squared error, where others clip its sum at 1
             log_every=job.n_steps, val_every=job.n_steps,
         )  # fmt: skip
 

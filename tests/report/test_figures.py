@@ -1,5 +1,6 @@
 """Figures: drawn from their CSV alone, the same bytes every time, and without torch."""
 
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -97,10 +98,8 @@ def test_an_unknown_figure_is_named(tables: dict[str, Path], tmp_path: Path) -> 
 
 def test_every_figure_has_a_rule_and_a_caption() -> None:
     rules = (ROOT / "workflow/rules/report.smk").read_text()
-    lines = [line.split("=", 1)[1] for line in rules.splitlines() if line.startswith("FIGURES")]
-    listed = [name for line in lines for name in yaml.safe_load(line)]
-    (full,) = [line for line in rules.splitlines() if line.startswith("FULL_FIGURES")]
-    listed += yaml.safe_load(full.split("=", 1)[1].split("#")[0])["figure"]
+    lists = re.findall(r"^OF_\w+ = (\[.*\])", rules, re.MULTILINE)
+    listed = [name for text in lists for name in yaml.safe_load(text)]
     assert listed == list(FIGURES) == list(CAPTIONS)
 
 
