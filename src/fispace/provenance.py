@@ -24,6 +24,8 @@ FOLDER = ".provenance"
 PARTIAL = ".partial-"
 NOT_INPUT = frozenset({"scratch"})
 """Path options that name neither a result nor an input: unfinished work of the command itself."""
+NOT_RECORDED = frozenset({"checkpoint_seconds"})
+"""Options that change how a command works, and no byte of what it writes."""
 
 LIBRARIES = (
     "fispace", "numpy", "pandas", "pyarrow", "scipy", "scikit-learn", "statsmodels", "diptest",
@@ -60,7 +62,9 @@ class Record:
 def options_of(values: Mapping[str, Any]) -> dict[str, Any]:
     """Options of a call that name no file: arm, seed, row, ..."""
     plain = {
-        name: value for name, value in values.items() if name != "params" and value is not None
+        name: value
+        for name, value in values.items()
+        if name not in {"params", *NOT_RECORDED} and value is not None
     }
     return {name: value for name, value in plain.items() if not _paths(value)}
 

@@ -92,7 +92,8 @@ def test_what_another_command_altered_is_never_silently_used(small, caplog, name
     store = {"manifest": f"{at}/extract/manifest.json"}
     both = store | {"standardiser": f"{at}/extract/standardiser.safetensors"}
     reads = {
-        "extract/": lambda: small.call("train", "candidate", lr=0.01, seed=0, **both, curve="c.parquet"),
+        "extract/": lambda: small.call("train", "candidate", lr=0.01, seed=0, **both,
+                                         scratch="scratch/c", checkpoint_seconds=60, curve="c.parquet"),
         "train/sae/seed0.s": lambda: small.call(
             "geometry", "arm", arm="sae", seed=0, weights=f"{at}/{name}", **both,
             latents="a", spectrum="b", table="c"),

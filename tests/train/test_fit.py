@@ -105,3 +105,9 @@ def test_divergence_stops_with_the_step():
     batches = [torch.ones(4, 8), torch.full((4, 8), float("inf"))]
     with pytest.raises(DivergedError, match="step 2"):
         train(["sae"], n_steps=2, batches=batches)
+
+
+def test_weights_that_the_last_step_leaves_without_a_number_are_refused():
+    # its loss is of the weights before it
+    with pytest.raises(DivergedError, match=r"sae\.\w+ holds a NaN or an infinity after step 1"):
+        train(["sae"], n_steps=1, lr=1e39, grad_clip=None)

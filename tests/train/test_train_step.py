@@ -2,70 +2,20 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from train.small_training import JOINT, PARAMS, SAE, SEQUENTIAL, run
 
-from fispace.config.train import ArmConfig, ChooseLrStep, InitConfig, TrainArmStep
+from fispace.config.train import ArmConfig, ChooseLrStep
 from fispace.errors import ArtifactError, ArtifactMismatchError, DivergedError, ParamsError
 from fispace.models.trained import initial_model, load_trained
-from fispace.steps.train.arm import train_arm, train_candidate
+from fispace.steps.train.arm import train_candidate
 from fispace.steps.train.lr import choose_lr
-from fispace.store.activations import activation_table, write_shard
 from fispace.store.files import sha256_of, write_json
-from fispace.store.standardiser import fit_moments
 from fispace.store.tables import read_table
-
-D_MODEL = 8
-SAE = {"parts": ["sae"], "frozen_sae_from": None}
-JOINT = {"parts": ["sae", "linear", "bias", "interaction"], "frozen_sae_from": None}
-SEQUENTIAL = JOINT | {"frozen_sae_from": "sae"}
-
-PARAMS = TrainArmStep(
-    n_latents=32, k=4, d_embed=3, dropout=0.15, batch_tokens=64, n_tokens=64 * 60,
-    lr_end_fraction=0.1, lr_decay_fraction=0.8, adam_betas=(0.9, 0.999), adam_eps=1e-8, optimiser="adam",
-    select_in="float32", aux_k=None, prefetch_batches=2, grad_clip=1.0,
-    init=InitConfig(0.05, 0.01, 0.01), pool_groups=2, log_every=20, val_every=30,
-    root_seed=5, threads=1,
-)  # fmt: skip
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Path:
-    """A store of sparse non-negative combinations with a pairwise term, one shard a split."""
-    rng = np.random.default_rng(0)
-    directions, pair = rng.normal(size=(12, D_MODEL)), rng.normal(size=D_MODEL)
-    shards = {}
-    for split, n in (("train", 1500), ("val", 300), ("test", 300)):
-        a = (rng.random((n, 12)) < 0.2) * rng.random((n, 12))
-        x = (a @ directions + 3 * (a[:, :1] * a[:, 1:2]) * pair + 5).astype(np.float32)
-        columns = {"document_id": np.arange(n), "position": np.ones(n, np.int32),
-                   "is_special": np.arange(n) % 50 == 0}  # fmt: skip
-        path = tmp_path / split / "shard-1-of-1.parquet"
-        write_shard(path, activation_table(x, columns, "float32"), 256, {})
-        shards[split] = [{"file": path.name, "n_rows": n, "n_special": int(columns["is_special"].sum()),
-                          "sha256": sha256_of(path)}]  # fmt: skip
-    write_json(tmp_path / "manifest.json", {"d_model": D_MODEL, "shards": shards})
-    from fispace.store.activations import ActivationStore
-
-    units = fit_moments(ActivationStore(tmp_path / "manifest.json").groups("train"), "refuse")
-    units.save(tmp_path / "standardiser.safetensors", {})
-    write_json(tmp_path / "lr.json", {"lr": 0.01})
-    return tmp_path
-
-
-def run(store: Path, arm: str, row: dict, seed=0, params=PARAMS, frozen=None, folder="out"):
-    out = store / folder
-    train_arm(
-        params, arm=arm, row=json.dumps(row), seed=seed, lr=store / "lr.json",
-        manifest=store / "manifest.json", standardiser=store / "standardiser.safetensors",
-        frozen=frozen, weights=out / f"{arm}.safetensors", curve=out / f"{arm}.parquet",
-        lifecycle=out / f"{arm}.lifecycle.parquet",
-    )  # fmt: skip
-    return out / f"{arm}.safetensors"
 
 
 def test_the_same_seed_twice_gives_the_same_bytes(store):
@@ -171,7 +121,8 @@ def test_the_learning_rate_with_the_lowest_validation_fvu_is_chosen(store):
         curves.append(store / f"{lr}.parquet")
         train_candidate(
             PARAMS, lr=lr, seed=0, manifest=store / "manifest.json",
-            standardiser=store / "standardiser.safetensors", curve=curves[-1],
+            standardiser=store / "standardiser.safetensors", scratch=store / "scratch",
+            checkpoint_seconds=60.0, curve=curves[-1],
         )  # fmt: skip
     choose_lr(ChooseLrStep((1e-5, 1e-2, 1e-3)), curves=curves, lr=store / "chosen.json")
     chosen = json.loads((store / "chosen.json").read_text())

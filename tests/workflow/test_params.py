@@ -153,7 +153,7 @@ def test_schema_params_and_dataclasses_have_the_same_keys():
         assert set(raw[chapter]) - optional == set(schema["required"])
         nested = {name for name in raw[chapter] if f"{chapter}.{name}" in used}
         by_workflow = {
-            "train": {"arms", "seeds", "lr_search_seed"},
+            "train": {"arms", "seeds", "lr_search_seed", "checkpoint_seconds"},
             "factorial": {"arm", "battery"},
         }
         reached = used[chapter] | nested | by_workflow.get(chapter, set())

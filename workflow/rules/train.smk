@@ -1,5 +1,8 @@
 # Every arm and seed: one model class, one training loop, one learning rate.
 
+# a resource and no param: another value must not rerun what it cannot change
+CHECKPOINT_SECONDS = STUDY["train"]["checkpoint_seconds"]
+
 
 rule train:
     """Weights and training curve of every arm and seed."""
@@ -23,14 +26,18 @@ rule train_candidate:
     benchmark:
         "logs/{run}/train/lr/{lr}.tsv"
     threads: threads_of("train")
+    resources:
+        checkpoint_seconds=CHECKPOINT_SECONDS,
     params:
         slice=slice_json("train", "candidate"),
         seed=STUDY["train"]["lr_search_seed"],
         code=code_of("train", "arm"),
+        scratch="scratch/{run}/train/lr/{lr}",
     shell:
         "python -m fispace train candidate --params {params.slice:q}"
         " --lr {wildcards.lr} --seed {params.seed}"
         " --manifest {input.manifest} --standardiser {input.standardiser}"
+        " --scratch {params.scratch} --checkpoint-seconds {resources.checkpoint_seconds}"
         " --curve {output.curve}"
         " 2> {log}"
 
@@ -71,15 +78,19 @@ rule train_arm:
     benchmark:
         "logs/{run}/train/{arm}/seed{seed}.tsv"
     threads: threads_of("train")
+    resources:
+        checkpoint_seconds=CHECKPOINT_SECONDS,
     params:
         slice=slice_json("train", "arm"),
         row=lambda wildcards: json.dumps(ARMS[wildcards.arm]),
         code=code_of("train", "arm"),
         frozen=option("--frozen", "frozen"),
+        scratch="scratch/{run}/train/{arm}/seed{seed}",
     shell:
         "python -m fispace train arm --params {params.slice:q}"
         " --arm {wildcards.arm} --row {params.row:q} --seed {wildcards.seed}"
         " --lr {input.lr} --manifest {input.manifest} --standardiser {input.standardiser}"
         " {params.frozen}"
+        " --scratch {params.scratch} --checkpoint-seconds {resources.checkpoint_seconds}"
         " --weights {output.weights} --curve {output.curve} --lifecycle {output.lifecycle}"
         " 2> {log}"

@@ -3,10 +3,11 @@
 Must not: know arms, files, or where batches come from.
 """
 
+import logging
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -15,6 +16,12 @@ from fispace.config.train import OptimiserKind
 from fispace.errors import DivergedError
 from fispace.models.objective import Objective
 from fispace.models.optimiser import build_optimiser, clip_gradients
+from fispace.models.progress import CurveRow, Progress
+from fispace.models.resume import Checkpoints, Training
+
+log = logging.getLogger(__name__)
+
+ADVICE = "Lower the learning rates in train.lr_candidates, or set train.grad_clip."
 
 
 @dataclass(frozen=True)
@@ -88,77 +95,84 @@ def schedule_of(params: ScheduleParams, lr: float) -> Schedule:
     )  # fmt: skip
 
 
-class CurveRow(NamedTuple):
-    """One logged step of a training."""
-
-    step: int
-    n_tokens: int
-    lr: float
-    train_fvu: float
-    """FVU of the batches since the last row, by their own mean."""
-    val_fvu: float | None
-
-
 def fit(
     model: nn.Module,
     objective: Objective,
     batches: Iterable[Float[Tensor, "_ d_model"]],
     schedule: Schedule,
     validate: Callable[[], float],
+    checkpoints: Checkpoints | None = None,
 ) -> list[CurveRow]:
     """Train `model` in place on the objective's total loss; returns the curve.
 
+    With `checkpoints`, the training goes on from what they hold, and `batches` are those that are
+    still to come.
+
     Raises:
-        DivergedError: at the first step whose loss is not finite.
+        ArtifactMismatchError: if the checkpoint is not of this training.
+        DivergedError: at the first step whose loss is not finite, or if the last one leaves weights
+            that are not.
     """
-    weights = [weight for weight in model.parameters() if weight.requires_grad]
     optimiser = build_optimiser(
         model, schedule.optimiser, schedule.lr, schedule.betas, schedule.eps
     )
-    curve: list[CurveRow] = []
-    window = _FvuWindow()
-    n_tokens = 0
+    training = Training(model, optimiser, Progress())
+    if checkpoints is not None:
+        checkpoints.resume(training)
+    if training.progress.n_steps:
+        log.info("continues at step %d of %d", training.progress.n_steps + 1, schedule.n_steps)
     model.train()
-    for step, z in enumerate(batches):
-        lr = optimiser.lr = schedule.lr_at(step)
-        losses = objective(z)
-        optimiser.zero_grad()
-        losses.total.backward()
-        if schedule.grad_clip is not None:
-            clip_gradients(weights, schedule.grad_clip)
-        optimiser.step()
-        n_tokens += z.shape[0]
-        window.add(losses.error.item(), z, step)
-        if _is_due(step, schedule.log_every, schedule.n_steps):
-            is_validated = _is_due(step, schedule.val_every, schedule.n_steps)
-            val_fvu = _in_eval(model, validate) if is_validated else None
-            curve.append(CurveRow(step + 1, n_tokens, lr, window.pop(), val_fvu))
-    return curve
+    try:
+        for z in batches:
+            _step(training, objective, z, schedule)
+            _log_if_due(training, schedule, validate)
+            if checkpoints is not None:
+                checkpoints.offer(training)
+        _require_finite(training)
+    except DivergedError:
+        if checkpoints is not None:
+            checkpoints.note_kept()
+        raise
+    return training.progress.curve
 
 
-class _FvuWindow:
-    """Sums of squared error and variance since the last logged row."""
+def _step(training: Training, objective: Objective, z: Tensor, schedule: Schedule) -> None:
+    model, optimiser, progress = training
+    optimiser.lr = schedule.lr_at(progress.n_steps)
+    losses = objective(z)
+    optimiser.zero_grad()
+    losses.total.backward()
+    if schedule.grad_clip is not None:
+        weights = [weight for weight in model.parameters() if weight.requires_grad]
+        clip_gradients(weights, schedule.grad_clip)
+    optimiser.step()
+    error = losses.error.item()
+    if not math.isfinite(error):
+        raise DivergedError(
+            f"The loss is {error} at step {progress.n_steps + 1}: the training diverged. {ADVICE}"
+        )
+    progress.add(z.shape[0], error, z.var(0, correction=0).mean().item())
 
-    def __init__(self) -> None:
-        self.error = self.variance = 0.0
 
-    def add(self, loss: float, z: Tensor, step: int) -> None:
-        if not math.isfinite(loss):
+def _require_finite(training: Training) -> None:
+    """A step's loss is of the weights before it: only this sees what the last step has done."""
+    for name, weight in training.model.named_parameters():
+        if not bool(weight.isfinite().all()):
             raise DivergedError(
-                f"The loss is {loss} at step {step + 1}: the training diverged. Lower the learning "
-                "rates in train.lr_candidates, or set train.grad_clip."
+                f"{name} holds a NaN or an infinity after step {training.progress.n_steps}: the "
+                f"training diverged. {ADVICE}"
             )
-        self.error += loss
-        self.variance += z.var(0, correction=0).mean().item()
-
-    def pop(self) -> float:
-        fvu = self.error / self.variance
-        self.error = self.variance = 0.0
-        return fvu
 
 
-def _is_due(step: int, every: int, n_steps: int) -> bool:
-    return (step + 1) % every == 0 or step + 1 == n_steps
+def _log_if_due(training: Training, schedule: Schedule, validate: Callable[[], float]) -> None:
+    model, optimiser, progress = training
+    if _is_due(progress.n_steps, schedule.log_every, schedule.n_steps):
+        is_validated = _is_due(progress.n_steps, schedule.val_every, schedule.n_steps)
+        progress.log(optimiser.lr, _in_eval(model, validate) if is_validated else None)
+
+
+def _is_due(n_done: int, every: int, n_steps: int) -> bool:
+    return n_done % every == 0 or n_done == n_steps
 
 
 def _in_eval(model: nn.Module, validate: Callable[[], float]) -> float:

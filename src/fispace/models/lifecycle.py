@@ -4,6 +4,7 @@ Answers "bimodal or undertrained?": a latent that is low because it stopped firi
 long as its norm is close to the initial one. Must not: write files, or enter the gradient.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -42,6 +43,7 @@ class Lifecycle:
         self.n_steps = self.n_tokens = 0
         self.firings = torch.zeros(len(decoder), dtype=torch.int64, device=decoder.device)
         self.last_fired = torch.zeros_like(self.firings)
+        self.ledger: list[LifecycleRows] = []
 
     @torch.no_grad()
     def add(self, values: Float[Tensor, "tokens k"], indices: Int[Tensor, "tokens k"]) -> None:
@@ -78,3 +80,22 @@ class Lifecycle:
             distance_from_initial=(now - self.initial).square().sum(1).sqrt(),
         )
         return LifecycleRows(*(column.cpu() for column in rows))
+
+    def record(self, decoder: Float[Tensor, "n_latents d_model"]) -> None:
+        """Add a snapshot to the ledger."""
+        self.ledger.append(self.snapshot(decoder))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Counts and ledger so far, by name; not the initial decoder, which a new start has too."""
+        counts = torch.tensor([self.n_steps, self.n_tokens])
+        found = {"counts": counts, "firings": self.firings, "last_fired": self.last_fired}
+        columns = zip(LifecycleRows._fields, zip(*self.ledger, strict=True), strict=False)
+        return found | {f"ledger.{name}": torch.stack(column) for name, column in columns}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Become what `tensors` said, on a life cycle that starts from the same decoder."""
+        self.n_steps, self.n_tokens = tensors["counts"].tolist()
+        self.firings.copy_(tensors["firings"])
+        self.last_fired.copy_(tensors["last_fired"])
+        columns = [tensors.get(f"ledger.{name}", ()) for name in LifecycleRows._fields]
+        self.ledger = [LifecycleRows(*rows) for rows in zip(*columns, strict=True)]

@@ -18,6 +18,7 @@ from jaxtyping import Float
 from fispace.errors import ArtifactError, ArtifactMismatchError, NonFiniteError
 from fispace.seeds import numpy_stream
 from fispace.store.files import atomic_path, canonical_json, read_json, sha256_of
+from fispace.store.shuffle import Pools
 from fispace.store.tables import RECIPE_KEY
 
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -146,9 +147,10 @@ class ActivationStore:
             yield self._read_group(shard, group)
 
     def shuffled_batches(
-        self, split: str, batch_tokens: int, pool_groups: int, stream: Sequence[str | int]
-    ) -> Iterator[Float[np.ndarray, "batch d_model"]]:
-        """Endless token-shuffled batches in bounded memory.
+        self, split: str, batch_tokens: int, pool_groups: int, stream: Sequence[str | int],
+        start: int = 0,
+    ) -> Iterator[Float[np.ndarray, "batch d_model"]]:  # fmt: skip
+        """Endless token-shuffled batches in bounded memory, from the batch numbered `start`.
 
         An epoch visits the row groups in random order, `pool_groups` at a time, and shuffles the
         tokens of such a pool; an incomplete batch is carried into the next pool. `stream` is the
@@ -163,18 +165,19 @@ class ActivationStore:
                 "empty, or special tokens only. Give extract more text, and run it again."
             )
         root, *names = stream
-        rng = numpy_stream(int(root), *names)
         groups = self._group_list(split)
-        rest = np.empty((0, self.d_model), np.float32)
+        pools = Pools(len(groups), pool_groups, numpy_stream(int(root), *names))
+
+        def read(number: int) -> np.ndarray:
+            return self._read_group(*groups[number])
+
+        pool = np.empty((0, self.d_model), np.float32)
+        if start:
+            pool = pools.after(start, batch_tokens, self._group_sizes(split), read)
         while True:
-            order = rng.permutation(len(groups))
-            for start in range(0, len(order), pool_groups):
-                chosen = [groups[i] for i in order[start : start + pool_groups]]
-                pool = np.concatenate([rest, *(self._read_group(*group) for group in chosen)])
-                pool = pool[rng.permutation(len(pool))]
-                n_full = len(pool) // batch_tokens * batch_tokens
-                yield from np.split(pool[:n_full], n_full // batch_tokens) if n_full else ()
-                rest = pool[n_full:]
+            n_full = len(pool) // batch_tokens * batch_tokens
+            yield from np.split(pool[:n_full], n_full // batch_tokens) if n_full else ()
+            pool = pools.following(pool[n_full:], read)
 
     def _of(self, split: str) -> list[Shard]:
         if split not in self.shards:
@@ -189,6 +192,16 @@ class ActivationStore:
             for shard in self._of(split)
             for group in range(_row_groups(shard, self.path))
         ]
+
+    def _group_sizes(self, split: str) -> list[int]:
+        """Non-special tokens of every row group, in the order of `_group_list`."""
+        sizes: list[int] = []
+        for shard in self._of(split):
+            with _reading(shard.path), pq.ParquetFile(shard.path) as file:
+                for group in range(file.metadata.num_row_groups):
+                    column = file.read_row_group(group, columns=["is_special"])["is_special"]
+                    sizes.append(int((~column.to_numpy()).sum()))
+        return sizes
 
     def _read_group(self, shard: Shard, group: int) -> np.ndarray:
         with _reading(shard.path):

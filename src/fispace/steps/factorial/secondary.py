@@ -16,10 +16,11 @@ from torch import Tensor
 from fispace.config.factorial import SecondaryStep
 from fispace.errors import ParamsError
 from fispace.measure.fidelity import FvuSums, dead_fraction, l0
-from fispace.models.fit import CurveRow, fit, schedule_of
+from fispace.models.fit import fit, schedule_of
 from fispace.models.integrated import IntegratedModel
 from fispace.models.numerics import fix_numerics
 from fispace.models.objective import squared_error
+from fispace.models.progress import CurveRow
 from fispace.models.secondary import SecondarySae, hidden_vectors, residual_vectors
 from fispace.seeds import torch_stream
 from fispace.steps.factorial.halves import require_same

@@ -10,17 +10,21 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
+from fispace.code_digest import code_digest
 from fispace.config.build import build
 from fispace.config.train import ArmConfig, Part, TrainArmStep
 from fispace.measure.fidelity import FvuSums
-from fispace.models.fit import CurveRow, fit, schedule_of
+from fispace.models.fit import fit, schedule_of
 from fispace.models.integrated import IntegratedModel
 from fispace.models.numerics import fix_numerics
 from fispace.models.objective import ArmObjective
+from fispace.models.progress import CurveRow
+from fispace.models.resume import Checkpoints
 from fispace.models.trained import initial_model, load_trained
 from fispace.seeds import stream_seed
 from fispace.store.activations import ActivationStore
@@ -33,9 +37,13 @@ from fispace.store.tables import write_table
 
 def train_arm(
     params: TrainArmStep, *, arm: str, row: str, seed: int, lr: Path, manifest: Path,
-    standardiser: Path, frozen: Path | None, weights: Path, curve: Path, lifecycle: Path,
+    standardiser: Path, frozen: Path | None, scratch: Path, checkpoint_seconds: float,
+    weights: Path, curve: Path, lifecycle: Path,
 ) -> None:  # fmt: skip
     """Train one arm with one seed at the chosen rate; writes checkpoint, curve and life cycles.
+
+    The training is kept in `scratch` every `checkpoint_seconds`, so a killed one goes on from there
+    to the bytes that it would have written undisturbed.
 
     Raises:
         ArtifactError: if a shard is missing or altered.
@@ -51,19 +59,25 @@ def train_arm(
         model.sae.load_state_dict(source.model.sae.state_dict())
         model.freeze_sae()
     store, units = _open(manifest, standardiser)
-    fitted = _fit(params, model, record, store, units)
+    identity = _identity(record, frozen)
+    checkpoints = Checkpoints(scratch, identity, checkpoint_seconds)
+    fitted = _fit(params, model, record, (store, units), checkpoints)
     if "interaction" in model.parts:
         batches = _stored_batches(store, units, "train")
         model.interaction.mean_output.copy_(mean_interaction(model, batches))
     save_checkpoint(weights, model.state_dict(), record)
     write_table(curve, fitted.curve, record)
     write_table(lifecycle, fitted.lifecycle, record)
+    checkpoints.remove()
 
 
 def train_candidate(
-    params: TrainArmStep, *, lr: float, seed: int, manifest: Path, standardiser: Path, curve: Path
-) -> None:
+    params: TrainArmStep, *, lr: float, seed: int, manifest: Path, standardiser: Path,
+    scratch: Path, checkpoint_seconds: float, curve: Path,
+) -> None:  # fmt: skip
     """Train the arm `sae` at one candidate learning rate; writes only the curve.
+
+    `scratch` and `checkpoint_seconds` are those of `train arm`.
 
     Raises:
         ArtifactError: if a shard is missing or altered.
@@ -72,7 +86,10 @@ def train_candidate(
     row = {"parts": ["sae"], "frozen_sae_from": None}
     record = _record(params, "lr_candidate", row, seed, lr, manifest, standardiser)
     store, units = _open(manifest, standardiser)
-    write_table(curve, _fit(params, initial_model(record), record, store, units).curve, record)
+    checkpoints = Checkpoints(scratch, _identity(record, None), checkpoint_seconds)
+    fitted = _fit(params, initial_model(record), record, (store, units), checkpoints)
+    write_table(curve, fitted.curve, record)
+    checkpoints.remove()
 
 
 @torch.no_grad()
@@ -106,6 +123,16 @@ def _record(
     }
 
 
+def _identity(record: dict[str, Any], frozen: Path | None) -> dict[str, Any]:
+    """All that decides the numbers of a training: its record, and what else is another elsewhere."""
+    return record | {
+        "frozen": None if frozen is None else sha256_of(frozen),
+        "code": code_digest(__name__),
+        "versions": [str(torch.__version__), np.__version__],
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+    }
+
+
 def _open(manifest: Path, standardiser: Path) -> tuple[ActivationStore, Standardiser]:
     store = ActivationStore(manifest)
     store.verify("train")
@@ -123,26 +150,34 @@ class Fitted(NamedTuple):
 
 def _fit(
     params: TrainArmStep, model: IntegratedModel, record: dict[str, Any],
-    store: ActivationStore, units: Standardiser,
+    data: tuple[ActivationStore, Standardiser], checkpoints: Checkpoints,
 ) -> Fitted:  # fmt: skip
     fix_numerics(params.threads)
-    seed = record["seed"]
+    seed, (store, units) = record["seed"], data
     torch.manual_seed(stream_seed(params.root_seed, "train", seed, "dropout", record["arm"]))
     # Data order is keyed without the arm, so arms of a seed are paired.
     stream = (params.root_seed, "train", seed, "order")
-    rows = store.shuffled_batches("train", params.batch_tokens, params.pool_groups, stream)
-    batches = (units.standardise(torch.from_numpy(x)) for x in islice(rows, params.n_steps))
+    rows = store.shuffled_batches(
+        "train", params.batch_tokens, params.pool_groups, stream, checkpoints.n_steps
+    )
+    left = islice(rows, params.n_steps - checkpoints.n_steps)
+    batches = (units.standardise(torch.from_numpy(x)) for x in left)
     is_frozen = record["row"]["frozen_sae_from"] is not None
     objective = ArmObjective(model, is_frozen, params.aux_k)
-    snapshots: list[pd.DataFrame] = []
+    checkpoints.include("lifecycle", objective.lifecycle)
 
     def validate() -> float:
-        snapshot = objective.lifecycle.snapshot(model.sae.W_dec)
-        snapshots.append(pd.DataFrame({k: v.numpy() for k, v in snapshot._asdict().items()}))
+        objective.lifecycle.record(model.sae.W_dec)
         return _val_fvu(model, _stored_batches(store, units, "val"))
 
-    schedule = schedule_of(params, record["lr"])
-    curve = fit(model, objective, prefetched(batches, params.prefetch_batches), schedule, validate)
+    ready = prefetched(batches, params.prefetch_batches)
+    curve = fit(
+        model, objective, ready, schedule_of(params, record["lr"]), validate, checkpoints
+    )  # fmt: skip
+    snapshots = (
+        pd.DataFrame({name: column.numpy() for name, column in rows._asdict().items()})
+        for rows in objective.lifecycle.ledger
+    )
     return Fitted(pd.DataFrame(curve, columns=pd.Index(CurveRow._fields)), pd.concat(snapshots))
 
 

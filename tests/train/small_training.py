@@ -1,0 +1,60 @@
+"""A small store and trainings on it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from fispace.config.train import InitConfig, TrainArmStep
+from fispace.steps.train.arm import train_arm
+from fispace.store.activations import ActivationStore, activation_table, write_shard
+from fispace.store.files import sha256_of, write_json
+from fispace.store.standardiser import fit_moments
+
+D_MODEL = 8
+SAE = {"parts": ["sae"], "frozen_sae_from": None}
+JOINT = {"parts": ["sae", "linear", "bias", "interaction"], "frozen_sae_from": None}
+SEQUENTIAL = JOINT | {"frozen_sae_from": "sae"}
+
+PARAMS = TrainArmStep(
+    n_latents=32, k=4, d_embed=3, dropout=0.15, batch_tokens=64, n_tokens=64 * 60,
+    lr_end_fraction=0.1, lr_decay_fraction=0.8, adam_betas=(0.9, 0.999), adam_eps=1e-8, optimiser="adam",
+    select_in="float32", aux_k=None, prefetch_batches=2, grad_clip=1.0,
+    init=InitConfig(0.05, 0.01, 0.01), pool_groups=2, log_every=20, val_every=30,
+    root_seed=5, threads=1,
+)  # fmt: skip
+
+
+def write_store(tmp_path: Path) -> Path:
+    """A store of sparse non-negative combinations with a pairwise term, one shard a split."""
+    rng = np.random.default_rng(0)
+    directions, pair = rng.normal(size=(12, D_MODEL)), rng.normal(size=D_MODEL)
+    shards = {}
+    for split, n in (("train", 1500), ("val", 300), ("test", 300)):
+        a = (rng.random((n, 12)) < 0.2) * rng.random((n, 12))
+        x = (a @ directions + 3 * (a[:, :1] * a[:, 1:2]) * pair + 5).astype(np.float32)
+        columns = {"document_id": np.arange(n), "position": np.ones(n, np.int32),
+                   "is_special": np.arange(n) % 50 == 0}  # fmt: skip
+        path = tmp_path / split / "shard-1-of-1.parquet"
+        write_shard(path, activation_table(x, columns, "float32"), 256, {})
+        shards[split] = [{"file": path.name, "n_rows": n, "n_special": int(columns["is_special"].sum()),
+                          "sha256": sha256_of(path)}]  # fmt: skip
+    write_json(tmp_path / "manifest.json", {"d_model": D_MODEL, "shards": shards})
+    units = fit_moments(ActivationStore(tmp_path / "manifest.json").groups("train"), "refuse")
+    units.save(tmp_path / "standardiser.safetensors", {})
+    write_json(tmp_path / "lr.json", {"lr": 0.01})
+    return tmp_path
+
+
+def run(
+    store: Path, arm: str, row: dict, seed=0, params=PARAMS, frozen=None, folder="out", seconds=60.0
+):
+    out = store / folder
+    train_arm(
+        params, arm=arm, row=json.dumps(row), seed=seed, lr=store / "lr.json",
+        manifest=store / "manifest.json", standardiser=store / "standardiser.safetensors",
+        frozen=frozen, scratch=store / "scratch" / arm, checkpoint_seconds=seconds,
+        weights=out / f"{arm}.safetensors", curve=out / f"{arm}.parquet",
+        lifecycle=out / f"{arm}.lifecycle.parquet",
+    )  # fmt: skip
+    return out / f"{arm}.safetensors"
