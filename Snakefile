@@ -30,6 +30,7 @@ include: "workflow/rules/factorial.smk"
 include: "workflow/rules/factorial_infer.smk"
 include: "workflow/rules/claims.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/report_draw.smk"
 include: "workflow/rules/aliases.smk"
 
 

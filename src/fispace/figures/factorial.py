@@ -37,8 +37,9 @@ def clamping(table: Frame) -> Figure:
 
     Marks are means with their interval over items, dots the items, lines the mixed model (items and
     words crossed) with its interval. A seed has one scale: its latents are compared with their own
-    controls, and those of another seed may be stronger by orders of magnitude. Columns: seed, kind, latent, row (mean, item or fit), cell,
-    clamp, item, value, low, high, n.
+    controls, and those of another seed may be stronger by orders of magnitude.
+
+    Columns: seed, kind, latent, row (mean, item or fit), cell, clamp, item, value, low, high, n.
     """
     kinds = [kind for kind in KIND_LABELS if kind in set(table["kind"])]
     seeds = sorted(table["seed"].unique())
