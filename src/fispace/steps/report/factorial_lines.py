@@ -6,7 +6,7 @@ Must not: compute a test, read files, or judge; a family without a finding is sh
 from typing import Any
 
 from fispace.steps.report.long_table import Frame
-from fispace.steps.report.markdown import ABSENT, value_text
+from fispace.steps.report.markdown import ABSENT, PERCENT, value_text
 
 UNDECLARED, KEPT = "none", "no"
 FAMILY_HEADER = (
@@ -56,7 +56,8 @@ def truth_table(answers: Frame) -> list[str]:
 def _truth_line(row: dict[str, Any]) -> str:
     unit = str(row["unit"])
     value, low, high = (value_text(row[name], unit) for name in ("value", "low", "high"))
-    interval = "" if low == ABSENT else f" [{low}, {high}]"
+    ends = (end.removesuffix(PERCENT) for end in (low, high))
+    interval = "" if low == ABSENT else f" [{', '.join(ends)}]"
     named = "" if unit in ("1", "fraction") else f" {unit}"
     said = row["answer"] if isinstance(row["answer"], str) else ""
     p = value_text(row["p"], "1")
