@@ -48,7 +48,6 @@ FACTORS = (
     FactorConfig("affect", ("neutral", "emotional")),
 )
 CELLS = list(product(*(factor.levels for factor in FACTORS)))
-D_MODEL = 16
 
 
 def write_csv(path: Path, header: list[str], rows: list[tuple]) -> Path:
@@ -78,7 +77,8 @@ def write_model(folder: Path, lm: LmConfig, arm_parts: list[str]) -> None:
     """Activation store, standardiser and a checkpoint of random weights on the LM."""
     model, _ = load_lm(lm, None)
     ids = torch.randint(3, 60, (60, 20), generator=torch.Generator().manual_seed(1))
-    x = read_activations(model, lm.hook_point, ids, torch.ones_like(ids)).reshape(-1, D_MODEL)
+    x = read_activations(model, lm.hook_point, ids, torch.ones_like(ids)).flatten(0, 1)
+    d_model = x.shape[1]
     shards = {}
     for split in ("train", "val", "test"):
         columns = {"is_special": np.zeros(len(x), bool), "token_id": ids.numpy().ravel()}
@@ -86,11 +86,11 @@ def write_model(folder: Path, lm: LmConfig, arm_parts: list[str]) -> None:
         write_shard(path, activation_table(x.numpy(), columns, "float32"), 200, {})
         entry = {"file": path.name, "n_rows": len(x), "n_special": 0, "sha256": sha256_of(path)}
         shards[split] = [entry]
-    write_json(folder / "manifest.json", {"d_model": D_MODEL, "shards": shards})
+    write_json(folder / "manifest.json", {"d_model": d_model, "shards": shards})
     fit_moments([x.numpy()], "refuse").save(folder / "standardiser.safetensors", {})
     record = {
         "arm": "joint", "seed": 0, "row": {"parts": arm_parts, "frozen_sae_from": None},
-        "d_model": D_MODEL, "manifest": sha256_of(folder / "manifest.json"),
+        "d_model": d_model, "manifest": sha256_of(folder / "manifest.json"),
         "standardiser": sha256_of(folder / "standardiser.safetensors"),
         "params": {
             "n_latents": 40, "k": 6, "d_embed": 6, "dropout": 0.1, "root_seed": 0, "select_in": "float32",
@@ -101,19 +101,24 @@ def write_model(folder: Path, lm: LmConfig, arm_parts: list[str]) -> None:
     write_json(folder / "lr.json", {"lr": 3e-3})
 
 
-def run_chapter(folder: Path, lm_folder: Path) -> SimpleNamespace:
-    """Paths of everything that the chapter writes."""
+Factors = tuple[FactorConfig, ...]
+
+
+def run_chapter(
+    folder: Path, lm_folder: Path, battery: Path | None = None, factors: Factors = FACTORS
+) -> SimpleNamespace:
+    """Paths of everything that the chapter writes, on a battery of its own or on the one given."""
     lm = LmConfig(str(lm_folder), None, "float32", 1)
     write_model(folder, lm, ["sae", "linear", "bias", "interaction"])
-    battery = write_stimuli(folder / "battery", 12)
+    battery = battery or write_stimuli(folder / "battery", 12)
     at = _paths(folder)
     write_battery(
-        BatteryStep(FACTORS, None, 0.5, 0), stimuli=battery / "stimuli.csv",
+        BatteryStep(factors, None, 0.5, 0), stimuli=battery / "stimuli.csv",
         responses=battery / "responses.csv", prompts=battery / "prompts.csv",
         items=at.items, words=at.words, contexts=at.contexts,
     )  # fmt: skip
     read_stimuli(
-        BatteryActivationsStep(lm, 32, True, 16, 1), items=at.items, lm_folder=None,
+        BatteryActivationsStep(lm, 128, True, 16, 1), items=at.items, lm_folder=None,
         select=at.select, confirm=at.confirm,
     )  # fmt: skip
     sites = ((at.secondary, at.curve, at.quality), (at.residual, at.res_curve, at.res_quality))
@@ -128,11 +133,11 @@ def run_chapter(folder: Path, lm_folder: Path) -> SimpleNamespace:
         select_responses=at.select_responses, confirm_responses=at.confirm_responses,
     )  # fmt: skip
     discover(
-        DiscoverStep(FACTORS, 0.05, 2, 200, 0), responses=at.select_responses,
+        DiscoverStep(factors, 0.05, 2, 200, 0), responses=at.select_responses,
         discovery=at.discovery, candidates=at.candidates,
     )  # fmt: skip
     clamp_latents(
-        clamp_step(lm), lm_folder=None, weights=at.weights, standardiser=at.standardiser,
+        clamp_step(lm, factors), lm_folder=None, weights=at.weights, standardiser=at.standardiser,
         secondary=at.secondary, candidates=at.candidates, words=at.words, contexts=at.contexts,
         select=at.select, effects=at.effects, planted=at.planted, checks=at.checks,
     )  # fmt: skip
@@ -152,7 +157,7 @@ def run_chapter(folder: Path, lm_folder: Path) -> SimpleNamespace:
         singles=at.singles, histogram=at.histogram,
     )  # fmt: skip
     infer(
-        infer_step(), candidates=[at.candidates], responses=[at.confirm_responses],
+        infer_step(factors), candidates=[at.candidates], responses=[at.confirm_responses],
         effects=[at.effects], planted=[at.planted], quality=[at.quality, at.res_quality],
         checks=[at.checks], family=at.family, table=at.table, hypotheses=at.hypotheses,
         activation_cells=at.activation_cells, cells=at.cells, points=at.points, fits=at.fits,
@@ -172,11 +177,11 @@ def secondary_step() -> SecondaryStep:
     return build(SecondaryStep, values, "factorial")
 
 
-def clamp_step(lm: LmConfig) -> ClampStep:
-    return ClampStep(lm, FACTORS, True, (-4.0, 0.0, 1.0, 4.0), (0.5,), 2, True, 32, 0, 1)
+def clamp_step(lm: LmConfig, factors: Factors = FACTORS) -> ClampStep:
+    return ClampStep(lm, factors, True, (-4.0, 0.0, 1.0, 4.0), (0.5,), 2, True, 32, 0, 1)
 
 
-def infer_step() -> InferStep:
+def infer_step(factors: Factors = FACTORS) -> InferStep:
     controls = ("insensitive", "random", "direction", "primary_direction", "linear")
     families = {
         "activation": Hypothesis("activation", ("candidate", "primary", "residual"), "effect"),
@@ -185,7 +190,7 @@ def infer_step() -> InferStep:
         "controls": Hypothesis("clamp_slope", controls, "none"),
     }
     return InferStep(
-        FACTORS, (-4.0, 0.0, 1.0, 4.0), 0.05, 200, families, EquivalenceConfig(0.5, 0.01, 0.01),
+        factors, (-4.0, 0.0, 1.0, 4.0), 0.05, 200, families, EquivalenceConfig(0.5, 0.01, 0.01),
         ExclusionConfig(0.05), 0,
     )  # fmt: skip
 

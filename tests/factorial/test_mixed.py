@@ -142,6 +142,12 @@ def test_published_search_is_the_largest_row_paired_f() -> None:
     assert found["published_search"] == pytest.approx(expected)
 
 
+def test_a_latent_without_variance_neither_wins_nor_spoils_the_published_search() -> None:
+    cells = rng(4).normal(size=(10, 2, 2, 5))
+    silent = np.concatenate([np.zeros((10, 2, 2, 1)), cells, np.ones((10, 2, 2, 1))], axis=3)
+    assert published_procedure(silent) == pytest.approx(published_procedure(cells))
+
+
 def test_a_planted_latent_is_the_first_candidate_and_is_confirmed() -> None:
     halves = synthetic_halves(rng(6), (30, 30), 50, 0.0, 3.0)
     run = select_then_confirm(*halves, 3, 499, rng(7))

@@ -223,6 +223,17 @@ def test_english_has_30_prompts():
     assert len(read_prompts(ENGLISH / "prompts.csv")) >= 30
 
 
+def test_a_prompt_keeps_its_item_wherever_it_stands_in_the_file(tmp_path):
+    """Sign flips go by item: with other items, p-values would depend on the order of rows."""
+    prompts = read_prompts(ENGLISH / "prompts.csv")
+    shuffled = prompts.sample(frac=1, random_state=0)
+    shuffled[["prompt"]].to_csv(tmp_path / "prompts.csv", index=False)
+    again = read_prompts(tmp_path / "prompts.csv")
+    assert again["prompt"].tolist() == shuffled["prompt"].tolist() != prompts["prompt"].tolist()
+    assert again["item"].tolist() == shuffled["item"].tolist()
+    assert len(set(again["item"])) == len(again)
+
+
 def test_english_sentences_do_not_open_alike(english):
     openings = Counter(" ".join(text.split()[:3]) for text in english["text"])
     assert openings.most_common(1)[0][1] <= 8, openings.most_common(5)

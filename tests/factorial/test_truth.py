@@ -8,12 +8,21 @@ import pandas as pd
 import pytest
 import torch
 from factorial.small_chapter import FACTORS, run_chapter
+from scipy import stats
 
+from fispace.config.factorial import TruthStep
+from fispace.config.lm import LmConfig
 from fispace.config.testbed import GrammarConfig, LexiconConfig
 from fispace.lm.generate import greedy, sampler
+from fispace.steps.factorial.answers import beside_directions, movement_shares
 from fispace.steps.factorial.generate import word_counts
-from fispace.steps.factorial.planted import among_words, has_planted, planted_contrast
-from fispace.steps.factorial.truth import bayes_scores, beside_directions
+from fispace.steps.factorial.planted import (
+    among_words,
+    has_planted,
+    planted_contrast,
+    planted_reach,
+)
+from fispace.steps.factorial.truth import bayes_scores
 from fispace.store.tables import read_csv, read_table
 from fispace.testbed.grammar import END_CLASS, START_NODE, build_grammar
 from fispace.testbed.syntax import CLASSES
@@ -88,17 +97,79 @@ def _sentence(rng: np.random.Generator, state: int) -> str:
     return " ".join(words)
 
 
-def test_a_latent_that_moves_the_contrast_no_further_than_a_random_direction_is_said_to() -> None:
-    rows = [("candidate", 0.1), ("candidate", -0.3), ("direction", 0.4), ("primary", 0.6)]
-    rows += [("primary_direction", -0.2)]
-    family = pd.DataFrame(rows, columns=["kind", "value"]).assign(
-        family="planted_slope", excluded="no"
+def sizes(**by_kind: list[float]) -> pd.Series:
+    """Sizes of latents of three seeds, by kind."""
+    rows = [(kind, i, 1, v) for kind, values in by_kind.items() for i, v in enumerate(values)]
+    frame = pd.DataFrame(rows, columns=["kind", "seed", "rank", "value"])
+    return frame.set_index(["kind", "seed", "rank"])["value"]
+
+
+TRUTH = TruthStep(LmConfig("x", None, "float32", 0), FACTORS, True, 0.05, 2000, 8, 0, 1)
+
+
+def test_a_latent_is_compared_with_its_own_direction_pair_by_pair() -> None:
+    own = sizes(candidate=[1.0, 2.0, 4.0], direction=[2.0, 4.0, 8.0], primary=[9.0])
+    (found,) = beside_directions(TRUTH, "over_direction", own)
+    assert found.subject == "candidate" and found.n == 3
+    assert [found.value, found.low, found.high] == pytest.approx([0.5, 0.5, 0.5])
+    assert found.answer.startswith("not shown to be more")
+
+
+def test_the_comparison_with_directions_is_the_exact_test_of_log_quotients() -> None:
+    logs = np.array([0.5, 0.9, 1.4, 0.7, 1.0, 1.2, 0.3, 0.8])
+    own = sizes(primary=np.exp(logs).tolist(), primary_direction=[1.0] * 8)
+    (found,) = beside_directions(TRUTH, "over_direction", own)
+    expected = stats.permutation_test(
+        (logs,), np.mean, permutation_type="samples", n_resamples=np.inf
     )
-    found = {row.subject: row for row in beside_directions(family)}
-    assert found["candidate"].value == pytest.approx(0.5)
-    assert found["primary"].value == pytest.approx(3.0)
-    assert found["candidate"].answer.startswith("no more than")
-    assert found["primary"].answer.startswith("more than")
+    assert found.p == pytest.approx(expected.pvalue) == pytest.approx(2 / 256)
+    interval = stats.ttest_1samp(logs, 0).confidence_interval(0.95)
+    assert [found.low, found.high] == pytest.approx(np.exp([interval.low, interval.high]).tolist())
+    assert found.answer.startswith("more than random directions")
+
+
+def test_a_latent_that_moves_nothing_is_left_out_of_the_comparison() -> None:
+    own = sizes(candidate=[0.0, 2.0, 4.0], direction=[1.0, 1.0, 1.0])
+    (found,) = beside_directions(TRUTH, "over_direction", own)
+    assert found.n == 2 and found.value == pytest.approx(8**0.5)
+
+
+def pattern(strength: float) -> np.ndarray:
+    """Change of the scores that is the planted contrast and nothing else."""
+    pure = scores(4 * strength) - scores(0.0)  # in the cell 11 alone
+    by_item = pure.reshape(5, 4, -1)
+    return (by_item[:, 3:] * np.array([1, -1, -1, 1])[:, None] / 4).reshape(pure.shape)
+
+
+def test_reach_is_what_the_planted_pattern_alone_moves_and_no_other_change_exceeds_it() -> None:
+    pure = pattern(1.0)
+    moved = planted_contrast(pure, contexts(5), WORDS, FACTORS)
+    np.testing.assert_allclose(planted_reach(pure, contexts(5), WORDS, FACTORS), moved)
+    other = np.random.default_rng(0).normal(size=pure.shape)
+    found = planted_contrast(other, contexts(5), WORDS, FACTORS)
+    reach = planted_reach(other, contexts(5), WORDS, FACTORS)
+    assert (np.abs(found) < reach).all()
+    shifted = other + np.linspace(-9, 9, 20)[:, None]  # added to all words of a context
+    np.testing.assert_allclose(planted_reach(shifted, contexts(5), WORDS, FACTORS), reach)
+
+
+def test_share_of_movement_is_one_for_the_planted_pattern_and_small_for_a_random_change() -> None:
+    pure = pattern(0.5)
+    noise = np.random.default_rng(1).normal(size=pure.shape)
+    rows = [
+        (kind, 0, 1, "multiply", clamp, *numbers)
+        for kind, change in (("candidate", pure), ("direction", noise))
+        for clamp in (0.0, 4.0)
+        for numbers in zip(
+            (clamp - 1) * planted_contrast(change, contexts(5), WORDS, FACTORS),
+            abs(clamp - 1) * planted_reach(change, contexts(5), WORDS, FACTORS),
+            strict=True,
+        )
+    ]
+    moves = pd.DataFrame(rows, columns=["kind", "seed", "rank", "mode", "clamp", "value", "reach"])
+    shares = movement_shares(moves).droplevel(["seed", "rank"])
+    assert shares["candidate"] == pytest.approx(1.0)
+    assert shares["direction"] < 0.1  # 1 / (4 (words - 1)) on average
 
 
 def test_greedy_takes_the_most_probable_token_and_sampling_follows_the_probabilities() -> None:

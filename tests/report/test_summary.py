@@ -28,6 +28,34 @@ def ledger_row(name: str, **change: object) -> dict[str, object]:
     return row | {"verdict": "reproduced", "remark": None} | change
 
 
+def write_page(
+    folder: Path, ledger: Path, figures: list[str] | None = None, with_truth: bool = False
+) -> str:
+    """The summary page of a ledger, of two families, and of one answer about the truth."""
+    rows = [
+        ("clamping", "effect", "candidate", "no", True, True, False, 0.01, 0.02),
+        ("clamping", "effect", "main", "no", False, True, False, 0.2, 0.04),
+        ("clamping", "effect", "main", "too few", True, True, True, 0.001, 0.001),
+        ("controls", "none", "random", "no", False, False, True, 0.9, 0.95),
+        ("none", "none", "random", "no", True, True, True, 0.0, 0.0),
+    ]
+    columns = "hypothesis expected kind excluded is_significant_max is_significant is_equivalent"
+    family = pd.DataFrame(rows, columns=[*columns.split(), "p_max", "q"])
+    write_csv(folder / "infer.csv", family.assign(family="clamp_slope"))
+    answer = {
+        "question": "over_direction", "subject": "candidate", "value": 1.24, "low": 0.5,
+        "high": 3.1, "p": 0.4, "unit": "1", "n": 9, "answer": "not shown to be more",
+    }  # fmt: skip
+    declared = answer | {"question": "clamp_slope", "subject": "shown above"}
+    write_csv(folder / "truth.csv", pd.DataFrame([answer, declared]))
+    write_summary(
+        run="tiny", ledger=ledger, family=folder / "infer.csv",
+        truth=folder / "truth.csv" if with_truth else None, figures=figures or [],
+        summary=folder / "s.md",
+    )  # fmt: skip
+    return (folder / "s.md").read_text()
+
+
 def write_ledger(path: Path, names: tuple[str, ...] = HEADLINES) -> Path:
     write_csv(path, pd.DataFrame([ledger_row(name) for name in names]))
     return path
@@ -65,8 +93,7 @@ def test_an_answer_that_cannot_be_computed_says_so() -> None:
 
 def test_the_summary_links_every_figure(tmp_path: Path) -> None:
     ledger = write_ledger(tmp_path / "claims.csv")
-    write_summary(run="tiny", ledger=ledger, figures=["norms", "kl"], summary=tmp_path / "s.md")
-    text = (tmp_path / "s.md").read_text()
+    text = write_page(tmp_path, ledger, ["norms", "kl"])
     assert "`tiny`" in text
     assert "(figures/norms.svg)" in text
     assert text.count("| N5 |") == 2
@@ -75,7 +102,22 @@ def test_the_summary_links_every_figure(tmp_path: Path) -> None:
 def test_a_figure_without_a_caption_is_an_error(tmp_path: Path) -> None:
     ledger = write_ledger(tmp_path / "claims.csv")
     with pytest.raises(ParamsError, match="portrait"):
-        write_summary(run="x", ledger=ledger, figures=["portrait"], summary=tmp_path / "s.md")
+        write_page(tmp_path, ledger, ["portrait"])
+
+
+def test_every_declared_family_is_on_the_page_with_or_without_a_finding(tmp_path: Path) -> None:
+    text = write_page(tmp_path, write_ledger(tmp_path / "claims.csv"))
+    assert (
+        "| `clamping` | clamp_slope | candidate, main | effect | 2 | 1 | 2 | 0 | 0.0100 |" in text
+    )
+    assert "| `controls` | clamp_slope | random | none | 1 | 0 | 0 | 1 | 0.900 |" in text
+    assert "| `none` |" not in text and "planted" not in text
+
+
+def test_a_negative_answer_about_the_truth_is_on_the_page(tmp_path: Path) -> None:
+    text = write_page(tmp_path, write_ledger(tmp_path / "claims.csv"), with_truth=True)
+    line = "| `over_direction` | candidate | 1.24 [0.500, 3.10] | not shown to be more | 0.400 |"
+    assert line in text and "shown above" not in text
 
 
 def test_only_the_block_between_the_markers_is_rewritten(tmp_path: Path) -> None:
@@ -124,8 +166,7 @@ def test_every_headline_is_a_claim() -> None:
 
 def test_a_ledger_with_verdicts_shows_them_and_the_summary_counts_them(tmp_path: Path) -> None:
     write_ledger(tmp_path / "claims.csv", ("N1.mse", "N2.gain"))
-    write_summary(run="x", ledger=tmp_path / "claims.csv", figures=[], summary=tmp_path / "s.md")
-    text = (tmp_path / "s.md").read_text()
+    text = write_page(tmp_path, tmp_path / "claims.csv")
     assert "| reproduced |" in text
     assert "Verdicts: 2 reproduced; 0 reproduced, explained by the null;" in text
 

@@ -105,6 +105,7 @@ rule factorial_truth:
         words="results/{run}/factorial/words.csv",
         contexts="results/{run}/factorial/contexts.csv",
         family="results/{run}/factorial/infer.parquet",
+        planted=per_seed("results/{run}/factorial/seed{seed}.planted.parquet"),
         lm=testbed_lm,
         given=given_model,
     output:
@@ -122,7 +123,7 @@ rule factorial_truth:
     shell:
         "python -m fispace factorial truth --params {params.slice:q} {params.lm}"
         " --grammar {input.grammar} --words {input.words} --contexts {input.contexts}"
-        " --family {input.family} --by-word {output.by_word} --answers {output.answers}"
+        " --family {input.family} --planted {input.planted} --by-word {output.by_word} --answers {output.answers}"
         " 2> {log}"
 
 

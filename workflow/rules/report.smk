@@ -169,6 +169,8 @@ rule report_summary:
     """What came out, on one page? Cost: seconds."""
     input:
         ledger="results/{run}/report/claims.csv",
+        family="results/{run}/factorial/infer.csv",
+        truth=of_run("results/{run}/factorial/{name}", name=TRUTH_FILES[:1]),
         svgs=of_run("results/{run}/report/figures/{figure}.svg", figure=FIGURES),
     output:
         summary="results/{run}/report/summary.md",
@@ -179,7 +181,9 @@ rule report_summary:
     params:
         code=code_of("report", "summary"),
         figures=FIGURES,
+        truth=option("--truth", "truth"),
     shell:
         "python -m fispace report summary --run {wildcards.run} --ledger {input.ledger}"
+        " --family {input.family} {params.truth}"
         " --figures {params.figures} --summary {output.summary}"
         " 2> {log}"

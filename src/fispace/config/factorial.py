@@ -223,7 +223,9 @@ class TruthStep:
     factors: tuple[FactorConfig, ...]
     add_bos: bool
     alpha: float
+    n_permutations: int
     batch_contexts: int
+    root_seed: int
     threads: int
 
 

@@ -36,13 +36,15 @@ def clamping(table: Frame) -> Figure:
     """Change of log-probability of the words of each cell against the clamp (paper F4).
 
     Marks are means with their interval over items, dots the items, lines the mixed model (items and
-    words crossed) with its interval. Columns: seed, kind, latent, row (mean, item or fit), cell,
-    clamp, item, value, low, high, n.
+    words crossed) with its interval. A seed has one scale: its latents are compared with their own
+    controls, and those of another seed may be stronger by orders of magnitude.
+
+    Columns: seed, kind, latent, row (mean, item or fit), cell, clamp, item, value, low, high, n.
     """
     kinds = [kind for kind in KIND_LABELS if kind in set(table["kind"])]
     seeds = sorted(table["seed"].unique())
     size = (TEXT, 0.6 + 1.55 * len(kinds))
-    figure, axes = new_figure(*size, len(kinds), len(seeds), sharex=True, sharey=True)
+    figure, axes = new_figure(*size, len(kinds), len(seeds), sharex=True, sharey="col")
     cells = sorted(table["cell"].unique())
     looks = dict(zip(cells, CELL_LOOKS, strict=False))
     for i, kind in enumerate(kinds):
@@ -51,8 +53,9 @@ def clamping(table: Frame) -> Figure:
             _panel(axes[i, j], own, looks)
             latent = own["latent"].iloc[0] if len(own) else "none"
             axes[i, j].set_title(f"{KIND_LABELS[kind]} {latent}, seed {seed}")
+            axes[i, j].yaxis.set_major_formatter(PLAIN)
         axes[i, 0].set_ylabel("Δ log-probability (nats)")
-        axes[i, 0].yaxis.set_major_formatter(PLAIN)
+    axes[0, 0].set_xticks(sorted(table["clamp"].unique()))
     figure.supxlabel("multiplier of the secondary latent (1 leaves it as it is)", fontsize=7.5)
     handles = [
         Line2D([], [], color=colour, marker=marker, markersize=3.5, label=f"words: {cell}")

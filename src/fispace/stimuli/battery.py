@@ -78,14 +78,17 @@ def validated_words(path: Path, frame: Any, factors: Sequence[FactorConfig]) -> 
 def read_prompts(path: Path) -> pd.DataFrame:
     """Neutral prompts, each its own item: columns item and prompt.
 
+    Items are numbered by the prompts' own order, not the file's: sign flips go by item, and no
+    p-value may depend on the order of rows.
+
     Raises:
         StimuliError: if the column `prompt` is missing, or a prompt is empty or occurs twice.
     """
     frame = _read_columns(path, ["prompt"])
     _require_filled(path, frame, ["prompt"])
     _require_distinct(path, frame, ["prompt"], "a prompt may occur only once")
-    items = [f"prompt-{number:03d}" for number in range(1, len(frame) + 1)]
-    return pd.DataFrame({"item": items, "prompt": frame["prompt"]})
+    numbers = frame["prompt"].rank(method="first").astype(int)
+    return pd.DataFrame({"item": numbers.map("prompt-{:03d}".format), "prompt": frame["prompt"]})
 
 
 def _read_columns(path: Path, columns: list[str]) -> Any:

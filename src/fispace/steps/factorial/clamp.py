@@ -33,7 +33,7 @@ from fispace.steps.factorial.pipeline import (
     load_pipeline,
     read_stimulus_tokens,
 )
-from fispace.steps.factorial.planted import has_planted, planted_contrast
+from fispace.steps.factorial.planted import has_planted, planted_contrast, planted_reach
 from fispace.store.tables import read_csv, write_table
 
 EFFECT_COLUMNS = ("kind", "rank", "latent", "mode", "clamp", "item", "value")
@@ -114,18 +114,18 @@ def planted_table(
     base: Float[np.ndarray, "prompts words"],
     moved: Float[np.ndarray, "conditions prompts words"], words: Frame,
 ) -> pd.DataFrame:  # fmt: skip
-    """Change of the planted contrast of each item, by condition."""
+    """Change of the planted contrast of each item, by condition, and how far it could have gone."""
 
     def rows() -> Iterator[tuple[Any, ...]]:
         before = planted_contrast(base, prompts, words, params.factors)
         for condition, scores in zip(found, moved, strict=True):
-            after = planted_contrast(scores, prompts, words, params.factors)
-            head = condition[:5]
-            yield from ((*head, item, v) for item, v in zip(items, after - before, strict=True))
+            value = planted_contrast(scores, prompts, words, params.factors) - before
+            reach = planted_reach(scores - base, prompts, words, params.factors)
+            yield from ((*condition[:5], *own) for own in zip(items, value, reach, strict=True))
 
     items = sorted(set(prompts["item"]))
     filled = rows() if has_planted(prompts, words, params.factors) else ()
-    return pd.DataFrame(list(filled), columns=pd.Index(EFFECT_COLUMNS))
+    return pd.DataFrame(list(filled), columns=pd.Index([*EFFECT_COLUMNS, "reach"]))
 
 
 def identity_checks(

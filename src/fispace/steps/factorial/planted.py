@@ -42,5 +42,25 @@ def planted_contrast(
     The strength planted, the same for every word, if a model carried exactly what was planted; 0
     if it carried only main effects.
     """
-    signs = np.sign(words[PLANTED].to_numpy(dtype=float))
+    signs = planted_signs(words)
     return word_contrasts(among_words(scores), contexts, factors) @ signs / np.abs(signs).sum()
+
+
+def planted_signs(words: Frame) -> Float[np.ndarray, " words"]:
+    """Sign of each word's planted contrast."""
+    return np.sign(words[PLANTED].to_numpy(dtype=float))
+
+
+def planted_reach(
+    change: Float[np.ndarray, "prompts words"], contexts: Frame, words: Frame,
+    factors: Sequence[FactorConfig],
+) -> Float[np.ndarray, " items"]:  # fmt: skip
+    """Per item, how far a change of the scores of this length could move the planted contrast, nats.
+
+    |planted contrast of the change| is at most this, and equals it if the change is the planted
+    pattern and nothing else; their squared quotient is the pattern's share of the change. What a
+    context adds to all its words is no change among them.
+    """
+    among = change - change.mean(axis=1, keepdims=True)
+    squares = np.square(by_cell(contexts, among, factors)).sum((1, 2, 3))
+    return 2 * np.sqrt(squares / np.abs(planted_signs(words)).sum())

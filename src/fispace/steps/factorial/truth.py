@@ -7,7 +7,6 @@ again what `factorial infer` has tested.
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,10 +18,8 @@ from fispace.errors import StimuliError
 from fispace.lm.load import load_lm
 from fispace.lm.score import plan_words, score_words
 from fispace.measure.factorial import one_sample_t
+from fispace.steps.factorial.answers import NONE, Answer, about_latents
 from fispace.steps.factorial.cells import Frame
-from fispace.steps.factorial.conditions import DIRECTIONS
-from fispace.steps.factorial.family import KEPT, UNDECLARED
-from fispace.steps.factorial.family import PLANTED as PLANTED_SLOPE
 from fispace.steps.factorial.planted import (
     among_words,
     has_planted,
@@ -37,28 +34,10 @@ from fispace.testbed.grammar import Grammar, grammar_from_json
 
 OBSERVERS = ("bayes", "lm")
 
-NONE = float("nan")
-
-
-class Answer(NamedTuple):
-    """One question about the planted contrast, and what was found."""
-
-    question: str
-    """`planted`, `carried`, `share_of_bayes` or `over_direction`; or a declared family's response."""
-    subject: str
-    """Who: grammar, ideal observer, LM; or a kind of latents or controls."""
-    value: float
-    low: float
-    high: float
-    p: float
-    unit: str
-    n: int
-    answer: str
-
 
 def compare_truth(
     params: TruthStep, *, lm_folder: Path | None, grammar: Path, words: Path, contexts: Path,
-    family: Path, by_word: Path, answers: Path,
+    family: Path, planted: list[Path], by_word: Path, answers: Path,
 ) -> None:  # fmt: skip
     """Write each word's planted contrast beside the LM's and the ideal observer's, and the answers.
 
@@ -75,8 +54,9 @@ def compare_truth(
     }
     table = word_table(params, scores, prompts, listed)
     write_table(by_word, table, asdict(params) | {"step": "factorial truth"})
-    tests = read_table(family)
-    rows = [*_carried(params, scores, prompts, listed), *_latents(tests), *beside_directions(tests)]
+    moves = pd.concat([read_table(path) for path in planted], ignore_index=True)
+    latents = about_latents(params, read_table(family), moves)
+    rows = [*_carried(params, scores, prompts, listed), *latents]
     write_csv(answers, pd.DataFrame(rows))
 
 
@@ -136,37 +116,3 @@ def _carried(
         yield Answer("carried", observer, value, low, high, p, "nats", len(values), answer)
     share = means["lm"] / means["bayes"] if means["bayes"] else NONE
     yield Answer("share_of_bayes", "lm", share, NONE, NONE, NONE, "fraction", len(prompts), "")
-
-
-def _latents(family: Frame) -> Iterator[Answer]:
-    """What the declared families say of each kind: how many are confirmed, how far they move it.
-
-    `value` is the mean |estimate|, `low` and `high` the smallest and the largest; `p` the smallest
-    max-F p.
-    """
-    declared = family[family["hypothesis"] != UNDECLARED]
-    for (response, kind), tests in declared.groupby(["family", "kind"], sort=True):
-        kept = tests[tests["excluded"] == KEPT]
-        n_found, n_none = (int(kept[c].sum()) for c in ("is_significant_max", "is_equivalent"))
-        answer = f"{n_found} of {len(kept)} differ from none (max-F); {n_none} equivalent to none"
-        size, unit = kept["value"].abs(), tests["unit"].iloc[0]
-        numbers = (size.mean(), size.min(), size.max(), kept["p_max"].min())
-        yield Answer(response, kind, *numbers, unit, len(kept), answer)
-
-
-def beside_directions(family: Frame) -> Iterator[Answer]:
-    """Mean |planted slope| of a kind of latent over that of random directions of the same length.
-
-    A ratio near or below 1: the latent's own direction does no more than any direction does.
-    """
-    own = family[(family["family"] == PLANTED_SLOPE) & (family["excluded"] == KEPT)]
-    sizes = own.assign(size=own["value"].abs()).groupby("kind")["size"].mean()
-    counts = own["kind"].value_counts()
-    for kind, control in DIRECTIONS.items():
-        if kind not in sizes or control not in sizes or not sizes[control]:
-            continue
-        ratio = float(sizes[kind] / sizes[control])
-        answer = f"{'more' if ratio > 1 else 'no more'} than random directions, on average; no test"
-        yield Answer(
-            "over_direction", kind, ratio, NONE, NONE, NONE, "1", int(counts[kind]), answer
-        )

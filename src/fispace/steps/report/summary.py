@@ -1,12 +1,13 @@
-"""`report summary`: the claims and figures of a run on one Markdown page.
+"""`report summary`: the claims, factorial tests and figures of a run on one Markdown page.
 
-Must not: compute; every number is a cell of the ledger.
+Must not: compute; every number is a cell of a table, or a count of its rows.
 """
 
 from pathlib import Path
 
 from fispace.errors import ParamsError
 from fispace.measure.verdicts import VERDICTS
+from fispace.steps.report.factorial_lines import factorial_lines
 from fispace.steps.report.long_table import Frame
 from fispace.steps.report.markdown import LEGEND, claim_table, document
 from fispace.store.files import write_text
@@ -42,8 +43,10 @@ VERDICT_LEGEND = (
 )
 
 
-def write_summary(*, run: str, ledger: Path, figures: list[str], summary: Path) -> None:
-    """Write the page; links are relative to its folder.
+def write_summary(
+    *, run: str, ledger: Path, family: Path, truth: Path | None, figures: list[str], summary: Path
+) -> None:
+    """Write the page; links are relative to its folder. `truth` is given where it is known.
 
     Raises:
         ParamsError: if a figure has no caption here.
@@ -52,6 +55,7 @@ def write_summary(*, run: str, ledger: Path, figures: list[str], summary: Path) 
     if unknown:
         raise ParamsError(f"--figures {unknown[0]}: no such figure; known: {', '.join(CAPTIONS)}.")
     claims = read_csv(ledger)
+    answers = read_csv(truth) if truth else None
     lines = [
         f"# Summary of the run `{run}`",
         "",
@@ -67,6 +71,7 @@ def write_summary(*, run: str, ledger: Path, figures: list[str], summary: Path) 
         "",
         "Definitions, sources and remarks: `claims.csv`. Every quantity by seed: `quantities.csv`.",
         "",
+        *factorial_lines(read_csv(family), answers),
         "## Figures",
         "",
         "Beside each figure lie its PDF and the CSV with exactly the plotted numbers.",
