@@ -1,0 +1,19 @@
+"""`report planted-plots`: the numbers that the figure of the planted pairs draws.
+
+Must not: draw, or measure.
+"""
+
+from pathlib import Path
+
+from fispace.steps.report.long_table import Frame
+from fispace.store.tables import read_table, write_csv
+
+METRICS = ("auc_factor", "auc_functional", "captured_interaction", "captured_all", "gain")
+METRICS += ("false_functional", "found_functional")
+
+
+def write_planted_plots(*, table: Path, planted: Path) -> None:
+    """Write what the figure shows: means over worlds with intervals, and every world (`world`)."""
+    rows: Frame = read_table(table)
+    shown = rows[rows["metric"].isin(METRICS)]
+    write_csv(planted, shown[["metric", "arm", "share", "world", "mean", "low", "high", "n"]])
