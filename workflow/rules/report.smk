@@ -3,9 +3,9 @@ OF_CLAIMS, OF_MODULES = ["claims"], ["pipeline", "architecture"]
 OF_FIDELITY = ["reconstruction", "kl", "controls", "shapley", "positions"]
 OF_GEOMETRY = ["norms", "norm_ratios", "ratio_scatter", "spectrum"]
 OF_FACTORIAL = ["clamping", "secondary_activations", "interaction", "family", "generations"]
-OF_CALIBRATION = ["calibration"]  # of target full
+OF_CALIBRATION, OF_PLANTED = ["calibration"], ["planted"]  # of target full
 FIGURES = [*OF_CLAIMS, *OF_MODULES, *OF_FIDELITY, *OF_GEOMETRY, *OF_FACTORIAL]
-DRAWN = ["csv", "svg", "pdf"]
+FULL, DRAWN = [*OF_CALIBRATION, *OF_PLANTED], ["csv", "svg", "pdf"]
 
 
 rule report:
@@ -127,24 +127,6 @@ rule report_factorial_plots:
         " 2> {log}"
 
 
-rule report_calibration_plots:
-    """Which numbers does the calibration figure show? Target full. Cost: seconds."""
-    input:
-        table="results/{run}/factorial/calibration.parquet",
-    output:
-        calibration="results/{run}/report/figures/calibration.csv",
-    log:
-        "logs/{run}/report/calibration_plots.log",
-    benchmark:
-        "logs/{run}/report/calibration_plots.tsv"
-    params:
-        code=code_of("report", "calibration_plots"),
-    shell:
-        "python -m fispace report calibration-plots --table {input.table}"
-        " --calibration {output.calibration}"
-        " 2> {log}"
-
-
 rule report_diagrams:
     """Which modules, of which sizes, make up the study and its model? Cost: seconds."""
     output:
@@ -241,21 +223,6 @@ use rule report_draw as report_draw_factorial with:
     params:
         code=code_of("report", "draw"),
         figures=OF_FACTORIAL,
-
-
-use rule report_draw as report_draw_calibration with:
-    input:
-        tables=drawn(OF_CALIBRATION, "csv"),
-    output:
-        svgs=drawn(OF_CALIBRATION, "svg"),
-        pdfs=drawn(OF_CALIBRATION, "pdf"),
-    log:
-        "logs/{run}/report/draw_calibration.log",
-    benchmark:
-        "logs/{run}/report/draw_calibration.tsv"
-    params:
-        code=code_of("report", "draw"),
-        figures=OF_CALIBRATION,
 
 
 rule report_summary:
