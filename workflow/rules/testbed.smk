@@ -62,7 +62,7 @@ rule testbed_lm:
 
 rule testbed_planted:
     """Which planted pairs do oracle, sequential and joint arms find in a world? Target full.
-    Cost: two minutes."""
+    Cost: 90 seconds."""
     output:
         metrics="results/{run}/testbed/planted/world{world}.metrics.parquet",
         pairs="results/{run}/testbed/planted/world{world}.pairs.parquet",

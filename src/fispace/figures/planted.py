@@ -30,9 +30,9 @@ ARM_LOOKS = {
     "joint_first_order": (ORANGE, "s", ":", "joint, first order"),
 }
 PANELS = (
-    ("auc_factor", "AUC of planted pairs: factor vectors", "AUC over all pairs"),
-    ("auc_functional", "… from double differences", "AUC over all pairs"),
-    ("found_functional", "planted pairs found", "share above the null's threshold"),
+    ("auc_factor", "planted pairs: factor vectors", "AUC over all pairs"),
+    ("auc_functional", "… double differences", "AUC over all pairs"),
+    ("found_functional", "pairs found (none: false ones)", "share of planted, or of all"),
     ("captured_interaction", "captured by the interaction part", "share of planted variance"),
     ("captured_all", "… by the whole reconstruction", "share of planted variance"),
     ("gain", "gain over a linear readout", "share of its error"),
@@ -46,7 +46,7 @@ def planted(table: Frame) -> Figure:
     """Recovery of planted pairs by their share of the non-linear variance, for every arm.
 
     Small: each world; large: their mean with its interval. Columns: metric, arm, share, world
-    (empty: the mean over worlds), mean, low, high, n.
+    (empty: the mean over worlds), mean, low, high, n. `found_functional` at share 0: false positives.
     """
     figure, axes = new_figure(TEXT, 4.3, 2, 3, sharex=True)
     shares = sorted(table["share"].unique())
@@ -60,7 +60,10 @@ def planted(table: Frame) -> Figure:
         axis.yaxis.set_major_formatter(PLAIN)
     labels = ["none" if share == 0 else f"{share:g}" for share in shares]
     axes[0, 0].set_xticks(range(len(shares)), labels)
-    figure.supxlabel("share of the planted pairs in the variance left after the a_i", fontsize=7.5)
+    figure.supxlabel(
+        "share of the planted pairs in the variance that a regression on the features leaves",
+        fontsize=7.5,
+    )
     handles = [
         Line2D([], [], color=colour, marker=marker, ls=line, ms=3.5, label=label)
         for colour, marker, line, label in ARM_LOOKS.values()

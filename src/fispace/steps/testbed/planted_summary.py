@@ -39,8 +39,9 @@ def summarise_worlds(
     found_*           share of the planted pairs above the threshold of the null
     false_*           share of all other pairs above it; where none is planted, of all pairs
 
-    The threshold of an arm and score is the (1 - alpha) quantile of that score over all pairs of the
-    *other* worlds without planted pairs: no world is judged by its own scores.
+    The threshold of an arm and score is the (1 - alpha) quantile of that score over all pairs of a
+    world without planted pairs, the largest of those of the *other* worlds: no world is judged by
+    its own scores, and worlds may differ without more than alpha of the pairs being false.
     """
     measured: Frame = pd.concat([read_table(path) for path in metrics], ignore_index=True)
     scored: Frame = pd.concat([read_table(path) for path in pairs], ignore_index=True)
@@ -88,8 +89,8 @@ def _found(scored: Frame, alpha: float) -> Iterator[Row]:
             own = of_arm.dropna(subset=[score]) if score in of_arm else of_arm.iloc[:0]
             null = own[own["share"] == 0]
             for (world, share), rows in own.groupby(["world", "share"]):
-                others = null[null["world"] != world][score].to_numpy()
-                threshold = null_threshold(others, alpha)
+                others = null[null["world"] != world].groupby("world")[score]
+                threshold = max(null_threshold(other.to_numpy(), alpha) for _, other in others)
                 values, planted = rows[score].to_numpy(), rows["is_planted"].to_numpy(np.bool_)
                 key = (world, share, str(arm))
                 yield _row(key, f"found_{score}", share_above(values[planted], threshold))
