@@ -31,6 +31,7 @@ include: "workflow/rules/factorial_infer.smk"
 include: "workflow/rules/claims.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/draw.smk"
+include: "workflow/rules/report_full.smk"
 include: "workflow/rules/aliases.smk"
 
 
@@ -41,8 +42,8 @@ rule all:
 
 
 rule full:
-    """All of it, and the calibration of the factorial tests on 1,000 null data sets."""
+    """All of it, the calibration of the factorial tests on 1,000 null data sets, and planted pairs."""
     input:
         study_files,
-        of_run(list(rules.factorial_calibrate.output)),
-        of_run("results/{run}/report/figures/calibration.{suffix}", suffix=DRAWN),
+        of_run(list(rules.factorial_calibrate.output) + list(rules.testbed_planted_summary.output)),
+        of_run("results/{run}/report/figures/{figure}.{suffix}", figure=FULL, suffix=DRAWN),

@@ -7,7 +7,7 @@ the module `fispace.steps.<chapter>`, the tests `tests/<chapter>/`, the folder
 
 from dataclasses import dataclass
 
-from fispace.config import extract, factorial, fidelity, geometry, report, testbed, train
+from fispace.config import extract, factorial, fidelity, geometry, planted, report, testbed, train
 
 CHAPTERS = ("testbed", "extract", "train", "fidelity", "geometry", "factorial", "report")
 
@@ -68,8 +68,17 @@ class Command:
 
 
 COMMANDS = (
-    Command("testbed", "corpus", "write_corpus", testbed.TestbedCorpusStep),
-    Command("testbed", "lm", "train_lm", testbed.TestbedLmStep),
+    Command("testbed", "corpus", "write_corpus", testbed.TestbedCorpusStep, (), "language"),
+    Command("testbed", "lm", "train_lm", testbed.TestbedLmStep, (), "language"),
+    Command("testbed", "planted", "measure_world", planted.PlantedStep, (), "planted"),
+    Command(
+        "testbed",
+        "planted-summary",
+        "summarise_worlds",
+        planted.PlantedSummaryStep,
+        ("testbed.planted",),
+        "planted_summary",
+    ),
     Command("extract", "activations", "extract_activations", extract.ExtractStep),
     Command("extract", "standardiser", "fit_standardiser", extract.StandardiserStep),
     Command("train", "candidate", "train_candidate", train.TrainArmStep, (), "arm"),
@@ -157,6 +166,7 @@ COMMANDS = (
         None,
         submodule="calibration_plots",
     ),
+    Command("report", "planted-plots", "write_planted_plots", None, submodule="planted_plots"),
     Command("report", "claims-plot", "write_claims_plot", None, submodule="claims_plot"),
     Command("report", "diagrams", "write_diagrams", report.DiagramsStep, ("train",), "diagrams"),
     Command("report", "draw", "draw_figure", None, submodule="draw"),
@@ -167,6 +177,8 @@ COMMANDS = (
 WRITES = {
     ("testbed", "corpus"): "grammar corpus stimuli",
     ("testbed", "lm"): "lm_folder curve floor",
+    ("testbed", "planted"): "metrics pairs",
+    ("testbed", "planted-summary"): "summary table",
     ("extract", "activations"): "out",
     ("extract", "standardiser"): "standardiser",
     ("train", "candidate"): "curve",
@@ -200,6 +212,7 @@ WRITES = {
     ("report", "geometry-plots"): "norms norm_ratios ratio_scatter spectrum",
     ("report", "factorial-plots"): "clamping secondary_activations interaction forest generations",
     ("report", "calibration-plots"): "calibration",
+    ("report", "planted-plots"): "planted",
     ("report", "claims-plot"): "claims",
     ("report", "diagrams"): "pipeline architecture",
     ("report", "draw"): "svg pdf",
@@ -208,7 +221,13 @@ WRITES = {
 """Options of a command that name what it writes; its other path options name what it reads."""
 
 
-ONLY_FULL = ("factorial calibrate", "report calibration-plots")
+ONLY_FULL = (
+    "testbed planted",
+    "testbed planted-summary",
+    "factorial calibrate",
+    "report calibration-plots",
+    "report planted-plots",
+)
 """Commands that the target `full` calls and `all` does not."""
 
 

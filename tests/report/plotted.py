@@ -17,6 +17,7 @@ from fispace.steps.report.diagrams import write_diagrams
 from fispace.steps.report.factorial_plots import write_factorial_plots
 from fispace.steps.report.fidelity_plots import write_fidelity_plots
 from fispace.steps.report.geometry_plots import write_geometry_plots
+from fispace.steps.report.planted_plots import write_planted_plots
 from fispace.store.tables import write_csv, write_table
 
 PARAMS = GeometryPlotsStep(
@@ -66,7 +67,7 @@ def ledger_table() -> pd.DataFrame:
 
 
 FACTORIAL = ("clamping", "secondary_activations", "interaction", "family", "generations")
-FACTORIAL += ("calibration",)
+FACTORIAL += ("calibration", "planted")
 
 
 def clamp_tables() -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -141,6 +142,17 @@ def calibration_table() -> pd.DataFrame:
     return pd.DataFrame([rate, rate | {"test": "leak", "in_band": ""}, *points])
 
 
+def planted_table() -> pd.DataFrame:
+    rows = []
+    for metric in ("auc_factor", "auc_functional", "found_functional", "captured_all", "gain"):
+        for arm in ("oracle", "sequential", "sequential_first_order"):
+            for share in (0.0, 0.3):
+                row = {"metric": metric, "arm": arm, "share": share, "mean": 0.5}
+                rows.append(row | {"low": 0.4, "high": 0.6, "n": 2, "world": None})
+                rows += [row | {"world": world} for world in (0, 1)]
+    return pd.DataFrame(rows)
+
+
 def write_all(folder: Path) -> dict[str, Path]:
     """The CSV of every figure, by figure."""
     controls = ("controls", "shapley", "positions")
@@ -198,4 +210,6 @@ def write_all(folder: Path) -> dict[str, Path]:
     )  # fmt: skip
     write_table(folder / "calibration.parquet", calibration_table(), {})
     write_calibration_plots(table=folder / "calibration.parquet", calibration=out["calibration"])
+    write_table(folder / "planted.parquet", planted_table(), {})
+    write_planted_plots(table=folder / "planted.parquet", planted=out["planted"])
     return out

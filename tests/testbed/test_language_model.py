@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from fispace.config import testbed as config
 from fispace.errors import ArtifactMismatchError, DivergedError, ParamsError
-from fispace.steps.testbed import train_lm, write_corpus
+from fispace.steps.testbed.language import train_lm, write_corpus
 from fispace.store.files import read_json
 from fispace.store.tables import read_csv, read_recipe, read_table
 from fispace.testbed.bayes import floor_nats, log_probabilities, pad, word_ids_of

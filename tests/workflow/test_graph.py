@@ -8,7 +8,7 @@ import pytest
 import yaml
 from workflow.conftest import Folder
 
-from fispace.commands import ALIASES, CHAPTERS, COMMANDS, Command, find_command
+from fispace.commands import ALIASES, CHAPTERS, COMMANDS, ONLY_FULL, Command, find_command, rule_of
 
 ROOT = Path(__file__).parents[2]
 SHARED_DEPS = {"Snakefile", "workflow", "src/fispace"}
@@ -57,9 +57,12 @@ def test_every_chapter_and_alias_is_a_target(target, copy):
     assert "job" in copy.snakemake(target, "-n", "--quiet", "rules")
 
 
-def test_only_the_target_full_calibrates(copy):
-    assert "factorial_calibrate" in copy.snakemake("full", "-n", "--quiet", "rules")
-    assert "calibrat" not in copy.snakemake("-n", "--quiet", "rules")
+def test_only_the_target_full_calibrates_and_plants(copy):
+    full = copy.snakemake("full", "-n", "--quiet", "rules")
+    assert {rule_of(name) for name in ONLY_FULL} <= set(full.split())
+    everything = copy.snakemake("-n", "--quiet", "rules")
+    assert "calibrat" not in everything
+    assert "planted" not in everything
 
 
 def test_the_baseline_needs_no_other_arm(copy):

@@ -28,6 +28,7 @@ except ParamsError as error:
 RUN, OWN_LM = STUDY["run"], STUDY["lm"]["name"] == "testbed"
 TEXTS = list(filter(None, [STUDY["extract"]["text"], STUDY["extract"]["transfer"]]))
 ARMS, SEEDS, RATES = (STUDY["train"][key] for key in ["arms", "seeds", "lr_candidates"])
+WORLDS = STUDY["testbed"]["planted"]["worlds"]
 SPLITS = ["train", "val", "test", "transfer"][: 2 + len(TEXTS)]
 LM_FILES = ["config.json", "generation_config.json", "model.safetensors"]
 LM_FILES += ["tokenizer.json", "tokenizer_config.json"]
@@ -48,6 +49,7 @@ wildcard_constraints:
     arm="|".join(ARMS),
     seed="|".join(map(str, SEEDS)),
     lr="|".join(str(rate).replace(".", "[.]") for rate in RATES),
+    world="|".join(map(str, WORLDS)),
 
 
 def slice_json(chapter, verb):
@@ -74,6 +76,11 @@ def of_run(path, **values):
 def per_seed(path):
     """The path once per seed, its other wildcards kept: one job serves all seeds, in turn."""
     return expand(path, seed=SEEDS, allow_missing=True)
+
+
+def per_world(path):
+    """The path once per world with planted pairs, its other wildcards kept."""
+    return expand(path, world=WORLDS, allow_missing=True)
 
 
 def drawn(figures, suffix):

@@ -79,18 +79,3 @@ use rule report_draw as report_draw_factorial with:
     params:
         code=code_of("report", "draw"),
         figures=OF_FACTORIAL,
-
-
-use rule report_draw as report_draw_calibration with:
-    input:
-        tables=drawn(OF_CALIBRATION, "csv"),
-    output:
-        svgs=drawn(OF_CALIBRATION, "svg"),
-        pdfs=drawn(OF_CALIBRATION, "pdf"),
-    log:
-        "logs/{run}/report/draw_calibration.log",
-    benchmark:
-        "logs/{run}/report/draw_calibration.tsv"
-    params:
-        code=code_of("report", "draw"),
-        figures=OF_CALIBRATION,

@@ -5,9 +5,10 @@ OF_MODULES = ["pipeline", "architecture"]
 OF_FIDELITY = ["reconstruction", "kl", "controls", "shapley", "positions"]
 OF_GEOMETRY = ["norms", "norm_ratios", "ratio_scatter", "spectrum"]
 OF_FACTORIAL = ["clamping", "secondary_activations", "interaction", "family", "generations"]
-OF_CALIBRATION = ["calibration"]  # of target full
+OF_CALIBRATION = ["calibration"]  # this and the next: of target full
+OF_PLANTED = ["planted"]
 FIGURES = [*OF_CLAIMS, *OF_MODULES, *OF_FIDELITY, *OF_GEOMETRY, *OF_FACTORIAL]
-DRAWN = ["csv", "svg", "pdf"]
+FULL, DRAWN = [*OF_CALIBRATION, *OF_PLANTED], ["csv", "svg", "pdf"]
 
 
 rule report:
@@ -126,24 +127,6 @@ rule report_factorial_plots:
         " --clamping {output.clamping} --secondary-activations {output.secondary}"
         " --interaction {output.interaction} --forest {output.forest}"
         " --generations {output.generations}"
-        " 2> {log}"
-
-
-rule report_calibration_plots:
-    """Which numbers does the calibration figure show? Target full. Cost: seconds."""
-    input:
-        table="results/{run}/factorial/calibration.parquet",
-    output:
-        calibration="results/{run}/report/figures/calibration.csv",
-    log:
-        "logs/{run}/report/calibration_plots.log",
-    benchmark:
-        "logs/{run}/report/calibration_plots.tsv"
-    params:
-        code=code_of("report", "calibration_plots"),
-    shell:
-        "python -m fispace report calibration-plots --table {input.table}"
-        " --calibration {output.calibration}"
         " 2> {log}"
 
 

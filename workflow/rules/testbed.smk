@@ -29,7 +29,7 @@ rule testbed_corpus:
         "logs/{run}/testbed/corpus.tsv"
     params:
         slice=slice_json("testbed", "corpus"),
-        code=code_of("testbed"),
+        code=code_of("testbed", "language"),
     shell:
         "python -m fispace testbed corpus --params {params.slice:q}"
         " --grammar {output.grammar} --corpus {output.corpus} --stimuli {output.stimuli}"
@@ -51,10 +51,52 @@ rule testbed_lm:
     threads: threads_of("testbed")
     params:
         slice=slice_json("testbed", "lm"),
-        code=code_of("testbed"),
+        code=code_of("testbed", "language"),
         folder="results/{run}/testbed/lm",
     shell:
         "python -m fispace testbed lm --params {params.slice:q}"
         " --corpus {input.corpus}"
         " --lm-folder {params.folder} --curve {output.curve} --floor {output.floor}"
+        " 2> {log}"
+
+
+rule testbed_planted:
+    """Which planted pairs do oracle, sequential and joint arms find in a world? Target full.
+    Cost: 90 seconds."""
+    output:
+        metrics="results/{run}/testbed/planted/world{world}.metrics.parquet",
+        pairs="results/{run}/testbed/planted/world{world}.pairs.parquet",
+    log:
+        "logs/{run}/testbed/planted/world{world}.log",
+    benchmark:
+        "logs/{run}/testbed/planted/world{world}.tsv"
+    threads: threads_of("testbed")
+    params:
+        slice=slice_json("testbed", "planted"),
+        code=code_of("testbed", "planted"),
+    shell:
+        "python -m fispace testbed planted --params {params.slice:q}"
+        " --world {wildcards.world} --metrics {output.metrics} --pairs {output.pairs}"
+        " 2> {log}"
+
+
+rule testbed_planted_summary:
+    """What is found over worlds, beyond the world without pairs? Target full. Cost: seconds."""
+    input:
+        metrics=per_world("results/{run}/testbed/planted/world{world}.metrics.parquet"),
+        pairs=per_world("results/{run}/testbed/planted/world{world}.pairs.parquet"),
+    output:
+        summary="results/{run}/testbed/planted.csv",
+        table="results/{run}/testbed/planted.parquet",
+    log:
+        "logs/{run}/testbed/planted_summary.log",
+    benchmark:
+        "logs/{run}/testbed/planted_summary.tsv"
+    params:
+        slice=slice_json("testbed", "planted-summary"),
+        code=code_of("testbed", "planted_summary"),
+    shell:
+        "python -m fispace testbed planted-summary --params {params.slice:q}"
+        " --metrics {input.metrics} --pairs {input.pairs}"
+        " --summary {output.summary} --table {output.table}"
         " 2> {log}"

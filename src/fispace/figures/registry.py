@@ -8,7 +8,16 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from fispace.figures import claims, controls, diagrams, factorial, fidelity, geometry, inference
+from fispace.figures import (
+    claims,
+    controls,
+    diagrams,
+    factorial,
+    fidelity,
+    geometry,
+    inference,
+    planted,
+)
 from fispace.figures.style import in_house_style
 
 FIGURES: Mapping[str, Callable[[pd.DataFrame], Figure]] = {
@@ -32,5 +41,6 @@ FIGURES: Mapping[str, Callable[[pd.DataFrame], Figure]] = {
         "family": inference.family,
         "generations": inference.generations,
         "calibration": inference.calibration,
+        "planted": planted.planted,
     }.items()
 }

@@ -6,13 +6,14 @@ One class for every arm; an ablation is an argument. Must not: standardise, trai
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from fispace.config.train import PARTS, InitConfig, Part, SelectionDtype
-from fispace.models.interaction import Interaction
+from fispace.models.interaction import HEADS
 from fispace.models.sae import TopKSae
 from fispace.models.sparse import Codes, sparse_sum
 from fispace.seeds import torch_stream
@@ -29,6 +30,8 @@ class ModelShape:
     dropout: float
     select_in: SelectionDtype = "float32"
     """Precision of the encoder product that picks candidates; float32 is the exact choice."""
+    pooling: Literal["pairs", "sum"] = "pairs"
+    """What the interaction part pools; `sum` is the first-order control."""
 
 
 class IntegratedModel(nn.Module):
@@ -57,7 +60,7 @@ class IntegratedModel(nn.Module):
         if "bias" in parts:
             self.bias = nn.Parameter(torch.zeros(d_model))
         if "interaction" in parts:
-            self.interaction = Interaction(
+            self.interaction = HEADS[shape.pooling](
                 d_model, n_latents, shape.d_embed, shape.dropout,
                 init.factors, init.mlp, stream("interaction"),
             )  # fmt: skip

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fispace.models.sparse import Codes, pair_sum
+from fispace.models.sparse import Codes, pair_sum, sparse_sum
 
 
 class Interaction(nn.Module):
@@ -53,3 +53,19 @@ class Interaction(nn.Module):
         The mean is a constant and belongs to the part `bias`; it is zero while training.
         """
         return self.output(self.hidden(codes)) - self.mean_output
+
+
+class FirstOrder(Interaction):
+    """The control of the same size without products: the same MLP on p = sum_i f_i v_i.
+
+    It bends the codes as freely as `Interaction` does, so what the latter gains beyond it is due to
+    the products of pairs, not to parameters or to a ReLU.
+    """
+
+    def pool(self, codes: Codes) -> Float[Tensor, "tokens d_embed"]:
+        """Sum of the factors of the active latents, in activation."""
+        return sparse_sum(codes, self.V)
+
+
+HEADS = {"pairs": Interaction, "sum": FirstOrder}
+"""Class of the part `interaction` by the pooling of a model's shape."""

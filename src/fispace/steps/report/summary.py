@@ -32,6 +32,7 @@ CAPTIONS = {
     "family": "Every declared hypothesis, in units of its equivalence bound",
     "generations": "Response words in continuations under clamps, and texts that a clamp changes",
     "calibration": "False positives and power of the complete procedure (target full)",
+    "planted": "Recovery of planted pairs, and gains beside the null and the control (target full)",
 }
 
 VERDICT_LEGEND = (

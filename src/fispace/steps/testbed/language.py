@@ -1,4 +1,4 @@
-"""The chapter `testbed`: grammar, study corpus and battery; the LM and its distance from the floor.
+"""`testbed corpus` and `testbed lm`: grammar, study corpus and battery; the LM beside the floor.
 
 Must not: define probabilities, an architecture or a training loop.
 """

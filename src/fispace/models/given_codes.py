@@ -1,0 +1,73 @@
+"""Training on codes that are given rather than encoded: the true ones, or those of a frozen SAE.
+
+Must not: encode, step, or know where codes come from.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from fispace.models.integrated import IntegratedModel
+from fispace.models.objective import Losses
+from fispace.models.sparse import Codes
+
+
+class GivenCodes:
+    """Objective of `models.fit` on given codes: mean squared error of the model's own parts.
+
+    Batches must come from `batches`; the objective decodes the codes of the batch given last.
+    """
+
+    def __init__(
+        self, model: IntegratedModel, codes: Codes, z: Float[Tensor, "tokens d_model"]
+    ) -> None:
+        """Codes of all tokens, and what is to be reconstructed from them."""
+        self._model, self._codes, self._z = model, codes, z
+        self._current = codes[:0]
+
+    def batches(self, order: Iterable[Int[Tensor, " _"]]) -> Iterator[Float[Tensor, "_ d_model"]]:
+        """The given rows, batch by batch."""
+        for rows in order:
+            self._current = self._codes[rows]
+            yield self._z[rows]
+
+    def __call__(self, z: Float[Tensor, "batch d_model"]) -> Losses:
+        """Losses of the batch that `batches` gave last."""
+        error = F.mse_loss(self._model.reconstruct(self._current, self._model.parts), z)
+        return Losses(error, error)
+
+
+def dense(codes: Codes, n_latents: int) -> Float[Tensor, "tokens n_latents"]:
+    """The codes as a matrix with a column for each latent."""
+    empty = torch.zeros(len(codes.values), n_latents, dtype=codes.values.dtype)
+    return empty.scatter(1, codes.indices, codes.values)
+
+
+def sparse(matrix: Float[Tensor, "tokens n_latents"], k: int) -> Codes:
+    """The k largest entries of each row as codes, latents ascending; entries are not negative."""
+    indices = matrix.topk(k, dim=1).indices.sort(dim=1).values
+    return Codes(matrix.gather(1, indices), indices)
+
+
+class Readout:
+    """Least-squares readout z_hat = f W + b: the best that any linear decoder makes of the codes."""
+
+    def __init__(
+        self, codes: Float[Tensor, "tokens n_latents"], z: Float[Tensor, "tokens d_model"]
+    ) -> None:
+        """Fitted on all given tokens; of latents that never fire the weight is 0."""
+        mean_f, mean_z = codes.double().mean(0), z.double().mean(0)
+        centred = codes.double() - mean_f
+        gram = centred.T @ centred
+        # minimum norm: a latent that never fires, or repeats another, has no weight of its own
+        inverse = torch.linalg.pinv(gram, rtol=1e-10, hermitian=True)
+        W = inverse @ (centred.T @ (z.double() - mean_z))
+        self.W = W.to(z.dtype)
+        self.b = (mean_z - mean_f @ W).to(z.dtype)
+
+    def __call__(self, codes: Float[Tensor, "tokens n_latents"]) -> Float[Tensor, "tokens d_model"]:
+        """Reconstruction from dense codes."""
+        return codes @ self.W + self.b

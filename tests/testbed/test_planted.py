@@ -1,0 +1,185 @@
+"""The generator has the moments that its formulas promise, and the commands run end to end."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fispace.config.build import build
+from fispace.config.planted import PlantedConfig, PlantedStep, PlantedSummaryStep, WorldConfig
+from fispace.errors import ParamsError
+from fispace.measure.recovery import beyond_linear
+from fispace.params import load_study
+from fispace.seeds import numpy_stream
+from fispace.steps.testbed.planted import measure_world
+from fispace.steps.testbed.planted_summary import summarise_worlds
+from fispace.store.tables import read_csv, read_table
+from fispace.testbed.planted import draw, feature_variance, plant, strength_of
+
+ROOT = Path(__file__).parents[2]
+CONFIG = build(WorldConfig, {
+    "d_model": 12, "n_features": 10, "n_pairs": 8, "firing": 0.2, "noise": 0.1,
+    "amplitude": {"low": 0.5, "high": 1.5},
+}, "world")  # fmt: skip
+TOKENS = 200_000
+
+
+def stream(name: str = "tokens") -> np.random.Generator:
+    return numpy_stream(0, name)
+
+
+def test_a_feature_has_the_variance_of_the_formula() -> None:
+    features = draw(plant(CONFIG, 0.3, 0, 0), TOKENS, stream()).features
+    assert features.var(0) == pytest.approx(feature_variance(CONFIG), rel=0.03)
+    assert (features > 0).mean() == pytest.approx(0.2, abs=0.002)
+    active = features[features > 0]
+    assert active.min() >= 0.5 and active.max() <= 1.5
+    assert active.mean() == pytest.approx(1.0, abs=0.003)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.8])
+def test_pairs_carry_their_share_of_what_a_regression_on_the_features_leaves(share: float) -> None:
+    sample = draw(plant(CONFIG, share, 0, 0), TOKENS, stream())
+    left = beyond_linear(sample.features, sample.x)
+    planted = beyond_linear(sample.features, sample.interaction)
+    energy = np.square(planted).sum()
+    assert energy / np.square(left).sum() == pytest.approx(share, rel=0.05)
+    v = feature_variance(CONFIG)
+    expected = strength_of(CONFIG, share) ** 2 * CONFIG.n_pairs * v * v
+    assert energy / TOKENS == pytest.approx(expected, rel=0.05)
+
+
+def test_noise_is_all_that_the_two_terms_leave() -> None:
+    world = plant(CONFIG, 0.5, 0, 0)
+    sample = draw(world, TOKENS, stream())
+    noise = sample.x - sample.features @ world.directions - sample.interaction
+    assert noise.std(0) == pytest.approx(0.1, rel=0.02)
+
+
+def test_a_planted_term_is_the_sum_over_its_pairs() -> None:
+    world = plant(CONFIG, 0.5, 0, 0)
+    sample = draw(world, 50, stream())
+    expected = np.zeros_like(sample.interaction)
+    for (i, j), direction in zip(world.pairs, world.pair_directions, strict=True):
+        product = sample.features[:, i] * sample.features[:, j]
+        expected += world.strength * product[:, None] * direction
+    assert sample.interaction == pytest.approx(expected, abs=1e-6)
+    assert (world.pairs[:, 0] < world.pairs[:, 1]).all()
+    assert len({tuple(pair) for pair in world.pairs}) == CONFIG.n_pairs
+    assert np.linalg.norm(world.pair_directions, axis=1) == pytest.approx(1)
+
+
+def test_without_pairs_there_is_no_term_and_all_else_is_the_same() -> None:
+    null, world = plant(CONFIG, 0.0, 0, 0), plant(CONFIG, 0.3, 0, 0)
+    assert null.pairs.shape == (0, 2) and null.strength == 0
+    without, with_pairs = draw(null, 500, stream()), draw(world, 500, stream())
+    assert not without.interaction.any()
+    assert np.array_equal(without.features, with_pairs.features)
+    assert with_pairs.x - with_pairs.interaction == pytest.approx(without.x, abs=1e-6)
+
+
+def test_worlds_differ_and_repeat() -> None:
+    one, again, other = (plant(CONFIG, 0.3, 0, number) for number in (0, 0, 1))
+    assert np.array_equal(one.directions, again.directions)
+    assert not np.array_equal(one.directions, other.directions)
+    assert not np.array_equal(one.pairs, other.pairs)
+
+
+@pytest.fixture(scope="module")
+def planted() -> PlantedConfig:
+    """A small world on which even a short training finds pairs; sizes from the tiny study."""
+    study = load_study(ROOT, [ROOT / "params/tiny.yaml"])
+    config = build(PlantedConfig, study["testbed"]["planted"], "testbed.planted")
+    training = replace(config.training, n_steps=300, d_embed=32)
+    return replace(config, shares=(0.0, 0.8), training=training)
+
+
+def write_world(planted: PlantedConfig, world: int, folder: Path) -> dict[str, Path]:
+    paths = {name: folder / f"{world}.{name}.parquet" for name in ("metrics", "pairs")}
+    measure_world(PlantedStep(planted, root_seed=0, threads=1), world=world, **paths)
+    return paths
+
+
+@pytest.fixture(scope="module")
+def worlds(planted: PlantedConfig, tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
+    folder = tmp_path_factory.mktemp("planted")
+    return [write_world(planted, world, folder) for world in planted.worlds]
+
+
+@pytest.fixture(scope="module")
+def summary(worlds: list[dict], tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    folder = tmp_path_factory.mktemp("summary")
+    summarise_worlds(
+        PlantedSummaryStep(alpha=0.1, confidence=0.95),
+        metrics=[paths["metrics"] for paths in worlds], pairs=[paths["pairs"] for paths in worlds],
+        summary=folder / "planted.csv", table=folder / "planted.parquet",
+    )  # fmt: skip
+    assert len(read_table(folder / "planted.parquet")) > len(read_csv(folder / "planted.csv"))
+    return read_csv(folder / "planted.csv").set_index(["share", "arm", "metric"])
+
+
+def test_the_oracle_finds_the_pairs_and_their_variance(summary: pd.DataFrame) -> None:
+    means = summary["mean"]
+    for score in ("factor", "functional"):
+        assert means[0.8, "oracle", f"auc_{score}"] > 0.95
+        assert means[0.8, "oracle", f"of_oracle_{score}"] == pytest.approx(1)
+    assert 0.8 < means[0.8, "oracle", "captured_interaction"] < 1.2
+    assert means[0.8, "oracle", "gain"] > 0.5 > abs(means[0.0, "oracle", "gain"])
+
+
+def test_without_pairs_nothing_can_be_recovered_and_few_are_found(summary: pd.DataFrame) -> None:
+    null = summary.loc[0.0]
+    assert not [m for _, m in null.index if m.startswith(("auc", "captured", "found", "of_oracle"))]
+    for arm in ("oracle", "sequential", "joint"):
+        assert null["mean"][arm, "excess_null"] == 0
+        assert 0 <= null["mean"][arm, "false_functional"] < 0.3
+
+
+def test_an_excess_is_a_difference_of_differences(
+    worlds: list[dict], summary: pd.DataFrame
+) -> None:
+    rows = pd.concat(read_table(paths["metrics"]) for paths in worlds)
+    gains = rows[rows["metric"] == "gain"].groupby(["share", "arm"])["value"].mean()
+    above = gains[:, "joint"] - gains[:, "joint_first_order"]
+    assert summary["mean"][0.8, "joint", "excess"] == pytest.approx(above[0.8] - above[0.0])
+    assert (0.8, "oracle", "excess") not in summary.index
+
+
+def test_two_runs_write_the_same_bytes(planted: PlantedConfig, tmp_path: Path) -> None:
+    short = replace(planted, training=replace(planted.training, n_steps=20, dropout=0.2))
+    runs = [write_world(short, 0, tmp_path / name) for name in ("one", "other")]
+    for one, other in zip(*(run.values() for run in runs), strict=True):
+        assert one.read_bytes() == other.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"shares": (0.1,)}, "must hold 0"),
+        ({"worlds": (1, 1)}, "a world twice"),
+        ({"n_tokens": 10}, "less than one batch"),
+    ],
+)
+def test_impossible_sizes_are_refused(planted: PlantedConfig, change: dict, message: str) -> None:
+    with pytest.raises(ParamsError, match=message):
+        replace(planted, **change)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"n_latents": 23}, "n_latents=23"), ({"oracle_k": 25}, "oracle_k=25")],
+)
+def test_impossible_trainings_are_refused(
+    planted: PlantedConfig, change: dict, message: str
+) -> None:
+    with pytest.raises(ParamsError, match=message):
+        replace(planted, training=replace(planted.training, **change))
+
+
+def test_worlds_with_more_pairs_than_there_are_and_turned_amplitudes_are_refused() -> None:
+    with pytest.raises(ParamsError, match="n_pairs=45 must be < 45"):
+        replace(CONFIG, n_pairs=45)
+    with pytest.raises(ParamsError, match="low=2"):
+        build(WorldConfig, asdict(CONFIG) | {"amplitude": {"low": 2.0, "high": 1.0}}, "world")
