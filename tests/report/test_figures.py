@@ -9,6 +9,7 @@ from pathlib import Path
 
 import matplotlib
 import pytest
+import yaml
 from matplotlib.text import Text
 from report.plotted import N_LATENTS, PARAMS, latent_table, write_all
 
