@@ -83,7 +83,7 @@ rule factorial_secondary:
         "logs/{run}/factorial/{site}.tsv"
     wildcard_constraints:
         site="secondary|residual",
-    priority: 1  # the longest chain of jobs goes first
+    priority: 2  # the longest chain of jobs goes first
     threads: threads_of("factorial")
     params:
         slice=slice_json("factorial", "secondary"),
@@ -113,7 +113,7 @@ rule factorial_responses:
         "logs/{run}/factorial/responses.log",
     benchmark:
         "logs/{run}/factorial/responses.tsv"
-    priority: 1  # the longest chain of jobs goes first
+    priority: 2  # the longest chain of jobs goes first
     threads: threads_of("factorial")
     params:
         slice=slice_json("factorial", "responses"),
@@ -138,7 +138,7 @@ rule factorial_discover:
         "logs/{run}/factorial/discover.log",
     benchmark:
         "logs/{run}/factorial/discover.tsv"
-    priority: 1  # the longest chain of jobs goes first
+    priority: 2  # the longest chain of jobs goes first
     params:
         slice=slice_json("factorial", "discover"),
         code=code_of("factorial", "discover"),
@@ -169,7 +169,7 @@ rule factorial_clamp:
         "logs/{run}/factorial/clamp.log",
     benchmark:
         "logs/{run}/factorial/clamp.tsv"
-    priority: 1  # the longest chain of jobs goes first
+    priority: 2  # the longest chain of jobs goes first
     threads: threads_of("factorial")
     params:
         slice=slice_json("factorial", "clamp"),

@@ -118,6 +118,7 @@ rule report_factorial_plots:
         "logs/{run}/report/factorial_plots.log",
     benchmark:
         "logs/{run}/report/factorial_plots.tsv"
+    priority: 1  # much waits for it
     params:
         code=code_of("report", "factorial_plots"),
     shell:
