@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from fispace.errors import ArtifactError, ArtifactMismatchError, NonFiniteError
-from fispace.store.activations import ActivationStore, activation_table
+from fispace.store.activations import ActivationStore
 from fispace.store.files import sha256_of, write_json
+from fispace.store.shards import activation_table
 
 
 def write_store(

@@ -24,7 +24,8 @@ from fispace.errors import (
 from fispace.lm.load import load_lm
 from fispace.steps import extract
 from fispace.steps.extract import extract_activations, fit_standardiser
-from fispace.store.activations import ActivationStore, activation_table, write_shard
+from fispace.store.activations import ActivationStore
+from fispace.store.shards import activation_table, write_shard
 from fispace.store.standardiser import load_standardiser
 
 TEXT = TextConfig("jsonl", "", "text", None, None, None, None)

@@ -3,16 +3,18 @@
 from itertools import islice
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fispace.store.activations import ActivationStore, activation_table, write_shard
+from fispace.store.activations import ActivationStore
 from fispace.store.files import sha256_of, write_json
+from fispace.store.shards import activation_table, write_shard
 from fispace.store.shuffle import Pools
 
 SIZES = st.lists(st.integers(0, 9), min_size=1, max_size=6).filter(any)
 
 
+@settings(deadline=None)  # timing is no property
 @given(sizes=SIZES, pool_groups=st.integers(1, 4), batch=st.integers(1, 12), n=st.integers(1, 20))
 def test_what_is_left_after_n_batches_is_what_follows_them(sizes, pool_groups, batch, n):
     starts = np.cumsum([0, *sizes])

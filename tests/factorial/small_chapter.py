@@ -38,9 +38,9 @@ from fispace.steps.factorial.pairs import list_pairs
 from fispace.steps.factorial.responses import measure_responses
 from fispace.steps.factorial.secondary import train_secondary
 from fispace.steps.factorial.singles import measure_singles
-from fispace.store.activations import activation_table, shard_name, write_shard
 from fispace.store.checkpoint import save_checkpoint
 from fispace.store.files import sha256_of, write_json
+from fispace.store.shards import activation_table, shard_name, write_shard
 from fispace.store.standardiser import fit_moments
 
 FACTORS = (

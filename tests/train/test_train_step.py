@@ -64,6 +64,18 @@ def test_the_interactions_mean_over_train_tokens_is_zero_after_training(store):
     assert mean.abs().max() < 1e-5
 
 
+def test_a_part_of_the_train_tokens_gives_about_the_same_mean(store):
+    whole, part = (
+        load_trained(
+            run(store, "joint", JOINT, params=replace(PARAMS, mean_tokens=n), folder=str(n)), {}
+        ).model
+        for n in (10**6, 1000)
+    )
+    assert torch.equal(whole.sae.W_dec, part.sae.W_dec)
+    difference = whole.interaction.mean_output - part.interaction.mean_output
+    assert 0 < difference.norm() < 0.2 * whole.interaction.mean_output.norm()
+
+
 def test_dropout_and_data_order_do_not_depend_on_other_arms(store):
     alone = run(store, "joint", JOINT, folder="alone").read_bytes()
     run(store, "sae", SAE, folder="after")

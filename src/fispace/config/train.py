@@ -62,6 +62,7 @@ class TrainArmStep:
     select_in: SelectionDtype
     aux_k: AuxKConfig | None
     init: InitConfig
+    mean_tokens: int
     pool_groups: int
     prefetch_batches: int
     log_every: int

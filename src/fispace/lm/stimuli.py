@@ -13,8 +13,8 @@ from fispace.config.factorial import BatteryActivationsStep
 from fispace.errors import StimuliError
 from fispace.lm.hooks import read_activations
 from fispace.lm.windows import Window, cut_windows, padded
-from fispace.store.activations import activation_table
 from fispace.store.documents import Document
+from fispace.store.shards import activation_table
 
 
 def stimulus_table(

@@ -20,14 +20,10 @@ from fispace.lm.hooks import read_activations, resolve_hook_point
 from fispace.lm.load import load_lm, model_fingerprint
 from fispace.lm.windows import Window, cut_windows, pad_id_of, padded
 from fispace.seeds import stream_seed
-from fispace.store.activations import (
-    ActivationStore,
-    activation_table,
-    shard_name,
-    write_shard,
-)
+from fispace.store.activations import ActivationStore
 from fispace.store.documents import read_documents
 from fispace.store.files import fingerprint, read_json, sha256_of, write_json
+from fispace.store.shards import activation_table, shard_name, write_shard
 from fispace.store.standardiser import fit_moments
 
 log = logging.getLogger(__name__)

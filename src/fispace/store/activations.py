@@ -3,6 +3,7 @@
 Must not: run a model, standardise, or hold more than a few row groups in memory.
 """
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,69 +18,11 @@ from jaxtyping import Float
 
 from fispace.errors import ArtifactError, ArtifactMismatchError, NonFiniteError
 from fispace.seeds import numpy_stream
-from fispace.store.files import atomic_path, canonical_json, read_json, sha256_of
+from fispace.store.files import read_json, sha256_of
+from fispace.store.shards import matrix_of
 from fispace.store.shuffle import Pools
-from fispace.store.tables import RECIPE_KEY
 
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-LABEL_PREFIX = "label_"
-ARROW_DTYPES = {"float16": pa.float16(), "float32": pa.float32()}
-
-
-def shard_name(split: str, number: int, count: int) -> str:
-    """Path of a shard inside the store; shards are numbered from 1."""
-    return f"{split}/shard-{number}-of-{count}.parquet"
-
-
-def activation_table(
-    activations: Float[np.ndarray, "tokens d_model"], columns: dict[str, np.ndarray], dtype: str
-) -> pa.Table:
-    """Arrow table of one shard: the activation as a fixed-size list, and the token columns."""
-    flat = pa.array(activations.astype(dtype).reshape(-1), type=ARROW_DTYPES[dtype])
-    arrays: dict[str, Any] = {
-        "activation": pa.FixedSizeListArray.from_arrays(flat, activations.shape[1])
-    }
-    arrays |= {name: pa.array(values) for name, values in columns.items()}
-    return pa.table(arrays)
-
-
-def write_shard(path: Path, table: pa.Table, row_group_tokens: int, recipe: dict[str, Any]) -> None:
-    """Write one shard atomically; activations are stored uncompressed and without dictionaries.
-
-    Raises:
-        NonFiniteError: if an activation is NaN or infinite, or overflows the stored type.
-    """
-    _require_finite(table, path)
-    table = table.replace_schema_metadata({RECIPE_KEY: canonical_json(recipe).encode()})
-    columns = [name for name in table.column_names if name != "activation"]
-    layout: dict[str, Any] = {
-        "row_group_size": row_group_tokens,
-        "use_dictionary": columns,
-        "compression": dict.fromkeys(columns, "zstd"),
-        "write_statistics": False,
-    }
-    with atomic_path(path) as partial:
-        pq.write_table(table, partial, **layout)
-
-
-def _require_finite(table: pa.Table, path: Path) -> None:
-    values = _matrix(table.column("activation"))
-    bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
-    if len(bad):
-        row, dtype = int(bad[0]), values.dtype
-        where = f"document {table['document_id'][row]}, position {table['position'][row]}"
-        raise NonFiniteError(
-            f"Activation is not finite in shard {path.name}, row {row} ({where}); {len(bad)} rows in "
-            f"all, stored as {dtype}. Either the model is broken at the hook point, or the values "
-            "overflow float16: set extract.store_dtype to float32 (or lm.dtype, if the "
-            "forward pass overflows)."
-        )
-
-
-def _matrix(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
-    """Rows of a fixed-size-list column as a matrix, without a copy where Arrow allows."""
-    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    return array.flatten().to_numpy(zero_copy_only=False).reshape(len(array), array.type.list_size)
 
 
 @dataclass(frozen=True)
@@ -141,10 +84,17 @@ class ActivationStore:
                 tables.append(pq.read_table(shard.path, columns=names))
         return pa.concat_tables(tables).replace_schema_metadata(None)
 
-    def groups(self, split: str) -> Iterator[Float[np.ndarray, "_ d_model"]]:
-        """Activations of the non-special tokens in stored order, one row group at a time, as float32."""
-        for shard, group in self._group_list(split):
-            yield self._read_group(shard, group)
+    def groups(
+        self, split: str, n_tokens: int | None = None
+    ) -> Iterator[Float[np.ndarray, "_ d_model"]]:
+        """Activations of the non-special tokens in stored order, one row group at a time, as float32.
+
+        With `n_tokens`, only of so many row groups, evenly spaced, as hold that many tokens.
+        """
+        groups = self._group_list(split)
+        share = 1.0 if n_tokens is None else min(1.0, n_tokens / self.n_tokens(split))
+        for place in np.linspace(0, len(groups) - 1, math.ceil(share * len(groups))).round():
+            yield self._read_group(*groups[int(place)])
 
     def shuffled_batches(
         self, split: str, batch_tokens: int, pool_groups: int, stream: Sequence[str | int],
@@ -208,7 +158,7 @@ class ActivationStore:
             with pq.ParquetFile(shard.path) as file:
                 table = file.read_row_group(group, columns=["activation", "is_special"])
             keep = ~table["is_special"].to_numpy()
-            values = _matrix(table["activation"])[keep].astype(np.float32)
+            values = matrix_of(table["activation"])[keep].astype(np.float32)
         if values.shape[1] != self.d_model:
             raise ArtifactMismatchError(
                 f"{shard.path} holds vectors of {values.shape[1]} dimensions, its manifest says "

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 
 from fispace.config.extract import TextConfig
 from fispace.errors import CorpusError
-from fispace.store.activations import LABEL_PREFIX
 from fispace.store.files import parse_json
+from fispace.store.shards import LABEL_PREFIX
 
 MAX_CHARACTERS = 10_000_000
 """Longest document: its tokens are held in memory at once, about a hundred bytes each."""

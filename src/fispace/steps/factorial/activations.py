@@ -12,7 +12,7 @@ from fispace.config.factorial import BatteryActivationsStep
 from fispace.lm.load import load_lm
 from fispace.lm.stimuli import stimulus_table
 from fispace.stimuli.split import CONFIRM, SELECT
-from fispace.store.activations import write_shard
+from fispace.store.shards import write_shard
 from fispace.store.tables import read_csv
 
 

@@ -15,8 +15,8 @@ from jaxtyping import Int
 
 from fispace.config.testbed import TestbedCorpusStep, TestbedLmStep
 from fispace.errors import ArtifactMismatchError, ParamsError
-from fispace.store.activations import LABEL_PREFIX
 from fispace.store.files import atomic_path, write_json
+from fispace.store.shards import LABEL_PREFIX
 from fispace.store.tables import read_table, write_csv, write_table
 from fispace.testbed.battery import draw_battery
 from fispace.testbed.bayes import floor_nats, pad, unigram_nats, word_ids_of

@@ -63,7 +63,7 @@ def train_arm(
     checkpoints = Checkpoints(scratch, identity, checkpoint_seconds)
     fitted = _fit(params, model, record, (store, units), checkpoints)
     if "interaction" in model.parts:
-        batches = _stored_batches(store, units, "train")
+        batches = _stored_batches(store, units, "train", params.mean_tokens)
         model.interaction.mean_output.copy_(mean_interaction(model, batches))
     save_checkpoint(weights, model.state_dict(), record)
     write_table(curve, fitted.curve, record)
@@ -181,9 +181,11 @@ def _fit(
     return Fitted(pd.DataFrame(curve, columns=pd.Index(CurveRow._fields)), pd.concat(snapshots))
 
 
-def _stored_batches(store: ActivationStore, units: Standardiser, split: str) -> Iterator[Tensor]:
-    """All non-special tokens of a split in stored order, standardised, a row group at a time."""
-    for group in store.groups(split):
+def _stored_batches(
+    store: ActivationStore, units: Standardiser, split: str, n_tokens: int | None = None
+) -> Iterator[Tensor]:
+    """Non-special tokens of a split, or about `n_tokens` of them, standardised, by row groups."""
+    for group in store.groups(split, n_tokens):
         yield units.standardise(torch.from_numpy(group))
 
 
