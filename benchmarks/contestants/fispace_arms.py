@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.job import Job
-from fispace.config.train import InitConfig, OptimiserKind, Part, SelectionDtype
+from fispace.config.train import InitConfig, OptimiserConfig, OptimiserKind, Part, SelectionDtype
 from fispace.models.fit import Schedule, fit
 from fispace.models.integrated import IntegratedModel, ModelShape
 from fispace.models.numerics import fix_numerics
@@ -37,12 +37,13 @@ class Arm:
         """Initial weights of the job's seed; the same deterministic kernels as in the study."""
         fix_numerics(torch.get_num_threads())
         self.model = model_of(job, parts, select_in)
-        self.schedule = Schedule(
-            n_steps=job.n_steps, lr=job.lr, lr_end_fraction=0.0, lr_decay_fraction=1.0,
-            optimiser=optimiser, betas=BETAS, eps=EPS,
+        config = OptimiserConfig(
+            lr_end_fraction=0.0, lr_decay_fraction=1.0,
+            optimiser=optimiser, adam_betas=BETAS, adam_eps=EPS,
             grad_clip=1 / job.size.d_model,  # of the mean squared error, where others clip its sum at 1
-            log_every=job.n_steps, val_every=job.n_steps,
         )  # fmt: skip
+        at_end = job.n_steps
+        self.schedule = Schedule(config, job.lr, job.n_steps, log_every=at_end, val_every=at_end)
 
     def train(self, batches: Iterator[Tensor]) -> None:
         """The package's own loop, without AuxK; nothing is validated on the way."""

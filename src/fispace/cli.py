@@ -105,22 +105,38 @@ def _calls(command: Command, function: Callable[..., Any], rest: list[str]) -> l
         values["params"] = _parse_params(command, values["params"])
     hints = typing.get_type_hints(function)
     in_turn = {
-        name: value
-        for name, value in values.items()
-        if isinstance(value, list) and typing.get_origin(hints[name]) is not list
+        name: given
+        for name, given in values.items()
+        if isinstance(given, list) and typing.get_origin(hints[name]) is not list
     }
+    try:
+        return [values | turn for turn in _turns(in_turn, command.writes)]
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def _turns(in_turn: dict[str, list[Any]], outputs: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Values of each call: of n values the i-th is the i-th call's, a single one is every call's.
+
+    Raises:
+        ValueError: if the counts do not fit, or two calls would write the same file.
+    """
     n_calls = max(map(len, in_turn.values()), default=1)
     for name, given in in_turn.items():
-        expected = {n_calls} if name in command.writes else {1, n_calls}
-        if len(given) not in expected or (name in command.writes and len(set(given)) < n_calls):
-            parser.error(
-                f"argument --{name.replace('_', '-')}: {len(given)} values for {n_calls} calls; give "
-                f"{'each call its own' if name in command.writes else 'one for all or one a call'}"
+        flag = "--" + name.replace("_", "-")
+        if name in outputs and len(set(given)) != n_calls:
+            raise ValueError(
+                f"argument {flag}: {len(set(given))} different values for {n_calls} calls; each "
+                "call writes a file of its own"
             )
-    turns = (
+        if len(given) not in (1, n_calls):
+            raise ValueError(
+                f"argument {flag}: {len(given)} values for {n_calls} calls; give one for all calls "
+                "or one for each"
+            )
+    return [
         {name: given[i % len(given)] for name, given in in_turn.items()} for i in range(n_calls)
-    )
-    return [values | turn for turn in turns]
+    ]
 
 
 def _parser_of(

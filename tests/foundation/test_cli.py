@@ -2,11 +2,12 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from fispace.cli import USER_ERROR, main
+from fispace.cli import USAGE_ERROR, USER_ERROR, main
 from fispace.commands import CHAPTERS, COMMANDS, find_command
 
 
@@ -43,6 +44,64 @@ def test_bad_params_name_the_key(caplog, text, message):
     )
     assert code == USER_ERROR
     assert message in caplog.text
+
+
+@pytest.fixture
+def calls(monkeypatch) -> list[dict]:
+    """Arguments of the calls of `geometry arm`, which itself is not run."""
+    found: list[dict] = []
+
+    def arm(*, seed: int, arm: str, weights: Path, parts: list[str], table: Path) -> None:
+        found.append({"seed": seed, "arm": arm, "weights": weights, "parts": parts, "table": table})
+
+    arm.__doc__ = "Stands in for the step."
+    command = replace(find_command("geometry", "arm"), config=None)
+    monkeypatch.setattr("fispace.steps.geometry.arm.measure_arm", arm)
+    monkeypatch.setattr("fispace.cli.find_command", lambda *_: command)
+    monkeypatch.setattr("fispace.cli.hashed_inputs", lambda *_: {})
+    monkeypatch.setattr("fispace.cli.state_of", lambda *_: {})
+    monkeypatch.setattr("fispace.cli.write_record", lambda *_: None)
+    return found
+
+
+def options(seeds: str, weights: str, tables: str) -> list[str]:
+    return [
+        "geometry", "arm", "--arm", "joint", "--seed", *seeds.split(),
+        "--weights", *weights.split(), "--parts", "sae", "bias", "--table", *tables.split(),
+    ]  # fmt: skip
+
+
+def test_n_values_are_n_calls_in_turn_and_one_value_is_every_calls(calls):
+    assert main(options("3 1 2", "w3 w1 w2", "t3 t1 t2")) == 0
+    assert [(call["seed"], str(call["weights"]), str(call["table"])) for call in calls] == [
+        (3, "w3", "t3"), (1, "w1", "t1"), (2, "w2", "t2"),
+    ]  # fmt: skip
+    assert [call["arm"] for call in calls] == ["joint"] * 3
+
+
+def test_an_option_that_is_a_list_goes_whole_to_every_call(calls):
+    assert main(options("0 1", "w", "t0 t1")) == 0
+    assert [call["parts"] for call in calls] == [["sae", "bias"]] * 2
+
+
+@pytest.mark.parametrize(
+    ("seeds", "weights", "tables", "message"),
+    [
+        ("0 1 2", "w0 w1", "t0 t1 t2", "--weights: 2 values for 3 calls"),
+        ("0 1", "w0 w1 w2", "t0 t1 t2", "--seed: 2 values for 3 calls"),
+        ("0 1 2", "w", "t0 t1", "--table: 2 different values for 3 calls"),
+        ("0 1", "w0 w1", "t", "--table: 1 different values for 2 calls"),
+        ("0 1", "w0 w1", "t t", "--table: 1 different values for 2 calls"),
+    ],
+)
+def test_counts_that_do_not_fit_are_refused_before_the_first_call(
+    calls, capsys, seeds, weights, tables, message
+):
+    with pytest.raises(SystemExit) as refused:
+        main(options(seeds, weights, tables))
+    assert refused.value.code == USAGE_ERROR
+    assert message in capsys.readouterr().err
+    assert calls == []
 
 
 def test_an_unknown_verb_lists_the_known_ones():

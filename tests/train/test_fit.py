@@ -1,11 +1,12 @@
 """Laws of the training loop and its schedule."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
 
-from fispace.config.train import PARTS, InitConfig
+from fispace.config.train import PARTS, InitConfig, OptimiserConfig
 from fispace.errors import DivergedError
 from fispace.models.fit import Schedule, fit
 from fispace.models.integrated import IntegratedModel, ModelShape
@@ -13,12 +14,13 @@ from fispace.models.objective import squared_error
 
 
 def schedule(n_steps=40, **changes):
-    options = {
-        "n_steps": n_steps, "lr": 0.01, "lr_end_fraction": 0.1, "lr_decay_fraction": 0.8,
-        "optimiser": "adam", "betas": (0.9, 0.999), "eps": 1e-8, "grad_clip": 1.0,
-        "log_every": 10, "val_every": 20,
-    }  # fmt: skip
-    return Schedule(**(options | changes))
+    config = OptimiserConfig(
+        lr_end_fraction=0.1, lr_decay_fraction=0.8, optimiser="adam",
+        adam_betas=(0.9, 0.999), adam_eps=1e-8, grad_clip=1.0,
+    )  # fmt: skip
+    of_config = {name: changes.pop(name) for name in set(changes) & set(vars(config))}
+    options = {"lr": 0.01, "n_steps": n_steps, "log_every": 10, "val_every": 20} | changes
+    return Schedule(replace(config, **of_config), **options)
 
 
 def small_model(parts=PARTS, seed=0):

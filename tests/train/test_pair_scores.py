@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from fispace.config.train import InitConfig
+from fispace.config.train import InitConfig, OptimiserConfig
 from fispace.models.fit import Schedule, fit
 from fispace.models.given_codes import GivenCodes, Readout, dense, sparse
 from fispace.models.integrated import IntegratedModel, ModelShape
@@ -114,7 +114,10 @@ def test_training_on_given_codes_takes_each_batch_with_its_own_codes() -> None:
     target = 2 * dense(found, N_LATENTS)[:, :5]
     objective = GivenCodes(of, found, target)
     order = [torch.arange(TOKENS).flip(0)[:40], torch.arange(20)] * 150
-    schedule = Schedule(300, 0.02, 0.1, 0.8, "adam", (0.9, 0.999), 1e-8, None, 300, 300)
+    schedule = Schedule(
+        OptimiserConfig(0.1, 0.8, "adam", (0.9, 0.999), 1e-8, None),
+        lr=0.02, n_steps=300, log_every=300, val_every=300,
+    )  # fmt: skip
 
     def error() -> float:
         with torch.no_grad():

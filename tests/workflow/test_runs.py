@@ -53,6 +53,14 @@ def test_a_repeated_run_computes_nothing(finished):
     nothing_to_do(finished)
 
 
+def test_another_interval_between_checkpoints_reruns_nothing(finished):
+    def planned(**train: int) -> str:
+        return finished.snakemake("-n", "--quiet", "rules", "--config", f"train={train}")
+
+    assert "train_arm" in planned(log_every=7)  # so the value given does count
+    assert "Nothing to be done" in planned(checkpoint_seconds=7)
+
+
 def test_results_name_no_folder_of_this_machine(finished):
     here = [str(finished.path).encode(), str(Path(sys.prefix)).encode()]
     for name, content in finished.results().items():

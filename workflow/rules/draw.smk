@@ -12,7 +12,6 @@ rule report_draw:
         "logs/{run}/report/draw.log",
     benchmark:
         "logs/{run}/report/draw.tsv"
-    priority: 1  # much waits for it
     params:
         code=code_of("report", "draw"),
         figures=OF_CLAIMS,

@@ -1,4 +1,6 @@
 # 2x2 stimuli: discovery on one half of the items, clamping and inference on the other.
+SEED_FILES = ["discovery.parquet", "candidates.csv", "pairs.csv", "generations.parquet"]
+SEED_FILES += ["generation_counts.csv", "secondary.curve.parquet", "residual.curve.parquet"]
 
 
 rule factorial:
@@ -10,9 +12,7 @@ rule factorial:
         of_run("results/{run}/factorial/clamp_{name}.csv", name=["cells", "items", "fits"]),
         of_run("results/{run}/factorial/activation_cells.csv"),
         of_run("results/{run}/factorial/infer.parquet"),
-        of_seeds("discovery.parquet") + of_seeds("candidates.csv") + of_seeds("pairs.csv"),
-        of_seeds("generations.parquet") + of_seeds("generation_counts.csv"),
-        of_seeds("secondary.curve.parquet") + of_seeds("residual.curve.parquet"),
+        of_run("results/{run}/factorial/seed{seed}.{name}", seed=SEEDS, name=SEED_FILES),
         of_run("results/{run}/factorial/{name}", name=TRUTH_FILES),
 
 
@@ -83,7 +83,6 @@ rule factorial_secondary:
         "logs/{run}/factorial/{site}.tsv"
     wildcard_constraints:
         site="secondary|residual",
-    priority: 2  # the longest chain of jobs goes first
     threads: threads_of("factorial")
     params:
         slice=slice_json("factorial", "secondary"),
@@ -113,7 +112,6 @@ rule factorial_responses:
         "logs/{run}/factorial/responses.log",
     benchmark:
         "logs/{run}/factorial/responses.tsv"
-    priority: 2  # the longest chain of jobs goes first
     threads: threads_of("factorial")
     params:
         slice=slice_json("factorial", "responses"),
@@ -138,7 +136,6 @@ rule factorial_discover:
         "logs/{run}/factorial/discover.log",
     benchmark:
         "logs/{run}/factorial/discover.tsv"
-    priority: 2  # the longest chain of jobs goes first
     params:
         slice=slice_json("factorial", "discover"),
         code=code_of("factorial", "discover"),
@@ -169,7 +166,6 @@ rule factorial_clamp:
         "logs/{run}/factorial/clamp.log",
     benchmark:
         "logs/{run}/factorial/clamp.tsv"
-    priority: 2  # the longest chain of jobs goes first
     threads: threads_of("factorial")
     params:
         slice=slice_json("factorial", "clamp"),

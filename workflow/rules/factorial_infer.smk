@@ -45,7 +45,6 @@ rule factorial_generate:
         "logs/{run}/factorial/generate.log",
     benchmark:
         "logs/{run}/factorial/generate.tsv"
-    priority: 2  # the longest chain of jobs goes first
     threads: threads_of("factorial")
     params:
         slice=slice_json("factorial", "generate"),
@@ -84,7 +83,6 @@ rule factorial_infer:
         "logs/{run}/factorial/infer.log",
     benchmark:
         "logs/{run}/factorial/infer.tsv"
-    priority: 2  # the longest chain of jobs goes first
     params:
         slice=slice_json("factorial", "infer"),
         code=code_of("factorial", "infer"),

@@ -57,7 +57,6 @@ rule fidelity_arm:
         "logs/{run}/fidelity/{arm}.log",
     benchmark:
         "logs/{run}/fidelity/{arm}.tsv"
-    priority: 1  # much waits for it
     threads: threads_of("fidelity")
     params:
         slice=slice_json("fidelity", "arm"),

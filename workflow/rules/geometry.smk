@@ -26,7 +26,6 @@ rule geometry_arm:
         "logs/{run}/geometry/{arm}.log",
     benchmark:
         "logs/{run}/geometry/{arm}.tsv"
-    priority: 1  # much waits for it
     threads: threads_of("geometry")
     params:
         slice=slice_json("geometry", "arm"),

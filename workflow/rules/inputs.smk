@@ -53,8 +53,3 @@ def battery_files(wildcards):
     if BATTERY == "testbed":
         return {key: f"results/{RUN}/testbed/{name}" for key, name in TESTBED_BATTERY.items()}
     return {key: f"data/stimuli/{BATTERY}/{name}" for key, name in FOLDER_BATTERY.items()}
-
-
-def of_seeds(name):
-    """A file of the factorial chapter, once per seed."""
-    return of_run(f"results/{{run}}/factorial/seed{{seed}}.{name}", seed=SEEDS)

@@ -107,7 +107,7 @@ rule report_factorial_plots:
         histogram="results/{run}/factorial/singles_histogram.csv",
         activation="results/{run}/factorial/activation_cells.csv",
         family="results/{run}/factorial/infer.parquet",
-        counts=of_seeds("generation_counts.csv"),
+        counts=per_seed("results/{run}/factorial/seed{seed}.generation_counts.csv"),
     output:
         clamping="results/{run}/report/figures/clamping.csv",
         secondary="results/{run}/report/figures/secondary_activations.csv",
@@ -118,7 +118,6 @@ rule report_factorial_plots:
         "logs/{run}/report/factorial_plots.log",
     benchmark:
         "logs/{run}/report/factorial_plots.tsv"
-    priority: 1  # much waits for it
     params:
         code=code_of("report", "factorial_plots"),
     shell:

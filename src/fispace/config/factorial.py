@@ -12,7 +12,7 @@ from fispace.config.hypotheses import (
     Hypothesis,
 )
 from fispace.config.lm import LmConfig
-from fispace.config.train import OptimiserKind
+from fispace.config.train import OptimiserConfig
 from fispace.errors import ParamsError
 
 IDENTITY = 1.0
@@ -67,7 +67,7 @@ class BatteryActivationsStep:
 
 
 @dataclass(frozen=True)
-class SecondaryStep:
+class SecondaryStep(OptimiserConfig):
     """What `factorial secondary` depends on: the secondary SAE and the study's optimiser."""
 
     expansion: int
@@ -75,12 +75,6 @@ class SecondaryStep:
     n_tokens: int
     standardiser_tokens: int
     batch_tokens: int
-    lr_end_fraction: float
-    lr_decay_fraction: float
-    optimiser: OptimiserKind
-    adam_betas: tuple[float, ...]
-    adam_eps: float
-    grad_clip: float | None
     pool_groups: int
     log_every: int
     val_every: int

@@ -2,8 +2,15 @@
 
 from dataclasses import dataclass
 
-from fispace.config.train import InitConfig, OptimiserKind
+from fispace.config.train import InitConfig, OptimiserConfig
 from fispace.errors import ParamsError
+
+ORACLE = "oracle"
+"""Arm on the true codes, which the others' recovery is measured by."""
+FIRST_ORDER = "_first_order"
+"""Suffix of the arm that pools no product: the control of the arm without it."""
+SCORES = ("factor", "functional")
+"""Scores of a pair: by its latents' factor vectors, and by the interaction's double differences."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +46,7 @@ class WorldConfig:
 
 
 @dataclass(frozen=True)
-class PlantedTraining:
+class PlantedTraining(OptimiserConfig):
     """Sizes and training of every model that looks for the pairs."""
 
     n_latents: int
@@ -51,22 +58,6 @@ class PlantedTraining:
     batch_tokens: int
     n_steps: int
     lr: float
-    lr_end_fraction: float
-    lr_decay_fraction: float
-    optimiser: OptimiserKind
-    adam_betas: tuple[float, ...]
-    adam_eps: float
-    grad_clip: float | None
-
-    @property
-    def log_every(self) -> int:
-        """Steps between rows of the training curve: only the last step is logged."""
-        return self.n_steps
-
-    @property
-    def val_every(self) -> int:
-        """Steps between validations: none before the last step."""
-        return self.n_steps
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,19 @@ class AuxKConfig:
 
 
 @dataclass(frozen=True)
-class TrainArmStep:
+class OptimiserConfig:
+    """How the weights of every training move, whatever it trains, from its peak learning rate."""
+
+    lr_end_fraction: float
+    lr_decay_fraction: float
+    optimiser: OptimiserKind
+    adam_betas: tuple[float, ...]
+    adam_eps: float
+    grad_clip: float | None
+
+
+@dataclass(frozen=True)
+class TrainArmStep(OptimiserConfig):
     """What every training depends on, whichever arm."""
 
     n_latents: int
@@ -53,12 +65,6 @@ class TrainArmStep:
     dropout: float
     batch_tokens: int
     n_tokens: int
-    lr_end_fraction: float
-    lr_decay_fraction: float
-    adam_betas: tuple[float, ...]
-    adam_eps: float
-    grad_clip: float | None
-    optimiser: OptimiserKind
     select_in: SelectionDtype
     aux_k: AuxKConfig | None
     init: InitConfig

@@ -29,10 +29,11 @@ ARM_LOOKS = {
     "joint": (VERMILION, "s", "-", "joint"),
     "joint_first_order": (ORANGE, "s", ":", "joint, first order"),
 }
+FOUND, FALSE = "found_functional", "false_functional"
 PANELS = (
     ("auc_factor", "planted pairs: factor vectors", "AUC over all pairs"),
     ("auc_functional", "… double differences", "AUC over all pairs"),
-    ("found_functional", "pairs found (none: false ones)", "share of planted, or of all"),
+    (FOUND, "pairs found (none: false ones)", "share of planted, or of all"),
     ("captured_interaction", "captured by the interaction part", "share of planted variance"),
     ("captured_all", "… by the whole reconstruction", "share of planted variance"),
     ("gain", "gain over a linear readout", "share of its error"),
@@ -46,12 +47,14 @@ def planted(table: Frame) -> Figure:
     """Recovery of planted pairs by their share of the non-linear variance, for every arm.
 
     Small: each world; large: their mean with its interval. Columns: metric, arm, share, world
-    (empty: the mean over worlds), mean, low, high, n. `found_functional` at share 0: false positives.
+    (empty: the mean over worlds), mean, low, high, n.
     """
     figure, axes = new_figure(TEXT, 4.3, 2, 3, sharex=True)
     shares = sorted(table["share"].unique())
     for axis, (metric, title, label) in zip(axes.flat, PANELS, strict=True):
         _panel(axis, table[table["metric"] == metric], shares)
+        if metric == FOUND:  # not joined by a line: a share of other pairs than beside it
+            _panel(axis, table[table["metric"] == FALSE], shares)
         if metric in CHANCE:
             axis.axhline(CHANCE[metric], color=GREY, linewidth=0.6, linestyle="--")
         axis.set_title(title)

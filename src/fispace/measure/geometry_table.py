@@ -26,6 +26,8 @@ Spectra = Mapping[tuple[str, bool], Float[np.ndarray, " components"]]
 """Variance shares of the decoder by state and by whether its mean row was taken off."""
 Ratios = Mapping[str, tuple[Float[np.ndarray, " n_latents"], published.NormRatios]]
 """|W_dec|^2 and the published ratios by state."""
+PUBLISHED_SPLIT, MIXTURE_SPLIT = "", "_mixture"
+"""Suffix of metrics of groups parted by the paper's squared norm, or by that between two modes."""
 
 
 class Row(NamedTuple):
@@ -129,7 +131,8 @@ def ratios_by_state(by_state: Mapping[str, Weights], stream: np.random.Generator
 def ratio_rows(ratios: Ratios, thresholds: Mapping[str, float]) -> Iterator[Row]:
     """Rows of the published ratios: means, correlations, and group means and gap by each threshold.
 
-    `thresholds` holds the squared norm that parts the groups, by the suffix of the metric.
+    `thresholds` holds the squared norm that parts the groups, by the suffix of the metric
+    (PUBLISHED_SPLIT, MIXTURE_SPLIT).
     """
     for state, (squared, of) in ratios.items():
         correlations = published.ratio_correlations(of, squared)

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 
 from fispace.measure import geometry
 from fispace.measure.bimodality import Mixture, dip_test, two_modes
-from fispace.measure.geometry_table import PERMUTED, TRAINED, Row
+from fispace.measure.geometry_table import MIXTURE_SPLIT, PERMUTED, PUBLISHED_SPLIT, TRAINED, Row
 
 Vector = Float[np.ndarray, " n_latents"]
 NFM = ("linear", "interaction")
@@ -39,7 +39,8 @@ def mode_rows(
     yield Row(state, "norm_bic_gain", "nats", mixture.bic_gain, n)
     yield Row(state, "mixture_threshold", "z2", float(np.exp(mixture.threshold)), n)
     yield Row(state, "norm_firing_spearman", "1", geometry.spearman(squared, firings), n)
-    for suffix, threshold in (("", group_threshold), ("_mixture", np.exp(mixture.threshold))):
+    groups = {PUBLISHED_SPLIT: group_threshold, MIXTURE_SPLIT: np.exp(mixture.threshold)}
+    for suffix, threshold in groups.items():
         is_low = squared < threshold
         yield Row(state, f"low_group_share{suffix}", "fraction", float(is_low.mean()), n)
         for group, chosen in (("low", is_low), ("high", ~is_low)):

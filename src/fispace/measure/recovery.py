@@ -5,14 +5,14 @@ Must not: know a model, or how scores are made.
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
-# scipy ships no types
+# scipy and scikit-learn ship no types
 
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.optimize import linear_sum_assignment
-from scipy.stats import rankdata
+from sklearn.metrics import roc_auc_score
 
 Rows = Float[np.ndarray, "tokens width"]
 
@@ -45,13 +45,10 @@ def _standardised(columns: Rows) -> Rows:
 def auc(scores: Float[np.ndarray, " pairs"], is_planted: Bool[np.ndarray, " pairs"]) -> float:
     """Probability that a planted pair scores above another one, ties half: area under the ROC curve.
 
-    (R - n(n + 1)/2) / (n m) with R the sum of the average ranks of the n planted among all n + m
-    (Mann & Whitney 1947). NaN where there is none of either kind.
+    Source: Mann & Whitney 1947. NaN where there is none of either kind.
     """
-    n, m = int(is_planted.sum()), int((~is_planted).sum())
-    if n == 0 or m == 0:
-        return float("nan")
-    return float((rankdata(scores)[is_planted].sum() - n * (n + 1) / 2) / (n * m))
+    has_both = is_planted.any() and not is_planted.all()
+    return float(roc_auc_score(is_planted, scores)) if has_both else float("nan")
 
 
 def beyond_linear(features: Float[np.ndarray, "tokens n_features"], values: Rows) -> Rows:

@@ -7,12 +7,11 @@ import logging
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fispace.config.train import OptimiserKind
+from fispace.config.train import OptimiserConfig
 from fispace.errors import DivergedError
 from fispace.models.objective import Objective
 from fispace.models.optimiser import build_optimiser, clip_gradients
@@ -28,14 +27,10 @@ ADVICE = "Lower the learning rates in train.lr_candidates, or set train.grad_cli
 class Schedule:
     """Length, step sizes and logging of one training."""
 
-    n_steps: int
+    config: OptimiserConfig
     lr: float
-    lr_end_fraction: float
-    lr_decay_fraction: float
-    optimiser: OptimiserKind
-    betas: tuple[float, float]
-    eps: float
-    grad_clip: float | None
+    """Peak learning rate, that of the first step."""
+    n_steps: int
     log_every: int
     val_every: int
 
@@ -46,53 +41,9 @@ class Schedule:
         taken, constant after it (paper; the author's code counts sequences and decays within the
         first 0.6 %).
         """
-        n_decay = max(1.0, self.lr_decay_fraction * self.n_steps - 1)
+        n_decay = max(1.0, self.config.lr_decay_fraction * self.n_steps - 1)
         progress = min(1.0, step / n_decay)
-        return self.lr * (1 - (1 - self.lr_end_fraction) * progress)
-
-
-@runtime_checkable
-class ScheduleParams(Protocol):
-    """Parameters of a training, whatever it trains; read-only, so frozen dataclasses fit."""
-
-    @property
-    def lr_end_fraction(self) -> float: ...  # noqa: D102
-
-    @property
-    def lr_decay_fraction(self) -> float: ...  # noqa: D102
-
-    @property
-    def optimiser(self) -> OptimiserKind: ...  # noqa: D102
-
-    @property
-    def adam_betas(self) -> tuple[float, ...]: ...  # noqa: D102
-
-    @property
-    def adam_eps(self) -> float: ...  # noqa: D102
-
-    @property
-    def grad_clip(self) -> float | None: ...  # noqa: D102
-
-    @property
-    def log_every(self) -> int: ...  # noqa: D102
-
-    @property
-    def val_every(self) -> int: ...  # noqa: D102
-
-    @property
-    def n_steps(self) -> int: ...  # noqa: D102
-
-
-def schedule_of(params: ScheduleParams, lr: float) -> Schedule:
-    """The schedule that the parameters describe, from the peak learning rate `lr`."""
-    first, second = params.adam_betas
-    return Schedule(
-        n_steps=params.n_steps, lr=lr,
-        lr_end_fraction=params.lr_end_fraction, lr_decay_fraction=params.lr_decay_fraction,
-        optimiser=params.optimiser, betas=(first, second), eps=params.adam_eps,
-        grad_clip=params.grad_clip,
-        log_every=params.log_every, val_every=params.val_every,
-    )  # fmt: skip
+        return self.lr * (1 - (1 - self.config.lr_end_fraction) * progress)
 
 
 def fit(
@@ -113,8 +64,10 @@ def fit(
         DivergedError: at the first step whose loss is not finite, or if the last one leaves weights
             that are not.
     """
+    config = schedule.config
+    first, second = config.adam_betas
     optimiser = build_optimiser(
-        model, schedule.optimiser, schedule.lr, schedule.betas, schedule.eps
+        model, config.optimiser, schedule.lr, (first, second), config.adam_eps
     )
     training = Training(model, optimiser, Progress())
     if checkpoints is not None:
@@ -142,9 +95,9 @@ def _step(training: Training, objective: Objective, z: Tensor, schedule: Schedul
     losses = objective(z)
     optimiser.zero_grad()
     losses.total.backward()
-    if schedule.grad_clip is not None:
+    if schedule.config.grad_clip is not None:
         weights = [weight for weight in model.parameters() if weight.requires_grad]
-        clip_gradients(weights, schedule.grad_clip)
+        clip_gradients(weights, schedule.config.grad_clip)
     optimiser.step()
     error = losses.error.item()
     if not math.isfinite(error):

@@ -6,14 +6,13 @@ One class for every arm; an ablation is an argument. Must not: standardise, trai
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from fispace.config.train import PARTS, InitConfig, Part, SelectionDtype
-from fispace.models.interaction import HEADS
+from fispace.models.interaction import HEADS, Pooling
 from fispace.models.sae import TopKSae
 from fispace.models.sparse import Codes, sparse_sum
 from fispace.seeds import torch_stream
@@ -30,7 +29,7 @@ class ModelShape:
     dropout: float
     select_in: SelectionDtype = "float32"
     """Precision of the encoder product that picks candidates; float32 is the exact choice."""
-    pooling: Literal["pairs", "sum"] = "pairs"
+    pooling: Pooling = "pairs"
     """What the interaction part pools; `sum` is the first-order control."""
 
 

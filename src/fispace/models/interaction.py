@@ -3,11 +3,16 @@
 Must not: know the SAE that makes the codes.
 """
 
+from typing import Literal
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from fispace.models.sparse import Codes, pair_sum, sparse_sum
+
+Pooling = Literal["pairs", "sum"]
+"""What the MLP reads: the sum over pairs of active latents, or, as a control, over single ones."""
 
 
 class Interaction(nn.Module):
@@ -44,13 +49,14 @@ class Interaction(nn.Module):
         return self.dropout(self.pool(codes)) @ self.W_hidden.T + self.b_hidden
 
     def output(self, hidden: Float[Tensor, "tokens d_embed"]) -> Float[Tensor, "tokens d_model"]:
-        """Second MLP layer, in standardised units, its mean over train tokens still in it."""
+        """Second MLP layer, in standardised units, its mean still in it."""
         return hidden.relu() @ self.W_out.T
 
     def forward(self, codes: Codes) -> Float[Tensor, "tokens d_model"]:
-        """Contribution of the part `interaction`: the MLP's output less its mean over train tokens.
+        """Contribution of the part `interaction`: the MLP's output less its mean.
 
-        The mean is a constant and belongs to the part `bias`; it is zero while training.
+        The mean over a sample of train tokens (`train.mean_tokens`) is a constant and belongs to the
+        part `bias`; it is zero while training.
         """
         return self.output(self.hidden(codes)) - self.mean_output
 
@@ -67,5 +73,5 @@ class FirstOrder(Interaction):
         return sparse_sum(codes, self.V)
 
 
-HEADS = {"pairs": Interaction, "sum": FirstOrder}
+HEADS: dict[Pooling, type[Interaction]] = {"pairs": Interaction, "sum": FirstOrder}
 """Class of the part `interaction` by the pooling of a model's shape."""

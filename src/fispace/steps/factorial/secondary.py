@@ -16,7 +16,7 @@ from torch import Tensor
 from fispace.config.factorial import SecondaryStep
 from fispace.errors import ParamsError
 from fispace.measure.fidelity import FvuSums, dead_fraction, l0
-from fispace.models.fit import fit, schedule_of
+from fispace.models.fit import Schedule, fit
 from fispace.models.integrated import IntegratedModel
 from fispace.models.numerics import fix_numerics
 from fispace.models.objective import squared_error
@@ -136,7 +136,7 @@ def fit_secondary(
         sae,
         squared_error(lambda h: sae.decode(sae.encode(h))),
         (fitted.standardise(h) for h in _take(stream("order"), params.n_steps)),
-        schedule_of(params, lr),
+        Schedule(params, lr, params.n_steps, params.log_every, params.val_every),
         lambda: secondary_quality(secondary, vectors.of("val"))[0].value,
     )
     return secondary, curve

@@ -18,6 +18,8 @@ from fispace.config.geometry import GeometryArmStep
 from fispace.measure import geometry, published
 from fispace.measure.geometry_table import (
     INITIAL,
+    MIXTURE_SPLIT,
+    PUBLISHED_SPLIT,
     RANDOM,
     TRAINED,
     Ratios,
@@ -135,7 +137,7 @@ def _thresholds(by_state: Mapping[str, Weights], params: GeometryArmStep) -> dic
     """The paper's threshold, and the one between the two modes of the trained decoder norms."""
     squared = geometry.squared_norms(by_state[TRAINED]["decoder"])
     mixture = float(np.exp(log_norm_mixture(squared).threshold))
-    return {"": params.group_threshold, "_mixture": mixture}
+    return {PUBLISHED_SPLIT: params.group_threshold, MIXTURE_SPLIT: mixture}
 
 
 def _parameter_rows(model: IntegratedModel) -> Iterator[Row]:
@@ -167,7 +169,7 @@ def _latent_rows(
     """Rows of norm modes and of functional contributions, on weights and outputs together."""
     for state, output in outputs.items():
         squared = geometry.squared_norms(by_state[state]["decoder"])
-        yield from mode_rows(state, squared, output.firings, thresholds[""])
+        yield from mode_rows(state, squared, output.firings, thresholds[PUBLISHED_SPLIT])
         growth = {part: values[drawn] for part, values in output.growth.items()}
         yield from functional_rows(state, growth, squared[drawn], thresholds, stream)
 

@@ -10,15 +10,13 @@ from fispace.store.tables import read_table, write_csv
 
 METRICS = ("auc_factor", "auc_functional", "found_functional")
 METRICS += ("captured_interaction", "captured_all", "gain")
+FALSE = "false_functional"
+"""Shown only where no pair is planted: there every pair found is a false one."""
 
 
 def write_planted_plots(*, table: Path, planted: Path) -> None:
-    """Write what the figure shows: means over worlds with intervals, and every world (`world`).
-
-    Where no pair is planted, the pairs found are the false ones.
-    """
+    """Write what the figure shows: means over worlds with intervals, and every world (`world`)."""
     rows: Frame = read_table(table)
-    is_null = (rows["metric"] == "false_functional") & (rows["share"] == 0)
-    rows.loc[is_null, "metric"] = "found_functional"
-    shown = rows[rows["metric"].isin(METRICS)]
+    is_null = (rows["metric"] == FALSE) & (rows["share"] == 0)
+    shown = rows[rows["metric"].isin(METRICS) | is_null]
     write_csv(planted, shown[["metric", "arm", "share", "world", "mean", "low", "high", "n"]])

@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 from jaxtyping import Float
 
-from fispace.config.planted import PlantedStep
+from fispace.config.planted import SCORES, PlantedStep
 from fispace.measure.recovery import (
     auc,
     beyond_linear,
@@ -32,7 +32,6 @@ from fispace.testbed.planted import Sample, World, draw, plant
 
 log = logging.getLogger(__name__)
 
-SCORES = ("factor", "functional")
 Row = dict[str, Any]
 
 

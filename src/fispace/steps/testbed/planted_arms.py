@@ -4,27 +4,27 @@ Must not: score pairs, or write files.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from fispace.config.planted import PlantedStep
+from fispace.config.planted import FIRST_ORDER, ORACLE, PlantedStep
 from fispace.config.train import Part
-from fispace.models.fit import fit, schedule_of
+from fispace.models.fit import Schedule, fit
 from fispace.models.given_codes import GivenCodes, Readout, dense, sparse
 from fispace.models.integrated import IntegratedModel, ModelShape
+from fispace.models.interaction import Pooling
 from fispace.models.objective import ArmObjective, Objective
 from fispace.models.sparse import Codes
 from fispace.seeds import stream_seed, torch_stream
 
-Pooling = Literal["pairs", "sum"]
 Matrix = Float[Tensor, "tokens width"]
 HEAD: tuple[Part, ...] = ("linear", "bias", "interaction")
 BASE: tuple[Part, ...] = ("sae", "bias")
 WHOLE: tuple[Part, ...] = ("sae", "linear", "bias", "interaction")
-POOLINGS: tuple[tuple[str, Pooling], ...] = (("", "pairs"), ("_first_order", "sum"))
+POOLINGS: tuple[tuple[str, Pooling], ...] = (("", "pairs"), (FIRST_ORDER, "sum"))
 """Suffix of an arm's name, and its pooling."""
 
 
@@ -64,7 +64,7 @@ def train_arms(
     own = params.planted.training
     true = tuple(sparse(tokens.features, own.oracle_k) for tokens in (train, heldout))
     n_features = train.features.shape[1]
-    yield "oracle", _head(params, number, "pairs", n_features, true, train)
+    yield ORACLE, _head(params, number, "pairs", n_features, true, train)
     base = _whole(params, number, "pairs", BASE, train, heldout)
     yield "sae", base
     codes = (encoded(base.model, train.z), base.codes)
@@ -134,7 +134,9 @@ def _fit(
 ) -> None:  # fmt: skip
     torch.manual_seed(stream_seed(params.root_seed, "testbed", "planted", number, "dropout"))
     own = params.planted.training
-    fit(model, objective, batches, schedule_of(own, own.lr), lambda: float("nan"))
+    at_end = own.n_steps  # nothing is logged or validated before
+    schedule = Schedule(own, own.lr, own.n_steps, log_every=at_end, val_every=at_end)
+    fit(model, objective, batches, schedule, lambda: float("nan"))
     model.eval().requires_grad_(False)
 
 

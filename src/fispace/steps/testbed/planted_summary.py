@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fispace.config.planted import PlantedSummaryStep
+from fispace.config.planted import FIRST_ORDER, ORACLE, SCORES, PlantedSummaryStep
 from fispace.measure.intervals import t_interval
 from fispace.measure.recovery import null_threshold, share_above
 from fispace.store.tables import read_table, write_csv, write_table
@@ -20,8 +20,6 @@ Frame = Any  # pandas ships no types
 Row = dict[str, Any]
 
 KEYS = ["world", "share", "arm"]
-ORACLE, CONTROL = "oracle", "_first_order"
-SCORES = ("factor", "functional")
 
 
 def summarise_worlds(
@@ -76,9 +74,9 @@ def _excesses(measured: Frame) -> Iterator[Row]:
     for (world, share, arm), gain in gains.items():
         null = gains[world, 0.0, arm]
         yield _row((world, share, arm), "excess_null", gain - null)
-        control = gains.get((world, share, arm + CONTROL))
+        control = gains.get((world, share, arm + FIRST_ORDER))
         if control is not None:
-            null -= gains[world, 0.0, arm + CONTROL]
+            null -= gains[world, 0.0, arm + FIRST_ORDER]
             yield _row((world, share, arm), "excess_control", gain - control)
             yield _row((world, share, arm), "excess", gain - control - null)
 

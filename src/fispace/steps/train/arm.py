@@ -19,7 +19,7 @@ from fispace.code_digest import code_digest
 from fispace.config.build import build
 from fispace.config.train import ArmConfig, Part, TrainArmStep
 from fispace.measure.fidelity import FvuSums
-from fispace.models.fit import fit, schedule_of
+from fispace.models.fit import Schedule, fit
 from fispace.models.integrated import IntegratedModel
 from fispace.models.numerics import fix_numerics
 from fispace.models.objective import ArmObjective
@@ -94,7 +94,7 @@ def train_candidate(
 
 @torch.no_grad()
 def mean_interaction(model: IntegratedModel, batches: Iterator[Tensor]) -> Tensor:
-    """Mean output of the interaction's MLP over train tokens, accumulated in float64."""
+    """Mean output of the interaction's MLP over the given tokens, accumulated in float64."""
     model.eval()
     total, n_tokens = torch.zeros(model.shape.d_model, dtype=torch.float64), 0
     for z in batches:
@@ -171,9 +171,10 @@ def _fit(
         return _val_fvu(model, _stored_batches(store, units, "val"))
 
     ready = prefetched(batches, params.prefetch_batches)
-    curve = fit(
-        model, objective, ready, schedule_of(params, record["lr"]), validate, checkpoints
+    schedule = Schedule(
+        params, record["lr"], params.n_steps, params.log_every, params.val_every
     )  # fmt: skip
+    curve = fit(model, objective, ready, schedule, validate, checkpoints)
     snapshots = (
         pd.DataFrame({name: column.numpy() for name, column in rows._asdict().items()})
         for rows in objective.lifecycle.ledger
