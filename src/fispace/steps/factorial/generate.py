@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 
 from fispace.config.factorial import GenerateStep
-from fispace.lm.generate import Choose, continue_texts, greedy, sampler
+from fispace.lm.generate import Choose, Replacements, continue_texts, greedy, sampler
 from fispace.lm.load import load_lm
 from fispace.lm.score import plan_words
 from fispace.models.interventions import Intervention
@@ -82,7 +82,12 @@ def continuations(
     (kind, clamp, condition), (model, tokenizer) = named, lm
     latent = -1 if condition is None else condition.latent
     sequences = plan_words(tokenizer, prompts["prompt"].tolist(), [], params.add_bos).prompts
-    replace = replacement(pipe, condition, params.add_back_errors, int(params.add_bos))
+    replace = Replacements(
+        *(
+            replacement(pipe, condition, params.add_back_errors, n_prefix)
+            for n_prefix in (int(params.add_bos), 0)
+        )
+    )
     for decoding, choose in _decodings(params, len(sequences)):
         tokens = continue_texts(
             model, params.lm.hook_point, replace, sequences, params.generation.n_tokens, choose

@@ -1,0 +1,68 @@
+"""Continuations: the cached ones are those of the whole sequence, and what is spliced in is in them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fispace.config.lm import LmConfig
+from fispace.lm.generate import Replacements, continue_texts, greedy, sampler
+from fispace.lm.hooks import logits, splice
+from fispace.lm.load import load_lm
+from fispace.seeds import numpy_stream
+
+KINDS = ["llama", "gpt2", "gpt_neox"]
+PROMPTS = [[1, 7, 30, 4, 19], [1, 55], [1, 12, 12, 40, 8, 33, 21]]
+N_TOKENS = 9
+BOS = 1
+
+
+@pytest.fixture(params=KINDS)
+def lm(request, lm_folders: dict[str, Path]):
+    config = LmConfig(str(lm_folders[request.param]), None, "float32", 0)
+    return load_lm(config, None)[0]
+
+
+def moved(x: torch.Tensor) -> torch.Tensor:
+    """A replacement of each position by itself, as every clamp is."""
+    return 3 * x.roll(1, -1) - x.square()
+
+
+def after_bos(x: torch.Tensor) -> torch.Tensor:
+    return torch.cat([x[:, :BOS], moved(x[:, BOS:])], dim=1)
+
+
+def by_whole_sequences(lm, replace, choose) -> np.ndarray:
+    """Every step runs every position of one prompt at a time: no padding, no cache."""
+    rows = [list(prompt) for prompt in PROMPTS]
+    for step in range(N_TOKENS):
+        outputs = []
+        for row in rows:
+            ids = torch.tensor([row])
+            with splice(lm, 0, replace):
+                outputs.append(logits(lm, ids, torch.ones_like(ids))[:, -1])
+        for row, token in zip(rows, choose(torch.cat(outputs), step).tolist(), strict=True):
+            row.append(token)
+    return np.array([row[-N_TOKENS:] for row in rows])
+
+
+@pytest.mark.parametrize("decoding", ["greedy", "sampled"])
+def test_keeping_keys_and_values_changes_no_token(lm, decoding):
+    uniforms = numpy_stream(0, "test").random((len(PROMPTS), N_TOKENS))
+    choose = greedy if decoding == "greedy" else sampler(uniforms, 1.0)
+    found = continue_texts(lm, 0, Replacements(after_bos, moved), PROMPTS, N_TOKENS, choose)
+    assert (found == by_whole_sequences(lm, after_bos, choose)).all()
+    unmoved = continue_texts(
+        lm, 0, Replacements(lambda x: x, lambda x: x), PROMPTS, N_TOKENS, choose
+    )
+    assert (unmoved == by_whole_sequences(lm, lambda x: x, choose)).all()
+    assert (found != unmoved).any()
+
+
+def test_a_sampled_token_is_the_one_whose_cumulative_probability_passes_the_uniform_number():
+    output = torch.tensor([[0.2, 0.3, 0.5]]).log()
+    for uniform, token in [(0.0, 0), (0.19, 0), (0.21, 1), (0.49, 1), (0.51, 2), (1.0, 2)]:
+        assert sampler(np.array([[uniform]]), 1.0)(output, 0).tolist() == [token]
+    hot = sampler(np.array([[0.34]]), 1e6)  # uniform over tokens
+    assert hot(output, 0).tolist() == [1]
