@@ -322,7 +322,7 @@ def test_family_holds_every_chosen_latent_and_control(chapter):
     n_clamped = int((chosen["kind"] != "residual").sum()) + 4 + 1  # directions, linear part
     sizes = table["family"].value_counts().to_dict()
     assert sizes == {
-        "set": 4, "activation": len(chosen), "clamp_slope": n_clamped, "clamp": 3 * n_clamped
+        "set": 6, "activation": len(chosen), "clamp_slope": n_clamped, "clamp": 3 * n_clamped
     }  # fmt: skip
     kept = table[table["excluded"] == "no"]
     assert (kept["p_max"] >= kept["p_sign_flip"]).all() and (kept["p_sign_flip"] > 0).all()
@@ -375,9 +375,10 @@ def test_clamp_cells_hold_four_cells_per_latent_and_clamp(chapter):
     n_clamped = int((chosen["kind"] != "residual").sum()) + 4 + 1
     multiplied = cells[cells["mode"] == "multiply"]
     assert len(multiplied) == n_clamped * 4 * 4
-    assert len(cells) - len(multiplied) == 4 * 4  # two candidates and two random ones, set
+    assert len(cells) - len(multiplied) == 6 * 4  # two candidates and two of each control, set
     assert (cells["low"] <= cells["value"]).all() and (cells["value"] <= cells["high"]).all()
-    assert len(read_csv(chapter.points)) == 8 * 8 * 4 * 4  # kinds x prompts x cells x clamps
+    n_items = 8 + 6  # prompts, and confirm items
+    assert len(read_csv(chapter.points)) == 8 * n_items * 4 * 4  # kinds x items x cells x clamps
 
 
 def test_words_of_several_tokens_are_scored_whole(chapter):

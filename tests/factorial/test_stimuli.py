@@ -10,7 +10,7 @@ import pytest
 
 from fispace.config.factorial import BatteryStep, FactorConfig
 from fispace.errors import ParamsError, StimuliError
-from fispace.steps.factorial.battery import write_battery
+from fispace.steps.factorial.battery import contexts_of, write_battery
 from fispace.stimuli.battery import read_battery, read_prompts, read_words
 from fispace.stimuli.split import split_items
 from fispace.store.files import write_json
@@ -179,6 +179,45 @@ def test_testbed_words_come_from_the_grammar_and_confirm_texts_are_the_contexts(
     words = read_csv(tmp_path / "words.csv")
     assert words["word"].tolist() == ["-".join(cell) for cell in CELLS]
     assert set(words["contrast"]) == {2.0}
+
+
+def write_english(folder: Path, prompts: Path | None = ENGLISH / "prompts.csv") -> None:
+    write_battery(
+        BatteryStep(FACTORS, "keyword", 0.5, 0), stimuli=ENGLISH / "stimuli.csv",
+        responses=ENGLISH / "responses.csv", prompts=prompts, items=folder / "items.csv",
+        words=folder / "words.csv", contexts=folder / "contexts.csv",
+    )  # fmt: skip
+
+
+def test_clamps_act_after_every_neutral_prompt_and_every_confirm_text_and_no_other(tmp_path):
+    write_english(tmp_path)
+    items, contexts = read_csv(tmp_path / "items.csv"), read_csv(tmp_path / "contexts.csv")
+    prompts = read_csv(ENGLISH / "prompts.csv")["prompt"].tolist()
+    confirm = items[items["half"] == "confirm"]
+    neutral, texts = contexts.iloc[: len(prompts)], contexts.iloc[len(prompts) :]
+    assert sorted(neutral["prompt"]) == sorted(prompts)
+    assert neutral[["formality", "emotion"]].isna().all(axis=None)
+    assert neutral["item"].is_unique and not set(neutral["item"]) & set(items["item"])
+    assert texts["prompt"].tolist() == confirm["text"].tolist()
+    assert texts["item"].tolist() == confirm["item"].tolist()
+
+
+def test_a_prompt_and_an_item_of_the_same_name_are_refused(tmp_path):
+    rows = [("prompt-001", *row[1:]) for row in rows_of(1)] + rows_of(5)[4:]
+    pd.DataFrame({"prompt": ["I think that"]}).to_csv(tmp_path / "prompts.csv", index=False)
+    table = read_battery(battery(tmp_path, rows, COLUMNS), FACTORS, None)
+    with pytest.raises(StimuliError, match="prompt-001"):
+        contexts_of(
+            table.assign(half="confirm"), [read_prompts(tmp_path / "prompts.csv")],
+            ["formality", "emotion"],
+        )  # fmt: skip
+
+
+def test_the_written_split_keeps_each_items_frame(tmp_path):
+    write_english(tmp_path)
+    given = pd.read_csv(ENGLISH / "stimuli.csv").set_index("text")["frame"]
+    items = read_csv(tmp_path / "items.csv")
+    assert items["frame"].tolist() == given[items["text"]].tolist()
 
 
 @pytest.fixture(scope="module", params=["keyword", "keyword_free"])

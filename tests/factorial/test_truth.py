@@ -69,6 +69,8 @@ def test_a_battery_without_planted_words_or_without_cells_has_no_truth() -> None
     assert has_planted(contexts(2), WORDS, FACTORS)
     assert not has_planted(contexts(2), WORDS.drop(columns="contrast"), FACTORS)
     assert not has_planted(contexts(2)[["item", "prompt"]], WORDS, FACTORS)
+    some_without = contexts(2).assign(register=lambda rows: rows["register"].where(rows.index > 0))
+    assert not has_planted(some_without, WORDS, FACTORS)
 
 
 def test_the_ideal_observer_carries_less_than_was_planted_but_some_of_it() -> None:

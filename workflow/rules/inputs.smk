@@ -49,7 +49,7 @@ def study_files(wildcards):
 
 
 def battery_files(wildcards):
-    """Stimuli, response words and prompts by name; the testbed's confirm items are its prompts."""
+    """Stimuli and response words by name, and neutral prompts where the battery has them."""
     if BATTERY == "testbed":
         return {key: f"results/{RUN}/testbed/{name}" for key, name in TESTBED_BATTERY.items()}
     return {key: f"data/stimuli/{BATTERY}/{name}" for key, name in FOLDER_BATTERY.items()}

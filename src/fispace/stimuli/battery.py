@@ -17,12 +17,15 @@ from fispace.errors import StimuliError
 HEADER_LINES = 1
 """Lines before the first row: line numbers in messages count from 1, as an editor does."""
 
+FRAME = "frame"
+"""Optional column: what an item's texts have in common."""
+
 PLANTED = "contrast"
 """Column of a word's planted y11 - y10 - y01 + y00 in nats, where a battery has ground truth."""
 
 
 def read_battery(path: Path, factors: Sequence[FactorConfig], variant: str | None) -> pd.DataFrame:
-    """Items crossed with conditions: columns item, one per factor, text; sorted by item and cell.
+    """Items crossed with conditions: item, frame if there is one, one per factor, text; by item and cell.
 
     One factor with two levels is a matched-pair battery, two factors are a 2x2 one. With `variant`,
     only the rows of that variant are kept; the whole file is validated all the same.
@@ -202,4 +205,5 @@ def _sorted(frame: Any, factors: Sequence[FactorConfig]) -> Any:
     order = frame.sort_values(
         ["item", *names], key=lambda column: column.map(ranks.get(str(column.name), str))
     )
-    return order[["item", *names, "text"]].reset_index(drop=True)
+    kept = ["item", *([FRAME] if FRAME in order else []), *names, "text"]
+    return order[kept].reset_index(drop=True)

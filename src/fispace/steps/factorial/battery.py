@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from fispace.config.factorial import BatteryStep
+from fispace.errors import StimuliError
 from fispace.stimuli.battery import read_battery, read_prompts, read_words, validated_words
 from fispace.stimuli.split import CONFIRM, split_items
 from fispace.store.files import read_json
@@ -23,8 +24,9 @@ def write_battery(
 ) -> None:  # fmt: skip
     """Write the validated battery: items with their half, response words, and contexts to clamp in.
 
-    `responses` is a CSV, or the testbed's grammar.json with its list `planted`. Without `prompts`,
-    the texts of the confirm items are the contexts, with their cells.
+    `responses` is a CSV, or the testbed's grammar.json with its list `planted`. The contexts are the
+    neutral prompts, where there are any, each its own item and of no cell, and then the texts of the
+    confirm items.
 
     Raises:
         StimuliError: if a file breaks a rule of its schema; names file, row and rule.
@@ -37,6 +39,22 @@ def write_battery(
         write_csv(words, validated_words(responses, planted, params.factors))
     else:
         write_csv(words, read_words(responses, params.factors))
+    neutral = [read_prompts(prompts)] if prompts else []
+    write_csv(contexts, contexts_of(table, neutral, [factor.name for factor in params.factors]))
+
+
+def contexts_of(table: Any, neutral: list[pd.DataFrame], names: list[str]) -> pd.DataFrame:
+    """Contexts to clamp in: columns item, one per factor, prompt.
+
+    Raises:
+        StimuliError: if an item of the battery has the name of a prompt's.
+    """
     confirm = table[table["half"] == CONFIRM].rename(columns={"text": "prompt"})
-    names = [factor.name for factor in params.factors]
-    write_csv(contexts, read_prompts(prompts) if prompts else confirm[["item", *names, "prompt"]])
+    for prompts in neutral:
+        both = sorted(set(prompts["item"]) & set(table["item"]))
+        if both:
+            raise StimuliError(
+                f"The battery's item {both[0]!r} has the name of a neutral prompt; name it otherwise."
+            )
+    found = pd.concat([*neutral, confirm], ignore_index=True)
+    return found[["item", *names, "prompt"]]

@@ -25,8 +25,8 @@ DIRECTIONS: dict[str, Target] = {"candidate": "direction", "primary": "primary_d
 TARGETS: dict[str, Target] = {"primary": "primary", "secondary": "secondary"}
 """Space of a chosen latent: how it acts on the LM. The control SAE on residuals is not clamped."""
 
-SET_KINDS = ("candidate", "random")
-"""Kinds that are also set to a quantile, at every token: active or not."""
+SET_KINDS = ("candidate", "insensitive", "random")
+"""Kinds that are also set to a quantile, at every token: active or not. All are secondary latents."""
 
 NO_LATENT = -1
 

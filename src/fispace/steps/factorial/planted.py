@@ -15,8 +15,9 @@ from fispace.stimuli.battery import PLANTED
 
 
 def has_planted(contexts: Frame, words: Frame, factors: Sequence[FactorConfig]) -> bool:
-    """Whether the battery has planted words, and contexts in all cells to see them in."""
-    return PLANTED in words and all(factor.name in contexts for factor in factors)
+    """Whether the battery has planted words, and only contexts of a cell to see them in."""
+    names = [factor.name for factor in factors]
+    return PLANTED in words and bool(contexts.reindex(columns=names).notna().all(axis=None))
 
 
 def among_words(
