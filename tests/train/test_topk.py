@@ -101,15 +101,22 @@ def test_sparse_sum_is_the_dense_product():
     seed=st.integers(0, 10**6), n_levels=st.sampled_from([2, 5, 10**6]),
 )  # fmt: skip
 def test_selection_is_the_k_largest_whatever_the_groups(n_tokens, n_latents, share, seed, n_levels):
-    # few levels: many ties, where any of the equal ones is right
+    # few levels: many ties, of which the first latents are taken
     k = max(1, round(share * n_latents))
     generator = torch.Generator().manual_seed(seed)
     pre_acts = torch.randint(n_levels, (n_tokens, n_latents), generator=generator).float()
-    chosen = select_top_k(pre_acts, k)
-    assert torch.equal(chosen, chosen.sort(1).values)
-    assert (chosen.diff(dim=1) > 0).all()
-    largest = pre_acts.topk(k, dim=1).values.sort(1).values
-    assert torch.equal(pre_acts.gather(1, chosen).sort(1).values, largest)
+    largest = pre_acts.sort(dim=1, descending=True, stable=True).indices[:, :k]
+    assert torch.equal(select_top_k(pre_acts, k), largest.sort(1).values)
+
+
+def test_infinities_and_nan_are_chosen_by_size_and_nan_is_the_largest():
+    row = torch.tensor([0.0, -torch.inf, 3.0, torch.inf, torch.nan, 1.0])
+    pre_acts = torch.cat([row.repeat(40), torch.zeros(7)]).expand(3, -1)
+    nans, infinities = (torch.arange(place, 240, 6) for place in (4, 3))
+    chosen = select_top_k(pre_acts, 80)
+    assert torch.equal(chosen, torch.cat([nans, infinities]).sort().values.expand(3, -1))
+    lowest = select_top_k(torch.full((2, 50), -torch.inf), 3)
+    assert torch.equal(lowest, torch.arange(3).expand(2, -1))
 
 
 def test_codes_of_a_token_do_not_depend_on_the_tokens_beside_it(monkeypatch):

@@ -5,11 +5,12 @@ that a slice's pre-activations are selected from while they are in the cache, an
 numbers never exist together. Must not: hold parameters.
 """
 
+import math
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from fispace.config.train import SelectionDtype
@@ -17,6 +18,9 @@ from fispace.models.sparse import Codes, Pattern, bag, bag_by_latent, products
 
 SLICE_TOKENS = {"cpu": 256, "cuda": 4096}
 """Tokens of one slice."""
+
+GROUPS_PER_K = 4
+"""Groups of latents for each one to be chosen: between 2 and 12 the choice costs about the same."""
 
 SPARE_SHARE = 0.5
 """Candidates beyond k, as a share of it, when they are chosen in bfloat16."""
@@ -46,54 +50,61 @@ def encode_top_k(
 
 
 def select_top_k(pre_acts: Float[Tensor, "tokens n_latents"], k: int) -> Int[Tensor, "tokens k"]:
-    """Indices of the k largest entries of each row, ascending; equal inputs give equal choices.
+    """Indices of the k largest entries of each row, ascending; on the CPU the first of equal ones.
 
-    On the CPU in two rounds of NumPy's vectorised partition: the k groups of latents with the
-    largest maxima hold the k largest latents, and only their members are partitioned.
+    On the CPU in two rounds of NumPy's vectorised partition: the k-th largest of the maxima of 4 k
+    groups of latents is a bound that few more than k entries of a row reach, and only these are
+    partitioned. NaN counts as the largest number there is.
     """
     if pre_acts.is_cuda:
         return pre_acts.topk(k, dim=1, sorted=False).indices.sort(dim=1).values
-    n_groups = _n_groups(pre_acts.shape[1], k)
-    if n_groups <= k:
-        chosen = _largest(pre_acts, k)
-    else:
-        candidates = _members_of_largest_groups(pre_acts, k, n_groups)
-        chosen = candidates.gather(1, _largest(pre_acts.gather(1, candidates), k))
-    return torch.from_numpy(np.sort(chosen.numpy(), axis=1))
+    is_native = pre_acts.dtype in (torch.float32, torch.float64)  # NumPy has no bfloat16
+    values = (pre_acts if is_native else pre_acts.float()).numpy()
+    n_tokens, n_latents = values.shape
+    reaching = np.flatnonzero(values >= _reached_by_k(values, k))
+    rows = reaching // n_latents
+    counts = np.bincount(rows, minlength=n_tokens)
+    if n_tokens and counts.min() < k:  # no number reaches a NaN
+        return select_top_k(pre_acts.nan_to_num(nan=math.inf, posinf=math.inf, neginf=-math.inf), k)
+    kept = _largest(values.reshape(-1)[reaching], rows, counts, k)
+    chosen = reaching[kept] - rows[kept] * n_latents
+    return torch.from_numpy(chosen.reshape(n_tokens, k))
 
 
-def _n_groups(n_latents: int, k: int) -> int:
-    """Number of groups that makes both rounds about equally dear: n / g maxima, k g members.
+def _reached_by_k(
+    values: Float[np.ndarray, "tokens n_latents"], k: int
+) -> Float[np.ndarray, "tokens 1"]:
+    """A bound that at least k entries of each row reach, and hardly more; NaN if it meets one.
 
-    A maximum, partitioned with all others of its token, costs about three times a member. Groups
-    of equal size are preferred where n_latents has a divisor near the best one.
+    Group j holds the latents j, j + n_groups, ...; those beyond the last full round are in none.
     """
-    best = max(1, round((3 * n_latents / k) ** 0.5))
-    near = range(max(1, best // 2), 2 * best)
-    even = [size for size in near if n_latents % size == 0]
-    return n_latents // min(even or [best], key=lambda size: abs(size - best))
+    n_groups = GROUPS_PER_K * k
+    n_rounds = values.shape[1] // n_groups
+    if n_rounds > 1:
+        rounds = torch.from_numpy(values)[:, : n_rounds * n_groups]
+        values = rounds.unflatten(1, (n_rounds, n_groups)).amax(1).numpy()
+    place = values.shape[1] - k
+    return np.partition(values, place, axis=1)[:, place, None]
 
 
-def _members_of_largest_groups(pre_acts: Tensor, k: int, n_groups: int) -> Tensor:
-    """Group j holds the latents j, j + n_groups, ...; latents beyond the last full round always join."""
-    n_tokens, n_latents = pre_acts.shape
-    n_rounds = n_latents // n_groups
-    rounds = pre_acts[:, : n_rounds * n_groups].view(n_tokens, n_rounds, n_groups)
-    groups = _largest(rounds.amax(1), k)
-    members = groups[:, None, :] + n_groups * torch.arange(n_rounds)[:, None]
-    if n_rounds * n_groups == n_latents:
-        return members.view(n_tokens, -1)
-    rest = torch.arange(n_rounds * n_groups, n_latents).expand(n_tokens, -1)
-    return torch.cat([members.view(n_tokens, -1), rest], dim=1)
-
-
-def _largest(values: Tensor, k: int) -> Tensor:
-    """Indices of the k largest of each row, in an order that only the values determine."""
-    n_columns = values.shape[1]
-    is_native = values.dtype in (torch.float32, torch.float64)  # NumPy has no bfloat16
-    array = (values if is_native else values.float()).numpy()
-    order = np.argpartition(array, n_columns - k, axis=1)
-    return torch.from_numpy(np.ascontiguousarray(order[:, n_columns - k :]))
+def _largest(
+    values: Float[np.ndarray, " some"], rows: Int[np.ndarray, " some"],
+    counts: Int[np.ndarray, " tokens"], k: int,
+) -> Bool[np.ndarray, " some"]:  # fmt: skip
+    """Which of a ragged array's values, row after row, are among the k largest of their row."""
+    width = counts.max(initial=k)
+    starts = counts.cumsum() - counts
+    places = rows * width + np.arange(len(rows)) - starts[rows]
+    table = np.full(len(counts) * width, -np.inf, dtype=values.dtype)
+    table[places] = values
+    table = table.reshape(-1, width)
+    bound = np.partition(table, width - k, axis=1)[:, width - k, None]
+    kept = table >= bound
+    if kept.sum() > len(counts) * k:
+        above = table > bound
+        equal = kept & ~above
+        kept = above | (equal & (equal.cumsum(1) <= k - above.sum(1, keepdims=True)))
+    return kept.reshape(-1)[places]
 
 
 def _selected(z: Tensor, W_enc: Tensor, b_enc: Tensor, k: int, select_in: SelectionDtype) -> Tensor:
