@@ -1,6 +1,7 @@
 """Copies the default run's tables, figures and claims to results/reference/, which git keeps.
 
-Then it writes the README's result table from the copied claims.
+What the target `full` makes beyond it is copied as well, where it is current. Then it writes the
+README's result table from the copied claims.
 
 Must not: compute or draw anything, or copy from a run that is not complete and current.
 """
@@ -28,7 +29,7 @@ def main() -> int:
     """Replace results/reference/<run>/; returns the exit code."""
     source, target = Path("results", RUN), Path("results/reference", RUN)
     try:
-        promised = sync.promised_files()
+        promised, everything = sync.promised_files(), sync.promised_files(sync.EVERYTHING)
     except subprocess.CalledProcessError as error:
         return error.returncode  # Snakemake has said why
     missing = [path for path, is_current in promised.items() if not is_current]
@@ -39,8 +40,15 @@ def main() -> int:
             "Run `make reproduce` first; nothing was copied.\n"
         )
         return 1
+    beyond = {path: current for path, current in everything.items() if path not in promised}
+    if not all(beyond.values()):
+        sys.stderr.write(
+            "left out what only the target `full` makes, because it is missing or out of date: "
+            "`snakemake full --cores all` makes it\n"
+        )
+        beyond = {}
     shutil.rmtree(target, ignore_errors=True)
-    kept = [path for path in promised if is_kept(path, source)]
+    kept = [path for path in (*promised, *beyond) if is_kept(path, source)]
     for path in kept:
         copy = target / path.relative_to(source)
         copy.parent.mkdir(parents=True, exist_ok=True)

@@ -125,7 +125,8 @@ def run_chapter(
     for site, (sae, curve, quality) in zip(("secondary", "residual"), sites, strict=True):
         train_secondary(
             secondary_step(), site=site, weights=at.weights, lr=at.lr, manifest=at.manifest,
-            standardiser=at.standardiser, secondary=sae, curve=curve, quality=quality,
+            standardiser=at.standardiser, scratch=folder / "scratch", checkpoint_seconds=60.0,
+            secondary=sae, curve=curve, quality=quality,
         )  # fmt: skip
     measure_responses(
         ResponsesStep(100, 1), items=at.items, weights=at.weights, standardiser=at.standardiser,

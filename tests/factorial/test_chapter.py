@@ -8,7 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from factorial.small_chapter import FACTORS, clamp_step, infer_step, run_chapter, write_model
+from factorial.small_chapter import (
+    FACTORS,
+    clamp_step,
+    infer_step,
+    run_chapter,
+    secondary_step,
+    write_model,
+)
 
 from fispace.config.factorial import DiscoverStep, ResponsesStep, SinglesStep
 from fispace.errors import ArtifactMismatchError, ParamsError, StimuliError
@@ -18,6 +25,7 @@ from fispace.lm.score import plan_words, score_words
 from fispace.measure.fidelity import kl_per_token, log_probabilities
 from fispace.models.interventions import Intervention, activation_of, base_of, movement
 from fispace.models.pairs import active_pairs, pair_readout, pair_weights
+from fispace.models.resume import Checkpoints, Training
 from fispace.models.secondary import hidden_vectors, residual_vectors
 from fispace.steps.factorial.conditions import Condition, moved_activations, replacement
 from fispace.steps.factorial.discover import discover
@@ -30,6 +38,7 @@ from fispace.steps.factorial.pipeline import (
     read_stimulus_tokens,
 )
 from fispace.steps.factorial.responses import measure_responses
+from fispace.steps.factorial.secondary import train_secondary
 from fispace.steps.factorial.singles import single_latent
 from fispace.store.responses import Responses, read_responses, write_responses
 from fispace.store.tables import read_csv, read_recipe, read_table, write_table
@@ -300,6 +309,46 @@ def test_what_is_selected_does_not_change_with_the_confirm_half(chapter, tmp_pat
     )  # fmt: skip
     assert (tmp_path / "d.parquet").read_bytes() == chapter.discovery.read_bytes()
     assert (tmp_path / "c.csv").read_bytes() == chapter.candidates.read_bytes()
+
+
+class Killed(BaseException):
+    """Ends a training as a signal would."""
+
+
+@pytest.mark.parametrize("site", ["secondary", "residual"])
+def test_a_killed_secondary_training_goes_on_to_the_same_bytes(
+    chapter, tmp_path, monkeypatch, site
+):
+    def run(seconds: float) -> None:
+        train_secondary(
+            secondary_step(), site=site, weights=chapter.weights, lr=chapter.lr,
+            manifest=chapter.manifest, standardiser=chapter.standardiser,
+            scratch=tmp_path / "scratch", checkpoint_seconds=seconds,
+            secondary=tmp_path / "sae", curve=tmp_path / "curve", quality=tmp_path / "quality",
+        )  # fmt: skip
+
+    def killed_at_25(self: Checkpoints, training: Training) -> None:
+        if training.progress.n_steps == 25:
+            raise Killed
+        offer(self, training)
+
+    offer, taken = Checkpoints.offer, []
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Checkpoints, "offer", killed_at_25)
+        run(0.0)
+    assert [path.name for path in tmp_path.iterdir()] == ["scratch"]
+    monkeypatch.setattr(
+        Checkpoints, "offer", lambda _, training: taken.append(training.progress.n_steps)
+    )
+    run(60.0)
+    assert taken == list(range(25, secondary_step().n_steps + 1))
+    undisturbed = {
+        "secondary": (chapter.secondary, chapter.curve, chapter.quality),
+        "residual": (chapter.residual, chapter.res_curve, chapter.res_quality),
+    }[site]
+    for name, path in zip(("sae", "curve", "quality"), undisturbed, strict=True):
+        assert (tmp_path / name).read_bytes() == path.read_bytes()
+    assert not (tmp_path / "scratch").exists()
 
 
 def test_every_latent_is_in_the_table_and_candidates_are_its_strongest(chapter):

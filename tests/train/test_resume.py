@@ -227,7 +227,7 @@ def test_the_checkpoint_of_another_training_is_not_used(store, killed, monkeypat
         manifest = json.loads((store / "manifest.json").read_text())
         write_json(store / "manifest.json", manifest | {"hook_point": "elsewhere"})
     elif what == "code":
-        monkeypatch.setattr("fispace.steps.train.arm.code_digest", lambda _: "0")
+        monkeypatch.setattr("fispace.models.resume.code_digest", lambda _: "0")
     else:
         monkeypatch.setattr(np, "__version__", "0")
     taken = steps_taken(monkeypatch)

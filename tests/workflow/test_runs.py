@@ -164,13 +164,22 @@ def test_metrics_plots_and_parameters_are_shown_and_compared_as_dvc_users_expect
 
 
 def test_the_reference_holds_what_a_reader_wants_to_see(tools):
-    assert tools.script("reference.py").returncode == 0
-    folder = tools.path / "results/reference/testbed"
-    kept = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    def kept_by_reference() -> set[str]:
+        done = tools.script("reference.py")
+        assert done.returncode == 0
+        assert ("left out" in done.stdout) == (not (results / "factorial/calibration.csv").exists())
+        return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+    results, folder = tools.path / "results/testbed", tools.path / "results/reference/testbed"
+    without_full = kept_by_reference()
+    tools.snakemake("full")
+    kept = kept_by_reference()
+    figures = {f"report/figures/{name}.svg" for name in ("calibration", "planted")}
+    assert figures | {"factorial/calibration.csv", "testbed/planted.csv"} <= kept - without_full
+    assert without_full < kept
     assert {"report/claims.csv", "report/summary.md", "testbed/floor.json"} <= kept
     assert {Path(name).suffix for name in kept} == {".csv", ".svg", ".pdf", ".md", ".json"}
-    results = tools.results()
-    assert all((folder / name).read_bytes() == results[name] for name in kept)
+    assert all((folder / name).read_bytes() == tools.results()[name] for name in kept)
 
 
 def test_an_incomplete_run_gives_no_reference(copy):

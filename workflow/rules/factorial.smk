@@ -84,13 +84,17 @@ rule factorial_secondary:
     wildcard_constraints:
         site="secondary|residual",
     threads: threads_of("factorial")
+    resources:
+        checkpoint_seconds=CHECKPOINT_SECONDS,
     params:
         slice=slice_json("factorial", "secondary"),
         code=code_of("factorial", "secondary"),
+        scratch=per_seed("scratch/{run}/factorial/seed{seed}.{site}"),
     shell:
         "python -m fispace factorial secondary --params {params.slice:q} --site {wildcards.site}"
         " --weights {input.weights} --lr {input.lr} --manifest {input.manifest}"
         " --standardiser {input.standardiser}"
+        " --scratch {params.scratch} --checkpoint-seconds {resources.checkpoint_seconds}"
         " --secondary {output.secondary} --curve {output.curve} --quality {output.quality}"
         " 2> {log}"
 

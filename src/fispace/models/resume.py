@@ -13,9 +13,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fispace.code_digest import code_digest
 from fispace.errors import ArtifactError, ArtifactMismatchError, FispaceError, NonFiniteError
 from fispace.models.optimiser import Adam
 from fispace.models.progress import Progress
@@ -39,6 +41,15 @@ class Remembers(Protocol):
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Become what `tensors` said."""
         ...
+
+
+def surroundings(module: str) -> dict[str, Any]:
+    """What decides a training's numbers besides its record: code behind `module`, versions, processor."""
+    return {
+        "code": code_digest(module),
+        "versions": [str(torch.__version__), np.__version__],
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+    }
 
 
 class Training(NamedTuple):

@@ -21,6 +21,7 @@ from fispace.models.integrated import IntegratedModel
 from fispace.models.numerics import fix_numerics
 from fispace.models.objective import squared_error
 from fispace.models.progress import CurveRow
+from fispace.models.resume import Checkpoints, surroundings
 from fispace.models.secondary import SecondarySae, hidden_vectors, residual_vectors
 from fispace.seeds import torch_stream
 from fispace.steps.factorial.halves import require_same
@@ -68,12 +69,14 @@ class Quality(NamedTuple):
 
 def train_secondary(
     params: SecondaryStep, *, site: str, weights: Path, lr: Path, manifest: Path,
-    standardiser: Path, secondary: Path, curve: Path, quality: Path,
+    standardiser: Path, scratch: Path, checkpoint_seconds: float, secondary: Path, curve: Path,
+    quality: Path,
 ) -> None:  # fmt: skip
     """Train the SAE of one site, arm and seed; writes its test quality.
 
     Site `secondary` is the interaction's first MLP layer, `residual` what the linear parts leave
-    over: the same number of latents, K, tokens and optimiser.
+    over: the same number of latents, K, tokens and optimiser. `scratch` and `checkpoint_seconds` are
+    those of `train arm`.
 
     Raises:
         ParamsError: if there is no such site.
@@ -90,13 +93,16 @@ def train_secondary(
     peak = float(read_json(lr)["lr"])
     vectors = Vectors(model, units, store, read)
     names = (trained["seed"], *([] if site == SECONDARY else [site]))
-    fitted, rows = fit_secondary(params, vectors, names, peak)
     recipe = asdict(params) | key | {"step": "factorial secondary", "lr": peak}
     recipe["weights"] = sha256_of(weights)
+    data = {"manifest": sha256_of(manifest), "standardiser": sha256_of(standardiser)}
+    checkpoints = Checkpoints(scratch, recipe | data | surroundings(__name__), checkpoint_seconds)
+    fitted, rows = fit_secondary(params, vectors, names, peak, checkpoints)
     _save(secondary, fitted, recipe)
     write_table(curve, pd.DataFrame(rows).assign(**key), recipe)
     numbers = pd.DataFrame(secondary_quality(fitted, vectors.of("test")))
     write_table(quality, numbers.assign(**key, split="test"), recipe)
+    checkpoints.remove()
 
 
 def reader_of(site: str) -> Reader:
@@ -111,18 +117,19 @@ def reader_of(site: str) -> Reader:
 
 
 def fit_secondary(
-    params: SecondaryStep, vectors: Vectors, names: tuple[str | int, ...], lr: float
-) -> tuple[SecondarySae, list[CurveRow]]:
+    params: SecondaryStep, vectors: Vectors, names: tuple[str | int, ...], lr: float,
+    checkpoints: Checkpoints,
+) -> tuple[SecondarySae, list[CurveRow]]:  # fmt: skip
     """SAE trained on the site's vectors of train tokens, and its training curve.
 
     `names` key its random streams.
     """
     fix_numerics(params.threads)
-    root = (params.root_seed, "factorial", *names)
+    root, n_taken = (params.root_seed, "factorial", *names), checkpoints.n_steps
 
-    def stream(purpose: str) -> Iterator[Tensor]:
+    def stream(purpose: str, start: int = 0) -> Iterator[Tensor]:
         rows = vectors.store.shuffled_batches(
-            "train", params.batch_tokens, params.pool_groups, (*root, purpose)
+            "train", params.batch_tokens, params.pool_groups, (*root, purpose), start
         )
         return (vectors.read(torch.from_numpy(x)) for x in rows)
 
@@ -135,9 +142,10 @@ def fit_secondary(
     curve = fit(
         sae,
         squared_error(lambda h: sae.decode(sae.encode(h))),
-        (fitted.standardise(h) for h in _take(stream("order"), params.n_steps)),
+        map(fitted.standardise, _take(stream("order", n_taken), params.n_steps - n_taken)),
         Schedule(params, lr, params.n_steps, params.log_every, params.val_every),
         lambda: secondary_quality(secondary, vectors.of("val"))[0].value,
+        checkpoints,
     )
     return secondary, curve
 

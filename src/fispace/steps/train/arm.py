@@ -10,12 +10,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from fispace.code_digest import code_digest
 from fispace.config.build import build
 from fispace.config.train import ArmConfig, Part, TrainArmStep
 from fispace.measure.fidelity import FvuSums
@@ -24,7 +22,7 @@ from fispace.models.integrated import IntegratedModel
 from fispace.models.numerics import fix_numerics
 from fispace.models.objective import ArmObjective
 from fispace.models.progress import CurveRow
-from fispace.models.resume import Checkpoints
+from fispace.models.resume import Checkpoints, surroundings
 from fispace.models.trained import initial_model, load_trained
 from fispace.seeds import stream_seed
 from fispace.store.activations import ActivationStore
@@ -125,12 +123,8 @@ def _record(
 
 def _identity(record: dict[str, Any], frozen: Path | None) -> dict[str, Any]:
     """All that decides the numbers of a training: its record, and what else is another elsewhere."""
-    return record | {
-        "frozen": None if frozen is None else sha256_of(frozen),
-        "code": code_digest(__name__),
-        "versions": [str(torch.__version__), np.__version__],
-        "cpu": torch.backends.cpu.get_cpu_capability(),
-    }
+    source = None if frozen is None else sha256_of(frozen)
+    return record | {"frozen": source} | surroundings(__name__)
 
 
 def _open(manifest: Path, standardiser: Path) -> tuple[ActivationStore, Standardiser]:
