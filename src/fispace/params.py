@@ -20,7 +20,7 @@ from fispace.commands import COMMANDS, Command
 from fispace.config.build import build
 from fispace.config.train import ArmConfig
 from fispace.errors import ParamsError
-from fispace.strict_yaml import read_yaml_mapping
+from fispace.strict_yaml import read_yaml_mapping, with_plain_scalars
 
 Study = dict[str, Any]
 Layers = Sequence[tuple[str, Mapping[str, Any]]]
@@ -43,7 +43,7 @@ def load_study(
         overlays: files merged over params.yaml in this order, key by key; lists are replaced,
             a null arm is dropped.
         overrides: top-level values of the command line, with the shorthands `model`, `text` and
-            `transfer`.
+            `transfer`; inside a mapping or list numbers, true, false and null may come as texts.
 
     Raises:
         ParamsError: names file and key of whatever is wrong.
@@ -54,7 +54,8 @@ def load_study(
     for _, values in layers:
         study = merged(study, values)
     if overrides:
-        layers.append((COMMAND_LINE, _expand_shorthands(overrides, study)))
+        given = {key: with_plain_scalars(value) for key, value in overrides.items()}
+        layers.append((COMMAND_LINE, _expand_shorthands(given, study)))
         study = merged(study, layers[-1][1])
     _drop_null_arms(study)
     _check_given(study)

@@ -95,3 +95,26 @@ def _check_plain(value: Any, where: str, path: Path) -> None:
     elif not isinstance(value, str | int | float | bool | None):
         kind = type(value).__name__
         raise ParamsError(f"{path}: {where}: a value of kind {kind} is not allowed; quote it.")
+
+
+def with_plain_scalars(value: Any) -> Any:
+    """The value with texts inside a mapping or list read as the number, boolean or null they spell.
+
+    Snakemake hands on `--config 'train={log_every: 7}'` as {"log_every": "7"}.
+    """
+    if isinstance(value, dict):
+        return {key: _plain_scalar(with_plain_scalars(item)) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain_scalar(with_plain_scalars(item)) for item in value]
+    return value
+
+
+def _plain_scalar(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        found = _StrictLoader(value).get_single_data()
+    except (yaml.YAMLError, ValueError):
+        return value
+    is_number = isinstance(found, bool | int | float) and math.isfinite(found)
+    return found if is_number or (found is None and value.strip()) else value

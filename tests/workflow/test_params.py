@@ -139,6 +139,18 @@ def test_an_unknown_value_on_the_command_line_is_refused():
         study(modle="x")
 
 
+def test_numbers_inside_a_mapping_on_the_command_line_are_numbers():
+    # Snakemake hands every value inside {...} on as a text
+    given = {"log_every": "7", "grad_clip": "null", "lr_candidates": ["3.0e-3", "1.0e-2"]}
+    train = study(train=given)["train"]
+    assert (train["log_every"], train["grad_clip"]) == (7, None)
+    assert train["lr_candidates"] == [0.003, 0.01]
+    text = study(extract={"text": {"delimiter": "^(?= ?= [^=]+ = ?$)"}})["extract"]["text"]
+    assert text["delimiter"] == "^(?= ?= [^=]+ = ?$)"
+    with pytest.raises(ParamsError, match=r"train\.log_every: 'often' is not of type 'integer'"):
+        study(train={"log_every": "often"})
+
+
 def test_schema_params_and_dataclasses_have_the_same_keys():
     raw = yaml.safe_load((ROOT / "params.yaml").read_text())
     used: dict[str, set[str]] = {chapter: set() for chapter in (*CHAPTERS, "lm", "")}
