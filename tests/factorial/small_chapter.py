@@ -64,8 +64,8 @@ def write_stimuli(folder: Path, n_items: int) -> Path:
         frame = rng.integers(20, 60, size=6)
         for place, cell in enumerate(CELLS):
             words = [f"w{i}" for i in (*frame, place, 4 + place)]
-            rows.append((f"i{item:02d}", *cell, " ".join(words)))
-    write_csv(folder / "stimuli.csv", ["item", "register", "affect", "text"], rows)
+            rows.append((f"i{item:02d}", f"frame {item}", *cell, " ".join(words)))
+    write_csv(folder / "stimuli.csv", ["item", "frame", "register", "affect", "text"], rows)
     words = [(f"w{3 * i + j}", *cell) for i, cell in enumerate(CELLS) for j in range(3)]
     write_csv(folder / "responses.csv", ["word", "register", "affect"], words)
     prompts = [(" ".join(f"w{i}" for i in rng.integers(20, 60, size=4)),) for _ in range(8)]

@@ -7,9 +7,12 @@ import pandas as pd
 
 from fispace.errors import StimuliError
 from fispace.seeds import numpy_stream
+from fispace.stimuli.battery import FRAME
 
 SELECT, CONFIRM = "select", "confirm"
 HALVES = (SELECT, CONFIRM)
+NO_FACTOR = ("item", FRAME, "text", "half")
+"""Columns of the split; the others are factors."""
 MIN_ITEMS = 2
 """A half with fewer items has no variance between items."""
 

@@ -18,7 +18,7 @@ from fispace.steps.factorial.pipeline import (
     load_pipeline,
     read_stimulus_tokens,
 )
-from fispace.stimuli.split import CONFIRM, SELECT
+from fispace.stimuli.split import CONFIRM, NO_FACTOR, SELECT
 from fispace.store.responses import Responses, write_responses
 from fispace.store.tables import read_csv
 
@@ -33,7 +33,8 @@ def measure_responses(
     table: Any = read_csv(items)
     files = ((SELECT, select, select_responses), (CONFIRM, confirm, confirm_responses))
     for half, source, target in files:
-        texts = table[table["half"] == half].drop(columns=["half", "text"])
+        texts = table[table["half"] == half]
+        texts = texts[["item", *(name for name in table if name not in NO_FACTOR)]]
         tokens = read_stimulus_tokens(source, pipe.units)
         means = mean_activations(pipe, tokens, len(texts), params.batch_tokens)
         recipe = {"step": "factorial responses", "arm": pipe.arm, "seed": pipe.seed, "half": half}

@@ -16,6 +16,7 @@ from torch import Tensor
 from fispace.config.factorial import SinglesStep
 from fispace.steps.factorial.cells import Frame
 from fispace.steps.factorial.pipeline import Pipeline, load_pipeline, read_stimulus_tokens
+from fispace.stimuli.split import NO_FACTOR
 from fispace.store.tables import read_csv, read_table, write_csv
 
 
@@ -25,7 +26,7 @@ def measure_singles(
 ) -> None:  # fmt: skip
     """Write what one primary latent does to the secondary ones: among others, and alone (F3)."""
     torch.set_num_threads(params.threads)
-    factors = [name for name in read_csv(items).columns if name not in ("item", "text", "half")]
+    factors = [name for name in read_csv(items).columns if name not in NO_FACTOR]
     numbers, bars = [], []
     for path, sae, table in zip(weights, secondary, discovery, strict=True):
         pipe = load_pipeline(path, standardiser, sae)
