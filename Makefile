@@ -30,13 +30,14 @@ bench: $(BENCH_VENV)/.installed  ## speed, memory and quality beside other tools
 bench-reference: $(BENCH_VENV)/.installed  ## copy the benchmark to results/reference/bench/ and into README.md
 	$(BENCH_VENV)/bin/python -m benchmarks --publish
 
+TEST_WORKERS ?= 2
 test: setup       ## style, types, layers, then all tests
 	ruff check
 	ruff format --check
 	pyright
 	lint-imports
 	snakefmt --check Snakefile workflow/rules
-	python -m pytest -q
+	python -m pytest -q -n $(TEST_WORKERS) --dist loadgroup
 
 STEPS ?= 200
 WORKFLOWS ?= 20

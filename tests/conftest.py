@@ -59,6 +59,19 @@ def _model(kind: str) -> torch.nn.Module:
     )  # fmt: skip
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With several workers, what needs the finished tiny study runs in one of them, and begins first.
+
+    The study is computed once, and its tests, the longest, are not what the others end up waiting for.
+    """
+    needing = [item for item in items if "finished" in getattr(item, "fixturenames", ())]
+    for item in needing:
+        item.add_marker(pytest.mark.xdist_group("finished"))
+    if hasattr(config, "workerinput"):
+        others = [item for item in items if item not in set(needing)]
+        items[:] = [*needing, *others]
+
+
 @pytest.fixture(scope="session")
 def lm_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Folders of tiny random causal LMs: llama, gpt2, gpt_neox."""
