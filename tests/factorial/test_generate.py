@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from fispace.config.lm import LmConfig
-from fispace.lm.generate import Replacements, continue_texts, greedy, sampler
+from fispace.lm.cached import Replacements
+from fispace.lm.generate import continue_texts, greedy, sampler
 from fispace.lm.hooks import logits, splice
 from fispace.lm.load import load_lm
 from fispace.seeds import numpy_stream

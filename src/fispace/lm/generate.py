@@ -4,29 +4,21 @@ Must not: know what is spliced in, or count words.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from fispace.lm.hooks import Replace, continued_logits, splice
+from fispace.lm.cached import Replacements, continued
+from fispace.lm.hooks import splice
 from fispace.lm.windows import padded
 
 PAD_ID = 0
 """Any token: padding lies to the right, where a causal model does not see it."""
 
 Choose = Callable[[Float[Tensor, "batch vocabulary"], int], Int[Tensor, " batch"]]
-
-
-class Replacements(NamedTuple):
-    """What is spliced in at the hook point, position by position."""
-
-    prompt: Replace
-    """For a whole prompt, its BOS included."""
-    following: Replace
-    """For one position after it."""
 
 
 @torch.no_grad()
@@ -40,15 +32,15 @@ def continue_texts(
     in at a position depends on no other, so this equals running the whole sequence at every step.
     """
     ids, mask = padded([np.array(prompt) for prompt in prompts], PAD_ID)
-    n_before = mask.sum(1)
+    last, rows = mask.sum(1) - 1, torch.arange(len(prompts))
     cache, chosen = None, torch.empty(len(prompts), 0, dtype=torch.long)
     for step in range(n_tokens):
-        if step:
-            ids, n_before = chosen[:, -1:], n_before + 1
-            mask = torch.cat([mask, torch.ones_like(ids)], dim=1)
         with splice(model, hook_point, replace.following if step else replace.prompt):
-            output, cache = continued_logits(model, ids, mask, n_before - 1, cache)
-        chosen = torch.cat([chosen, choose(output, step)[:, None]], dim=1)
+            output, cache = continued(model, ids, mask, cache)
+        token = choose(output[rows, last], step)
+        chosen = torch.cat([chosen, token[:, None]], dim=1)
+        ids, last = token[:, None], torch.zeros_like(last)
+        mask = torch.cat([mask, torch.ones_like(ids)], dim=1)
     return chosen.numpy()
 
 

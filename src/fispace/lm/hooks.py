@@ -112,26 +112,6 @@ def logits(
     return model(input_ids=token_ids, attention_mask=attention_mask, use_cache=False).logits
 
 
-@torch.no_grad()
-def continued_logits(
-    model: Any, token_ids: Int[Tensor, "batch new"], attention_mask: Int[Tensor, "batch pos"],
-    last: Int[Tensor, " batch"], cache: Any,
-) -> tuple[Float[Tensor, "batch vocabulary"], Any]:  # fmt: skip
-    """Logits after position `last` of each row, and the cache for the next call; None at first.
-
-    `token_ids` are the columns that the cache does not hold, `attention_mask` is of all columns;
-    prompts are padded on the right, and positions count the tokens that are no padding.
-    """
-    n_new = token_ids.shape[1]
-    positions = (attention_mask.cumsum(1) - 1).clamp(min=0)[:, -n_new:]
-    output = model(
-        input_ids=token_ids, attention_mask=attention_mask, position_ids=positions,
-        past_key_values=cache, use_cache=True,
-    )  # fmt: skip
-    column = (positions == last[:, None]).int().argmax(1)
-    return output.logits[torch.arange(len(last)), column], output.past_key_values
-
-
 class _Skipped(nn.Module):
     """Stands in for a block whose output is not needed, or is already known."""
 

@@ -3,7 +3,7 @@
 Must not: know what is spliced into the model, or which words matter.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,15 +12,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fispace.errors import StimuliError
-from fispace.lm.hooks import logits, read_activations, resumed_from
+from fispace.lm.hooks import logits
 from fispace.lm.windows import padded
 
 PAD_ID = 0
 """Any token: padding lies to the right, where a causal model does not see it."""
-
-
-Moves = Callable[[Float[Tensor, "batch pos d_model"]], Iterator[Float[Tensor, "batch pos d_model"]]]
-"""Activations at the hook point to several variants of them, one at a time."""
 
 
 class WordContext(NamedTuple):
@@ -76,24 +72,7 @@ def score_words(
     """Log p(word | prompt) in nats, float64: the sum over the word's tokens."""
     scores = np.zeros((len(plan.prompts), plan.n_words))
     for chosen, ids, mask in _batches(plan, batch_contexts):
-        _collect(scores, chosen, logits(model, ids, mask))
-    return scores
-
-
-def score_moved(
-    model: Any, hook_point: int | str, plan: WordPlan, batch_contexts: int, moves: Moves,
-    n_moves: int,
-) -> Float[np.ndarray, "moves prompts words"]:  # fmt: skip
-    """`score_words` once for each activation that `moves` makes of what the hook point holds.
-
-    The blocks up to the hook point run once for all of them.
-    """
-    scores = np.zeros((n_moves, len(plan.prompts), plan.n_words))
-    for chosen, ids, mask in _batches(plan, batch_contexts):
-        held = read_activations(model, hook_point, ids, mask)
-        for number, moved in enumerate(moves(held)):
-            with resumed_from(model, hook_point, moved.to(held.dtype)):
-                _collect(scores[number], chosen, logits(model, ids, mask))
+        collect(scores, chosen, logits(model, ids, mask))
     return scores
 
 
@@ -106,7 +85,7 @@ def _batches(plan: WordPlan, size: int) -> Iterator[tuple[list[WordContext], Ten
         yield chosen, ids, mask
 
 
-def _collect(scores: np.ndarray, chosen: list[WordContext], output: Tensor) -> None:
+def collect(scores: np.ndarray, chosen: list[WordContext], output: Tensor) -> None:
     """Add the words' log-probabilities in a batch of logits to their cells of `scores`."""
     for row, context in enumerate(chosen):
         length, end = context.pieces.shape[1], len(context.tokens)

@@ -17,7 +17,8 @@ from torch import Tensor
 from fispace.config.factorial import IDENTITY, ClampStep
 from fispace.lm.hooks import read_activations, splice
 from fispace.lm.load import load_lm
-from fispace.lm.score import PAD_ID, WordPlan, next_token_log_probs, plan_words, score_moved
+from fispace.lm.moved import Moves, score_moved
+from fispace.lm.score import PAD_ID, WordPlan, next_token_log_probs, plan_words
 from fispace.lm.windows import padded
 from fispace.measure.fidelity import kl_per_token
 from fispace.steps.factorial.cells import Frame
@@ -76,7 +77,12 @@ def scores_of(
     params: ClampStep, pipe: Pipeline, model: Any, plan: WordPlan, found: list[Condition]
 ) -> tuple[Float[np.ndarray, "prompts words"], Float[np.ndarray, "conditions prompts words"]]:
     """Log-probabilities of the words on the unmoved pipeline, and under every condition."""
-    moves = moved_activations(pipe, found, params.add_back_errors, int(params.add_bos))
+    moves = Moves(
+        *(
+            moved_activations(pipe, found, params.add_back_errors, n_prefix)
+            for n_prefix in (int(params.add_bos), 0)
+        )
+    )
     scores = score_moved(
         model, params.lm.hook_point, plan, params.batch_contexts, moves, 1 + len(found)
     )

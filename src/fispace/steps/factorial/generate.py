@@ -14,7 +14,8 @@ import pandas as pd
 import torch
 
 from fispace.config.factorial import GenerateStep
-from fispace.lm.generate import Choose, Replacements, continue_texts, greedy, sampler
+from fispace.lm.cached import Replacements
+from fispace.lm.generate import Choose, continue_texts, greedy, sampler
 from fispace.lm.load import load_lm
 from fispace.lm.score import plan_words
 from fispace.models.interventions import Intervention
