@@ -113,7 +113,7 @@ def run_chapter(
     battery = battery or write_stimuli(folder / "battery", 12)
     at = _paths(folder)
     write_battery(
-        BatteryStep(factors, None, 0.5, 0), stimuli=battery / "stimuli.csv",
+        BatteryStep(factors, None, 0.5, None, 0), stimuli=battery / "stimuli.csv",
         responses=battery / "responses.csv", prompts=battery / "prompts.csv",
         items=at.items, words=at.words, contexts=at.contexts,
     )  # fmt: skip

@@ -140,7 +140,7 @@ def test_factors_need_two_levels_each_and_two_names():
     with pytest.raises(ParamsError, match="two different levels"):
         FactorConfig("formality", ("formal", "formal"))
     with pytest.raises(ParamsError, match="two different factors"):
-        BatteryStep((FORMALITY,), None, 0.5, 0)
+        BatteryStep((FORMALITY,), None, 0.5, None, 0)
 
 
 def test_split_is_by_item_and_depends_on_the_seed_and_the_items_alone(tmp_path):
@@ -168,7 +168,7 @@ def test_testbed_words_come_from_the_grammar_and_confirm_texts_are_the_contexts(
     ]
     write_json(tmp_path / "grammar.json", {"planted": planted})
     write_battery(
-        BatteryStep(FACTORS, None, 0.5, 0), stimuli=stimuli,
+        BatteryStep(FACTORS, None, 0.5, None, 0), stimuli=stimuli,
         responses=tmp_path / "grammar.json", prompts=None, items=tmp_path / "items.csv",
         words=tmp_path / "words.csv", contexts=tmp_path / "contexts.csv",
     )  # fmt: skip
@@ -181,10 +181,10 @@ def test_testbed_words_come_from_the_grammar_and_confirm_texts_are_the_contexts(
     assert set(words["contrast"]) == {2.0}
 
 
-def write_english(folder: Path, prompts: Path | None = ENGLISH / "prompts.csv") -> None:
+def write_english(folder: Path, clamp_items: int | None = None) -> None:
     write_battery(
-        BatteryStep(FACTORS, "keyword", 0.5, 0), stimuli=ENGLISH / "stimuli.csv",
-        responses=ENGLISH / "responses.csv", prompts=prompts, items=folder / "items.csv",
+        BatteryStep(FACTORS, "keyword", 0.5, clamp_items, 0), stimuli=ENGLISH / "stimuli.csv",
+        responses=ENGLISH / "responses.csv", prompts=ENGLISH / "prompts.csv", items=folder / "items.csv",
         words=folder / "words.csv", contexts=folder / "contexts.csv",
     )  # fmt: skip
 
@@ -202,13 +202,24 @@ def test_clamps_act_after_every_neutral_prompt_and_every_confirm_text_and_no_oth
     assert texts["item"].tolist() == confirm["item"].tolist()
 
 
+def test_only_so_many_confirm_items_are_clamped_after_and_prompts_all(tmp_path):
+    write_english(tmp_path, 5)
+    few, items = read_csv(tmp_path / "contexts.csv"), read_csv(tmp_path / "items.csv")
+    write_english(tmp_path)
+    every = read_csv(tmp_path / "contexts.csv")
+    kept = few[few["formality"].notna()]
+    confirm = sorted(set(items.loc[items["half"] == "confirm", "item"]))
+    assert sorted(set(kept["item"])) == confirm[:5] and len(kept) == 5 * 4
+    assert few["formality"].isna().sum() == every["formality"].isna().sum()
+
+
 def test_a_prompt_and_an_item_of_the_same_name_are_refused(tmp_path):
     rows = [("prompt-001", *row[1:]) for row in rows_of(1)] + rows_of(5)[4:]
     pd.DataFrame({"prompt": ["I think that"]}).to_csv(tmp_path / "prompts.csv", index=False)
     table = read_battery(battery(tmp_path, rows, COLUMNS), FACTORS, None)
     with pytest.raises(StimuliError, match="prompt-001"):
         contexts_of(
-            table.assign(half="confirm"), [read_prompts(tmp_path / "prompts.csv")],
+            table, [read_prompts(tmp_path / "prompts.csv")],
             ["formality", "emotion"],
         )  # fmt: skip
 

@@ -49,6 +49,7 @@ class BatteryStep:
     factors: tuple[FactorConfig, ...]
     variant: str | None
     select_fraction: float
+    clamp_items: int | None
     root_seed: int
 
     def __post_init__(self) -> None:

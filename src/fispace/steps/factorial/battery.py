@@ -39,22 +39,28 @@ def write_battery(
         write_csv(words, validated_words(responses, planted, params.factors))
     else:
         write_csv(words, read_words(responses, params.factors))
+    confirm = clamped_texts(table, params.clamp_items)
     neutral = [read_prompts(prompts)] if prompts else []
-    write_csv(contexts, contexts_of(table, neutral, [factor.name for factor in params.factors]))
+    write_csv(contexts, contexts_of(confirm, neutral, [factor.name for factor in params.factors]))
 
 
-def contexts_of(table: Any, neutral: list[pd.DataFrame], names: list[str]) -> pd.DataFrame:
+def clamped_texts(table: Any, n_items: int | None) -> Any:
+    """Rows of the first `n_items` confirm items by name; of all for None."""
+    confirm = table[table["half"] == CONFIRM]
+    return confirm[confirm["item"].isin(sorted(set(confirm["item"]))[:n_items])]
+
+
+def contexts_of(texts: Any, neutral: list[pd.DataFrame], names: list[str]) -> pd.DataFrame:
     """Contexts to clamp in: columns item, one per factor, prompt.
 
     Raises:
         StimuliError: if an item of the battery has the name of a prompt's.
     """
-    confirm = table[table["half"] == CONFIRM].rename(columns={"text": "prompt"})
     for prompts in neutral:
-        both = sorted(set(prompts["item"]) & set(table["item"]))
+        both = sorted(set(prompts["item"]) & set(texts["item"]))
         if both:
             raise StimuliError(
                 f"The battery's item {both[0]!r} has the name of a neutral prompt; name it otherwise."
             )
-    found = pd.concat([*neutral, confirm], ignore_index=True)
+    found = pd.concat([*neutral, texts.rename(columns={"text": "prompt"})], ignore_index=True)
     return found[["item", *names, "prompt"]]
