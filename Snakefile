@@ -25,6 +25,7 @@ include: "workflow/rules/testbed.smk"
 include: "workflow/rules/extract.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/fidelity.smk"
+include: "workflow/rules/fidelity_full.smk"
 include: "workflow/rules/geometry.smk"
 include: "workflow/rules/factorial.smk"
 include: "workflow/rules/factorial_infer.smk"
@@ -42,8 +43,7 @@ rule all:
 
 
 rule full:
-    """All of it, the calibration of the factorial tests on 1,000 null data sets, and planted pairs."""
+    """All of it, control arms and further seeds, the factorial tests' calibration, planted pairs."""
     input:
         study_files,
-        of_run(list(rules.factorial_calibrate.output) + list(rules.testbed_planted_summary.output)),
-        of_run("results/{run}/report/figures/{figure}.{suffix}", figure=FULL, suffix=DRAWN),
+        full_files,

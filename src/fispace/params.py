@@ -17,8 +17,8 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
 from fispace.commands import COMMANDS, Command
+from fispace.config.arms import TABLES, check_arms, check_more_seeds
 from fispace.config.build import build
-from fispace.config.train import ArmConfig
 from fispace.errors import ParamsError
 from fispace.strict_yaml import read_yaml_mapping
 
@@ -30,7 +30,6 @@ COMMAND_LINE = "the command line"
 SCHEMA_FOLDER = Path("workflow/schemas")
 RESERVED_RUNS = ("reference", "bench")
 SOURCE_BY_SUFFIX = {".txt": "txt", ".jsonl": "jsonl", ".parquet": "parquet"}
-BASELINE_ARM = "sae"
 
 
 def load_study(
@@ -150,9 +149,13 @@ def _text_from_path(name: str, path: str, study: Study) -> Study:
 
 def _drop_null_arms(study: Study) -> None:
     train = study.get("train")
-    if isinstance(train, dict) and isinstance(train.get("arms"), Mapping):
-        arms = {name: row for name, row in train["arms"].items() if row is not None}
-        study["train"] = {**train, "arms": arms}
+    if not isinstance(train, Mapping):
+        return
+    kept: Study = {}
+    for table in TABLES:
+        if isinstance(train.get(table), Mapping):
+            kept[table] = {name: row for name, row in train[table].items() if row is not None}
+    study["train"] = {**train, **kept}
 
 
 def _check_given(study: Study) -> None:
@@ -211,14 +214,9 @@ def _check_across(study: Study) -> None:
     """Check what no schema line can: names, references between arms, every command's own rules."""
     if study["run"] in RESERVED_RUNS:
         raise ParamsError(f"run: '{study['run']}' is reserved below results/; choose another name.")
+    check_arms(study["train"])
+    check_more_seeds(study["train"])
     arms = study["train"]["arms"]
-    for name, row in arms.items():
-        arm = build(ArmConfig, row, f"train.arms.{name}")
-        _check_frozen(name, arm, arms)
-    if BASELINE_ARM not in arms:
-        raise ParamsError(
-            f"train.arms: the arm '{BASELINE_ARM}' is missing; the learning rate is chosen on it."
-        )
     if study["factorial"]["arm"] not in arms:
         raise ParamsError(f"factorial.arm: no arm {study['factorial']['arm']!r} in train.arms.")
     for name in study["fidelity"]["compared_with"]:
@@ -227,17 +225,6 @@ def _check_across(study: Study) -> None:
     for command in COMMANDS:
         if command.config is not None:
             build(command.config, slice_of(study, command), command.chapter)
-
-
-def _check_frozen(name: str, arm: ArmConfig, arms: Mapping[str, Any]) -> None:
-    source = arm.frozen_sae_from
-    if source is None:
-        return
-    if source not in arms or source == name or arms[source]["frozen_sae_from"] is not None:
-        raise ParamsError(
-            f"train.arms.{name}.frozen_sae_from: {source!r} must be another arm of train.arms that "
-            f"trains its own SAE; arms: {', '.join(arms)}."
-        )
 
 
 def uses_testbed(study: Study) -> bool:

@@ -8,6 +8,10 @@ from fispace.errors import ParamsError
 Part = Literal["sae", "linear", "bias", "interaction"]
 OptimiserKind = Literal["adam", "row_sparse_adam"]
 SelectionDtype = Literal["float32", "bfloat16"]
+Pooling = Literal["pairs", "sum"]
+"""What the interaction part's MLP reads: the sum over pairs of active latents, or, as a control, over
+single ones."""
+
 PARTS: tuple[Part, ...] = ("sae", "linear", "bias", "interaction")
 
 
@@ -22,6 +26,22 @@ class ArmConfig:
         if "sae" not in self.parts or len(set(self.parts)) != len(self.parts):
             raise ParamsError(
                 f"train.arms: parts={list(self.parts)} must hold 'sae' and no part twice."
+            )
+
+
+@dataclass(frozen=True)
+class ControlArmConfig(ArmConfig):
+    """One row of `train.control_arms`: an arm whose interaction part or size may be another as well."""
+
+    pooling: Pooling | None
+    matched_to: str | None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.pooling is not None) != ("interaction" in self.parts):
+            raise ParamsError(
+                f"train.control_arms: pooling={self.pooling!r} with parts={list(self.parts)}; an arm "
+                "has a pooling if, and only if, it has the part 'interaction'."
             )
 
 

@@ -4,33 +4,18 @@ One class for every arm; an ablation is an argument. Must not: standardise, trai
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import combinations
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fispace.config.train import PARTS, InitConfig, Part, SelectionDtype
-from fispace.models.interaction import HEADS, Pooling
+from fispace.config.train import PARTS, InitConfig, Part
+from fispace.models.interaction import HEADS
 from fispace.models.sae import TopKSae
+from fispace.models.shape import ModelShape, n_parameters
 from fispace.models.sparse import Codes, sparse_sum
 from fispace.seeds import torch_stream
-
-
-@dataclass(frozen=True)
-class ModelShape:
-    """Sizes of an integrated model."""
-
-    d_model: int
-    n_latents: int
-    k: int
-    d_embed: int
-    dropout: float
-    select_in: SelectionDtype = "float32"
-    """Precision of the encoder product that picks candidates; float32 is the exact choice."""
-    pooling: Pooling = "pairs"
-    """What the interaction part pools; `sum` is the first-order control."""
 
 
 class IntegratedModel(nn.Module):
@@ -108,13 +93,7 @@ class IntegratedModel(nn.Module):
 
     def n_parameters(self, part: Part) -> int:
         """Number of trained weights that belong to a part."""
-        owned = {
-            "sae": lambda: list(self.sae.parameters()),
-            "linear": lambda: [self.W_lin],
-            "bias": lambda: [self.bias],
-            "interaction": lambda: list(self.interaction.parameters()),
-        }
-        return sum(weight.numel() for weight in owned[part]())
+        return n_parameters(self.shape, part)
 
 
 def ablations(parts: Sequence[Part]) -> list[tuple[Part, ...]]:

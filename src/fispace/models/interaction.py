@@ -3,16 +3,12 @@
 Must not: know the SAE that makes the codes.
 """
 
-from typing import Literal
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from fispace.config.train import Pooling
 from fispace.models.sparse import Codes, pair_sum, sparse_sum
-
-Pooling = Literal["pairs", "sum"]
-"""What the MLP reads: the sum over pairs of active latents, or, as a control, over single ones."""
 
 
 class Interaction(nn.Module):
