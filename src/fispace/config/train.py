@@ -8,9 +8,9 @@ from fispace.errors import ParamsError
 Part = Literal["sae", "linear", "bias", "interaction"]
 OptimiserKind = Literal["adam", "row_sparse_adam"]
 SelectionDtype = Literal["float32", "bfloat16"]
-Pooling = Literal["pairs", "sum"]
-"""What the interaction part's MLP reads: the sum over pairs of active latents, or, as a control, over
-single ones."""
+Pooling = Literal["pairs", "sum", "shuffled"]
+"""What the interaction part's MLP reads: the sum over pairs of active latents, or, as controls, over
+single ones, and over pairs whose second latent is active on another token."""
 
 PARTS: tuple[Part, ...] = ("sae", "linear", "bias", "interaction")
 

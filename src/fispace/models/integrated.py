@@ -4,6 +4,7 @@ One class for every arm; an ablation is an argument. Must not: standardise, trai
 """
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import combinations
 
 import torch
@@ -32,21 +33,18 @@ class IntegratedModel(nn.Module):
         super().__init__()
         self.shape = shape
         self.parts: tuple[Part, ...] = tuple(part for part in PARTS if part in parts)
-
-        def stream(name: str) -> torch.Generator:
-            return torch_stream(root_seed, "train", seed, "init", name)
-
+        stream = partial(torch_stream, root_seed, "train", seed)
         d_model, n_latents = shape.d_model, shape.n_latents
-        self.sae = TopKSae(d_model, n_latents, shape.k, stream("sae"), shape.select_in)
+        self.sae = TopKSae(d_model, n_latents, shape.k, stream("init", "sae"), shape.select_in)
         if "linear" in parts:
-            W_lin = torch.randn(n_latents, d_model, generator=stream("linear")) * init.linear
-            self.W_lin = nn.Parameter(W_lin)
+            W_lin = torch.randn(n_latents, d_model, generator=stream("init", "linear"))
+            self.W_lin = nn.Parameter(W_lin * init.linear)
         if "bias" in parts:
             self.bias = nn.Parameter(torch.zeros(d_model))
         if "interaction" in parts:
             self.interaction = HEADS[shape.pooling](
                 d_model, n_latents, shape.d_embed, shape.dropout,
-                init.factors, init.mlp, stream("interaction"),
+                init.factors, init.mlp, stream,
             )  # fmt: skip
 
     def forward(

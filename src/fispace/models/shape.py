@@ -21,7 +21,7 @@ class ModelShape:
     select_in: SelectionDtype = "float32"
     """Precision of the encoder product that picks candidates; float32 is the exact choice."""
     pooling: Pooling = "pairs"
-    """What the interaction part pools; `sum` is the first-order control."""
+    """What the interaction part pools; `sum` and `shuffled` are controls."""
 
 
 def n_parameters(shape: ModelShape, part: Part) -> int:
