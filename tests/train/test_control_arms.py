@@ -7,7 +7,7 @@ import pytest
 import torch
 from train.small_training import D_MODEL, JOINT, PARAMS, PLAIN, SAE, SEQUENTIAL, run
 
-from fispace.config.train import PARTS, ControlArmConfig, InitConfig, Part
+from fispace.config.train import ALL_PARTS, ControlArmConfig, InitConfig, Part
 from fispace.errors import ParamsError
 from fispace.models.integrated import IntegratedModel
 from fispace.models.interaction import FirstOrder
@@ -27,7 +27,7 @@ def total(model: IntegratedModel) -> int:
 
 def test_the_counted_parameters_are_those_of_the_model():
     shape = ModelShape(d_model=6, n_latents=20, k=4, d_embed=3, dropout=0.0)
-    for part in PARTS:
+    for part in ALL_PARTS:
         parts: list[Part] = ["sae", part] if part != "sae" else ["sae"]
         model = IntegratedModel(shape, parts, InitConfig(0.1, 0.1, 0.1), root_seed=1, seed=0)
         assert total(model) == sum(n_parameters(shape, counted) for counted in parts)
@@ -107,3 +107,49 @@ def test_the_order_of_rows_and_of_their_keys_changes_no_byte(store):
     assert (
         run(store, "mlp_probe", turned, frozen=sae, folder="b").read_bytes() == first.read_bytes()
     )
+
+
+RESIDUAL: dict = {"parts": ["sae", "bias", "residual_sae"], "frozen_sae_from": "sae"} | PLAIN
+
+
+def test_the_residual_sae_reads_the_codes_own_input_and_is_fitted_to_what_the_frozen_sae_leaves(
+    store,
+):
+    sae = run(store, "sae", SAE)
+    model = load_trained(run(store, "residual_sae", RESIDUAL, frozen=sae), {}).model
+    before = load_trained(sae, {}).model
+    assert torch.equal(model.sae.W_dec, before.sae.W_dec)
+    z = torch.randn(30, D_MODEL)
+    second = model.residual_sae.encode(z)
+    added = model(z, model.parts) - before(z, before.parts) - model.bias
+    torch.testing.assert_close(added, model.residual_sae.decode(second))
+    curves = [read_table(store / f"out/{arm}.parquet") for arm in ("sae", "residual_sae")]
+    assert curves[1]["val_fvu"].iloc[-1] < curves[0]["val_fvu"].iloc[-1]
+
+
+def test_both_saes_of_the_residual_arm_have_the_same_size_and_another_start():
+    shape = ModelShape(d_model=6, n_latents=20, k=4, d_embed=3, dropout=0.0)
+    model = IntegratedModel(shape, ("sae", "residual_sae"), InitConfig(0.1, 0.1, 0.1), 1, seed=0)
+    assert model.residual_sae.W_dec.shape == model.sae.W_dec.shape
+    assert model.residual_sae.k == model.sae.k
+    assert not torch.equal(model.residual_sae.W_dec, model.sae.W_dec)
+    assert n_parameters(shape, "residual_sae") == n_parameters(shape, "sae")
+
+
+def test_the_residual_part_without_its_codes_is_refused():
+    shape = ModelShape(d_model=6, n_latents=20, k=4, d_embed=3, dropout=0.0)
+    model = IntegratedModel(shape, ("sae", "residual_sae"), InitConfig(0.1, 0.1, 0.1), 1, seed=0)
+    with pytest.raises(ValueError, match="residual_sae"):
+        model.reconstruct(model.sae.encode(torch.randn(3, 6)), model.parts)
+
+
+def test_the_life_cycle_of_the_residual_arm_is_that_of_its_second_sae(store):
+    sae = run(store, "sae", SAE)
+    run(store, "residual_sae", RESIDUAL, frozen=sae)
+    ledger = read_table(store / "out/residual_sae.lifecycle.parquet")
+    assert (ledger["distance_from_initial"] > 0).any()  # a frozen SAE does not move
+
+
+def test_a_residual_sae_needs_a_frozen_one():
+    with pytest.raises(ParamsError, match="frozen_sae_from"):
+        ControlArmConfig(("sae", "residual_sae"), None, None, None)

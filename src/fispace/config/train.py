@@ -5,7 +5,7 @@ from typing import Literal
 
 from fispace.errors import ParamsError
 
-Part = Literal["sae", "linear", "bias", "interaction"]
+Part = Literal["sae", "linear", "bias", "interaction", "residual_sae"]
 OptimiserKind = Literal["adam", "row_sparse_adam"]
 SelectionDtype = Literal["float32", "bfloat16"]
 Pooling = Literal["pairs", "sum", "shuffled"]
@@ -13,6 +13,10 @@ Pooling = Literal["pairs", "sum", "shuffled"]
 single ones, and over pairs whose second latent is active on another token."""
 
 PARTS: tuple[Part, ...] = ("sae", "linear", "bias", "interaction")
+"""The published model."""
+
+ALL_PARTS: tuple[Part, ...] = (*PARTS, "residual_sae")
+"""With those of controls, in the order in which tables name them."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,11 @@ class ArmConfig:
         if "sae" not in self.parts or len(set(self.parts)) != len(self.parts):
             raise ParamsError(
                 f"train.arms: parts={list(self.parts)} must hold 'sae' and no part twice."
+            )
+        if "residual_sae" in self.parts and self.frozen_sae_from is None:
+            raise ParamsError(
+                "train.arms: the part 'residual_sae' is trained on what a frozen SAE leaves over; give "
+                "the arm of that SAE in frozen_sae_from."
             )
 
 

@@ -27,8 +27,10 @@ class ModelShape:
 def n_parameters(shape: ModelShape, part: Part) -> int:
     """Number of trained weights that belong to a part of a model of this shape."""
     d_model, n_latents, d_embed = shape.d_model, shape.n_latents, shape.d_embed
+    of_sae = 2 * n_latents * d_model + n_latents
     owned: dict[Part, int] = {
-        "sae": 2 * n_latents * d_model + n_latents,
+        "sae": of_sae,
+        "residual_sae": of_sae,
         "linear": n_latents * d_model,
         "bias": d_model,
         "interaction": n_latents * d_embed + d_embed * d_embed + d_embed + d_embed * d_model,

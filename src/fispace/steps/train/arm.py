@@ -183,7 +183,7 @@ def _fit(
     checkpoints.include("lifecycle", objective.lifecycle)
 
     def validate() -> float:
-        objective.lifecycle.record(model.sae.W_dec)
+        objective.lifecycle.record(model.newest_sae.W_dec)
         return _val_fvu(model, _stored_batches(store, units, "val"))
 
     ready = prefetched(batches, params.prefetch_batches)
