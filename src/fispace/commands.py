@@ -96,6 +96,22 @@ COMMANDS = (
         fidelity.FidelityDifferencesStep,
         submodule="differences",
     ),
+    Command(
+        "fidelity",
+        "full-differences",
+        "compare",
+        fidelity.FidelityDifferencesStep,
+        ("fidelity.full",),
+        "differences",
+    ),
+    Command(
+        "fidelity",
+        "controls",
+        "compare_controls",
+        fidelity.FidelityControlsStep,
+        ("fidelity.full",),
+        "controls",
+    ),
     Command("fidelity", "shapley", "share_out", fidelity.FidelityTableStep, submodule="shapley"),
     Command(
         "fidelity", "positions", "follow_window", fidelity.FidelityTableStep, submodule="positions"
@@ -188,6 +204,8 @@ WRITES = {
     ("fidelity", "arm"): "documents positions latents",
     ("fidelity", "summary"): "summary table",
     ("fidelity", "differences"): "differences table",
+    ("fidelity", "full-differences"): "differences table",
+    ("fidelity", "controls"): "controls table",
     ("fidelity", "shapley"): "shapley table",
     ("fidelity", "positions"): "curves",
     ("geometry", "arm"): "latents spectrum table",
@@ -224,6 +242,8 @@ WRITES = {
 ONLY_FULL = (
     "testbed planted",
     "testbed planted-summary",
+    "fidelity full-differences",
+    "fidelity controls",
     "factorial calibrate",
     "report calibration-plots",
     "report planted-plots",

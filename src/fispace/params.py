@@ -17,7 +17,7 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
 from fispace.commands import COMMANDS, Command
-from fispace.config.arms import TABLES, check_arms, check_more_seeds
+from fispace.config.arms import check_arms, check_comparisons, check_more_seeds
 from fispace.config.build import build
 from fispace.errors import ParamsError
 from fispace.strict_yaml import read_yaml_mapping
@@ -28,6 +28,9 @@ Layers = Sequence[tuple[str, Mapping[str, Any]]]
 DEFAULT_FILE = "params.yaml"
 COMMAND_LINE = "the command line"
 SCHEMA_FOLDER = Path("workflow/schemas")
+DROPPABLE = ("train.arms", "train.control_arms", "fidelity.full.controls_of")
+"""Sections whose rows an overlay drops by null."""
+
 RESERVED_RUNS = ("reference", "bench")
 SOURCE_BY_SUFFIX = {".txt": "txt", ".jsonl": "jsonl", ".parquet": "parquet"}
 
@@ -40,7 +43,7 @@ def load_study(
     Args:
         folder: repository root; holds params.yaml and workflow/schemas/.
         overlays: files merged over params.yaml in this order, key by key; lists are replaced,
-            a null arm is dropped.
+            a null row of `DROPPABLE` is dropped.
         overrides: top-level values of the command line, with the shorthands `model`, `text` and
             `transfer`.
 
@@ -55,7 +58,8 @@ def load_study(
     if overrides:
         layers.append((COMMAND_LINE, _expand_shorthands(overrides, study)))
         study = merged(study, layers[-1][1])
-    _drop_null_arms(study)
+    for rows in DROPPABLE:
+        study = _without_null_rows(study, rows.split("."))
     _check_given(study)
     _check_schema(study, load_schema(folder), layers)
     study = json.loads(json.dumps(study, sort_keys=True))
@@ -147,15 +151,14 @@ def _text_from_path(name: str, path: str, study: Study) -> Study:
     return {**form, **own}
 
 
-def _drop_null_arms(study: Study) -> None:
-    train = study.get("train")
-    if not isinstance(train, Mapping):
-        return
-    kept: Study = {}
-    for table in TABLES:
-        if isinstance(train.get(table), Mapping):
-            kept[table] = {name: row for name, row in train[table].items() if row is not None}
-    study["train"] = {**train, **kept}
+def _without_null_rows(value: Any, keys: Sequence[str]) -> Any:
+    """`value` with the rows below `keys` that are null left out: how an overlay drops a row."""
+    if not isinstance(value, Mapping):
+        return value
+    if not keys:
+        return {name: row for name, row in value.items() if row is not None}
+    own, *rest = keys
+    return {**value, own: _without_null_rows(value[own], rest)} if own in value else value
 
 
 def _check_given(study: Study) -> None:
@@ -216,12 +219,9 @@ def _check_across(study: Study) -> None:
         raise ParamsError(f"run: '{study['run']}' is reserved below results/; choose another name.")
     check_arms(study["train"])
     check_more_seeds(study["train"])
-    arms = study["train"]["arms"]
-    if study["factorial"]["arm"] not in arms:
+    if study["factorial"]["arm"] not in study["train"]["arms"]:
         raise ParamsError(f"factorial.arm: no arm {study['factorial']['arm']!r} in train.arms.")
-    for name in study["fidelity"]["compared_with"]:
-        if name not in arms:
-            raise ParamsError(f"fidelity.compared_with: no arm {name!r} in train.arms.")
+    check_comparisons(study["train"], study["fidelity"])
     for command in COMMANDS:
         if command.config is not None:
             build(command.config, slice_of(study, command), command.chapter)

@@ -10,6 +10,7 @@ from fispace.params import load_study, merged, slice_of, uses_testbed
 from fispace.strict_yaml import MAX_BYTES, read_yaml_mapping
 
 ROOT = Path(__file__).parents[2]
+NOTHING_COMPARED = "fidelity: {full: {compared_with: [], controls_of: {sequential: null}}}"
 CONTROL = "{parts: [sae], frozen_sae_from: null, pooling: null, matched_to: null"
 LOCAL = {"model": "some/folder", "text": "stories.jsonl", "transfer": "wiki.txt"}
 
@@ -73,6 +74,10 @@ def study(text: str = "", tmp_path: Path | None = None, **overrides: object) -> 
         ("fidelity: {controls: [louder]}", ["mine.yaml", "fidelity.controls", "louder"]),
         ("fidelity: {controls: [cosine_noise]}", ["mine.yaml", "fidelity.controls"]),
         ("fidelity: {compared_with: [nobody]}", ["fidelity.compared_with", "nobody"]),
+        ("fidelity: {full: {compared_with: [nobody]}}", ["fidelity.full.compared_with", "nobody"]),
+        ("fidelity: {full: {controls_of: {joint: [nobody]}}}", ["full.controls_of.joint", "nobody"]),
+        ("fidelity: {full: {controls_of: {nobody: [sae]}}}", ["full.controls_of", "nobody"]),
+        ("train: {control_arms: {mlp_probe: null}}", ["fidelity.full", "'mlp_probe'"]),
         ("factorial: {arm: nobody}", ["factorial.arm", "nobody"]),
         ("extract: {text: {source: txt}}", ["extract.text.path", "text=PATH"]),
         ("extract: {transfer: {source: jsonl}}", ["mine.yaml", "extract.transfer.path", "missing"]),
@@ -108,13 +113,15 @@ def test_overlays_merge_mappings_and_replace_lists():
 
 
 def test_a_null_arm_drops_the_row(tmp_path):
-    arms = study("train: {arms: {sequential: null}}", tmp_path)["train"]["arms"]
+    text = "train: {arms: {sequential: null}}\n" + NOTHING_COMPARED
+    arms = study(text, tmp_path)["train"]["arms"]
     assert set(arms) == set(study()["train"]["arms"]) - {"sequential"}
 
 
 def test_a_null_control_arm_drops_the_row(tmp_path):
-    rows = study("train: {control_arms: {mlp_probe: null}}", tmp_path)["train"]["control_arms"]
-    assert set(rows) == set(study()["train"]["control_arms"]) - {"mlp_probe"}
+    rows = study("train: {control_arms: {residual_sae: null}}\n" + NOTHING_COMPARED, tmp_path)
+    left = set(study()["train"]["control_arms"]) - {"residual_sae"}
+    assert set(rows["train"]["control_arms"]) == left
 
 
 def test_the_study_does_not_depend_on_the_order_of_keys(tmp_path):
@@ -221,7 +228,7 @@ def test_a_parameter_of_one_chapter_changes_no_slice_of_another(tmp_path):
     changed = study("fidelity: {n_bootstrap: 77}", tmp_path)
     for command in COMMANDS:
         same = slice_of(changed, command) == slice_of(study(), command)
-        is_table = command.verb in ("summary", "differences", "shapley", "positions")
+        is_table = command.verb not in ("bounds", "arm")
         assert same == (command.chapter != "fidelity" or not is_table)
 
 

@@ -58,7 +58,10 @@ def full_files(wildcards):
     """What the target full promises beyond the chapters."""
     of_rules = list(rules.factorial_calibrate.output) + list(rules.testbed_planted_summary.output)
     figures = of_run("results/{run}/report/figures/{figure}.{suffix}", figure=FULL, suffix=DRAWN)
-    return of_run(of_rules) + figures + of_full("results/{run}/fidelity/{arm}/seed{seed}.parquet")
+    names = ["summary", "differences", "controls"]
+    path = "results/{run}/fidelity/full/{name}.{suffix}"
+    tables = of_run(path, name=names, suffix=["parquet", "csv"])
+    return of_run(of_rules) + figures + tables
 
 
 def battery_files(wildcards):

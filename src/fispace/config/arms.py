@@ -76,6 +76,24 @@ def check_more_seeds(train: Mapping[str, Any]) -> None:
             )
 
 
+def check_comparisons(train: Mapping[str, Any], fidelity: Mapping[str, Any]) -> None:
+    """Refuse comparisons with an arm that is not there.
+
+    Raises:
+        ParamsError: names the key.
+    """
+    for name in fidelity["compared_with"]:
+        if name not in train["arms"]:
+            raise ParamsError(f"fidelity.compared_with: no arm {name!r} in train.arms.")
+    rows, full = all_arms(train), fidelity["full"]
+    named = {"compared_with": full["compared_with"], "controls_of": list(full["controls_of"])}
+    named |= {f"controls_of.{arm}": names for arm, names in full["controls_of"].items()}
+    for key, names in named.items():
+        for name in names:
+            if name not in rows:
+                raise ParamsError(f"fidelity.full.{key}: no arm {name!r} in {' or '.join(TABLES)}.")
+
+
 def _check_frozen(where: str, name: str, arm: ArmConfig, rows: Rows) -> None:
     source = arm.frozen_sae_from
     if source is None:

@@ -49,3 +49,13 @@ class FidelityDifferencesStep:
     n_bootstrap: int
     confidence: float
     root_seed: int
+
+
+@dataclass(frozen=True)
+class FidelityControlsStep:
+    """What `fidelity controls` depends on."""
+
+    controls_of: dict[str, tuple[str, ...]]
+    n_bootstrap: int
+    confidence: float
+    root_seed: int
