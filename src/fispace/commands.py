@@ -112,6 +112,14 @@ COMMANDS = (
         ("fidelity.full",),
         "controls",
     ),
+    Command("fidelity", "cut", "measure_cut", fidelity.FidelityCutStep, submodule="cut"),
+    Command(
+        "fidelity",
+        "gain-curve",
+        "draw_gain_curve",
+        fidelity.FidelityGainCurveStep,
+        submodule="gain_curve",
+    ),
     Command("fidelity", "shapley", "share_out", fidelity.FidelityTableStep, submodule="shapley"),
     Command(
         "fidelity", "positions", "follow_window", fidelity.FidelityTableStep, submodule="positions"
@@ -206,6 +214,8 @@ WRITES = {
     ("fidelity", "differences"): "differences table",
     ("fidelity", "full-differences"): "differences table",
     ("fidelity", "controls"): "controls table",
+    ("fidelity", "cut"): "cut",
+    ("fidelity", "gain-curve"): "curve table",
     ("fidelity", "shapley"): "shapley table",
     ("fidelity", "positions"): "curves",
     ("geometry", "arm"): "latents spectrum table",
@@ -244,6 +254,8 @@ ONLY_FULL = (
     "testbed planted-summary",
     "fidelity full-differences",
     "fidelity controls",
+    "fidelity cut",
+    "fidelity gain-curve",
     "factorial calibrate",
     "report calibration-plots",
     "report planted-plots",

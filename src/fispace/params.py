@@ -17,7 +17,7 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
 from fispace.commands import COMMANDS, Command
-from fispace.config.arms import check_arms, check_comparisons, check_more_seeds
+from fispace.config.arms import check_arms, check_comparisons, check_gain_curve, check_more_seeds
 from fispace.config.build import build
 from fispace.errors import ParamsError
 from fispace.strict_yaml import read_yaml_mapping
@@ -219,6 +219,7 @@ def _check_across(study: Study) -> None:
         raise ParamsError(f"run: '{study['run']}' is reserved below results/; choose another name.")
     check_arms(study["train"])
     check_more_seeds(study["train"])
+    check_gain_curve(study["train"])
     if study["factorial"]["arm"] not in study["train"]["arms"]:
         raise ParamsError(f"factorial.arm: no arm {study['factorial']['arm']!r} in train.arms.")
     check_comparisons(study["train"], study["fidelity"])

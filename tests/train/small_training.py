@@ -51,12 +51,12 @@ def write_store(tmp_path: Path) -> Path:
 
 def run(
     store: Path, arm: str, row: dict, seed=0, params=PARAMS, frozen=None, folder="out", seconds=60.0,
-    *, matched_row=None,
+    *, matched_row=None, k=None,
 ):  # fmt: skip
     out = store / folder
     train_arm(
         params, arm=arm, row=json.dumps(row), seed=seed, lr=store / "lr.json",
-        matched_row=None if matched_row is None else json.dumps(matched_row),
+        matched_row=None if matched_row is None else json.dumps(matched_row), k=k,
         manifest=store / "manifest.json", standardiser=store / "standardiser.safetensors",
         frozen=frozen, scratch=store / "scratch" / arm, checkpoint_seconds=seconds,
         weights=out / f"{arm}.safetensors", curve=out / f"{arm}.parquet",

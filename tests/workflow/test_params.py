@@ -74,6 +74,8 @@ def study(text: str = "", tmp_path: Path | None = None, **overrides: object) -> 
         ("fidelity: {controls: [louder]}", ["mine.yaml", "fidelity.controls", "louder"]),
         ("fidelity: {controls: [cosine_noise]}", ["mine.yaml", "fidelity.controls"]),
         ("fidelity: {compared_with: [nobody]}", ["fidelity.compared_with", "nobody"]),
+        ("train: {gain_curve: {arm: joint}}", ["train.gain_curve.arm", "'joint'"]),
+        ("train: {gain_curve: {k_shares: [1.0]}}", ["mine.yaml", "train.gain_curve.k_shares[0]"]),
         ("fidelity: {full: {compared_with: [nobody]}}", ["fidelity.full.compared_with", "nobody"]),
         ("fidelity: {full: {controls_of: {joint: [nobody]}}}", ["full.controls_of.joint", "nobody"]),
         ("fidelity: {full: {controls_of: {nobody: [sae]}}}", ["full.controls_of", "nobody"]),
@@ -113,7 +115,7 @@ def test_overlays_merge_mappings_and_replace_lists():
 
 
 def test_a_null_arm_drops_the_row(tmp_path):
-    text = "train: {arms: {sequential: null}}\n" + NOTHING_COMPARED
+    text = "train: {arms: {sequential: null}, gain_curve: {arm: bias_only}}\n" + NOTHING_COMPARED
     arms = study(text, tmp_path)["train"]["arms"]
     assert set(arms) == set(study()["train"]["arms"]) - {"sequential"}
 
@@ -178,6 +180,7 @@ def test_schema_params_and_dataclasses_have_the_same_keys():
         nested = {name for name in raw[chapter] if f"{chapter}.{name}" in used}
         by_workflow = {
             "train": {
+                "gain_curve",
                 "arms",
                 "control_arms",
                 "seeds",
@@ -228,7 +231,7 @@ def test_a_parameter_of_one_chapter_changes_no_slice_of_another(tmp_path):
     changed = study("fidelity: {n_bootstrap: 77}", tmp_path)
     for command in COMMANDS:
         same = slice_of(changed, command) == slice_of(study(), command)
-        is_table = command.verb not in ("bounds", "arm")
+        is_table = command.verb not in ("bounds", "arm", "cut", "gain-curve")
         assert same == (command.chapter != "fidelity" or not is_table)
 
 

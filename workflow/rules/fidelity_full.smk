@@ -82,3 +82,51 @@ rule fidelity_controls:
         " --documents {input.documents} --bounds {input.bounds}"
         " --controls {output.controls} --table {output.table}"
         " 2> {log}"
+
+
+rule fidelity_cut:
+    """What does the SAE lose where k is cut at test time, and what do training at that k, a refitted
+    decoder and the arm on it win back? Target full. Cost: a pass over the train tokens."""
+    input:
+        sae=f"results/{{run}}/train/{CURVE_SAE}/seed{{seed}}.safetensors",
+        arm=f"results/{{run}}/train/{CURVE_ARM}/seed{{seed}}.safetensors",
+        saes=per_k(f"results/{{run}}/train/at_k{{k}}/{CURVE_SAE}/seed{{seed}}.safetensors"),
+        arms=per_k(f"results/{{run}}/train/at_k{{k}}/{CURVE_ARM}/seed{{seed}}.safetensors"),
+        manifest="results/{run}/extract/manifest.json",
+        shards=shards("train") + shards("test") + shards("transfer"),
+        standardiser="results/{run}/extract/standardiser.safetensors",
+    output:
+        cut="results/{run}/fidelity/full/cut/seed{seed}.parquet",
+    log:
+        "logs/{run}/fidelity/cut/seed{seed}.log",
+    benchmark:
+        "logs/{run}/fidelity/cut/seed{seed}.tsv"
+    threads: threads_of("fidelity")
+    params:
+        slice=slice_json("fidelity", "cut"),
+        code=code_of("fidelity", "cut"),
+    shell:
+        "python -m fispace fidelity cut --params {params.slice:q} --seed {wildcards.seed}"
+        " --sae {input.sae} --arm {input.arm} --saes {input.saes} --arms {input.arms}"
+        " --manifest {input.manifest} --standardiser {input.standardiser} --cut {output.cut}"
+        " 2> {log}"
+
+
+rule fidelity_gain_curve:
+    """How does the gain over the cut SAE depend on k, over seeds? Target full. Cost: seconds."""
+    input:
+        cut=of_run("results/{run}/fidelity/full/cut/seed{seed}.parquet", seed=SEEDS),
+    output:
+        curve="results/{run}/fidelity/full/gain_curve.parquet",
+        table="results/{run}/fidelity/full/gain_curve.csv",
+    log:
+        "logs/{run}/fidelity/gain_curve.log",
+    benchmark:
+        "logs/{run}/fidelity/gain_curve.tsv"
+    params:
+        slice=slice_json("fidelity", "gain-curve"),
+        code=code_of("fidelity", "gain_curve"),
+    shell:
+        "python -m fispace fidelity gain-curve --params {params.slice:q}"
+        " --cut {input.cut} --curve {output.curve} --table {output.table}"
+        " 2> {log}"

@@ -58,7 +58,7 @@ def full_files(wildcards):
     """What the target full promises beyond the chapters."""
     of_rules = list(rules.factorial_calibrate.output) + list(rules.testbed_planted_summary.output)
     figures = of_run("results/{run}/report/figures/{figure}.{suffix}", figure=FULL, suffix=DRAWN)
-    names = ["summary", "differences", "controls"]
+    names = ["summary", "differences", "controls", "gain_curve"]
     path = "results/{run}/fidelity/full/{name}.{suffix}"
     tables = of_run(path, name=names, suffix=["parquet", "csv"])
     return of_run(of_rules) + figures + tables

@@ -76,6 +76,26 @@ def check_more_seeds(train: Mapping[str, Any]) -> None:
             )
 
 
+def gain_ks(train: Mapping[str, Any]) -> list[int]:
+    """The k of the gain curve below `train.k`, ascending; none where k is 1."""
+    shares = train["gain_curve"]["k_shares"]
+    return sorted({max(1, round(share * train["k"])) for share in shares} - {train["k"]})
+
+
+def check_gain_curve(train: Mapping[str, Any]) -> None:
+    """Refuse a curve of an arm without a copied SAE.
+
+    Raises:
+        ParamsError: names the key.
+    """
+    curve, rows = train["gain_curve"], all_arms(train)
+    if rows.get(curve["arm"], {}).get("frozen_sae_from") is None:
+        raise ParamsError(
+            f"train.gain_curve.arm: {curve['arm']!r} must be an arm with frozen_sae_from; its gain "
+            "over that SAE is shown."
+        )
+
+
 def check_comparisons(train: Mapping[str, Any], fidelity: Mapping[str, Any]) -> None:
     """Refuse comparisons with an arm that is not there.
 

@@ -59,3 +59,17 @@ class FidelityControlsStep:
     n_bootstrap: int
     confidence: float
     root_seed: int
+
+
+@dataclass(frozen=True)
+class FidelityCutStep:
+    """What `fidelity cut` depends on."""
+
+    threads: int
+
+
+@dataclass(frozen=True)
+class FidelityGainCurveStep:
+    """What `fidelity gain-curve` depends on."""
+
+    confidence: float

@@ -81,7 +81,7 @@ class IntegratedModel(nn.Module):
             ValueError: if a part is not one of the model's own, or its codes are not given.
         """
         decoders = [self._decoder(part) for part in parts if part in ("sae", "linear")]
-        others = [part for part in parts if part not in ("sae", "linear")]
+        others: list[Part] = [part for part in parts if part not in ("sae", "linear")]
         found = [self.contribution(codes, part, residual_codes) for part in others]
         if decoders:
             found.append(sparse_sum(codes, *decoders))

@@ -62,6 +62,12 @@ def select_top_k(pre_acts: Float[Tensor, "tokens n_latents"], k: int) -> Int[Ten
     return torch.from_numpy(np.sort(chosen.numpy(), axis=1))
 
 
+def largest_codes(codes: Codes, k: int) -> Codes:
+    """The k largest codes of each token: TopK_k where the codes are those of a larger k."""
+    chosen = select_top_k(codes.values, k)
+    return Codes(codes.values.gather(1, chosen), codes.indices.gather(1, chosen))
+
+
 def _n_groups(n_latents: int, k: int) -> int:
     """Number of groups that makes both rounds about equally dear: n / g maxima, k g members.
 

@@ -37,14 +37,15 @@ from fispace.store.tables import write_table
 
 
 def train_arm(
-    params: TrainArmStep, *, arm: str, row: str, matched_row: str | None, seed: int, lr: Path,
-    manifest: Path, standardiser: Path, frozen: Path | None, scratch: Path,
+    params: TrainArmStep, *, arm: str, row: str, matched_row: str | None, k: int | None,
+    seed: int, lr: Path, manifest: Path, standardiser: Path, frozen: Path | None, scratch: Path,
     checkpoint_seconds: float, weights: Path, curve: Path, lifecycle: Path,
 ) -> None:  # fmt: skip
     """Train one arm with one seed at the chosen rate; writes checkpoint, curve and life cycles.
 
     An arm whose parameter count equals another's has as many latents as that takes, not
-    `params.n_latents`; `matched_row` is the other's row.
+    `params.n_latents`; `matched_row` is the other's row. `k`, where given, takes the place of
+    `params.k`; of a copied SAE it cuts the codes.
 
     The training is kept in `scratch` every `checkpoint_seconds`, so a killed one goes on from there
     to the bytes that it would have written undisturbed.
@@ -57,6 +58,8 @@ def train_arm(
     peak = float(read_json(lr)["lr"])
     if matched_row is not None:
         params = _matched(params, json.loads(row), json.loads(matched_row), manifest)
+    if k is not None:
+        params = replace(params, k=k)
     record = _record(params, arm, json.loads(row), seed, peak, manifest, standardiser)
     model = initial_model(record)
     if frozen is not None:
