@@ -2,7 +2,7 @@
 #
 # results/{run}/{chapter}/...            what a rule promises; {run} is params.yaml's `run`
 #   extract/{split}/shard-{i}-of-{n}.parquet    split: train val test transfer
-#   {train,fidelity,geometry}/{arm}/seed{seed}.*    arm: a row of train.arms
+#   {train,fidelity,geometry}/{arm}/seed{seed}.*    arm: a row of train.arms, in full of control_arms too
 # scratch/{run}/...                      unfinished work that a restarted job continues
 # logs/{run}/{chapter}/...               what a job said (.log) and cost (.tsv)
 # logs/{run}/run.json                    commit, clock and timings of the run, in no hash
@@ -24,7 +24,9 @@ include: "workflow/rules/inputs.smk"
 include: "workflow/rules/testbed.smk"
 include: "workflow/rules/extract.smk"
 include: "workflow/rules/train.smk"
+include: "workflow/rules/train_full.smk"
 include: "workflow/rules/fidelity.smk"
+include: "workflow/rules/fidelity_full.smk"
 include: "workflow/rules/geometry.smk"
 include: "workflow/rules/factorial.smk"
 include: "workflow/rules/factorial_infer.smk"
@@ -42,8 +44,7 @@ rule all:
 
 
 rule full:
-    """All of it, the calibration of the factorial tests on 1,000 null data sets, and planted pairs."""
+    """All of it, control arms and further seeds, the factorial tests' calibration, planted pairs."""
     input:
         study_files,
-        of_run(list(rules.factorial_calibrate.output) + list(rules.testbed_planted_summary.output)),
-        of_run("results/{run}/report/figures/{figure}.{suffix}", figure=FULL, suffix=DRAWN),
+        full_files,

@@ -17,8 +17,8 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
 from fispace.commands import COMMANDS, Command
+from fispace.config.arms import check_arms, check_comparisons, check_gain_curve, check_more_seeds
 from fispace.config.build import build
-from fispace.config.train import ArmConfig
 from fispace.errors import ParamsError
 from fispace.strict_yaml import read_yaml_mapping, with_plain_scalars
 
@@ -28,9 +28,11 @@ Layers = Sequence[tuple[str, Mapping[str, Any]]]
 DEFAULT_FILE = "params.yaml"
 COMMAND_LINE = "the command line"
 SCHEMA_FOLDER = Path("workflow/schemas")
+DROPPABLE = ("train.arms", "train.control_arms", "fidelity.full.controls_of")
+"""Sections whose rows an overlay drops by null."""
+
 RESERVED_RUNS = ("reference", "bench")
 SOURCE_BY_SUFFIX = {".txt": "txt", ".jsonl": "jsonl", ".parquet": "parquet"}
-BASELINE_ARM = "sae"
 
 
 def load_study(
@@ -41,7 +43,7 @@ def load_study(
     Args:
         folder: repository root; holds params.yaml and workflow/schemas/.
         overlays: files merged over params.yaml in this order, key by key; lists are replaced,
-            a null arm is dropped.
+            a null row of `DROPPABLE` is dropped.
         overrides: top-level values of the command line, with the shorthands `model`, `text` and
             `transfer`; inside a mapping or list numbers, true, false and null may come as texts.
 
@@ -57,7 +59,8 @@ def load_study(
         given = {key: with_plain_scalars(value) for key, value in overrides.items()}
         layers.append((COMMAND_LINE, _expand_shorthands(given, study)))
         study = merged(study, layers[-1][1])
-    _drop_null_arms(study)
+    for rows in DROPPABLE:
+        study = _without_null_rows(study, rows.split("."))
     _check_given(study)
     _check_schema(study, load_schema(folder), layers)
     study = json.loads(json.dumps(study, sort_keys=True))
@@ -149,11 +152,14 @@ def _text_from_path(name: str, path: str, study: Study) -> Study:
     return {**form, **own}
 
 
-def _drop_null_arms(study: Study) -> None:
-    train = study.get("train")
-    if isinstance(train, dict) and isinstance(train.get("arms"), Mapping):
-        arms = {name: row for name, row in train["arms"].items() if row is not None}
-        study["train"] = {**train, "arms": arms}
+def _without_null_rows(value: Any, keys: Sequence[str]) -> Any:
+    """`value` with the rows below `keys` that are null left out: how an overlay drops a row."""
+    if not isinstance(value, Mapping):
+        return value
+    if not keys:
+        return {name: row for name, row in value.items() if row is not None}
+    own, *rest = keys
+    return {**value, own: _without_null_rows(value[own], rest)} if own in value else value
 
 
 def _check_given(study: Study) -> None:
@@ -212,33 +218,15 @@ def _check_across(study: Study) -> None:
     """Check what no schema line can: names, references between arms, every command's own rules."""
     if study["run"] in RESERVED_RUNS:
         raise ParamsError(f"run: '{study['run']}' is reserved below results/; choose another name.")
-    arms = study["train"]["arms"]
-    for name, row in arms.items():
-        arm = build(ArmConfig, row, f"train.arms.{name}")
-        _check_frozen(name, arm, arms)
-    if BASELINE_ARM not in arms:
-        raise ParamsError(
-            f"train.arms: the arm '{BASELINE_ARM}' is missing; the learning rate is chosen on it."
-        )
-    if study["factorial"]["arm"] not in arms:
+    check_arms(study["train"])
+    check_more_seeds(study["train"])
+    check_gain_curve(study["train"])
+    if study["factorial"]["arm"] not in study["train"]["arms"]:
         raise ParamsError(f"factorial.arm: no arm {study['factorial']['arm']!r} in train.arms.")
-    for name in study["fidelity"]["compared_with"]:
-        if name not in arms:
-            raise ParamsError(f"fidelity.compared_with: no arm {name!r} in train.arms.")
+    check_comparisons(study["train"], study["fidelity"])
     for command in COMMANDS:
         if command.config is not None:
             build(command.config, slice_of(study, command), command.chapter)
-
-
-def _check_frozen(name: str, arm: ArmConfig, arms: Mapping[str, Any]) -> None:
-    source = arm.frozen_sae_from
-    if source is None:
-        return
-    if source not in arms or source == name or arms[source]["frozen_sae_from"] is not None:
-        raise ParamsError(
-            f"train.arms.{name}.frozen_sae_from: {source!r} must be another arm of train.arms that "
-            f"trains its own SAE; arms: {', '.join(arms)}."
-        )
 
 
 def uses_testbed(study: Study) -> bool:

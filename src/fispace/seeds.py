@@ -1,6 +1,6 @@
 """Named random streams: one root seed, one independent generator for each named purpose.
 
-Must not: keep global state, or draw anything itself.
+Must not: keep global state, or draw anything that it is not asked for.
 """
 
 import hashlib
@@ -32,3 +32,16 @@ def torch_stream(root: int, *names: str | int) -> "torch.Generator":
     import torch
 
     return torch.Generator().manual_seed(stream_seed(root, *names))
+
+
+def random_cycle(n: int, generator: "torch.Generator") -> "torch.Tensor":
+    """A permutation of 0 .. n-1 that is one random cycle: nothing keeps its own place (Sattolo 1986).
+
+    Of one element it is that element.
+    """
+    import torch
+
+    order = torch.randperm(n, generator=generator)
+    partner = torch.empty_like(order)
+    partner[order] = order.roll(-1)
+    return partner

@@ -5,12 +5,13 @@ Must not: change or compute anything, or import torch.
 
 import json
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from fispace.code_digest import code_digest
 from fispace.commands import COMMANDS, ONLY_FULL, find_command
+from fispace.config.arms import all_arms
 from fispace.config.lm import TESTBED
 from fispace.errors import ArtifactError, ParamsError
 from fispace.params import Study, load_study, slice_of, uses_testbed
@@ -173,9 +174,16 @@ def _other_params(record: Record, study: Study) -> str | None:
         old, new = (record.params or {}).get(key), (today or {}).get(key)
         if old != new:
             return f"{key} was {_brief(old)}, is {_brief(new)} today"
-    arm, row = record.options.get("arm"), record.options.get("row")
-    if row is not None and json.loads(row) != study["train"]["arms"].get(arm):
-        return f"train.arms.{arm} is another row today"
+    return _other_row(record.options, all_arms(study["train"]))
+
+
+def _other_row(options: Mapping[str, Any], arms: Mapping[str, Any]) -> str | None:
+    arm = str(options.get("arm"))
+    today = arms.get(arm)
+    matched = arms.get(today["matched_to"]) if today and today.get("matched_to") else None
+    for option, row in (("row", today), ("matched_row", matched)):
+        if option in options and json.loads(options[option]) != row:
+            return f"train.arms.{arm} is another row today"
     return None
 
 

@@ -37,10 +37,12 @@ class Chapter:
         manifest, standardiser = own / "extract/manifest.json", own / "standardiser.safetensors"
         return {"manifest": manifest, "standardiser": standardiser, "lm_folder": None}
 
-    def save_model(self, name: str, parts: list[str], change: Any) -> Path:
+    def save_model(
+        self, name: str, parts: list[str], change: Any, frozen_sae_from: str | None = None
+    ) -> Path:
         """Checkpoint of an initial model after `change(model)`."""
         record = {
-            "arm": name, "seed": 0, "row": {"parts": parts, "frozen_sae_from": None},
+            "arm": name, "seed": 0, "row": {"parts": parts, "frozen_sae_from": frozen_sae_from},
             "d_model": D_MODEL, "manifest": sha256_of(self.inputs["manifest"]),
             "standardiser": sha256_of(self.inputs["standardiser"]),
             "params": {

@@ -7,7 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from fidelity.small_chapter import ALL_PARTS, Chapter, extracted, make_perfect, make_poor
+from fidelity.small_chapter import (
+    ALL_PARTS,
+    D_MODEL,
+    Chapter,
+    extracted,
+    make_perfect,
+    make_poor,
+)
 
 from fispace.config.fidelity import FidelityDifferencesStep, FidelityTableStep
 from fispace.lm import stored
@@ -257,3 +264,12 @@ def test_errors_of_the_split_are_those_of_the_spliced_pass_in_the_same_order(cha
 def test_the_tables_are_the_same_bytes_again(chapter, perfect):
     first = {n: p.read_bytes() for n, p in chapter.measure("perfect", perfect).items()}
     assert first == {n: p.read_bytes() for n, p in chapter.measure("perfect", perfect).items()}
+
+
+def test_the_l0_of_a_second_sae_is_added_where_its_part_is_kept(chapter):
+    weights = chapter.save_model("second", ["sae", "residual_sae"], make_perfect, "sae")
+    rows = read_table(chapter.measure("second", weights)["documents"])
+    kept = rows[(rows["condition"] == "reconstruction") & (rows["special_tokens"] == "masked")]
+    per_token = kept.groupby("parts")[["l0", "n_tokens"]].sum()
+    l0 = per_token["l0"] / per_token["n_tokens"]
+    assert l0["sae"] < l0["sae+residual_sae"] <= 2 * D_MODEL  # k is d_model here

@@ -12,9 +12,9 @@ from fispace.measure.controls import (
     error_moments,
     gaussian_directions,
     isotropic_error,
-    random_cycle,
     shuffled_error,
 )
+from fispace.seeds import random_cycle
 from fispace.steps.fidelity.split_errors import SplitErrors, control_error
 
 N, D = 4000, 12

@@ -16,6 +16,8 @@ D_MODEL = 8
 SAE = {"parts": ["sae"], "frozen_sae_from": None}
 JOINT = {"parts": ["sae", "linear", "bias", "interaction"], "frozen_sae_from": None}
 SEQUENTIAL = JOINT | {"frozen_sae_from": "sae"}
+PLAIN = {"pooling": None, "matched_to": None}
+"""Options of a control arm that is plain but for its parts."""
 
 PARAMS = TrainArmStep(
     n_latents=32, k=4, d_embed=3, dropout=0.15, batch_tokens=64, n_tokens=64 * 60,
@@ -48,11 +50,13 @@ def write_store(tmp_path: Path) -> Path:
 
 
 def run(
-    store: Path, arm: str, row: dict, seed=0, params=PARAMS, frozen=None, folder="out", seconds=60.0
-):
+    store: Path, arm: str, row: dict, seed=0, params=PARAMS, frozen=None, folder="out", seconds=60.0,
+    *, matched_row=None, k=None,
+):  # fmt: skip
     out = store / folder
     train_arm(
         params, arm=arm, row=json.dumps(row), seed=seed, lr=store / "lr.json",
+        matched_row=None if matched_row is None else json.dumps(matched_row), k=k,
         manifest=store / "manifest.json", standardiser=store / "standardiser.safetensors",
         frozen=frozen, scratch=store / "scratch" / arm, checkpoint_seconds=seconds,
         weights=out / f"{arm}.safetensors", curve=out / f"{arm}.parquet",

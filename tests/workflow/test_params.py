@@ -10,6 +10,8 @@ from fispace.params import load_study, merged, slice_of, uses_testbed
 from fispace.strict_yaml import MAX_BYTES, read_yaml_mapping
 
 ROOT = Path(__file__).parents[2]
+NOTHING_COMPARED = "fidelity: {full: {compared_with: [], controls_of: {sequential: null}}}"
+CONTROL = "{parts: [sae], frozen_sae_from: null, pooling: null, matched_to: null"
 LOCAL = {"model": "some/folder", "text": "stories.jsonl", "transfer": "wiki.txt"}
 
 
@@ -57,10 +59,27 @@ def study(text: str = "", tmp_path: Path | None = None, **overrides: object) -> 
         ("train: {arms: {sae: null, sequential: null}}", ["train.arms", "'sae'", "missing"]),
         ("train: {arms: {x: {parts: [sae], frozen_sae_from: y}}}", ["train.arms.x", "'y'"]),
         ("train: {arms: {x: {parts: [sae], frozen_sae_from: x}}}", ["train.arms.x", "'x'"]),
+        (f"train: {{control_arms: {{x: {CONTROL}, shuffle: true}}}}}}", ["x.shuffle", "pooling"]),
+        ("train: {control_arms: {x: {parts: [sae], frozen_sae_from: null}}}", ["x", "missing"]),
+        (f"train: {{control_arms: {{joint: {CONTROL}}}}}}}", ["train.control_arms.joint", "name"]),
+        ("train: {control_arms: {sae_matched: {matched_to: nobody}}}", ["matched_to", "'nobody'"]),
+        ("train: {control_arms: {bias_only: {matched_to: joint}}}", ["bias_only.matched_to"]),
+        ("train: {control_arms: {bias_only: {frozen_sae_from: sae_matched}}}", ["'sae_matched'"]),
+        ("train: {control_arms: {bias_only: {pooling: sum}}}", ["train.control_arms", "pooling"]),
+        ("train: {control_arms: {mlp_probe: {pooling: null}}}", ["train.control_arms", "pooling"]),
+        ("train: {more_seeds: {seeds: [0]}}", ["mine.yaml", "train.more_seeds.seeds: 0"]),
+        ("train: {more_seeds: {arms: [nobody]}}", ["train.more_seeds.arms", "nobody"]),
+        ("train: {arms: {sequential: {frozen_sae_from: sae_matched}}}", ["'sae_matched'"]),
         ("train: {k: 4096}", ["train.k=4096", "n_latents=1536"]),
         ("fidelity: {controls: [louder]}", ["mine.yaml", "fidelity.controls", "louder"]),
         ("fidelity: {controls: [cosine_noise]}", ["mine.yaml", "fidelity.controls"]),
         ("fidelity: {compared_with: [nobody]}", ["fidelity.compared_with", "nobody"]),
+        ("train: {gain_curve: {arm: joint}}", ["train.gain_curve.arm", "'joint'"]),
+        ("train: {gain_curve: {k_shares: [1.0]}}", ["mine.yaml", "train.gain_curve.k_shares[0]"]),
+        ("fidelity: {full: {compared_with: [nobody]}}", ["fidelity.full.compared_with", "nobody"]),
+        ("fidelity: {full: {controls_of: {joint: [nobody]}}}", ["full.controls_of.joint", "nobody"]),
+        ("fidelity: {full: {controls_of: {nobody: [sae]}}}", ["full.controls_of", "nobody"]),
+        ("train: {control_arms: {mlp_probe: null}}", ["fidelity.full", "'mlp_probe'"]),
         ("factorial: {arm: nobody}", ["factorial.arm", "nobody"]),
         ("extract: {text: {source: txt}}", ["extract.text.path", "text=PATH"]),
         ("extract: {transfer: {source: jsonl}}", ["mine.yaml", "extract.transfer.path", "missing"]),
@@ -96,8 +115,15 @@ def test_overlays_merge_mappings_and_replace_lists():
 
 
 def test_a_null_arm_drops_the_row(tmp_path):
-    arms = study("train: {arms: {sequential: null}}", tmp_path)["train"]["arms"]
+    text = "train: {arms: {sequential: null}, gain_curve: {arm: bias_only}}\n" + NOTHING_COMPARED
+    arms = study(text, tmp_path)["train"]["arms"]
     assert set(arms) == set(study()["train"]["arms"]) - {"sequential"}
+
+
+def test_a_null_control_arm_drops_the_row(tmp_path):
+    rows = study("train: {control_arms: {residual_sae: null}}\n" + NOTHING_COMPARED, tmp_path)
+    left = set(study()["train"]["control_arms"]) - {"residual_sae"}
+    assert set(rows["train"]["control_arms"]) == left
 
 
 def test_the_study_does_not_depend_on_the_order_of_keys(tmp_path):
@@ -165,7 +191,15 @@ def test_schema_params_and_dataclasses_have_the_same_keys():
         assert set(raw[chapter]) - optional == set(schema["required"])
         nested = {name for name in raw[chapter] if f"{chapter}.{name}" in used}
         by_workflow = {
-            "train": {"arms", "seeds", "lr_search_seed", "checkpoint_seconds"},
+            "train": {
+                "gain_curve",
+                "arms",
+                "control_arms",
+                "seeds",
+                "more_seeds",
+                "lr_search_seed",
+                "checkpoint_seconds",
+            },
             "factorial": {"arm", "battery"},
         }
         reached = used[chapter] | nested | by_workflow.get(chapter, set())
@@ -209,7 +243,7 @@ def test_a_parameter_of_one_chapter_changes_no_slice_of_another(tmp_path):
     changed = study("fidelity: {n_bootstrap: 77}", tmp_path)
     for command in COMMANDS:
         same = slice_of(changed, command) == slice_of(study(), command)
-        is_table = command.verb in ("summary", "differences", "shapley", "positions")
+        is_table = command.verb not in ("bounds", "arm", "cut", "gain-curve")
         assert same == (command.chapter != "fidelity" or not is_table)
 
 

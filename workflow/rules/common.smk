@@ -15,6 +15,7 @@ os.environ.update(PYTHONPATH=sys.path[0], PATH=search_path)
 
 from fispace.code_digest import code_digest
 from fispace.commands import find_command
+from fispace.config.arms import all_arms, gain_ks
 from fispace.errors import ParamsError
 from fispace.params import load_study, slice_of, uses_testbed
 from run_record import write_ended, write_started
@@ -28,6 +29,9 @@ except ParamsError as error:
 RUN, OWN_LM = STUDY["run"], STUDY["lm"]["name"] == "testbed"
 TEXTS = list(filter(None, [STUDY["extract"]["text"], STUDY["extract"]["transfer"]]))
 ARMS, SEEDS, RATES = (STUDY["train"][key] for key in ["arms", "seeds", "lr_candidates"])
+ALL_ARMS, MORE = all_arms(STUDY["train"]), STUDY["train"]["more_seeds"]  # of the target full
+CURVE_ARM, CURVE_KS = STUDY["train"]["gain_curve"]["arm"], gain_ks(STUDY["train"])
+CURVE_SAE = ALL_ARMS[CURVE_ARM]["frozen_sae_from"]
 WORLDS = STUDY["testbed"]["planted"]["worlds"]
 SPLITS = ["train", "val", "test", "transfer"][: 2 + len(TEXTS)]
 LM_FILES = ["config.json", "generation_config.json", "model.safetensors"]
@@ -46,9 +50,10 @@ def overlays():
 
 wildcard_constraints:
     run=RUN,
-    arm="|".join(ARMS),
-    seed="|".join(map(str, SEEDS)),
+    arm="|".join(ALL_ARMS),
+    seed="|".join(map(str, SEEDS + MORE["seeds"])),
     lr="|".join(str(rate).replace(".", "[.]") for rate in RATES),
+    k="|".join(map(str, CURVE_KS)),
     world="|".join(map(str, WORLDS)),
 
 
@@ -73,9 +78,20 @@ def of_run(path, **values):
     return expand(path, run=RUN, **values)
 
 
-def per_seed(path):
+def of_full(path):
+    """The path in this run, once per arm and seed of the target full."""
+    more = of_run(path, arm=MORE["arms"], seed=MORE["seeds"])
+    return of_run(path, arm=ALL_ARMS, seed=SEEDS) + more
+
+
+def per_seed(path, seeds=SEEDS):
     """The path once per seed, its other wildcards kept: one job serves all seeds, in turn."""
-    return expand(path, seed=SEEDS, allow_missing=True)
+    return expand(path, seed=seeds, allow_missing=True)
+
+
+def per_k(path):
+    """The path once per k of the gain curve, its other wildcards kept."""
+    return expand(path, k=CURVE_KS, allow_missing=True)
 
 
 def per_world(path):

@@ -37,8 +37,14 @@ def candidate_curves(wildcards):
 
 def frozen_sae(wildcards):
     """Weights of the arm whose SAE this arm copies and freezes; nothing for most arms."""
-    arms = filter(None, [ARMS[wildcards.arm]["frozen_sae_from"]])
+    arms = filter(None, [ALL_ARMS[wildcards.arm]["frozen_sae_from"]])
     return [f"results/{RUN}/train/{arm}/seed{wildcards.seed}.safetensors" for arm in arms]
+
+
+def matched_row(wildcards):
+    """Option with the row of the arm whose parameter count this arm has; nothing for most arms."""
+    name = ALL_ARMS[wildcards.arm].get("matched_to")
+    return f"--matched-row '{json.dumps(ALL_ARMS[name])}'" if name else ""
 
 
 def study_files(wildcards):
@@ -46,6 +52,16 @@ def study_files(wildcards):
     chapters = [rules.extract, rules.train, rules.fidelity, rules.geometry]
     chapters += [rules.factorial, rules.report] + [rules.testbed] * uses_testbed(STUDY)
     return [path for chapter in chapters for path in chapter.input]
+
+
+def full_files(wildcards):
+    """What the target full promises beyond the chapters."""
+    of_rules = list(rules.factorial_calibrate.output) + list(rules.testbed_planted_summary.output)
+    figures = of_run("results/{run}/report/figures/{figure}.{suffix}", figure=FULL, suffix=DRAWN)
+    names = ["summary", "differences", "controls", "gain_curve"]
+    path = "results/{run}/fidelity/full/{name}.{suffix}"
+    tables = of_run(path, name=names, suffix=["parquet", "csv"])
+    return of_run(of_rules) + figures + tables
 
 
 def battery_files(wildcards):

@@ -82,13 +82,14 @@ rule train_arm:
         checkpoint_seconds=CHECKPOINT_SECONDS,
     params:
         slice=slice_json("train", "arm"),
-        row=lambda wildcards: json.dumps(ARMS[wildcards.arm]),
+        row=lambda wildcards: json.dumps(ALL_ARMS[wildcards.arm]),
+        options=matched_row,
         code=code_of("train", "arm"),
         frozen=option("--frozen", "frozen"),
         scratch="scratch/{run}/train/{arm}/seed{seed}",
     shell:
         "python -m fispace train arm --params {params.slice:q}"
-        " --arm {wildcards.arm} --row {params.row:q} --seed {wildcards.seed}"
+        " --arm {wildcards.arm} --row {params.row:q} {params.options} --seed {wildcards.seed}"
         " --lr {input.lr} --manifest {input.manifest} --standardiser {input.standardiser}"
         " {params.frozen}"
         " --scratch {params.scratch} --checkpoint-seconds {resources.checkpoint_seconds}"

@@ -49,3 +49,27 @@ class FidelityDifferencesStep:
     n_bootstrap: int
     confidence: float
     root_seed: int
+
+
+@dataclass(frozen=True)
+class FidelityControlsStep:
+    """What `fidelity controls` depends on."""
+
+    controls_of: dict[str, tuple[str, ...]]
+    n_bootstrap: int
+    confidence: float
+    root_seed: int
+
+
+@dataclass(frozen=True)
+class FidelityCutStep:
+    """What `fidelity cut` depends on."""
+
+    threads: int
+
+
+@dataclass(frozen=True)
+class FidelityGainCurveStep:
+    """What `fidelity gain-curve` depends on."""
+
+    confidence: float

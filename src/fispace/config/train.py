@@ -5,10 +5,18 @@ from typing import Literal
 
 from fispace.errors import ParamsError
 
-Part = Literal["sae", "linear", "bias", "interaction"]
+Part = Literal["sae", "linear", "bias", "interaction", "residual_sae"]
 OptimiserKind = Literal["adam", "row_sparse_adam"]
 SelectionDtype = Literal["float32", "bfloat16"]
+Pooling = Literal["pairs", "sum", "shuffled"]
+"""What the interaction part's MLP reads: the sum over pairs of active latents, or, as controls, over
+single ones, and over pairs whose second latent is active on another token."""
+
 PARTS: tuple[Part, ...] = ("sae", "linear", "bias", "interaction")
+"""The published model."""
+
+ALL_PARTS: tuple[Part, ...] = (*PARTS, "residual_sae")
+"""With those of controls, in the order in which tables name them."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +30,27 @@ class ArmConfig:
         if "sae" not in self.parts or len(set(self.parts)) != len(self.parts):
             raise ParamsError(
                 f"train.arms: parts={list(self.parts)} must hold 'sae' and no part twice."
+            )
+        if "residual_sae" in self.parts and self.frozen_sae_from is None:
+            raise ParamsError(
+                "train.arms: the part 'residual_sae' is trained on what a frozen SAE leaves over; give "
+                "the arm of that SAE in frozen_sae_from."
+            )
+
+
+@dataclass(frozen=True)
+class ControlArmConfig(ArmConfig):
+    """One row of `train.control_arms`: an arm whose interaction part or size may be another as well."""
+
+    pooling: Pooling | None
+    matched_to: str | None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.pooling is not None) != ("interaction" in self.parts):
+            raise ParamsError(
+                f"train.control_arms: pooling={self.pooling!r} with parts={list(self.parts)}; an arm "
+                "has a pooling if, and only if, it has the part 'interaction'."
             )
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 Errors = Float[Tensor, "tokens d_model"]
@@ -82,14 +82,6 @@ def covariance_matched_error(
     used, so the covariance of the result is the errors' own up to the spread of their norms.
     """
     return rescaled(gaussian_directions(len(error), moments, generator).to(error.dtype), error)
-
-
-def random_cycle(n_tokens: int, generator: torch.Generator) -> Int[Tensor, " n_tokens"]:
-    """A permutation of tokens that is one random cycle: no token keeps its own place (Sattolo 1986)."""
-    order = torch.randperm(n_tokens, generator=generator)
-    partner = torch.empty_like(order)
-    partner[order] = order.roll(-1)
-    return partner
 
 
 def shuffled_error(error: Errors, others: Errors) -> Errors:

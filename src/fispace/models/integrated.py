@@ -1,43 +1,33 @@
 """The integrated model: SAE + linear + bias + interaction, summed by the parts asked for.
 
+A second SAE beside the first, the part `residual_sae`, is a control: what a sparse code of the same
+activations finds in the error that the NFM is fitted to.
+
 One class for every arm; an ablation is an argument. Must not: standardise, train, or read files.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fispace.config.train import PARTS, InitConfig, Part, SelectionDtype
-from fispace.models.interaction import HEADS, Pooling
+from fispace.config.train import ALL_PARTS, InitConfig, Part
+from fispace.models.interaction import HEADS
 from fispace.models.sae import TopKSae
+from fispace.models.shape import ModelShape, n_parameters
 from fispace.models.sparse import Codes, sparse_sum
 from fispace.seeds import torch_stream
-
-
-@dataclass(frozen=True)
-class ModelShape:
-    """Sizes of an integrated model."""
-
-    d_model: int
-    n_latents: int
-    k: int
-    d_embed: int
-    dropout: float
-    select_in: SelectionDtype = "float32"
-    """Precision of the encoder product that picks candidates; float32 is the exact choice."""
-    pooling: Pooling = "pairs"
-    """What the interaction part pools; `sum` is the first-order control."""
 
 
 class IntegratedModel(nn.Module):
     """x_hat = x_sae + f W_lin + b + interaction(f), restricted to the model's own parts.
 
     f are the TopK codes of the SAE; all parts act on standardised activations. Source: paper, Stage 2;
-    joint training sums the same parts with one loss.
+    joint training sums the same parts with one loss. The part `residual_sae` alone reads z and not f:
+    its own codes h = TopK(ReLU(W_enc' z + b_enc')) come from `residual_codes`, and it adds h W_dec'.
     """
 
     def __init__(
@@ -46,48 +36,71 @@ class IntegratedModel(nn.Module):
         """Initial weights of `seed`, the same for every arm that has the weight."""
         super().__init__()
         self.shape = shape
-        self.parts: tuple[Part, ...] = tuple(part for part in PARTS if part in parts)
-
-        def stream(name: str) -> torch.Generator:
-            return torch_stream(root_seed, "train", seed, "init", name)
-
+        self.parts: tuple[Part, ...] = tuple(part for part in ALL_PARTS if part in parts)
+        stream = partial(torch_stream, root_seed, "train", seed)
         d_model, n_latents = shape.d_model, shape.n_latents
-        self.sae = TopKSae(d_model, n_latents, shape.k, stream("sae"), shape.select_in)
+        self.sae = TopKSae(d_model, n_latents, shape.k, stream("init", "sae"), shape.select_in)
         if "linear" in parts:
-            W_lin = torch.randn(n_latents, d_model, generator=stream("linear")) * init.linear
-            self.W_lin = nn.Parameter(W_lin)
+            W_lin = torch.randn(n_latents, d_model, generator=stream("init", "linear"))
+            self.W_lin = nn.Parameter(W_lin * init.linear)
         if "bias" in parts:
             self.bias = nn.Parameter(torch.zeros(d_model))
         if "interaction" in parts:
             self.interaction = HEADS[shape.pooling](
                 d_model, n_latents, shape.d_embed, shape.dropout,
-                init.factors, init.mlp, stream("interaction"),
+                init.factors, init.mlp, stream,
             )  # fmt: skip
+
+        if "residual_sae" in parts:
+            generator = stream("init", "residual_sae")
+            self.residual_sae = TopKSae(d_model, n_latents, shape.k, generator, shape.select_in)
 
     def forward(
         self, z: Float[Tensor, "tokens d_model"], parts: Sequence[Part]
     ) -> Float[Tensor, "tokens d_model"]:
         """Reconstruction by the given parts, in standardised units."""
-        return self.reconstruct(self.sae.encode(z), parts)
+        return self.reconstruct(self.sae.encode(z), parts, self.residual_codes(z, parts))
 
-    def reconstruct(self, codes: Codes, parts: Sequence[Part]) -> Float[Tensor, "tokens d_model"]:
-        """Sum of the contributions of the given parts.
+    def residual_codes(
+        self, z: Float[Tensor, "tokens d_model"], parts: Sequence[Part]
+    ) -> Codes | None:
+        """Codes of the second SAE, of the same activations; None if the parts do not ask for it."""
+        return self.residual_sae.encode(z) if "residual_sae" in parts else None
+
+    @property
+    def newest_sae(self) -> TopKSae:
+        """The SAE whose latents the training of this model is about: the second where there is one."""
+        return self.residual_sae if "residual_sae" in self.parts else self.sae
+
+    def reconstruct(
+        self, codes: Codes, parts: Sequence[Part], residual_codes: Codes | None = None
+    ) -> Float[Tensor, "tokens d_model"]:
+        """Sum of the contributions of the given parts; the part `residual_sae` needs its own codes.
 
         Raises:
-            ValueError: if a part is not one of the model's own.
+            ValueError: if a part is not one of the model's own, or its codes are not given.
         """
         decoders = [self._decoder(part) for part in parts if part in ("sae", "linear")]
-        found = [self.contribution(codes, part) for part in parts if part not in ("sae", "linear")]
+        others: list[Part] = [part for part in parts if part not in ("sae", "linear")]
+        found = [self.contribution(codes, part, residual_codes) for part in others]
         if decoders:
             found.append(sparse_sum(codes, *decoders))
         return torch.stack(found).sum(0)
 
-    def contribution(self, codes: Codes, part: Part) -> Float[Tensor, "tokens d_model"]:
+    def contribution(
+        self, codes: Codes, part: Part, residual_codes: Codes | None = None
+    ) -> Float[Tensor, "tokens d_model"]:
         """What one part adds to the reconstruction; the part `bias` holds the interaction's mean."""
         if part not in self.parts:
             raise ValueError(f"part {part!r} is not in this model: {', '.join(self.parts)}")
         if part == "interaction":
             return self.interaction(codes)
+        if part == "residual_sae":
+            if residual_codes is None:
+                raise ValueError(
+                    "part 'residual_sae' reads the activations: give its codes of them"
+                )
+            return self.residual_sae.decode(residual_codes)
         if part == "bias":
             return self._constant().expand(codes.values.shape[0], -1)
         return sparse_sum(codes, self._decoder(part))
@@ -103,28 +116,22 @@ class IntegratedModel(nn.Module):
         return self.bias
 
     def freeze_sae(self) -> None:
-        """Take the SAE's weights out of training (arm `sequential`)."""
+        """Take the first SAE's weights out of training (arm `sequential`)."""
         self.sae.requires_grad_(False)
 
     def n_parameters(self, part: Part) -> int:
         """Number of trained weights that belong to a part."""
-        owned = {
-            "sae": lambda: list(self.sae.parameters()),
-            "linear": lambda: [self.W_lin],
-            "bias": lambda: [self.bias],
-            "interaction": lambda: list(self.interaction.parameters()),
-        }
-        return sum(weight.numel() for weight in owned[part]())
+        return n_parameters(self.shape, part)
 
 
 def ablations(parts: Sequence[Part]) -> list[tuple[Part, ...]]:
     """Every subset of the parts that keeps `sae`, smallest first: the post-hoc ablations of a model."""
     first: Part = "sae"
-    others: list[Part] = [part for part in PARTS if part in parts and part != first]
+    others: list[Part] = [part for part in ALL_PARTS if part in parts and part != first]
     sizes = range(len(others) + 1)
     return [(first, *chosen) for size in sizes for chosen in combinations(others, size)]
 
 
 def parts_name(parts: Sequence[Part]) -> str:
     """Name of a set of parts in tables: `sae+linear+bias`."""
-    return "+".join(part for part in PARTS if part in parts)
+    return "+".join(part for part in ALL_PARTS if part in parts)

@@ -3,16 +3,19 @@
 Must not: know the SAE that makes the codes.
 """
 
-from typing import Literal
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from fispace.config.train import Pooling
+from fispace.models.shuffled import shuffled_pair_sum
 from fispace.models.sparse import Codes, pair_sum, sparse_sum
+from fispace.seeds import random_cycle
 
-Pooling = Literal["pairs", "sum"]
-"""What the MLP reads: the sum over pairs of active latents, or, as a control, over single ones."""
+Stream = Callable[..., torch.Generator]
+"""Generator of the model's own random stream of the given names."""
 
 
 class Interaction(nn.Module):
@@ -29,10 +32,12 @@ class Interaction(nn.Module):
 
     def __init__(
         self, d_model: int, n_latents: int, d_embed: int, dropout: float,
-        std_factors: float, std_mlp: float, generator: torch.Generator,
+        std_factors: float, std_mlp: float, stream: Stream,
     ) -> None:  # fmt: skip
         """Factors N(0, std_factors^2), MLP weights N(0, std_mlp^2), hidden bias zero."""
         super().__init__()
+        self._stream = stream
+        generator = stream("init", "interaction")
         self.V = nn.Parameter(torch.randn(n_latents, d_embed, generator=generator) * std_factors)
         self.W_hidden = nn.Parameter(torch.randn(d_embed, d_embed, generator=generator) * std_mlp)
         self.b_hidden = nn.Parameter(torch.zeros(d_embed))
@@ -73,5 +78,28 @@ class FirstOrder(Interaction):
         return sparse_sum(codes, self.V)
 
 
-HEADS: dict[Pooling, type[Interaction]] = {"pairs": Interaction, "sum": FirstOrder}
+class ShuffledPairs(Interaction):
+    """The control of the same size without pairs of one token: each latent meets another token's.
+
+    p = 1/2 [(sum_i f_i v_i) * (sum_j f^pi_j v_j) - sum_i f_i f^pi_i v_i^2], f^pi the codes of the token's
+    partner: products of the same latents at the same rates, and nothing in them is about the token's
+    own combination (W17). Permuting the latents' numbers instead would only rename the factors.
+
+    Partners are one random cycle of the tokens of the batch, drawn from a stream of its own. It
+    depends on the number of tokens alone, so that a continued training and every evaluation see what
+    the first one saw; training batches are shuffled themselves. A batch of one token has no other.
+    """
+
+    def pool(self, codes: Codes) -> Float[Tensor, "tokens d_embed"]:
+        """Factor pooling of each token's codes with its partner's, in activation squared."""
+        n_tokens = codes.values.shape[0]
+        partner = random_cycle(n_tokens, self._stream("partners", n_tokens))
+        return shuffled_pair_sum(codes, partner.to(codes.values.device), self.V)
+
+
+HEADS: dict[Pooling, type[Interaction]] = {
+    "pairs": Interaction,
+    "sum": FirstOrder,
+    "shuffled": ShuffledPairs,
+}
 """Class of the part `interaction` by the pooling of a model's shape."""

@@ -43,28 +43,31 @@ def squared_error(reconstruct: Callable[[Tensor], Tensor]) -> Objective:
 class ArmObjective:
     """Mean squared error of an arm's full reconstruction, with AuxK where it is asked for.
 
-    Every batch's codes go into the `lifecycle` of the latents.
+    Every batch's codes go into the `lifecycle` of the latents: of the second SAE where there is one.
     """
 
     def __init__(self, model: IntegratedModel, is_frozen: bool, aux_k: AuxKConfig | None) -> None:
         """Codes of a frozen SAE are taken outside the graph, and it has nothing to revive."""
         self._model = model
         self._is_frozen = is_frozen
-        self._aux_k = None if is_frozen else aux_k
-        self.lifecycle = Lifecycle(model.sae.W_dec)
+        has_own_sae = not is_frozen or model.newest_sae is not model.sae
+        self._aux_k = aux_k if has_own_sae else None
+        self.lifecycle = Lifecycle(model.newest_sae.W_dec)
 
     def __call__(self, z: Float[Tensor, "_ d_model"]) -> Losses:
         """Losses of a batch of standardised activations."""
         with torch.set_grad_enabled(not self._is_frozen):
             codes = self._model.sae.encode(z)
-        z_hat = self._model.reconstruct(codes, self._model.parts)
+        residual_codes = self._model.residual_codes(z, self._model.parts)
+        z_hat = self._model.reconstruct(codes, self._model.parts, residual_codes)
         error = F.mse_loss(z_hat, z)
-        self.lifecycle.add(codes.values.detach(), codes.indices)
+        newest = codes if residual_codes is None else residual_codes
+        self.lifecycle.add(newest.values.detach(), newest.indices)
         if self._aux_k is None:
             return Losses(error, error)
         residual = (z - z_hat).detach()
         dead = self.lifecycle.dead(self._aux_k.dead_tokens)
-        revival = aux_k_loss(self._model.sae, z, residual, dead, self._aux_k.k)
+        revival = aux_k_loss(self._model.newest_sae, z, residual, dead, self._aux_k.k)
         return Losses(error, error + self._aux_k.coefficient * revival)
 
 

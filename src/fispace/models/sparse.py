@@ -213,11 +213,11 @@ class _PairSum(torch.autograd.Function):
         if ctx.needs_input_grad[2]:
             grad_V = bag_by_latent(pattern, values, through_sum, V.shape[0])
             own = bag_by_latent(pattern, values.square(), grad, V.shape[0])
-            grad_V = _less_own(grad_V, own, V)
+            grad_V = less_own(grad_V, own, V)
         return grad_values, None, grad_V
 
 
-def _less_own(grad: Tensor, own: Tensor, V: Tensor) -> Tensor:
+def less_own(grad: Tensor, own: Tensor, V: Tensor) -> Tensor:
     """Grad - V * own, row by row; both gradients dense, or both sparse with the same rows."""
     if not grad.is_sparse:
         return grad.sub_(own.mul_(V))

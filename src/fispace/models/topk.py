@@ -71,6 +71,12 @@ def select_top_k(pre_acts: Float[Tensor, "tokens n_latents"], k: int) -> Int[Ten
     return torch.from_numpy(chosen.reshape(n_tokens, k))
 
 
+def largest_codes(codes: Codes, k: int) -> Codes:
+    """The k largest codes of each token: TopK_k where the codes are those of a larger k."""
+    chosen = select_top_k(codes.values, k)
+    return Codes(codes.values.gather(1, chosen), codes.indices.gather(1, chosen))
+
+
 def _reached_by_k(
     values: Float[np.ndarray, "tokens n_latents"], k: int
 ) -> Float[np.ndarray, "tokens 1"]:

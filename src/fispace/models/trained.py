@@ -3,13 +3,16 @@
 Must not: train, or guess a configuration that the checkpoint does not carry.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fispace.config.arms import arm_config
 from fispace.config.build import build
-from fispace.config.train import ArmConfig, InitConfig
+from fispace.config.train import ControlArmConfig, InitConfig
 from fispace.errors import ArtifactMismatchError
-from fispace.models.integrated import IntegratedModel, ModelShape
+from fispace.models.integrated import IntegratedModel
+from fispace.models.shape import ModelShape
 from fispace.store.checkpoint import load_checkpoint
 
 
@@ -31,7 +34,9 @@ def initial_model(record: dict[str, Any]) -> IntegratedModel:
         record["d_model"], params["n_latents"], params["k"], params["d_embed"], params["dropout"],
         params["select_in"],
     )  # fmt: skip
-    row = build(ArmConfig, record["row"], "row")
+    row = arm_config(record["row"], "row")
+    if isinstance(row, ControlArmConfig) and row.pooling is not None:
+        shape = replace(shape, pooling=row.pooling)
     init = build(InitConfig, params["init"], "init")
     return IntegratedModel(shape, row.parts, init, params["root_seed"], record["seed"])
 

@@ -30,6 +30,7 @@ from fispace.measure.document_sums import (
 )
 from fispace.measure.fidelity import FiringCounts, l0
 from fispace.models.integrated import IntegratedModel, ablations, parts_name
+from fispace.models.sparse import Codes
 from fispace.models.trained import load_trained
 from fispace.seeds import torch_stream
 from fispace.steps.fidelity.passes import Pass, Scored, split_mean, undisturbed
@@ -163,16 +164,28 @@ def _measure_batch(found: _Split, done: Pass, measurements: list[Measurement], n
         scored = Scored(done, special_tokens)
         original = scored.frame("", ORIGINAL, scored.original)
         found.documents.append(original.assign(split=found.name))
-        codes = found.model.sae.encode(found.units.standardise(scored.rows))
+        z = found.units.standardise(scored.rows)
+        codes = found.model.sae.encode(z)
+        residual_codes = found.model.residual_codes(z, found.model.parts)
         if special_tokens == MASKED:
             found.firing.add(codes.values, codes.indices)
         for measurement in (m for m in measurements if m.special_tokens == special_tokens):
-            x_hat = found.units.restore(found.model.reconstruct(codes, measurement.parts))
+            z_hat = found.model.reconstruct(codes, measurement.parts, residual_codes)
+            x_hat = found.units.restore(z_hat)
             sums = scored.errors(found.units, x_hat, found.mean)
-            sums |= {"l0": scored.place(l0(codes.values))} | scored.splice(x_hat)
+            n_active = _n_active(measurement.parts, codes, residual_codes)
+            sums |= {"l0": scored.place(n_active)} | scored.splice(x_hat)
             _keep(found, scored, measurement.parts, RECONSTRUCTION, sums, 1.0)
             for control in measurement.controls:
                 _measure_control(found, scored, measurement.parts, control, x_hat, (first, number))
+
+
+def _n_active(parts: tuple[Part, ...], codes: Codes, residual_codes: Codes | None) -> Tensor:
+    """Active latents of each token: of the SAE, and of the second one where its part is kept."""
+    first = l0(codes.values)
+    if residual_codes is None or "residual_sae" not in parts:
+        return first
+    return first + l0(residual_codes.values)
 
 
 def _measure_control(

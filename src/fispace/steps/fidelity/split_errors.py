@@ -17,10 +17,10 @@ from fispace.measure.controls import (
     covariance_matched_error,
     error_moments,
     isotropic_error,
-    random_cycle,
     shuffled_error,
 )
 from fispace.models.integrated import IntegratedModel
+from fispace.seeds import random_cycle
 from fispace.store.activations import ActivationStore
 from fispace.store.standardiser import Standardiser
 

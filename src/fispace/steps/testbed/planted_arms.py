@@ -11,12 +11,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from fispace.config.planted import FIRST_ORDER, ORACLE, PlantedStep
-from fispace.config.train import Part
+from fispace.config.train import Part, Pooling
 from fispace.models.fit import Schedule, fit
 from fispace.models.given_codes import GivenCodes, Readout, dense, sparse
-from fispace.models.integrated import IntegratedModel, ModelShape
-from fispace.models.interaction import Pooling
+from fispace.models.integrated import IntegratedModel
 from fispace.models.objective import ArmObjective, Objective
+from fispace.models.shape import ModelShape
 from fispace.models.sparse import Codes
 from fispace.seeds import stream_seed, torch_stream
 

@@ -5,7 +5,7 @@ Must not: define a model or a loop; an arm is its row in params.
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,8 +14,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from fispace.config.build import build
-from fispace.config.train import ArmConfig, Part, TrainArmStep
+from fispace.config.arms import arm_config
+from fispace.config.train import Part, TrainArmStep
 from fispace.measure.fidelity import FvuSums
 from fispace.models.fit import Schedule, fit
 from fispace.models.integrated import IntegratedModel
@@ -23,6 +23,7 @@ from fispace.models.numerics import fix_numerics
 from fispace.models.objective import ArmObjective
 from fispace.models.progress import CurveRow
 from fispace.models.resume import Checkpoints, surroundings
+from fispace.models.shape import ModelShape, matched_n_latents
 from fispace.models.trained import initial_model, load_trained
 from fispace.seeds import stream_seed
 from fispace.store.activations import ActivationStore
@@ -34,11 +35,15 @@ from fispace.store.tables import write_table
 
 
 def train_arm(
-    params: TrainArmStep, *, arm: str, row: str, seed: int, lr: Path, manifest: Path,
-    standardiser: Path, frozen: Path | None, scratch: Path, checkpoint_seconds: float,
-    weights: Path, curve: Path, lifecycle: Path,
+    params: TrainArmStep, *, arm: str, row: str, matched_row: str | None, k: int | None,
+    seed: int, lr: Path, manifest: Path, standardiser: Path, frozen: Path | None, scratch: Path,
+    checkpoint_seconds: float, weights: Path, curve: Path, lifecycle: Path,
 ) -> None:  # fmt: skip
     """Train one arm with one seed at the chosen rate; writes checkpoint, curve and life cycles.
+
+    An arm whose parameter count equals another's has as many latents as that takes, not
+    `params.n_latents`; `matched_row` is the other's row. `k`, where given, takes the place of
+    `params.k`; of a copied SAE it cuts the codes.
 
     The training is kept in `scratch` every `checkpoint_seconds`, so a killed one goes on from there
     to the bytes that it would have written undisturbed.
@@ -49,6 +54,10 @@ def train_arm(
         DivergedError: if the loss becomes non-finite.
     """
     peak = float(read_json(lr)["lr"])
+    if matched_row is not None:
+        params = _matched(params, json.loads(row), json.loads(matched_row), manifest)
+    if k is not None:
+        params = replace(params, k=k)
     record = _record(params, arm, json.loads(row), seed, peak, manifest, standardiser)
     model = initial_model(record)
     if frozen is not None:
@@ -102,16 +111,26 @@ def mean_interaction(model: IntegratedModel, batches: Iterator[Tensor]) -> Tenso
     return (total / n_tokens).float()
 
 
+def _matched(
+    params: TrainArmStep, row: dict[str, Any], matched_row: dict[str, Any], manifest: Path
+) -> TrainArmStep:
+    """The parameters with the latents that give the row's model the matched one's parameter count."""
+    d_model = ActivationStore(manifest).d_model
+    shape = ModelShape(d_model, params.n_latents, params.k, params.d_embed, params.dropout)
+    parts, matched_parts = (arm_config(given, "row").parts for given in (row, matched_row))
+    return replace(params, n_latents=matched_n_latents(shape, parts, matched_parts))
+
+
 def _record(
     params: TrainArmStep, arm: str, row: dict[str, Any], seed: int, lr: float,
     manifest: Path, standardiser: Path,
 ) -> dict[str, Any]:  # fmt: skip
     """What identifies a training: everything but the code."""
-    config = build(ArmConfig, row, f"train.arms.{arm}")
+    config = arm_config(row, f"{arm}")
     return {
         "step": "train",
         "arm": arm,
-        "row": {"parts": list(config.parts), "frozen_sae_from": config.frozen_sae_from},
+        "row": json.loads(json.dumps(asdict(config))),
         "seed": seed,
         "lr": lr,
         "params": json.loads(json.dumps(asdict(params))),
@@ -161,7 +180,7 @@ def _fit(
     checkpoints.include("lifecycle", objective.lifecycle)
 
     def validate() -> float:
-        objective.lifecycle.record(model.sae.W_dec)
+        objective.lifecycle.record(model.newest_sae.W_dec)
         return _val_fvu(model, _stored_batches(store, units, "val"))
 
     ready = prefetched(batches, params.prefetch_batches)

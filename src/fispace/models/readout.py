@@ -1,0 +1,59 @@
+"""Least-squares readout of sparse codes, summed up batch by batch.
+
+Must not: encode, or hold more than one n_latents x n_latents matrix.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy.sparse import csr_array
+from torch import Tensor
+
+from fispace.models.sparse import Codes, sparse_sum
+
+RELATIVE_CUT = 1e-10
+"""Directions of the Gram matrix below this share of its largest have no weight of their own."""
+
+
+class SparseReadout(NamedTuple):
+    """z_hat = f W + b on sparse codes."""
+
+    W: Float[Tensor, "n_latents d_model"]
+    b: Float[Tensor, " d_model"]
+
+    def __call__(self, codes: Codes) -> Float[Tensor, "tokens d_model"]:
+        """Reconstruction, in the units of the activations it was fitted on."""
+        return sparse_sum(codes, self.W) + self.b
+
+
+class ReadoutSums:
+    """The sums that the best linear decoder of given codes, with a bias, is solved from.
+
+    Minimises sum |z - f W - b|^2 over all tokens added; of all minima the one of least norm, so that a
+    latent that never fires has no weight. The linear ceiling of W3. Costs k^2 products a token.
+    """
+
+    def __init__(self, n_latents: int, d_model: int) -> None:
+        """Start with no token; the last row and column belong to the bias."""
+        self._gram = np.zeros((n_latents + 1, n_latents + 1))
+        self._cross = np.zeros((n_latents + 1, d_model))
+
+    def add(self, codes: Codes, z: Float[Tensor, "tokens d_model"]) -> None:
+        """Add a batch of codes and what they are to reconstruct."""
+        values, indices = codes.values.double().numpy(), codes.indices.numpy()
+        n_tokens, k = values.shape
+        n_latents = len(self._gram) - 1
+        starts = np.arange(n_tokens + 1) * (k + 1)
+        columns = np.column_stack([indices, np.full(n_tokens, n_latents)]).ravel()
+        entries = np.column_stack([values, np.ones(n_tokens)]).ravel()
+        f = csr_array((entries, columns, starts), shape=(n_tokens, n_latents + 1))
+        self._gram += (f.T @ f).toarray()
+        self._cross += f.T @ z.double().numpy()
+
+    def solve(self) -> SparseReadout:
+        """The readout, in float32."""
+        found = np.linalg.lstsq(self._gram, self._cross, rcond=RELATIVE_CUT)[0]
+        weights = torch.from_numpy(found).float()
+        return SparseReadout(weights[:-1].contiguous(), weights[-1])

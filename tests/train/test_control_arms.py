@@ -1,0 +1,155 @@
+"""Control arms: what each of them shares with the arm that it controls, and what it cannot hold."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from train.small_training import D_MODEL, JOINT, PARAMS, PLAIN, SAE, SEQUENTIAL, run
+
+from fispace.config.train import ALL_PARTS, ControlArmConfig, InitConfig, Part
+from fispace.errors import ParamsError
+from fispace.models.integrated import IntegratedModel
+from fispace.models.interaction import FirstOrder
+from fispace.models.shape import ModelShape, matched_n_latents, n_parameters
+from fispace.models.trained import load_trained
+from fispace.store.tables import read_table
+
+MATCHED = SAE | PLAIN | {"matched_to": "joint"}
+MLP_PROBE = SEQUENTIAL | PLAIN | {"pooling": "sum"}
+PAPER = ModelShape(d_model=3200, n_latents=50_000, k=1024, d_embed=300, dropout=0.15)
+WHOLE: list[Part] = ["sae", "linear", "bias", "interaction"]
+
+
+def total(model: IntegratedModel) -> int:
+    return sum(weight.numel() for weight in model.parameters())
+
+
+def test_the_counted_parameters_are_those_of_the_model():
+    shape = ModelShape(d_model=6, n_latents=20, k=4, d_embed=3, dropout=0.0)
+    for part in ALL_PARTS:
+        parts: list[Part] = ["sae", part] if part != "sae" else ["sae"]
+        model = IntegratedModel(shape, parts, InitConfig(0.1, 0.1, 0.1), root_seed=1, seed=0)
+        assert total(model) == sum(n_parameters(shape, counted) for counted in parts)
+
+
+def test_at_the_papers_sizes_an_sae_of_77504_latents_has_the_joint_models_parameters():
+    assert matched_n_latents(PAPER, ["sae"], WHOLE) == 77_504
+
+
+@pytest.mark.parametrize("sizes", [(6, 20, 3), (128, 1536, 32), (9, 7, 11), (1, 1, 1)])
+@pytest.mark.parametrize("parts", [["sae"], ["sae", "bias"], ["sae", "linear"]])
+def test_matched_parameter_counts_differ_by_less_than_one_latents(sizes, parts):
+    d_model, n_latents, d_embed = sizes
+    shape = ModelShape(d_model, n_latents, 1, d_embed, 0.0)
+    target = sum(n_parameters(shape, part) for part in WHOLE)
+    matched = replace(shape, n_latents=matched_n_latents(shape, parts, WHOLE))
+    one_more = replace(matched, n_latents=matched.n_latents + 1)
+    assert sum(n_parameters(matched, part) for part in parts) <= target
+    assert sum(n_parameters(one_more, part) for part in parts) > target
+
+
+def test_the_matched_sae_has_the_joint_models_parameters_and_its_record_says_how_many_latents(
+    store,
+):
+    matched = load_trained(run(store, "sae_matched", MATCHED, matched_row=JOINT), {})
+    joint = load_trained(run(store, "joint", JOINT), {}).model
+    assert 0 <= total(joint) - total(matched.model) < 2 * D_MODEL + 1
+    assert matched.record["params"]["n_latents"] == matched.model.shape.n_latents > PARAMS.n_latents
+    assert matched.record["params"]["k"] == PARAMS.k
+
+
+def test_the_first_order_probe_differs_from_the_sequential_arm_in_its_pooling_alone(store):
+    sae = run(store, "sae", SAE)
+    probe = load_trained(run(store, "mlp_probe", MLP_PROBE, frozen=sae), {})
+    sequential = load_trained(run(store, "sequential", SEQUENTIAL, frozen=sae), {})
+    assert type(probe.model.interaction) is FirstOrder
+    assert probe.model.shape == replace(sequential.model.shape, pooling="sum")
+    assert total(probe.model) == total(sequential.model)
+    assert torch.equal(probe.model.sae.W_dec, sequential.model.sae.W_dec)
+    assert probe.record["row"] == MLP_PROBE
+    assert {k: v for k, v in probe.record.items() if k not in ("arm", "row")} == {
+        k: v for k, v in sequential.record.items() if k not in ("arm", "row")
+    }
+
+
+def test_the_row_of_a_plain_arm_is_recorded_as_it_always_was(store):
+    assert load_trained(run(store, "joint", JOINT), {}).record["row"] == JOINT
+
+
+def test_an_sae_with_a_bias_fitted_beside_it_only_moves_the_mean(store):
+    sae = run(store, "sae", SAE)
+    row = {"parts": ["sae", "bias"], "frozen_sae_from": "sae"} | PLAIN
+    bias_only = load_trained(run(store, "bias_only", row, frozen=sae), {}).model
+    before = load_trained(sae, {}).model
+    z = torch.randn(20, D_MODEL)
+    moved = bias_only(z, bias_only.parts) - before(z, before.parts)
+    torch.testing.assert_close(moved, bias_only.bias.expand(20, -1))
+    curves = [read_table(store / f"out/{arm}.parquet") for arm in ("sae", "bias_only")]
+    assert curves[1]["val_fvu"].iloc[-1] < curves[0]["val_fvu"].iloc[-1]
+
+
+def test_an_unknown_option_of_a_row_is_refused_with_its_key(store):
+    with pytest.raises(ParamsError, match=r"mlp_probe\.shuffle: unknown parameter"):
+        run(store, "mlp_probe", MLP_PROBE | {"shuffle": True})
+
+
+@pytest.mark.parametrize(("parts", "pooling"), [(["sae"], "sum"), (WHOLE, None)])
+def test_a_pooling_belongs_to_an_interaction(parts, pooling):
+    with pytest.raises(ParamsError, match="pooling"):
+        ControlArmConfig(tuple(parts), None, pooling, None)
+
+
+def test_the_order_of_rows_and_of_their_keys_changes_no_byte(store):
+    turned = json.loads(json.dumps(dict(reversed(MLP_PROBE.items()))))
+    sae = run(store, "sae", SAE)
+    first = run(store, "mlp_probe", MLP_PROBE, frozen=sae, folder="a")
+    assert (
+        run(store, "mlp_probe", turned, frozen=sae, folder="b").read_bytes() == first.read_bytes()
+    )
+
+
+RESIDUAL: dict = {"parts": ["sae", "bias", "residual_sae"], "frozen_sae_from": "sae"} | PLAIN
+
+
+def test_the_residual_sae_reads_the_codes_own_input_and_is_fitted_to_what_the_frozen_sae_leaves(
+    store,
+):
+    sae = run(store, "sae", SAE)
+    model = load_trained(run(store, "residual_sae", RESIDUAL, frozen=sae), {}).model
+    before = load_trained(sae, {}).model
+    assert torch.equal(model.sae.W_dec, before.sae.W_dec)
+    z = torch.randn(30, D_MODEL)
+    second = model.residual_sae.encode(z)
+    added = model(z, model.parts) - before(z, before.parts) - model.bias
+    torch.testing.assert_close(added, model.residual_sae.decode(second))
+    curves = [read_table(store / f"out/{arm}.parquet") for arm in ("sae", "residual_sae")]
+    assert curves[1]["val_fvu"].iloc[-1] < curves[0]["val_fvu"].iloc[-1]
+
+
+def test_both_saes_of_the_residual_arm_have_the_same_size_and_another_start():
+    shape = ModelShape(d_model=6, n_latents=20, k=4, d_embed=3, dropout=0.0)
+    model = IntegratedModel(shape, ("sae", "residual_sae"), InitConfig(0.1, 0.1, 0.1), 1, seed=0)
+    assert model.residual_sae.W_dec.shape == model.sae.W_dec.shape
+    assert model.residual_sae.k == model.sae.k
+    assert not torch.equal(model.residual_sae.W_dec, model.sae.W_dec)
+    assert n_parameters(shape, "residual_sae") == n_parameters(shape, "sae")
+
+
+def test_the_residual_part_without_its_codes_is_refused():
+    shape = ModelShape(d_model=6, n_latents=20, k=4, d_embed=3, dropout=0.0)
+    model = IntegratedModel(shape, ("sae", "residual_sae"), InitConfig(0.1, 0.1, 0.1), 1, seed=0)
+    with pytest.raises(ValueError, match="residual_sae"):
+        model.reconstruct(model.sae.encode(torch.randn(3, 6)), model.parts)
+
+
+def test_the_life_cycle_of_the_residual_arm_is_that_of_its_second_sae(store):
+    sae = run(store, "sae", SAE)
+    run(store, "residual_sae", RESIDUAL, frozen=sae)
+    ledger = read_table(store / "out/residual_sae.lifecycle.parquet")
+    assert (ledger["distance_from_initial"] > 0).any()  # a frozen SAE does not move
+
+
+def test_a_residual_sae_needs_a_frozen_one():
+    with pytest.raises(ParamsError, match="frozen_sae_from"):
+        ControlArmConfig(("sae", "residual_sae"), None, None, None)
