@@ -50,24 +50,3 @@ def sparse(matrix: Float[Tensor, "tokens n_latents"], k: int) -> Codes:
     """The k largest entries of each row as codes, latents ascending; entries are not negative."""
     indices = matrix.topk(k, dim=1).indices.sort(dim=1).values
     return Codes(matrix.gather(1, indices), indices)
-
-
-class Readout:
-    """Least-squares readout z_hat = f W + b: the best that any linear decoder makes of the codes."""
-
-    def __init__(
-        self, codes: Float[Tensor, "tokens n_latents"], z: Float[Tensor, "tokens d_model"]
-    ) -> None:
-        """Fitted on all given tokens; of latents that never fire the weight is 0."""
-        mean_f, mean_z = codes.double().mean(0), z.double().mean(0)
-        centred = codes.double() - mean_f
-        gram = centred.T @ centred
-        # minimum norm: a latent that never fires, or repeats another, has no weight of its own
-        inverse = torch.linalg.pinv(gram, rtol=1e-10, hermitian=True)
-        W = inverse @ (centred.T @ (z.double() - mean_z))
-        self.W = W.to(z.dtype)
-        self.b = (mean_z - mean_f @ W).to(z.dtype)
-
-    def __call__(self, codes: Float[Tensor, "tokens n_latents"]) -> Float[Tensor, "tokens d_model"]:
-        """Reconstruction from dense codes."""
-        return codes @ self.W + self.b

@@ -57,3 +57,10 @@ class ReadoutSums:
         found = np.linalg.lstsq(self._gram, self._cross, rcond=RELATIVE_CUT)[0]
         weights = torch.from_numpy(found).float()
         return SparseReadout(weights[:-1].contiguous(), weights[-1])
+
+
+def fit_readout(codes: Codes, z: Float[Tensor, "tokens d_model"], n_latents: int) -> SparseReadout:
+    """The readout of tokens that are held all at once."""
+    sums = ReadoutSums(n_latents, z.shape[1])
+    sums.add(codes, z)
+    return sums.solve()

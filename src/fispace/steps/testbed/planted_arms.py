@@ -13,9 +13,10 @@ from torch import Tensor
 from fispace.config.planted import FIRST_ORDER, ORACLE, PlantedStep
 from fispace.config.train import Part, Pooling
 from fispace.models.fit import Schedule, fit
-from fispace.models.given_codes import GivenCodes, Readout, dense, sparse
+from fispace.models.given_codes import GivenCodes, sparse
 from fispace.models.integrated import IntegratedModel
 from fispace.models.objective import ArmObjective, Objective
+from fispace.models.readout import fit_readout
 from fispace.models.shape import ModelShape
 from fispace.models.sparse import Codes
 from fispace.seeds import stream_seed, torch_stream
@@ -89,15 +90,14 @@ def _head(
     They are fitted to what the codes' best linear readout leaves, divided by its deviation: a part
     that starts while the decoder still moves follows the decoder instead, and loses its hidden units.
     """
-    matrices = tuple(dense(part, n_latents) for part in codes)
-    readout = Readout(matrices[0], train.z)
-    left = train.z - readout(matrices[0])
+    readout = fit_readout(codes[0], train.z, n_latents)
+    left = train.z - readout(codes[0])
     scale = left.square().mean().sqrt()
     model = _model(params, number, n_latents, pooling, HEAD)
     objective = GivenCodes(model, codes[0], left / scale)
     _fit(params, number, model, objective.batches(_order(params, number)), objective)
     with torch.no_grad():
-        linear = readout(matrices[1])
+        linear = readout(codes[1])
         z_hat = linear + scale * model.reconstruct(codes[1], HEAD)
         output = scale * model.interaction(codes[1])
     return Found(model, codes[1], output, z_hat, linear)
@@ -113,11 +113,11 @@ def _whole(
     batches = (train.z[rows] for rows in _order(params, number))
     _fit(params, number, model, batches, ArmObjective(model, is_frozen=False, aux_k=None))
     codes = encoded(model, heldout.z)
-    readout = Readout(dense(encoded(model, train.z), n_latents), train.z)
+    readout = fit_readout(encoded(model, train.z), train.z, n_latents)
     with torch.no_grad():
         output = model.interaction(codes) if "interaction" in parts else None
         z_hat = model.reconstruct(codes, parts)
-    return Found(model, codes, output, z_hat, readout(dense(codes, n_latents)))
+    return Found(model, codes, output, z_hat, readout(codes))
 
 
 def _model(
