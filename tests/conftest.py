@@ -1,6 +1,7 @@
 """Shared fixtures: runtime shape checks, and tiny causal LMs of three architectures on disk."""
 
 import os
+from collections.abc import Generator
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may reach a hub
@@ -59,7 +60,10 @@ def _model(kind: str) -> torch.nn.Module:
     )  # fmt: skip
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> Generator[None, object, object]:
     """With several workers, what needs the finished tiny study runs in one of them, and begins first.
 
     The study is computed once, and its tests, the longest, are not what the others end up waiting for.
@@ -70,6 +74,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if hasattr(config, "workerinput"):
         others = [item for item in items if item not in set(needing)]
         items[:] = [*needing, *others]
+    return (yield)
 
 
 @pytest.fixture(scope="session")

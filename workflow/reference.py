@@ -1,6 +1,6 @@
 """Copies the default run's tables, figures and claims to results/reference/, which git keeps.
 
-What the target `full` makes beyond it is copied as well, where it is current. Then it writes the
+Of what the target `full` makes beyond it, that is copied as well which is current. Then it writes the
 README's result table from the copied claims.
 
 Must not: compute or draw anything, or copy from a run that is not complete and current.
@@ -40,15 +40,15 @@ def main() -> int:
             "Run `make reproduce` first; nothing was copied.\n"
         )
         return 1
-    beyond = {path: current for path, current in everything.items() if path not in promised}
-    if not all(beyond.values()):
+    beyond = {path: done for path, done in everything.items() if path not in promised}
+    current = [path for path, is_current in beyond.items() if is_current]
+    if len(current) < len(beyond):
         sys.stderr.write(
-            "left out what only the target `full` makes, because it is missing or out of date: "
-            "`snakemake full --cores all` makes it\n"
+            f"left out {len(beyond) - len(current)} files that only the target `full` makes, because "
+            "they are missing or out of date: `snakemake full --cores all` makes them\n"
         )
-        beyond = {}
     shutil.rmtree(target, ignore_errors=True)
-    kept = [path for path in (*promised, *beyond) if is_kept(path, source)]
+    kept = [path for path in (*promised, *current) if is_kept(path, source)]
     for path in kept:
         copy = target / path.relative_to(source)
         copy.parent.mkdir(parents=True, exist_ok=True)
