@@ -37,7 +37,7 @@ test: setup       ## style, types, layers, then all tests
 	pyright
 	lint-imports
 	snakefmt --check Snakefile workflow/rules
-	python -m pytest -q -n $(TEST_WORKERS) --dist loadgroup
+	python -m pytest -q -n $(TEST_WORKERS) --dist loadfile
 
 STEPS ?= 200
 WORKFLOWS ?= 20

@@ -1,7 +1,6 @@
 """Shared fixtures: runtime shape checks, and tiny causal LMs of three architectures on disk."""
 
 import os
-from collections.abc import Generator
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may reach a hub
@@ -60,21 +59,13 @@ def _model(kind: str) -> torch.nn.Module:
     )  # fmt: skip
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(
-    config: pytest.Config, items: list[pytest.Item]
-) -> Generator[None, object, object]:
-    """With several workers, what needs the finished tiny study runs in one of them, and begins first.
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With several workers, a file each, the file that needs the finished tiny study begins first.
 
-    The study is computed once, and its tests, the longest, are not what the others end up waiting for.
+    Its tests are the longest and build on one another: it is what the others are run beside.
     """
-    needing = [item for item in items if "finished" in getattr(item, "fixturenames", ())]
-    for item in needing:
-        item.add_marker(pytest.mark.xdist_group("finished"))
     if hasattr(config, "workerinput"):
-        others = [item for item in items if item not in set(needing)]
-        items[:] = [*needing, *others]
-    return (yield)
+        items.sort(key=lambda item: "finished" not in getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture(scope="session")
