@@ -23,6 +23,8 @@ from fispace.seeds import numpy_stream
 from fispace.steps.factorial.cells import Frame
 from fispace.steps.factorial.conditions import (
     DIRECTIONS,
+    LINEAR,
+    NO_LATENT,
     Condition,
     random_direction,
     replacement,
@@ -61,13 +63,14 @@ def generate_texts(
 def conditions(
     params: GenerateStep, pipe: Pipeline, chosen: Frame
 ) -> Iterator[tuple[str, float, Condition | None]]:
-    """The unmoved pipeline, and every clamp of the first latent of each kind."""
+    """The unmoved pipeline, and every clamp of the first latent of each kind and of the linear part."""
     yield UNMOVED, 1.0, None
     first = chosen[(chosen["rank"] == FIRST_RANK) & chosen["kind"].isin(KINDS)]
     latents = [(row["kind"], row["space"], row["latent"]) for row in first.to_dict("records")]
     latents += [
         (DIRECTIONS[k], DIRECTIONS[k], latent) for k, _, latent in latents if k in DIRECTIONS
     ]
+    latents += [(LINEAR, LINEAR, NO_LATENT)]
     for kind, target, latent in latents:
         unit = random_direction(pipe, params.root_seed, kind, FIRST_RANK)
         for clamp in params.generation.clamps:
