@@ -213,5 +213,6 @@ def test_texts_of_the_chapter_are_the_same_under_the_identity(tmp_path_factory, 
     assert (counts.loc[counts["clamp"] == 1.0, "n_changed"] == 0).all()
     texts = read_table(chapter.texts)
     latents = {"candidate", "insensitive", "random", "primary"}
-    assert set(texts["kind"]) == latents | {"unmoved", "direction", "primary_direction"}
+    others = {"unmoved", "direction", "primary_direction", "linear"}
+    assert set(texts["kind"]) == latents | others
     assert set(texts["decoding"]) == {"greedy", "sampled"}
