@@ -120,6 +120,7 @@ COMMANDS = (
         fidelity.FidelityGainCurveStep,
         submodule="gain_curve",
     ),
+    Command("fidelity", "audit", "measure_audit", fidelity.FidelityAuditStep, submodule="audit"),
     Command("fidelity", "shapley", "share_out", fidelity.FidelityTableStep, submodule="shapley"),
     Command(
         "fidelity", "positions", "follow_window", fidelity.FidelityTableStep, submodule="positions"
@@ -191,6 +192,8 @@ COMMANDS = (
         submodule="calibration_plots",
     ),
     Command("report", "planted-plots", "write_planted_plots", None, submodule="planted_plots"),
+    Command("report", "audit", "write_audit", report.AuditStep, ("train",), "audit"),
+    Command("report", "audit-plots", "write_audit_plots", None, submodule="audit"),
     Command("report", "claims-plot", "write_claims_plot", None, submodule="claims_plot"),
     Command("report", "diagrams", "write_diagrams", report.DiagramsStep, ("train",), "diagrams"),
     Command("report", "draw", "draw_figure", None, submodule="draw"),
@@ -216,6 +219,7 @@ WRITES = {
     ("fidelity", "controls"): "controls table",
     ("fidelity", "cut"): "cut",
     ("fidelity", "gain-curve"): "curve table",
+    ("fidelity", "audit"): "documents",
     ("fidelity", "shapley"): "shapley table",
     ("fidelity", "positions"): "curves",
     ("geometry", "arm"): "latents spectrum table",
@@ -241,6 +245,8 @@ WRITES = {
     ("report", "factorial-plots"): "clamping secondary_activations interaction forest generations",
     ("report", "calibration-plots"): "calibration",
     ("report", "planted-plots"): "planted",
+    ("report", "audit"): "audit table",
+    ("report", "audit-plots"): "audit",
     ("report", "claims-plot"): "claims",
     ("report", "diagrams"): "pipeline architecture",
     ("report", "draw"): "svg pdf",
@@ -256,9 +262,12 @@ ONLY_FULL = (
     "fidelity controls",
     "fidelity cut",
     "fidelity gain-curve",
+    "fidelity audit",
     "factorial calibrate",
     "report calibration-plots",
     "report planted-plots",
+    "report audit",
+    "report audit-plots",
 )
 """Commands that the target `full` calls and `all` does not."""
 

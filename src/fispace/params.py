@@ -18,6 +18,7 @@ from referencing.jsonschema import DRAFT202012
 
 from fispace.commands import COMMANDS, Command
 from fispace.config.arms import check_arms, check_comparisons, check_gain_curve, check_more_seeds
+from fispace.config.audit import check_audit
 from fispace.config.build import build
 from fispace.errors import ParamsError
 from fispace.strict_yaml import read_yaml_mapping, with_plain_scalars
@@ -221,6 +222,7 @@ def _check_across(study: Study) -> None:
     check_arms(study["train"])
     check_more_seeds(study["train"])
     check_gain_curve(study["train"])
+    check_audit(study["train"])
     if study["factorial"]["arm"] not in study["train"]["arms"]:
         raise ParamsError(f"factorial.arm: no arm {study['factorial']['arm']!r} in train.arms.")
     check_comparisons(study["train"], study["fidelity"])

@@ -59,9 +59,9 @@ def test_a_latent_that_never_fires_has_no_weight():
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
     store = write_store(tmp_path_factory.mktemp("cut"))
-    sae, saes = run(store, "sae", SAE), run(store, "sae", SAE, folder="at2", k=2)
+    sae, saes = run(store, "sae", SAE), run(store, "sae", SAE, folder="at2", changed={"k": 2})
     arm = run(store, "sequential", SEQUENTIAL, frozen=sae)
-    arms = run(store, "sequential", SEQUENTIAL, frozen=sae, folder="at2", k=2)
+    arms = run(store, "sequential", SEQUENTIAL, frozen=sae, folder="at2", changed={"k": 2})
     assert load_trained(arms, {}).model.shape.k == load_trained(saes, {}).model.shape.k == 2
     measure_cut(
         FidelityCutStep(1), seed=0, sae=sae, arm=arm, saes=[saes], arms=[arms],

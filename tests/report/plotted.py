@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 from report.synthetic import contributions_table, curves_table, fidelity_summary
 
-from fispace.config.report import DiagramsStep, GeometryPlotsStep
+from fispace.config.audit import AuditConfig
+from fispace.config.report import AuditStep, DiagramsStep, GeometryPlotsStep
 from fispace.measure.published import RATIOS
 from fispace.measure.verdicts import VERDICTS
 from fispace.seeds import numpy_stream
+from fispace.steps.report.audit import write_audit, write_audit_plots
 from fispace.steps.report.calibration_plots import write_calibration_plots
 from fispace.steps.report.claims_plot import write_claims_plot
 from fispace.steps.report.control_plots import write_control_plots
@@ -67,7 +69,7 @@ def ledger_table() -> pd.DataFrame:
 
 
 FACTORIAL = ("clamping", "secondary_activations", "interaction", "family", "generations")
-FACTORIAL += ("calibration", "planted")
+FACTORIAL += ("calibration", "planted", "audit")
 
 
 def clamp_tables() -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -153,6 +155,35 @@ def planted_table() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+SWITCHES = {"early_decay": {"lr_decay_fraction": 0.01}}
+
+
+def audit_tables(folder: Path) -> tuple[list[Path], Path]:
+    """Sums of two seeds under some switches, and the quantities beside them."""
+    paths = []
+    for seed in (0, 1):
+        rows = [
+            {"switch": switch, "arm": arm, "parts": parts, "document_id": document, "kl": kl * level,
+             "error": level, "n_dimensions": 8.0, "n_tokens": 4.0, "kl_squares": kl * level**2}
+            for switch, level in (("fair", 1.0), ("no_standardiser", 90.0), ("early_decay", 1.5))
+            for arm, parts, kl in (
+                ("joint", "sae+linear", 1.0), ("joint", "sae", 3.0), ("sae_bias", "sae", 1.2)
+            )
+            for document in range(5)
+        ]  # fmt: skip
+        frame = pd.DataFrame(rows).assign(seed=seed)
+        frame["kl"] += frame["document_id"] * 0.1 * (frame["arm"] == "joint")
+        paths.append(folder / f"audit{seed}.parquet")
+        write_table(paths[-1], frame, {})
+    norms = [
+        {"quantity": f"ratio_total_spearman.joint.{state}", "seed": seed, "value": value + seed / 9}
+        for state, value in (("trained", -0.5), ("decoder_trained", -0.9))
+        for seed in (0, 1)
+    ]
+    write_table(folder / "quantities.parquet", pd.DataFrame(norms), {})
+    return paths, folder / "quantities.parquet"
+
+
 def write_all(folder: Path) -> dict[str, Path]:
     """The CSV of every figure, by figure."""
     controls = ("controls", "shapley", "positions")
@@ -212,4 +243,11 @@ def write_all(folder: Path) -> dict[str, Path]:
     write_calibration_plots(table=folder / "calibration.parquet", calibration=out["calibration"])
     write_table(folder / "planted.parquet", planted_table(), {})
     write_planted_plots(table=folder / "planted.parquet", planted=out["planted"])
+    documents, quantities = audit_tables(folder)
+    step = AuditStep(AuditConfig("joint", "sae_bias", SWITCHES), 0.95)
+    write_audit(
+        step, documents=documents, quantities=quantities, audit=folder / "audit.parquet",
+        table=folder / "audit_table.csv",
+    )  # fmt: skip
+    write_audit_plots(table=folder / "audit_table.csv", audit=out["audit"])
     return out

@@ -22,7 +22,7 @@ PLAIN = {"pooling": None, "matched_to": None}
 PARAMS = TrainArmStep(
     n_latents=32, k=4, d_embed=3, dropout=0.15, batch_tokens=64, n_tokens=64 * 60,
     lr_end_fraction=0.1, lr_decay_fraction=0.8, adam_betas=(0.9, 0.999), adam_eps=1e-8, optimiser="adam",
-    select_in="float32", aux_k=None, prefetch_batches=2, grad_clip=1.0,
+    select_in="float32", aux_k=None, standardise_per="split", prefetch_batches=2, grad_clip=1.0,
     init=InitConfig(0.05, 0.01, 0.01), mean_tokens=10**6, pool_groups=2, log_every=20, val_every=30,
     root_seed=5, threads=1,
 )  # fmt: skip
@@ -51,12 +51,13 @@ def write_store(tmp_path: Path) -> Path:
 
 def run(
     store: Path, arm: str, row: dict, seed=0, params=PARAMS, frozen=None, folder="out", seconds=60.0,
-    *, matched_row=None, k=None,
+    *, matched_row=None, changed=None,
 ):  # fmt: skip
     out = store / folder
     train_arm(
         params, arm=arm, row=json.dumps(row), seed=seed, lr=store / "lr.json",
-        matched_row=None if matched_row is None else json.dumps(matched_row), k=k,
+        matched_row=None if matched_row is None else json.dumps(matched_row), 
+        changed=None if changed is None else json.dumps(changed),
         manifest=store / "manifest.json", standardiser=store / "standardiser.safetensors",
         frozen=frozen, scratch=store / "scratch" / arm, checkpoint_seconds=seconds,
         weights=out / f"{arm}.safetensors", curve=out / f"{arm}.parquet",

@@ -118,3 +118,45 @@ def test_small_gradients_are_not_scaled_up():
     weight.grad = torch.tensor([0.3, 0.4])
     clip_gradients([weight], 1.0)
     assert torch.equal(weight.grad, torch.tensor([0.3, 0.4]))
+
+
+def one_weight(kind: str, start: float, gradients: list[float], lr: float, eps: float) -> float:
+    weight = torch.nn.Parameter(torch.tensor([start]))
+    optimiser = build_optimiser(torch.nn.ParameterList([weight]), kind, lr, (0.9, 0.999), eps)
+    for gradient in gradients:
+        weight.grad = torch.tensor([gradient])
+        optimiser.step()
+    return weight.item()
+
+
+def test_half_precision_adam_holds_nothing_but_float16_numbers():
+    model = model_of(k=4)
+    optimiser = build_optimiser(model, "half_precision_adam", 0.01, (0.9, 0.999), 1e-5)
+    z = torch.randn(30, 8, generator=torch.Generator().manual_seed(3))
+    for _ in range(3):
+        optimiser.zero_grad()
+        (model(z, PARTS) - z).square().mean().backward()
+        optimiser.step()
+    held = [*model.parameters(), *(t for n, t in optimiser.tensors().items() if "exp_avg" in n)]
+    assert len(held) == 3 * len(list(model.parameters()))
+    for numbers in held:
+        assert torch.equal(numbers, numbers.half().float())
+
+
+def test_in_half_precision_a_step_below_half_an_ulp_leaves_the_weight_where_it_was():
+    # neighbours of 1 in float16 are 2^-10 above and 2^-11 below; Adam's first step is the rate itself
+    assert one_weight("half_precision_adam", 1.0, [1.0], 2.0**-13, 1e-5) == 1.0
+    assert one_weight("adam", 1.0, [1.0], 2.0**-13, 1e-5) < 1.0
+    assert one_weight("half_precision_adam", 1.0, [1.0], 2.0**-11, 1e-5) == 1 - 2.0**-11
+
+
+def test_in_half_precision_the_second_moment_of_a_small_gradient_is_zero():
+    # Adam divides by the root of the second moment; without one only eps is left (W7)
+    small = 1e-4  # its square times 0.001 is 1e-11, below float16's smallest number
+    moved = [
+        1 - one_weight(kind, 1.0, [small] * 3, 0.01, 1e-2)
+        for kind in ("adam", "half_precision_adam")
+    ]
+    assert moved[0] == pytest.approx(3 * 0.01 * small / (small + 1e-2), rel=1e-2)
+    # three steps of rate x first moment (1, 1, 1 after correction of the bias) / eps, each rounded
+    assert moved[1] == pytest.approx(0.0, abs=2.0**-11)

@@ -167,3 +167,30 @@ def test_more_active_latents_than_latents_are_refused():
 def test_an_arm_needs_the_sae_once(parts):
     with pytest.raises(ParamsError, match="parts"):
         ArmConfig(tuple(parts), None)
+
+
+def test_a_changed_parameter_takes_the_place_of_the_studys_and_is_recorded(store):
+    plain = load_trained(run(store, "joint", JOINT), {}).record
+    changed = {"lr_decay_fraction": 0.1, "adam_betas": [0.8, 0.99]}
+    other = load_trained(run(store, "joint", JOINT, changed=changed, folder="b"), {}).record
+    assert other["params"] == plain["params"] | changed
+    again = run(
+        store, "joint", JOINT, params=replace(PARAMS, lr_decay_fraction=0.1, adam_betas=(0.8, 0.99))
+    )
+    assert again.read_bytes() == (store / "b/joint.safetensors").read_bytes()
+
+
+def test_a_changed_parameter_that_no_training_has_is_refused(store):
+    with pytest.raises(ParamsError, match=r"train\.learning_rate: unknown parameter"):
+        run(store, "joint", JOINT, changed={"learning_rate": 1})
+
+
+def test_tokens_by_their_own_row_group_are_other_data_in_the_same_order(store):
+    plain = run(store, "sae", SAE, folder="a")
+    alone = run(store, "sae", SAE, changed={"standardise_per": "row_group"}, folder="b")
+    first, second = load_trained(plain, {}), load_trained(alone, {})
+    assert second.record["params"]["standardise_per"] == "row_group"
+    assert not torch.equal(first.model.sae.W_dec, second.model.sae.W_dec)
+    # the groups of 256 tokens are alike, so what is learnt is too
+    fvu = [read_table(store / f"{name}/sae.parquet")["val_fvu"].iloc[-1] for name in "ab"]
+    assert fvu[1] == pytest.approx(fvu[0], rel=0.2)

@@ -80,6 +80,14 @@ def study(text: str = "", tmp_path: Path | None = None, **overrides: object) -> 
         ("fidelity: {full: {controls_of: {joint: [nobody]}}}", ["full.controls_of.joint", "nobody"]),
         ("fidelity: {full: {controls_of: {nobody: [sae]}}}", ["full.controls_of", "nobody"]),
         ("train: {control_arms: {mlp_probe: null}}", ["fidelity.full", "'mlp_probe'"]),
+        ("train: {audit: {arm: nobody}}", ["train.audit.arm", "nobody"]),
+        ("train: {audit: {arm: sae}}", ["train.audit.arm", "'sae'", "interaction"]),
+        ("train: {audit: {baseline: joint}}", ["train.audit.baseline", "another"]),
+        ("train: {audit: {switches: {train_split: {dropout: 0.1}}}}", ["switches.train_split"]),
+        ("train: {audit: {switches: {x: {k: 1}}}}", ["mine.yaml", "train.audit.switches.x.k"]),
+        ("train: {audit: {switches: {x: {dropout: 1.5}}}}", ["train.audit.switches.x.dropout"]),
+        ("train: {audit: {switches: {x: {}}}}", ["train.audit.switches.x"]),
+        ("train: {standardise_per: row_group}", ["train.standardise_per", "train.audit.switches"]),
         ("factorial: {arm: nobody}", ["factorial.arm", "nobody"]),
         ("extract: {text: {source: txt}}", ["extract.text.path", "text=PATH"]),
         ("extract: {transfer: {source: jsonl}}", ["mine.yaml", "extract.transfer.path", "missing"]),
@@ -193,6 +201,7 @@ def test_schema_params_and_dataclasses_have_the_same_keys():
         by_workflow = {
             "train": {
                 "gain_curve",
+                "audit",
                 "arms",
                 "control_arms",
                 "seeds",
@@ -243,7 +252,7 @@ def test_a_parameter_of_one_chapter_changes_no_slice_of_another(tmp_path):
     changed = study("fidelity: {n_bootstrap: 77}", tmp_path)
     for command in COMMANDS:
         same = slice_of(changed, command) == slice_of(study(), command)
-        is_table = command.verb not in ("bounds", "arm", "cut", "gain-curve")
+        is_table = command.verb not in ("bounds", "arm", "cut", "gain-curve", "audit")
         assert same == (command.chapter != "fidelity" or not is_table)
 
 

@@ -130,3 +130,44 @@ rule fidelity_gain_curve:
         "python -m fispace fidelity gain-curve --params {params.slice:q}"
         " --cut {input.cut} --curve {output.curve} --table {output.table}"
         " 2> {log}"
+
+
+rule fidelity_audit:
+    """What do the headline arms lose with one published weakness switched on? Target full.
+    Cost: LM passes over the test split."""
+    input:
+        arm=f"results/{{run}}/train/{AUDIT['arm']}/seed{{seed}}.safetensors",
+        arm_switched=per_switch(
+            f"results/{{run}}/train/audit/{{switch}}/{AUDIT['arm']}/seed{{seed}}.safetensors"
+        ),
+        baseline=f"results/{{run}}/train/{AUDIT['baseline']}/seed{{seed}}.safetensors",
+        baseline_switched=per_switch(
+            f"results/{{run}}/train/audit/{{switch}}/{AUDIT['baseline']}/seed{{seed}}.safetensors"
+        ),
+        manifest="results/{run}/extract/manifest.json",
+        shards=shards("train") + shards("test"),
+        standardiser="results/{run}/extract/standardiser.safetensors",
+        lm=testbed_lm,
+        given=given_model,
+    output:
+        documents="results/{run}/fidelity/full/audit/seed{seed}.parquet",
+    log:
+        "logs/{run}/fidelity/audit/seed{seed}.log",
+    benchmark:
+        "logs/{run}/fidelity/audit/seed{seed}.tsv"
+    threads: threads_of("fidelity")
+    params:
+        slice=slice_json("fidelity", "audit"),
+        code=code_of("fidelity", "audit"),
+        arm=AUDIT["arm"],
+        baseline=AUDIT["baseline"],
+        switches=list(AUDIT["switches"]),
+        lm=LM_OPTION,
+    shell:
+        "python -m fispace fidelity audit --params {params.slice:q} --seed {wildcards.seed}"
+        " --arm {params.arm} --arm-weights {input.arm} --arm-switched {input.arm_switched}"
+        " --baseline {params.baseline} --baseline-weights {input.baseline}"
+        " --baseline-switched {input.baseline_switched} --switches {params.switches}"
+        " --manifest {input.manifest} --standardiser {input.standardiser} {params.lm}"
+        " --documents {output.documents}"
+        " 2> {log}"

@@ -61,7 +61,8 @@ def full_files(wildcards):
     names = ["summary", "differences", "controls", "gain_curve"]
     path = "results/{run}/fidelity/full/{name}.{suffix}"
     tables = of_run(path, name=names, suffix=["parquet", "csv"])
-    return of_run(of_rules) + figures + tables
+    audit = of_run("results/{run}/report/full/audit.{suffix}", suffix=["parquet", "csv"])
+    return of_run(of_rules) + figures + tables + audit
 
 
 def battery_files(wildcards):

@@ -5,10 +5,11 @@ OF_MODULES = ["pipeline", "architecture"]
 OF_FIDELITY = ["reconstruction", "kl", "controls", "shapley", "positions"]
 OF_GEOMETRY = ["norms", "norm_ratios", "ratio_scatter", "spectrum"]
 OF_FACTORIAL = ["clamping", "secondary_activations", "interaction", "family", "generations"]
-OF_CALIBRATION = ["calibration"]  # this and the next: of target full
+OF_CALIBRATION = ["calibration"]  # this and the next two: of target full
 OF_PLANTED = ["planted"]
+OF_AUDIT = ["audit"]
 FIGURES = [*OF_CLAIMS, *OF_MODULES, *OF_FIDELITY, *OF_GEOMETRY, *OF_FACTORIAL]
-FULL, DRAWN = [*OF_CALIBRATION, *OF_PLANTED], ["csv", "svg", "pdf"]
+FULL, DRAWN = [*OF_CALIBRATION, *OF_PLANTED, *OF_AUDIT], ["csv", "svg", "pdf"]
 
 
 rule report:

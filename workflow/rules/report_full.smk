@@ -36,6 +36,46 @@ rule report_planted_plots:
         " 2> {log}"
 
 
+rule report_audit:
+    """How far does each weakness of the published study alone move a headline number? Target full.
+    Cost: seconds."""
+    input:
+        documents=of_run("results/{run}/fidelity/full/audit/seed{seed}.parquet", seed=SEEDS),
+        quantities="results/{run}/report/quantities.parquet",
+    output:
+        audit="results/{run}/report/full/audit.parquet",
+        table="results/{run}/report/full/audit.csv",
+    log:
+        "logs/{run}/report/audit.log",
+    benchmark:
+        "logs/{run}/report/audit.tsv"
+    params:
+        slice=slice_json("report", "audit"),
+        code=code_of("report", "audit"),
+    shell:
+        "python -m fispace report audit --params {params.slice:q}"
+        " --documents {input.documents} --quantities {input.quantities}"
+        " --audit {output.audit} --table {output.table}"
+        " 2> {log}"
+
+
+rule report_audit_plots:
+    """Which numbers does the figure of the audit show? Target full. Cost: seconds."""
+    input:
+        table="results/{run}/report/full/audit.csv",
+    output:
+        audit="results/{run}/report/figures/audit.csv",
+    log:
+        "logs/{run}/report/audit_plots.log",
+    benchmark:
+        "logs/{run}/report/audit_plots.tsv"
+    params:
+        code=code_of("report", "audit"),
+    shell:
+        "python -m fispace report audit-plots --table {input.table} --audit {output.audit}"
+        " 2> {log}"
+
+
 use rule report_draw as report_draw_calibration with:
     input:
         tables=drawn(OF_CALIBRATION, "csv"),
@@ -64,3 +104,18 @@ use rule report_draw as report_draw_planted with:
     params:
         code=code_of("report", "draw"),
         figures=OF_PLANTED,
+
+
+use rule report_draw as report_draw_audit with:
+    input:
+        tables=drawn(OF_AUDIT, "csv"),
+    output:
+        svgs=drawn(OF_AUDIT, "svg"),
+        pdfs=drawn(OF_AUDIT, "pdf"),
+    log:
+        "logs/{run}/report/draw_audit.log",
+    benchmark:
+        "logs/{run}/report/draw_audit.tsv"
+    params:
+        code=code_of("report", "draw"),
+        figures=OF_AUDIT,

@@ -62,6 +62,8 @@ def _convert_union(options: tuple[Any, ...], value: Any, where: str) -> Any:
 
 
 def _convert_scalar(hint: Any, value: Any, where: str) -> Any:
+    if hint is Any:
+        return value
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if hint is float:
         return float(_checked(is_number, value, "a number", where))

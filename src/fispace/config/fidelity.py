@@ -73,3 +73,12 @@ class FidelityGainCurveStep:
     """What `fidelity gain-curve` depends on."""
 
     confidence: float
+
+
+@dataclass(frozen=True)
+class FidelityAuditStep:
+    """What `fidelity audit` depends on."""
+
+    lm: LmConfig
+    batch_windows: int
+    threads: int

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from fispace.config.audit import AuditConfig
+
 
 @dataclass(frozen=True)
 class QuantitiesStep:
@@ -51,3 +53,11 @@ class DiagramsStep:
     n_latents: int
     k: int
     d_embed: int
+
+
+@dataclass(frozen=True)
+class AuditStep:
+    """What `report audit` depends on."""
+
+    audit: AuditConfig
+    confidence: float

@@ -6,8 +6,10 @@ from typing import Literal
 from fispace.errors import ParamsError
 
 Part = Literal["sae", "linear", "bias", "interaction", "residual_sae"]
-OptimiserKind = Literal["adam", "row_sparse_adam"]
+OptimiserKind = Literal["adam", "row_sparse_adam", "half_precision_adam"]
 SelectionDtype = Literal["float32", "bfloat16"]
+StandardisePer = Literal["split", "row_group"]
+"""Whose mean and deviation standardise a token: the train split's, or those of its own row group."""
 Pooling = Literal["pairs", "sum", "shuffled"]
 """What the interaction part's MLP reads: the sum over pairs of active latents, or, as controls, over
 single ones, and over pairs whose second latent is active on another token."""
@@ -96,6 +98,7 @@ class TrainArmStep(OptimiserConfig):
     n_tokens: int
     select_in: SelectionDtype
     aux_k: AuxKConfig | None
+    standardise_per: StandardisePer
     init: InitConfig
     mean_tokens: int
     pool_groups: int

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from fispace.figures import (
+    audit,
     claims,
     controls,
     diagrams,
@@ -42,5 +43,6 @@ FIGURES: Mapping[str, Callable[[pd.DataFrame], Figure]] = {
         "generations": inference.generations,
         "calibration": inference.calibration,
         "planted": planted.planted,
+        "audit": audit.audit,
     }.items()
 }

@@ -43,6 +43,14 @@ def resolve_hook_point(model: Any, hook_point: int | str) -> tuple[str, nn.Modul
     return hook_point, modules[hook_point]
 
 
+def following_block(model: Any, hook_point: int | str) -> int | None:
+    """Index of the block after a hook point that is a block's output; None where there is none."""
+    _, module = resolve_hook_point(model, hook_point)
+    _, blocks = _blocks(model)
+    index = next((i for i, block in enumerate(blocks) if block is module), len(blocks))
+    return index + 1 if index + 1 < len(blocks) else None
+
+
 def _blocks(model: Any) -> tuple[str, nn.ModuleList]:
     """The list of blocks: the outermost module list that is as long as the model is deep."""
     depth = model.config.num_hidden_layers

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from fispace.config.arms import arm_config
 from fispace.config.build import build
-from fispace.config.train import ControlArmConfig, InitConfig
+from fispace.config.train import ControlArmConfig, InitConfig, Pooling
 from fispace.errors import ArtifactMismatchError
 from fispace.models.integrated import IntegratedModel
 from fispace.models.shape import ModelShape
@@ -58,3 +58,11 @@ def load_trained(path: Path, expected: dict[str, Any]) -> Trained:
             "The file was altered; run the rule that trains it again."
         ) from None
     return Trained(model.eval().requires_grad_(False), record)
+
+
+def with_pooling(trained: Trained, pooling: Pooling) -> IntegratedModel:
+    """The trained weights in a model whose interaction part pools otherwise than it was trained to."""
+    row = {"matched_to": None} | trained.record["row"] | {"pooling": pooling}
+    model = initial_model(trained.record | {"row": row})
+    model.load_state_dict(trained.model.state_dict())
+    return model.eval().requires_grad_(False)

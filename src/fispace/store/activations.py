@@ -5,7 +5,7 @@ Must not: run a model, standardise, or hold more than a few row groups in memory
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,8 @@ from fispace.seeds import numpy_stream
 from fispace.store.files import read_json, sha256_of
 from fispace.store.shards import matrix_of
 from fispace.store.shuffle import Pools
+
+EachGroup = Callable[[Float[np.ndarray, "_ d_model"]], Float[np.ndarray, "_ d_model"]]
 
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -38,13 +40,15 @@ class Shard:
 class ActivationStore:
     """A manifest and the shards it vouches for."""
 
-    def __init__(self, manifest: Path) -> None:
+    def __init__(self, manifest: Path, each_group: EachGroup | None = None) -> None:
         """Open a store; the shards are checked when a split is opened.
+
+        `each_group`, where given, is applied to the activations of every row group that is read.
 
         Raises:
             ArtifactError: if the manifest is missing or damaged.
         """
-        self.path = manifest
+        self.path, self._each_group = manifest, each_group
         self.manifest: dict[str, Any] = read_json(manifest)
         try:
             self.d_model: int = self.manifest["d_model"]
@@ -165,7 +169,7 @@ class ActivationStore:
                 f"d_model={self.d_model}. Run the rule extract_activations again."
             )
         _require_finite_rows(values, shard.path, group)
-        return values
+        return values if self._each_group is None else self._each_group(values)
 
 
 def _row_groups(shard: Shard, manifest: Path) -> int:

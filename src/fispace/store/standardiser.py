@@ -47,6 +47,28 @@ def load_standardiser(path: Path) -> Standardiser:
     return Standardiser(tensors["mean"], tensors["std"])
 
 
+def unit_standardiser(d_model: int) -> Standardiser:
+    """The standardiser that changes nothing."""
+    return Standardiser(torch.zeros(d_model), torch.ones(d_model))
+
+
+def own_standardiser(x: Float[Tensor, "tokens d_model"]) -> Standardiser:
+    """The standardiser fitted on these tokens alone, dimensions that never vary there at scale 1.
+
+    The author standardises every chunk of 10,000 tokens so (W6). What one token is then depends on
+    its neighbours.
+    """
+    return fit_moments([x.numpy()], "keep")
+
+
+def standardised_alone(rows: Float[np.ndarray, "_ d_model"]) -> Float[np.ndarray, "_ d_model"]:
+    """The rows by their own moments; no rows stay none."""
+    if not len(rows):
+        return rows
+    x = torch.from_numpy(rows)
+    return own_standardiser(x).standardise(x).numpy()
+
+
 def fit_moments(
     groups: Iterable[Float[np.ndarray, "_ d_model"]], zero_variance: str
 ) -> Standardiser:

@@ -33,6 +33,7 @@ CAPTIONS = {
     "generations": "Response words in continuations under clamps, and texts that a clamp changes",
     "calibration": "False positives and power of the complete procedure (target full)",
     "planted": "Recovery of planted pairs, and gains beside the null and the control (target full)",
+    "audit": "Where each weakness of the published study alone moves the headline gains (target full)",
 }
 
 VERDICT_LEGEND = (

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from fispace.config.arms import arm_config
+from fispace.config.build import build
 from fispace.config.train import Part, TrainArmStep
 from fispace.measure.fidelity import FvuSums
 from fispace.models.fit import Schedule, fit
@@ -30,20 +31,25 @@ from fispace.store.activations import ActivationStore
 from fispace.store.checkpoint import save_checkpoint
 from fispace.store.files import read_json, sha256_of
 from fispace.store.prefetch import prefetched
-from fispace.store.standardiser import Standardiser, load_standardiser
+from fispace.store.standardiser import (
+    Standardiser,
+    load_standardiser,
+    standardised_alone,
+    unit_standardiser,
+)
 from fispace.store.tables import write_table
 
 
 def train_arm(
-    params: TrainArmStep, *, arm: str, row: str, matched_row: str | None, k: int | None,
+    params: TrainArmStep, *, arm: str, row: str, matched_row: str | None, changed: str | None,
     seed: int, lr: Path, manifest: Path, standardiser: Path, frozen: Path | None, scratch: Path,
     checkpoint_seconds: float, weights: Path, curve: Path, lifecycle: Path,
 ) -> None:  # fmt: skip
     """Train one arm with one seed at the chosen rate; writes checkpoint, curve and life cycles.
 
     An arm whose parameter count equals another's has as many latents as that takes, not
-    `params.n_latents`; `matched_row` is the other's row. `k`, where given, takes the place of
-    `params.k`; of a copied SAE it cuts the codes.
+    `params.n_latents`; `matched_row` is the other's row. `changed` is a mapping, as JSON, of
+    parameters that take the place of those of `params`; of a copied SAE a smaller k cuts the codes.
 
     The training is kept in `scratch` every `checkpoint_seconds`, so a killed one goes on from there
     to the bytes that it would have written undisturbed.
@@ -51,13 +57,14 @@ def train_arm(
     Raises:
         ArtifactError: if a shard is missing or altered.
         ArtifactMismatchError: if the frozen SAE was trained on other data or with other sizes.
+        ParamsError: if `changed` holds what is no parameter of a training.
         DivergedError: if the loss becomes non-finite.
     """
     peak = float(read_json(lr)["lr"])
     if matched_row is not None:
         params = _matched(params, json.loads(row), json.loads(matched_row), manifest)
-    if k is not None:
-        params = replace(params, k=k)
+    if changed is not None:
+        params = build(TrainArmStep, asdict(params) | json.loads(changed), "train")
     record = _record(params, arm, json.loads(row), seed, peak, manifest, standardiser)
     model = initial_model(record)
     if frozen is not None:
@@ -65,7 +72,7 @@ def train_arm(
         source = load_trained(frozen, shared | {"arm": record["row"]["frozen_sae_from"]})
         model.sae.load_state_dict(source.model.sae.state_dict())
         model.freeze_sae()
-    store, units = _open(manifest, standardiser)
+    store, units = _open(params, manifest, standardiser)
     identity = _identity(record, frozen)
     checkpoints = Checkpoints(scratch, identity, checkpoint_seconds)
     fitted = _fit(params, model, record, (store, units), checkpoints)
@@ -92,7 +99,7 @@ def train_candidate(
     """
     row = {"parts": ["sae"], "frozen_sae_from": None}
     record = _record(params, "lr_candidate", row, seed, lr, manifest, standardiser)
-    store, units = _open(manifest, standardiser)
+    store, units = _open(params, manifest, standardiser)
     checkpoints = Checkpoints(scratch, _identity(record, None), checkpoint_seconds)
     fitted = _fit(params, initial_model(record), record, (store, units), checkpoints)
     write_table(curve, fitted.curve, record)
@@ -146,11 +153,15 @@ def _identity(record: dict[str, Any], frozen: Path | None) -> dict[str, Any]:
     return record | {"frozen": source} | surroundings(__name__)
 
 
-def _open(manifest: Path, standardiser: Path) -> tuple[ActivationStore, Standardiser]:
-    store = ActivationStore(manifest)
+def _open(
+    params: TrainArmStep, manifest: Path, standardiser: Path
+) -> tuple[ActivationStore, Standardiser]:
+    """The store and the standardiser of what it gives; by row group, it has been applied already."""
+    is_alone = params.standardise_per == "row_group"
+    store = ActivationStore(manifest, standardised_alone if is_alone else None)
     store.verify("train")
     store.verify("val")
-    return store, load_standardiser(standardiser)
+    return store, unit_standardiser(store.d_model) if is_alone else load_standardiser(standardiser)
 
 
 class Fitted(NamedTuple):
