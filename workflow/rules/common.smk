@@ -31,7 +31,7 @@ TEXTS = list(filter(None, [STUDY["extract"]["text"], STUDY["extract"]["transfer"
 ARMS, SEEDS, RATES = (STUDY["train"][key] for key in ["arms", "seeds", "lr_candidates"])
 ALL_ARMS, MORE = all_arms(STUDY["train"]), STUDY["train"]["more_seeds"]  # of the target full
 CURVE_ARM, CURVE_KS = STUDY["train"]["gain_curve"]["arm"], gain_ks(STUDY["train"])
-AUDIT = STUDY["train"]["audit"]
+AUDIT, SWITCHES = STUDY["train"]["audit"], list(STUDY["train"]["audit"]["switches"])
 CURVE_SAE = ALL_ARMS[CURVE_ARM]["frozen_sae_from"]
 WORLDS = STUDY["testbed"]["planted"]["worlds"]
 SPLITS = ["train", "val", "test", "transfer"][: 2 + len(TEXTS)]
@@ -55,7 +55,7 @@ wildcard_constraints:
     seed="|".join(map(str, SEEDS + MORE["seeds"])),
     lr="|".join(str(rate).replace(".", "[.]") for rate in RATES),
     k="|".join(map(str, CURVE_KS)),
-    switch="|".join(AUDIT["switches"]),
+    switch="|".join(SWITCHES),
     world="|".join(map(str, WORLDS)),
 
 
@@ -91,19 +91,9 @@ def per_seed(path, seeds=SEEDS):
     return expand(path, seed=seeds, allow_missing=True)
 
 
-def per_k(path):
-    """The path once per k of the gain curve, its other wildcards kept."""
-    return expand(path, k=CURVE_KS, allow_missing=True)
-
-
-def per_switch(path):
-    """The path once per training with a published weakness, its other wildcards kept."""
-    return expand(path, switch=AUDIT["switches"], allow_missing=True)
-
-
-def per_world(path):
-    """The path once per world with planted pairs, its other wildcards kept."""
-    return expand(path, world=WORLDS, allow_missing=True)
+def per(path, **values):
+    """The path once per combination of the values, its other wildcards kept."""
+    return expand(path, **values, allow_missing=True)
 
 
 def drawn(figures, suffix):

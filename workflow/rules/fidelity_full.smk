@@ -90,8 +90,12 @@ rule fidelity_cut:
     input:
         sae=f"results/{{run}}/train/{CURVE_SAE}/seed{{seed}}.safetensors",
         arm=f"results/{{run}}/train/{CURVE_ARM}/seed{{seed}}.safetensors",
-        saes=per_k(f"results/{{run}}/train/at_k{{k}}/{CURVE_SAE}/seed{{seed}}.safetensors"),
-        arms=per_k(f"results/{{run}}/train/at_k{{k}}/{CURVE_ARM}/seed{{seed}}.safetensors"),
+        saes=per(
+            f"results/{{run}}/train/at_k{{k}}/{CURVE_SAE}/seed{{seed}}.safetensors", k=CURVE_KS
+        ),
+        arms=per(
+            f"results/{{run}}/train/at_k{{k}}/{CURVE_ARM}/seed{{seed}}.safetensors", k=CURVE_KS
+        ),
         manifest="results/{run}/extract/manifest.json",
         shards=shards("train") + shards("test") + shards("transfer"),
         standardiser="results/{run}/extract/standardiser.safetensors",
@@ -137,12 +141,14 @@ rule fidelity_audit:
     Cost: LM passes over the test split."""
     input:
         arm=f"results/{{run}}/train/{AUDIT['arm']}/seed{{seed}}.safetensors",
-        arm_switched=per_switch(
-            f"results/{{run}}/train/audit/{{switch}}/{AUDIT['arm']}/seed{{seed}}.safetensors"
+        arm_switched=per(
+            f"results/{{run}}/train/audit/{{switch}}/{AUDIT['arm']}/seed{{seed}}.safetensors",
+            switch=SWITCHES,
         ),
         baseline=f"results/{{run}}/train/{AUDIT['baseline']}/seed{{seed}}.safetensors",
-        baseline_switched=per_switch(
-            f"results/{{run}}/train/audit/{{switch}}/{AUDIT['baseline']}/seed{{seed}}.safetensors"
+        baseline_switched=per(
+            f"results/{{run}}/train/audit/{{switch}}/{AUDIT['baseline']}/seed{{seed}}.safetensors",
+            switch=SWITCHES,
         ),
         manifest="results/{run}/extract/manifest.json",
         shards=shards("train") + shards("test"),
@@ -161,7 +167,7 @@ rule fidelity_audit:
         code=code_of("fidelity", "audit"),
         arm=AUDIT["arm"],
         baseline=AUDIT["baseline"],
-        switches=list(AUDIT["switches"]),
+        switches=SWITCHES,
         lm=LM_OPTION,
     shell:
         "python -m fispace fidelity audit --params {params.slice:q} --seed {wildcards.seed}"

@@ -83,8 +83,8 @@ rule testbed_planted:
 rule testbed_planted_summary:
     """What is found over worlds, beyond the world without pairs? Target full. Cost: seconds."""
     input:
-        metrics=per_world("results/{run}/testbed/planted/world{world}.metrics.parquet"),
-        pairs=per_world("results/{run}/testbed/planted/world{world}.pairs.parquet"),
+        metrics=per("results/{run}/testbed/planted/world{world}.metrics.parquet", world=WORLDS),
+        pairs=per("results/{run}/testbed/planted/world{world}.pairs.parquet", world=WORLDS),
     output:
         summary="results/{run}/testbed/planted.csv",
         table="results/{run}/testbed/planted.parquet",
