@@ -32,8 +32,10 @@ def audit(table: Frame) -> Figure:
     first.set_yticks(rows["order"].tolist(), rows["label"].tolist())
     first.set_ylim(len(rows) - 0.5, -0.5)
     for row in table[table["text"].notna()].to_dict("records"):
-        place = (0.02, row["order"])
-        first.text(*place, row["text"], va="center", transform=first.get_yaxis_transform())
+        first.text(
+            0.02, row["order"], row["text"], va="center", transform=first.get_yaxis_transform(),
+            in_layout=False, backgroundcolor="white",
+        )  # fmt: skip
     figure.supxlabel("1 − arm / baseline (linear up to ±100 %, logarithmic beyond)", fontsize=7.5)
     handles = [
         Line2D([], [], color=BLUE, marker="o", ls="", ms=3.5, label="in this study"),

@@ -42,7 +42,7 @@ OF_TRAINING = {
 """Weakness of the paper by the parameter of training that stands for it."""
 SPEARMAN = "ratio_total_spearman"
 STATES = ("trained", "decoder_trained")
-TEXTS = {"kl_t": "t of the KL difference", "norm_spearman": "Spearman, NFM share and decoder norm"}
+TEXTS = {"kl_t": "t of the difference in KL", "norm_spearman": "Spearman of NFM share and norm"}
 
 
 def write_audit(
@@ -100,7 +100,8 @@ def _plotted(table: Frame) -> Iterator[dict[str, Any]]:
     for order, (switch, rows) in enumerate(table.groupby("switch", sort=False)):
         for row in rows.to_dict("records"):
             is_gain = NUMBERS[row["number"]] == "fraction"
-            text = f"{TEXTS.get(row['number'], '')}: {row['fair']:.3g} → {row['switched']:.3g}"
+            numbers = f"{row['fair']:.2f} → {row['switched']:.2f}".replace("-", "−")
+            text = f"{TEXTS.get(row['number'], '')}: {numbers}"
             yield {
                 "order": order, "label": f"{row['weakness']} {str(switch).replace('_', ' ')}",
                 "number": row["number"], "fair": row["fair"], "switched": row["switched"],
