@@ -61,7 +61,9 @@ def full_files(wildcards):
     names = ["summary", "differences", "controls", "gain_curve"]
     path = "results/{run}/fidelity/full/{name}.{suffix}"
     tables = of_run(path, name=names, suffix=["parquet", "csv"])
-    return of_run(of_rules) + figures + tables
+    names = ["claims.csv", "claims.json", "quantities.csv", "documents.csv", "summary.md"]
+    ledger = of_run("results/{run}/report/full/{name}", name=names)
+    return of_run(of_rules) + figures + tables + ledger
 
 
 def battery_files(wildcards):

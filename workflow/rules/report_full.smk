@@ -1,4 +1,5 @@
-# Plotted tables and figures that only the target full makes.
+# Plotted tables, figures and the ledger that only the target full makes.
+PAGE = [figure for figure in FIGURES + FULL if figure not in OF_CLAIMS]  # its own overview instead
 
 
 rule report_calibration_plots:
@@ -64,3 +65,132 @@ use rule report_draw as report_draw_planted with:
     params:
         code=code_of("report", "draw"),
         figures=OF_PLANTED,
+
+
+rule report_gain_plots:
+    """Which numbers do the gain curve and the forest of controls show? Target full. Cost: seconds."""
+    input:
+        curve="results/{run}/fidelity/full/gain_curve.parquet",
+        controls="results/{run}/fidelity/full/controls.parquet",
+    output:
+        gain_curve="results/{run}/report/figures/gain_curve.csv",
+        arm_controls="results/{run}/report/figures/arm_controls.csv",
+    log:
+        "logs/{run}/report/gain_plots.log",
+    benchmark:
+        "logs/{run}/report/gain_plots.tsv"
+    params:
+        code=code_of("report", "gain_plots"),
+    shell:
+        "python -m fispace report gain-plots --curve {input.curve} --controls {input.controls}"
+        " --gain-curve {output.gain_curve} --arm-controls {output.arm_controls}"
+        " 2> {log}"
+
+
+use rule report_draw as report_draw_gains with:
+    input:
+        tables=drawn(OF_GAINS, "csv"),
+    output:
+        svgs=drawn(OF_GAINS, "svg"),
+        pdfs=drawn(OF_GAINS, "pdf"),
+    log:
+        "logs/{run}/report/draw_gains.log",
+    benchmark:
+        "logs/{run}/report/draw_gains.tsv"
+    params:
+        code=code_of("report", "draw"),
+        figures=OF_GAINS,
+
+
+use rule report_quantities as report_quantities_full with:
+    input:
+        fidelity="results/{run}/fidelity/full/summary.parquet",
+        geometry="results/{run}/geometry/summary.parquet",
+        family="results/{run}/factorial/infer.parquet",
+        secondary="results/{run}/factorial/secondary.csv",
+        curve="results/{run}/fidelity/full/gain_curve.parquet",
+        planted="results/{run}/testbed/planted.parquet",
+    output:
+        quantities="results/{run}/report/full/quantities.parquet",
+        table="results/{run}/report/full/quantities.csv",
+    log:
+        "logs/{run}/report/full/quantities.log",
+    benchmark:
+        "logs/{run}/report/full/quantities.tsv"
+
+
+use rule report_documents as report_documents_full with:
+    input:
+        sums=of_full("results/{run}/fidelity/{arm}/seed{seed}.parquet"),
+        bounds="results/{run}/fidelity/bounds.parquet",
+    output:
+        table="results/{run}/report/full/documents.csv",
+    log:
+        "logs/{run}/report/full/documents.log",
+    benchmark:
+        "logs/{run}/report/full/documents.tsv"
+
+
+use rule report_claims as report_claims_full with:
+    input:
+        claims="workflow/claims.yaml",
+        schema="workflow/schemas/claims.schema.yaml",
+        quantities="results/{run}/report/full/quantities.parquet",
+        documents="results/{run}/report/full/documents.csv",
+    output:
+        ledger="results/{run}/report/full/claims.csv",
+        metrics="results/{run}/report/full/claims.json",
+    log:
+        "logs/{run}/report/full/claims.log",
+    benchmark:
+        "logs/{run}/report/full/claims.tsv"
+    params:
+        slice=slice_json("report", "claims"),
+        code=code_of("report", "claims"),
+        target="full",
+
+
+use rule report_claims_plot as report_claims_plot_full with:
+    input:
+        ledger="results/{run}/report/full/claims.csv",
+    output:
+        claims="results/{run}/report/figures/claims_full.csv",
+    log:
+        "logs/{run}/report/full/claims_plot.log",
+    benchmark:
+        "logs/{run}/report/full/claims_plot.tsv"
+
+
+use rule report_draw as report_draw_ledger with:
+    input:
+        tables=drawn(OF_LEDGER, "csv"),
+    output:
+        svgs=drawn(OF_LEDGER, "svg"),
+        pdfs=drawn(OF_LEDGER, "pdf"),
+    log:
+        "logs/{run}/report/draw_ledger.log",
+    benchmark:
+        "logs/{run}/report/draw_ledger.tsv"
+    params:
+        code=code_of("report", "draw"),
+        figures=OF_LEDGER,
+
+
+use rule report_summary as report_summary_full with:
+    input:
+        ledger="results/{run}/report/full/claims.csv",
+        family="results/{run}/factorial/infer.csv",
+        truth=of_run("results/{run}/factorial/{name}", name=TRUTH_FILES[:1]),
+        svgs=of_run("results/{run}/report/figures/{figure}.svg", figure=PAGE),
+    output:
+        summary="results/{run}/report/full/summary.md",
+    log:
+        "logs/{run}/report/full/summary.log",
+    benchmark:
+        "logs/{run}/report/full/summary.tsv"
+    params:
+        code=code_of("report", "summary"),
+        target="full",
+        figures=PAGE,
+        folder="../figures",
+        truth=option("--truth", "truth"),

@@ -14,6 +14,7 @@ from fispace.figures import (
     diagrams,
     factorial,
     fidelity,
+    gains,
     geometry,
     inference,
     planted,
@@ -42,5 +43,8 @@ FIGURES: Mapping[str, Callable[[pd.DataFrame], Figure]] = {
         "generations": inference.generations,
         "calibration": inference.calibration,
         "planted": planted.planted,
+        "gain_curve": gains.gain_curve,
+        "arm_controls": gains.arm_controls,
+        "claims_full": claims.claims,
     }.items()
 }
