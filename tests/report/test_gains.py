@@ -109,7 +109,7 @@ def test_the_gain_curve_has_each_seed_and_their_mean_and_names_the_published_cut
     assert sorted(own["seed"].dropna()) == [0, 1] and len(own) == 3
     assert own["gain"].to_numpy() == pytest.approx(0.5)
     published = curve.groupby("k")["published"].first()
-    assert published[[2, 4]].tolist() == [250, 500] and pd.isna(published[8])
+    assert published[[2, 4]].tolist() == ["K = 250", "K = 500"] and pd.isna(published[8])
 
 
 def test_the_forest_has_gains_over_controls_in_the_order_of_the_study(

@@ -48,7 +48,7 @@ def gain_curve(table: Frame) -> Figure:
     """
     figure, axes = new_figure(COLUMN, 2.9)
     axis: Axes = axes[0, 0]
-    ks = sorted(table["k"].unique())
+    ks = sorted(table["k"].unique().tolist())
     axis.axhline(0, color=GREY, linewidth=0.6, linestyle="--")
     for number, (model, look) in enumerate(MODEL_LOOKS.items()):
         shift = (number - (len(MODEL_LOOKS) - 1) / 2) * WIDTH
@@ -77,7 +77,7 @@ def _line(axis: Axes, rows: Frame, look: tuple[str, str, str, str]) -> None:
 
 def _k_label(k: int, table: Frame) -> str:
     published = table[table["k"] == k]["published"].iloc[0]
-    return f"{k}\n(K = {published})" if pd.notna(published) and published != "" else str(k)
+    return f"{k}\n({published})" if pd.notna(published) else str(k)
 
 
 def arm_controls(table: Frame) -> Figure:

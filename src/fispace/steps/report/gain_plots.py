@@ -34,7 +34,7 @@ def _gains(curve: Frame) -> pd.DataFrame:
     cuts: dict[int, list[str]] = {}
     for cut, k in published_ks(curve["k"]).items():
         cuts.setdefault(k, []).append(str(cut))
-    published = shown["k"].map(lambda k: ", ".join(cuts.get(k, [])))
+    published = shown["k"].map({k: f"K = {', '.join(names)}" for k, names in cuts.items()})
     shown = _without_seed_of_means(shown.assign(published=published))
     columns = ["k", "published", "model", "seed", "value", "low", "high", "n_seeds", "n_tokens"]
     return shown[columns].rename(columns={"value": "gain"})
