@@ -1,7 +1,7 @@
 """Copies the default run's tables, figures and claims to results/reference/, which git keeps.
 
 Of what the target `full` makes beyond it, that is copied as well which is current. Then it writes the
-README's result table from the copied claims.
+README's result table from the copied claims, those of the target `full` if they are among them.
 
 Must not: compute or draw anything, or copy from a run that is not complete and current.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import sync
 
-from fispace.steps.report.readme import rewrite_readme
+from fispace.steps.report.readme import rewrite_readme, shown_ledger
 
 RUN = "testbed"
 SUFFIXES = {".csv", ".md", ".svg", ".pdf"}
@@ -53,7 +53,7 @@ def main() -> int:
         copy = target / path.relative_to(source)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)
-    rewrite_readme(Path("README.md"), target / "report/claims.csv")
+    rewrite_readme(Path("README.md"), shown_ledger(target))
     sys.stderr.write(f"copied {len(kept)} files to {target}\n")
     return 0
 

@@ -198,6 +198,7 @@ COMMANDS = (
     Command("report", "diagrams", "write_diagrams", report.DiagramsStep, ("train",), "diagrams"),
     Command("report", "draw", "draw_figure", None, submodule="draw"),
     Command("report", "summary", "write_summary", None, submodule="summary"),
+    Command("report", "gain-plots", "write_gain_plots", None, submodule="gain_plots"),
 )
 
 
@@ -251,6 +252,7 @@ WRITES = {
     ("report", "diagrams"): "pipeline architecture",
     ("report", "draw"): "svg pdf",
     ("report", "summary"): "summary",
+    ("report", "gain-plots"): "gain_curve arm_controls",
 }
 """Options of a command that name what it writes; its other path options name what it reads."""
 
@@ -268,6 +270,7 @@ ONLY_FULL = (
     "report planted-plots",
     "report audit",
     "report audit-plots",
+    "report gain-plots",
 )
 """Commands that the target `full` calls and `all` does not."""
 

@@ -4,7 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from report.synthetic import contributions_table, curves_table, fidelity_summary
+from report.synthetic import (
+    contributions_table,
+    controls_table,
+    curves_table,
+    fidelity_summary,
+    gain_curve_table,
+)
 
 from fispace.config.audit import AuditConfig
 from fispace.config.report import AuditStep, DiagramsStep, GeometryPlotsStep
@@ -18,6 +24,7 @@ from fispace.steps.report.control_plots import write_control_plots
 from fispace.steps.report.diagrams import write_diagrams
 from fispace.steps.report.factorial_plots import write_factorial_plots
 from fispace.steps.report.fidelity_plots import write_fidelity_plots
+from fispace.steps.report.gain_plots import write_gain_plots
 from fispace.steps.report.geometry_plots import write_geometry_plots
 from fispace.steps.report.planted_plots import write_planted_plots
 from fispace.store.tables import write_csv, write_table
@@ -70,6 +77,7 @@ def ledger_table() -> pd.DataFrame:
 
 FACTORIAL = ("clamping", "secondary_activations", "interaction", "family", "generations")
 FACTORIAL += ("calibration", "planted", "audit")
+GAINS = ("gain_curve", "arm_controls")
 
 
 def clamp_tables() -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -195,6 +203,8 @@ def write_all(folder: Path) -> dict[str, Path]:
         *names,
         *controls,
         *FACTORIAL,
+        *GAINS,
+        "claims_full",
     )
     out = {name: folder / f"{name}.csv" for name in drawn}
     write_csv(folder / "ledger.csv", ledger_table())
@@ -250,4 +260,13 @@ def write_all(folder: Path) -> dict[str, Path]:
         table=folder / "audit_table.csv",
     )  # fmt: skip
     write_audit_plots(table=folder / "audit_table.csv", audit=out["audit"])
+    write_table(folder / "gains.parquet", gain_curve_table(), {})
+    write_table(folder / "over.parquet", controls_table(), {})
+    write_gain_plots(
+        curve=folder / "gains.parquet", controls=folder / "over.parquet",
+        **{name: out[name] for name in GAINS},
+    )  # fmt: skip
+    rows = pd.concat([ledger_table(), ledger_table().assign(id="P1", printed=None)])
+    write_csv(folder / "full.csv", rows)
+    write_claims_plot(ledger=folder / "full.csv", claims=out["claims_full"])
     return out

@@ -163,3 +163,70 @@ def curves_table() -> pd.DataFrame:
             for metric in ("kl", "excess_ce")
         ]
     )  # fmt: skip
+
+
+CUT_FVUS = {  # by model and k, seed 0; the trained k is 8; seed 1 has twice as much of everything
+    "sae_cut": {2: 0.80, 4: 0.50, 8: 0.20},
+    "decoder_refit": {2: 0.48, 4: 0.40, 8: 0.19},
+    "sae_trained": {2: 0.50, 4: 0.35, 8: 0.20},
+    "arm_cut": {2: 0.90, 4: 0.55, 8: 0.18},
+    "arm_trained": {2: 0.40, 4: 0.30, 8: 0.18},
+}
+
+
+def gain_curve_table() -> pd.DataFrame:
+    """FVU and gain over `sae_cut` of every model on both splits, each seed and the mean."""
+    rows = []
+    for model, fvus in CUT_FVUS.items():
+        for k, fvu in fvus.items():
+            row = {"k": k, "model": model, "low": None, "high": None, "n_seeds": 1, "n_tokens": 500}
+            values = {"fvu": fvu} | (
+                {} if model == "sae_cut" else {"gain": 1 - fvu / CUT_FVUS["sae_cut"][k]}
+            )
+            for metric, value in values.items():
+                more = row | {"metric": metric, "unit": "1", "split": "test"}
+                size = (1, 2) if metric == "fvu" else (1, 1)
+                rows += [more | {"seed": seed, "value": size[seed] * value} for seed in (0, 1)]
+                ends = {"low": 0.9 * value, "high": 1.1 * value, "n_seeds": 2}
+                rows.append(more | {"seed": -1, "value": value} | ends)
+                rows.append(more | {"seed": 0, "value": 9.0, "split": "transfer"})
+    return pd.DataFrame(rows)
+
+
+def controls_table() -> pd.DataFrame:
+    """Gains and differences of two arms over their controls, each seed and the mean."""
+    pairs = {
+        ("sequential", "sae"): 0.1,
+        ("sequential", "mlp_probe"): 0.0,
+        ("joint", "sae_matched"): -0.2,
+    }
+    return pd.DataFrame(
+        [
+            {
+                "arm": arm, "control": control, "split": split, "metric": metric,
+                "contrast": contrast, "interval_over": "seeds" if seed < 0 else "documents",
+                "seed": seed, "unit": "1", "value": gain + 0.01 * max(seed, 0),
+                "low": gain - 0.05, "high": gain + 0.05, "n_seeds": 2 if seed < 0 else 1,
+                "n_documents": 10, "n_tokens": 500,
+            }
+            for (arm, control), gain in pairs.items()
+            for split in ("test", "transfer")
+            for metric in ("fvu", "kl")
+            for contrast in ("difference", "gain")
+            for seed in (0, 1, -1)
+        ]
+    )  # fmt: skip
+
+
+def worlds_table() -> pd.DataFrame:
+    """AUC, gain and false positives of one arm in two worlds at three shares, and means over worlds."""
+    rows = []
+    for share, auc in ((0.0, None), (0.1, 0.6), (0.3, 0.9)):
+        values = {"auc_functional": auc, "gain": 0.02 + share, "false_functional": 0.04}
+        for metric, value in values.items():
+            if value is not None:
+                row = {"share": share, "arm": "joint", "metric": metric}
+                rows += [row | {"world": world, "mean": value + 0.01 * world} for world in (0, 1)]
+                ends = {"low": value, "high": value + 0.01, "n": 2}
+                rows.append(row | {"world": None, "mean": value + 0.005} | ends)
+    return pd.DataFrame(rows)

@@ -11,6 +11,7 @@ import yaml
 
 from fispace.config.report import ClaimsStep
 from fispace.errors import ClaimsError
+from fispace.measure.verdicts import TESTS
 from fispace.steps.report.claims import read_claims, write_claims
 from fispace.steps.report.long_table import NO_SEED, Quantity, quantity_frame
 from fispace.store.tables import read_csv, write_csv, write_table
@@ -18,7 +19,7 @@ from fispace.store.tables import read_csv, write_csv, write_table
 ROOT = Path(__file__).parents[2]
 CLAIMS, SCHEMA = ROOT / "workflow/claims.yaml", ROOT / "workflow/schemas/claims.schema.yaml"
 CLAIM: dict[str, Any] = {
-    "id": "N5", "item": "gain", "statement": "better", "printed": 0.413, "unit": "fraction",
+    "id": "N5", "item": "gain", "target": "all", "statement": "better", "printed": 0.413, "unit": "fraction",
     "where": "abstract", "definition": "1 - a / b", "published": "gain.published",
     "controlled": "gain.controlled", "null": None, "remark": None,
     "predicate": {"test": "above", "reference": 0, "against": []},
@@ -60,13 +61,15 @@ class Ledger:
         )
         write_table(folder / "q.parquet", quantity_frame(found), {})
 
-    def write(self, *claims: dict[str, Any], text: str | None = None) -> pd.DataFrame:
+    def write(
+        self, *claims: dict[str, Any], text: str | None = None, target: str = "all"
+    ) -> pd.DataFrame:
         source = self.folder / "claims.yaml"
         source.write_text(text if text is not None else yaml.safe_dump({"claims": list(claims)}))
         ledger = self.folder / "claims.csv"
         write_claims(
-            ClaimsStep(confidence=0.95, explained_share=0.9), claims=source, schema=SCHEMA,
-            quantities=self.folder / "q.parquet", documents=self.folder / "documents.csv",
+            ClaimsStep(confidence=0.95, explained_share=0.9), target=target, claims=source,
+            schema=SCHEMA, quantities=self.folder / "q.parquet", documents=self.folder / "documents.csv",
             ledger=ledger, metrics=self.folder / "claims.json",
         )  # fmt: skip
         return read_csv(ledger)
@@ -114,6 +117,9 @@ def test_the_error_lists_quantities_of_the_same_metric(ledger: Ledger) -> None:
     ("change", "said"),
     [
         ({"id": "N21"}, r"N21\.gain: id"),
+        ({"id": "P4"}, r"P4\.gain: id"),
+        ({"target": "some"}, r"N5\.gain: target: 'some' is not one of \['all', 'full'\]"),
+        ({"target": None}, r"N5\.gain: target"),
         ({"printed": "41 %"}, r"N5\.gain: printed"),
         ({"colour": "red"}, "colour"),
         ({"unit": "furlong"}, "unit"),
@@ -121,6 +127,14 @@ def test_the_error_lists_quantities_of_the_same_metric(ledger: Ledger) -> None:
         ({"predicate": {"test": "above"}}, r"N5\.gain: predicate"),
         ({"predicate": {"test": "absolute", "reference": 0}}, r"N5\.gain: predicate"),
         ({"predicate": {"test": "at_paper_sizes"}}, r"N5\.gain: predicate"),
+        (
+            {"predicate": {"test": "at_most", "reference": 0, "against": ["null"]}},
+            r"N5\.gain: predicate",
+        ),
+        (
+            {"predicate": {"test": "at_paper_sizes", "tolerance": 0.1}, "printed": None},
+            r"N5\.gain: printed",
+        ),
     ],
 )
 def test_a_malformed_claim_is_named(ledger: Ledger, change: dict[str, Any], said: str) -> None:
@@ -128,10 +142,43 @@ def test_a_malformed_claim_is_named(ledger: Ledger, change: dict[str, Any], said
         ledger.write(CLAIM | change)
 
 
-def test_a_claim_without_a_key_is_an_error(ledger: Ledger) -> None:
-    rest = {key: value for key, value in CLAIM.items() if key != "published"}
-    with pytest.raises(ClaimsError, match="published"):
+@pytest.mark.parametrize("missing", ["published", "target"])
+def test_a_claim_without_a_key_is_an_error(ledger: Ledger, missing: str) -> None:
+    rest = {key: value for key, value in CLAIM.items() if key != missing}
+    with pytest.raises(ClaimsError, match=rf"N5\.gain: '{missing}' is a required property"):
         ledger.write(rest)
+
+
+def test_the_ledger_of_all_leaves_out_what_only_full_answers(ledger: Ledger) -> None:
+    of_full = copy.deepcopy(CLAIM) | {"item": "gain_over_matched", "target": "full"}
+    assert ledger.write(CLAIM, of_full)["item"].tolist() == ["gain"]
+    both = ledger.write(CLAIM, of_full, target="full")
+    assert both["item"].tolist() == ["gain", "gain_over_matched"]
+    assert both["target"].tolist() == ["all", "full"]
+
+
+def test_only_a_target_that_answers_a_claim_needs_its_quantities(ledger: Ledger) -> None:
+    of_full = copy.deepcopy(CLAIM) | {
+        "item": "cut_gain",
+        "target": "full",
+        "published": "cut_gain.arm.at_250",
+    }
+    assert len(ledger.write(CLAIM, of_full)) == 1
+    with pytest.raises(ClaimsError, match=r"N5\.cut_gain: published: the quantity 'cut_gain\.arm"):
+        ledger.write(CLAIM, of_full, target="full")
+
+
+def test_an_unknown_target_is_named(ledger: Ledger) -> None:
+    with pytest.raises(ClaimsError, match="--target some: no such target"):
+        ledger.write(CLAIM, target="some")
+
+
+def test_a_claim_without_a_printed_number_is_judged_like_any_other(ledger: Ledger) -> None:
+    row = ledger.write(CLAIM | {"printed": None}).iloc[0]
+    assert pd.isna(row["printed"])
+    assert (row["published_mean"], row["verdict"]) == (pytest.approx(0.5), "reproduced")
+    found = json.loads((ledger.folder / "claims.json").read_text())["N5.gain"]
+    assert found["printed"] is None
 
 
 @pytest.mark.parametrize("text", ["", "claims: [", "claims: []", "claims: {a: 1}", "other: 1"])
@@ -169,6 +216,11 @@ def test_one_seed_is_too_few_for_a_verdict(ledger: Ledger) -> None:
     assert not (ledger.folder / "claims.csv").exists()
 
 
+def test_one_planted_world_is_too_few_for_a_verdict(ledger: Ledger) -> None:
+    with pytest.raises(ClaimsError, match=r"fewer than two seeds.*testbed\.planted\.worlds"):
+        ledger.write(CLAIM | {"published": "gain.alone"})
+
+
 def test_a_seed_that_one_arm_lacks_is_told(ledger: Ledger) -> None:
     with pytest.raises(
         ClaimsError, match=r"they have: 0, 1, 2; 0\).*no training of these arms failed"
@@ -197,6 +249,11 @@ def test_a_test_at_the_papers_sizes_needs_a_number_without_seeds(ledger: Ledger)
         (predicate("covers"), "not reproduced"),
         (predicate("covers", sample="few_documents"), "reproduced"),
         (predicate("above", 0.48), "not reproduced"),  # neither over seeds nor over documents
+        (predicate("at_most", 0.48), "reproduced"),  # its interval covers the reference
+        (predicate("at_most", 0.2), "not reproduced"),  # above it over documents
+        (predicate("at_most", "gain.null"), "not reproduced"),  # above it with every seed
+        (predicate("at_most", 0, published="gain.controlled", controlled="gain.null",
+                   against=["controlled"]), "reproduced, explained by the null"),
         (predicate("every_below", 0.05, published="p.ours"), "reproduced"),
         (predicate("every_above", 0.015, published="p.ours"), "not reproduced"),
         (CLAIM | {"predicate": {"test": "absolute"}}, "not testable at this scale"),
@@ -243,7 +300,14 @@ def test_nothing_is_written_when_a_claim_is_wrong(ledger: Ledger) -> None:
 
 def test_the_ledger_of_the_repository_is_well_formed_and_has_every_claim() -> None:
     rows = read_claims(CLAIMS, SCHEMA)
-    assert {row["id"] for row in rows} == {f"N{number}" for number in range(1, 21)}
+    of_default = {row["id"] for row in rows if row["target"] == "all"}
+    assert of_default == {f"N{number}" for number in range(1, 21)}
+    assert {row["id"] for row in rows} - of_default == {"P1", "P2", "P3"}
+
+
+def test_the_schema_knows_the_tests_that_there_are() -> None:
+    row = yaml.safe_load(SCHEMA.read_text())["properties"]["claims"]["items"]
+    assert tuple(row["properties"]["predicate"]["properties"]["test"]["enum"]) == TESTS
 
 
 def test_the_headline_is_answered_by_its_definition_and_by_the_control() -> None:
@@ -262,7 +326,9 @@ def test_every_claim_has_a_quantity_to_answer_it_and_a_test() -> None:
 def test_the_headline_is_judged_against_a_null_and_a_control() -> None:
     for row in read_claims(CLAIMS, SCHEMA):
         if f"{row['id']}.{row['item']}" in (
+            "N2.cut_gain",
             "N5.gain",
+            "N5.gain_over_matched",
             "N8.kl_full",
             "N9.kl_full",
             "N20.interaction_share",

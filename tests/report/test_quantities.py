@@ -69,6 +69,17 @@ def test_ratios_are_paired_by_seed() -> None:
     assert FIDELITY["mse.joint.full", 1] == pytest.approx(0.24)
 
 
+def test_a_whole_arm_is_compared_with_every_other_and_its_parts_with_few() -> None:
+    summary = fidelity_summary()
+    matched = summary[summary["arm"] == "sae"].assign(arm="sae_matched")
+    found = table(fidelity_quantities(pd.concat([summary, matched])))
+    gain = found["mse_gain.joint.full.over.sae_matched.full", 0]
+    assert gain == pytest.approx(1 - 0.12 / 0.20)
+    assert ("mse_gain.sae_matched.full.over.joint.full", 0) in found
+    assert ("mse_gain.joint.sae+bias.over.sae.full", 0) in found
+    assert ("mse_gain.joint.sae+bias.over.sae_matched.full", 0) not in found
+
+
 def test_an_arm_is_no_gain_over_itself() -> None:
     assert ("mse_gain.sae_bias.full.over.sae_bias.full", 0) not in FIDELITY
 

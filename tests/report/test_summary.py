@@ -6,13 +6,23 @@ import pandas as pd
 import pytest
 
 from fispace.errors import ArtifactError, ParamsError
+from fispace.steps.report.claims_file import claim_name, read_claims
 from fispace.steps.report.markdown import claim_table, value_text
-from fispace.steps.report.readme import BEGIN, END, HEADLINES, result_block, rewrite_readme
+from fispace.steps.report.readme import (
+    BEGIN,
+    END,
+    HEADLINES,
+    OF_FULL,
+    result_block,
+    rewrite_readme,
+    shown_ledger,
+)
 from fispace.steps.report.summary import write_summary
 from fispace.store.tables import read_csv, write_csv
 
 ROOT = Path(__file__).parents[2]
-REFERENCE = ROOT / "results/reference/testbed/report/claims.csv"
+REFERENCE = ROOT / "results/reference/testbed"
+OF_ALL = tuple(name for name in HEADLINES if name not in OF_FULL)
 
 
 def ledger_row(name: str, **change: object) -> dict[str, object]:
@@ -49,9 +59,9 @@ def write_page(
     declared = answer | {"question": "clamp_slope", "subject": "shown above"}
     write_csv(folder / "truth.csv", pd.DataFrame([answer, declared]))
     write_summary(
-        run="tiny", ledger=ledger, family=folder / "infer.csv",
+        run="tiny", target="full", ledger=ledger, family=folder / "infer.csv",
         truth=folder / "truth.csv" if with_truth else None, figures=figures or [],
-        summary=folder / "s.md",
+        figure_folder="../figures", summary=folder / "s.md",
     )  # fmt: skip
     return (folder / "s.md").read_text()
 
@@ -94,9 +104,9 @@ def test_an_answer_that_cannot_be_computed_says_so() -> None:
 def test_the_summary_links_every_figure(tmp_path: Path) -> None:
     ledger = write_ledger(tmp_path / "claims.csv")
     text = write_page(tmp_path, ledger, ["norms", "kl"])
-    assert "`tiny`" in text
-    assert "(figures/norms.svg)" in text
-    assert text.count("| N5 |") == 2
+    assert "`tiny`, target `full`" in text
+    assert "(../figures/norms.svg)" in text
+    assert text.count("| N5 |") == 3
 
 
 def test_a_figure_without_a_caption_is_an_error(tmp_path: Path) -> None:
@@ -111,7 +121,7 @@ def test_every_declared_family_is_on_the_page_with_or_without_a_finding(tmp_path
         "| `clamping` | clamp_slope | candidate, main | effect | 2 | 1 | 2 | 0 | 0.0100 |" in text
     )
     assert "| `controls` | clamp_slope | random | none | 1 | 0 | 0 | 1 | 0.900 |" in text
-    assert "| `none` |" not in text and "planted" not in text
+    assert "| `none` |" not in text and "What was planted" not in text
 
 
 def test_a_negative_answer_about_the_truth_is_on_the_page(tmp_path: Path) -> None:
@@ -146,22 +156,49 @@ def test_a_ledger_without_a_headline_is_an_error(tmp_path: Path) -> None:
         result_block(write_ledger(tmp_path / "claims.csv", ("N1.mse",)))
 
 
+def test_a_ledger_of_the_default_run_shows_its_headlines_alone(tmp_path: Path) -> None:
+    of_all = result_block(write_ledger(tmp_path / "all.csv", OF_ALL))
+    of_full = result_block(write_ledger(tmp_path / "full.csv"))
+    assert of_all.count("(`gain`)") == of_full.count("(`gain`)") == 2
+    assert "gain_over_matched" not in of_all and "gain_over_matched" in of_full
+
+
+def test_a_ledger_with_one_headline_of_the_target_full_must_have_them_all(tmp_path: Path) -> None:
+    names = (*OF_ALL, *OF_FULL[1:])
+    with pytest.raises(ArtifactError, match=OF_FULL[0].replace(".", r"\.")):
+        result_block(write_ledger(tmp_path / "claims.csv", names))
+
+
+def test_the_readme_shows_the_ledger_of_the_target_full_where_it_is_there(tmp_path: Path) -> None:
+    (tmp_path / "report/full").mkdir(parents=True)
+    of_all = write_ledger(tmp_path / "report/claims.csv", OF_ALL)
+    assert shown_ledger(tmp_path) == of_all
+    of_full = write_ledger(tmp_path / "report/full/claims.csv")
+    assert shown_ledger(tmp_path) == of_full
+
+
 def test_the_readme_shows_the_committed_reference_results() -> None:
     text = (ROOT / "README.md").read_text()
     shown = text.split(BEGIN)[1].split(END)[0].strip()
-    assert shown == result_block(REFERENCE), "README.md is stale: run `make reference`"
+    expected = result_block(shown_ledger(REFERENCE))
+    assert shown == expected, "README.md is stale: run `make reference`"
 
 
-def test_every_headline_is_a_claim() -> None:
-    from fispace.steps.report.claims import read_claims
-
+def test_every_headline_is_a_claim_and_the_reference_has_those_of_its_target() -> None:
     folder = ROOT / "workflow"
     rows = read_claims(folder / "claims.yaml", folder / "schemas/claims.schema.yaml")
-    names = {f"{row['id']}.{row['item']}" for row in rows}
-    assert set(HEADLINES) <= names
-    if REFERENCE.exists():
-        reference = read_csv(REFERENCE)
-        assert set(reference["id"] + "." + reference["item"]) == names
+    targets = {claim_name(row): row["target"] for row in rows}
+    assert {name: targets[name] for name in HEADLINES} == {
+        name: "full" if name in OF_FULL else "all" for name in HEADLINES
+    }
+    for ledger, wanted in (
+        ("report/claims.csv", {"all"}),
+        ("report/full/claims.csv", {"all", "full"}),
+    ):
+        if (REFERENCE / ledger).exists():
+            reference = read_csv(REFERENCE / ledger)
+            expected = {name for name, target in targets.items() if target in wanted}
+            assert set(reference["id"] + "." + reference["item"]) == expected
 
 
 def test_a_ledger_with_verdicts_shows_them_and_the_summary_counts_them(tmp_path: Path) -> None:
@@ -169,6 +206,14 @@ def test_a_ledger_with_verdicts_shows_them_and_the_summary_counts_them(tmp_path:
     text = write_page(tmp_path, tmp_path / "claims.csv")
     assert "| reproduced |" in text
     assert "Verdicts: 2 reproduced; 0 reproduced, explained by the null;" in text
+
+
+def test_the_summary_tells_rows_with_a_printed_number_from_those_without(tmp_path: Path) -> None:
+    rows = [ledger_row("N2.gain"), ledger_row("N2.over_shuffled", printed=None)]
+    write_csv(tmp_path / "claims.csv", pd.DataFrame(rows))
+    text = write_page(tmp_path, tmp_path / "claims.csv")
+    assert "2 rows on 1 claims, 1 of them with a printed number" in text
+    assert "| N2 | better (`over_shuffled`) | – | 50.0 %" in text
 
 
 def test_a_ledger_without_verdicts_is_still_a_table() -> None:

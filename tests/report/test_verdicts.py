@@ -94,6 +94,11 @@ def test_every_seed_has_the_sign_or_not(
         ("covers", CLEAR, Range(-0.5, 1.5), True),  # the documents decide
         ("covers", UNCLEAR, Range(0.5, 1.5), False),
         ("covers", UNDEFINED, None, None),
+        ("at_most", UNCLEAR, None, True),
+        ("at_most", -CLEAR, Range(-1.5, -0.5), True),
+        ("at_most", CLEAR, None, False),
+        ("at_most", UNCLEAR, Range(0.5, 1.5), False),  # above it over documents alone
+        ("at_most", UNDEFINED, None, None),
         ("every_above", CLEAR, None, True),
         ("every_above", UNCLEAR, None, False),
         ("every_below", -CLEAR, None, True),

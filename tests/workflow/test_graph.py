@@ -65,6 +65,26 @@ def test_only_the_target_full_calibrates_and_plants(copy):
     assert "planted" not in everything
 
 
+def test_the_ledger_of_the_target_full_is_made_from_all_arms_seeds_and_tables(copy):
+    full = copy.snakemake("full", "--dry-run", "--forceall")
+    (claims,) = blocks(full, "report_claims_full")
+    assert "results/testbed/report/full/claims.csv" in paths("output", claims)
+    (quantities,) = blocks(full, "report_quantities_full")
+    read = {path.removeprefix("results/testbed/") for path in paths("input", quantities)}
+    assert {"fidelity/full/summary.parquet", "fidelity/full/gain_curve.parquet"} < read
+    assert "testbed/planted.parquet" in read
+    (documents,) = blocks(full, "report_documents_full")
+    read = {path.removeprefix("results/testbed/fidelity/") for path in paths("input", documents)}
+    assert {"joint/seed4.parquet", "sae_matched/seed3.parquet", "mlp_probe/seed2.parquet"} < read
+    assert not blocks(copy.snakemake("--dry-run", "--forceall"), "report_claims_full")
+
+
+def blocks(output: str, rule: str) -> list[str]:
+    """What a dry run says of every job of a rule."""
+    found = re.split(r"^(?:local)?rule (\w+):$", output, flags=re.MULTILINE)
+    return [text for name, text in zip(found[1::2], found[2::2], strict=True) if name == rule]
+
+
 def test_the_baseline_needs_no_other_arm(copy):
     output = copy.snakemake("baseline", "-n", "--quiet", "progress")
     arms = set(re.findall(r"wildcards: .*arm=(\w+)", output))

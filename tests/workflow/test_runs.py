@@ -172,10 +172,14 @@ def test_the_reference_holds_what_a_reader_wants_to_see(tools):
 
     results, folder = tools.path / "results/testbed", tools.path / "results/reference/testbed"
     without_full = kept_by_reference()
+    assert "gain_over_matched" not in (tools.path / "README.md").read_text()
     tools.snakemake("full")
     kept = kept_by_reference()
-    figures = {f"report/figures/{name}.svg" for name in ("calibration", "planted")}
-    assert figures | {"factorial/calibration.csv", "testbed/planted.csv"} <= kept - without_full
+    names = ("calibration", "planted", "gain_curve", "arm_controls", "claims_full", "audit")
+    figures = {f"report/figures/{name}.svg" for name in names}
+    tables = {"factorial/calibration.csv", "testbed/planted.csv", "report/full/claims.csv"}
+    assert figures | tables | {"report/full/summary.md"} <= kept - without_full
+    assert "gain_over_matched" in (tools.path / "README.md").read_text()
     assert without_full < kept
     assert {"report/claims.csv", "report/summary.md", "testbed/floor.json"} <= kept
     assert {Path(name).suffix for name in kept} == {".csv", ".svg", ".pdf", ".md", ".json"}

@@ -18,10 +18,12 @@ rule report_quantities:
     params:
         slice=slice_json("report", "quantities"),
         code=code_of("report", "quantities"),
+        curve=option("--curve", "curve"),
+        planted=option("--planted", "planted"),
     shell:
         "python -m fispace report quantities --params {params.slice:q}"
         " --fidelity {input.fidelity} --geometry {input.geometry}"
-        " --family {input.family} --secondary {input.secondary}"
+        " --family {input.family} --secondary {input.secondary} {params.curve} {params.planted}"
         " --quantities {output.quantities} --table {output.table}"
         " 2> {log}"
 
@@ -64,8 +66,9 @@ rule report_claims:
     params:
         slice=slice_json("report", "claims"),
         code=code_of("report", "claims"),
+        target="all",
     shell:
-        "python -m fispace report claims --params {params.slice:q}"
+        "python -m fispace report claims --params {params.slice:q} --target {params.target}"
         " --claims {input.claims} --schema {input.schema} --quantities {input.quantities}"
         " --documents {input.documents}"
         " --ledger {output.ledger} --metrics {output.metrics}"

@@ -57,12 +57,13 @@ def study_files(wildcards):
 def full_files(wildcards):
     """What the target full promises beyond the chapters."""
     of_rules = list(rules.factorial_calibrate.output) + list(rules.testbed_planted_summary.output)
-    figures = of_run("results/{run}/report/figures/{figure}.{suffix}", figure=FULL, suffix=DRAWN)
+    figures = of_run("results/{run}/report/figures/{figure}.{suffix}", figure=OF_FULL, suffix=DRAWN)
     names = ["summary", "differences", "controls", "gain_curve"]
     path = "results/{run}/fidelity/full/{name}.{suffix}"
     tables = of_run(path, name=names, suffix=["parquet", "csv"])
-    audit = of_run("results/{run}/report/full/audit.{suffix}", suffix=["parquet", "csv"])
-    return of_run(of_rules) + figures + tables + audit
+    names = ["claims.csv", "claims.json", "quantities.csv", "documents.csv", "audit.csv"]
+    ledger = of_run("results/{run}/report/full/{name}", name=[*names, "summary.md"])
+    return of_run(of_rules) + figures + tables + ledger
 
 
 def battery_files(wildcards):

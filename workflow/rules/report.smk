@@ -5,11 +5,9 @@ OF_MODULES = ["pipeline", "architecture"]
 OF_FIDELITY = ["reconstruction", "kl", "controls", "shapley", "positions"]
 OF_GEOMETRY = ["norms", "norm_ratios", "ratio_scatter", "spectrum"]
 OF_FACTORIAL = ["clamping", "secondary_activations", "interaction", "family", "generations"]
-OF_CALIBRATION = ["calibration"]  # this and the next two: of target full
-OF_PLANTED = ["planted"]
-OF_AUDIT = ["audit"]
+OF_FULL = ["calibration", "planted", "gain_curve", "arm_controls", "claims_full", "audit"]
 FIGURES = [*OF_CLAIMS, *OF_MODULES, *OF_FIDELITY, *OF_GEOMETRY, *OF_FACTORIAL]
-FULL, DRAWN = [*OF_CALIBRATION, *OF_PLANTED, *OF_AUDIT], ["csv", "svg", "pdf"]
+DRAWN = ["csv", "svg", "pdf"]
 
 
 rule report:
@@ -164,10 +162,12 @@ rule report_summary:
         "logs/{run}/report/summary.tsv"
     params:
         code=code_of("report", "summary"),
+        target="all",
         figures=FIGURES,
+        folder="figures",
         truth=option("--truth", "truth"),
     shell:
-        "python -m fispace report summary --run {wildcards.run} --ledger {input.ledger}"
-        " --family {input.family} {params.truth}"
-        " --figures {params.figures} --summary {output.summary}"
+        "python -m fispace report summary --run {wildcards.run} --target {params.target}"
+        " --ledger {input.ledger} --family {input.family} {params.truth}"
+        " --figures {params.figures} --figure-folder {params.folder} --summary {output.summary}"
         " 2> {log}"

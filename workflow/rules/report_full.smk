@@ -1,4 +1,6 @@
-# Plotted tables and figures that only the target full makes.
+# Plotted tables, figures and the ledger that only the target full makes.
+# its page shows its own overview of the claims in place of that of `all`
+PAGE = [figure for figure in FIGURES + OF_FULL if figure not in OF_CLAIMS]
 
 
 rule report_calibration_plots:
@@ -76,46 +78,95 @@ rule report_audit_plots:
         " 2> {log}"
 
 
-use rule report_draw as report_draw_calibration with:
+use rule report_quantities as report_quantities_full with:
     input:
-        tables=drawn(OF_CALIBRATION, "csv"),
+        fidelity="results/{run}/fidelity/full/summary.parquet",
+        geometry="results/{run}/geometry/summary.parquet",
+        family="results/{run}/factorial/infer.parquet",
+        secondary="results/{run}/factorial/secondary.csv",
+        curve="results/{run}/fidelity/full/gain_curve.parquet",
+        planted="results/{run}/testbed/planted.parquet",
     output:
-        svgs=drawn(OF_CALIBRATION, "svg"),
-        pdfs=drawn(OF_CALIBRATION, "pdf"),
+        quantities="results/{run}/report/full/quantities.parquet",
+        table="results/{run}/report/full/quantities.csv",
     log:
-        "logs/{run}/report/draw_calibration.log",
+        "logs/{run}/report/full/quantities.log",
     benchmark:
-        "logs/{run}/report/draw_calibration.tsv"
+        "logs/{run}/report/full/quantities.tsv"
+
+
+use rule report_documents as report_documents_full with:
+    input:
+        sums=of_full("results/{run}/fidelity/{arm}/seed{seed}.parquet"),
+        bounds="results/{run}/fidelity/bounds.parquet",
+    output:
+        table="results/{run}/report/full/documents.csv",
+    log:
+        "logs/{run}/report/full/documents.log",
+    benchmark:
+        "logs/{run}/report/full/documents.tsv"
+
+
+use rule report_claims as report_claims_full with:
+    input:
+        claims="workflow/claims.yaml",
+        schema="workflow/schemas/claims.schema.yaml",
+        quantities="results/{run}/report/full/quantities.parquet",
+        documents="results/{run}/report/full/documents.csv",
+    output:
+        ledger="results/{run}/report/full/claims.csv",
+        metrics="results/{run}/report/full/claims.json",
+    log:
+        "logs/{run}/report/full/claims.log",
+    benchmark:
+        "logs/{run}/report/full/claims.tsv"
+    params:
+        slice=slice_json("report", "claims"),
+        code=code_of("report", "claims"),
+        target="full",
+
+
+use rule report_claims_plot as report_claims_plot_full with:
+    input:
+        ledger="results/{run}/report/full/claims.csv",
+    output:
+        claims="results/{run}/report/figures/claims_full.csv",
+    log:
+        "logs/{run}/report/full/claims_plot.log",
+    benchmark:
+        "logs/{run}/report/full/claims_plot.tsv"
+
+
+use rule report_summary as report_summary_full with:
+    input:
+        ledger="results/{run}/report/full/claims.csv",
+        family="results/{run}/factorial/infer.csv",
+        truth=of_run("results/{run}/factorial/{name}", name=TRUTH_FILES[:1]),
+        svgs=of_run("results/{run}/report/figures/{figure}.svg", figure=PAGE),
+    output:
+        summary="results/{run}/report/full/summary.md",
+    log:
+        "logs/{run}/report/full/summary.log",
+    benchmark:
+        "logs/{run}/report/full/summary.tsv"
+    params:
+        code=code_of("report", "summary"),
+        target="full",
+        figures=PAGE,
+        folder="../figures",
+        truth=option("--truth", "truth"),
+
+
+use rule report_draw as report_draw_full with:
+    input:
+        tables=drawn(OF_FULL, "csv"),
+    output:
+        svgs=drawn(OF_FULL, "svg"),
+        pdfs=drawn(OF_FULL, "pdf"),
+    log:
+        "logs/{run}/report/draw_full.log",
+    benchmark:
+        "logs/{run}/report/draw_full.tsv"
     params:
         code=code_of("report", "draw"),
-        figures=OF_CALIBRATION,
-
-
-use rule report_draw as report_draw_planted with:
-    input:
-        tables=drawn(OF_PLANTED, "csv"),
-    output:
-        svgs=drawn(OF_PLANTED, "svg"),
-        pdfs=drawn(OF_PLANTED, "pdf"),
-    log:
-        "logs/{run}/report/draw_planted.log",
-    benchmark:
-        "logs/{run}/report/draw_planted.tsv"
-    params:
-        code=code_of("report", "draw"),
-        figures=OF_PLANTED,
-
-
-use rule report_draw as report_draw_audit with:
-    input:
-        tables=drawn(OF_AUDIT, "csv"),
-    output:
-        svgs=drawn(OF_AUDIT, "svg"),
-        pdfs=drawn(OF_AUDIT, "pdf"),
-    log:
-        "logs/{run}/report/draw_audit.log",
-    benchmark:
-        "logs/{run}/report/draw_audit.tsv"
-    params:
-        code=code_of("report", "draw"),
-        figures=OF_AUDIT,
+        figures=OF_FULL,

@@ -15,6 +15,7 @@ from fispace.figures import (
     diagrams,
     factorial,
     fidelity,
+    gains,
     geometry,
     inference,
     planted,
@@ -43,6 +44,9 @@ FIGURES: Mapping[str, Callable[[pd.DataFrame], Figure]] = {
         "generations": inference.generations,
         "calibration": inference.calibration,
         "planted": planted.planted,
+        "gain_curve": gains.gain_curve,
+        "arm_controls": gains.arm_controls,
+        "claims_full": claims.claims,
         "audit": audit.audit,
     }.items()
 }

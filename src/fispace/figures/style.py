@@ -36,6 +36,14 @@ ARM_LABELS = {
     "joint": "joint",
     "joint_no_interaction": "joint, no interaction",
     "joint_no_linear": "joint, no linear",
+    "sae_matched": "SAE, parameters of joint",
+    "bias_only": "SAE + bias",
+    "linear_probe": "SAE + linear + bias",
+    "mlp_probe": "sequential, first order",
+    "sequential_shuffled": "sequential, shuffled",
+    "joint_mlp_probe": "joint, first order",
+    "joint_shuffled": "joint, shuffled",
+    "residual_sae": "SAE + bias + second SAE",
 }
 
 RC: dict[str, Any] = {

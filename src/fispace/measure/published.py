@@ -23,6 +23,8 @@ PAPER_SAE_SQUARED_NORM = 0.4
 """Mode of the standalone SAE's squared norms, read off the paper's F6."""
 PAPER_NOTES_D_EMBED = 200
 """Width of the factors in the runs of the author's notes (N18)."""
+PAPER_K, PAPER_CUT_KS = 1024, (250, 500)
+"""k that the SAE was trained with, and those that it was cut to in the sequential runs (N2, N4)."""
 PAPER_TOP, PAPER_FIRST_COMPONENTS, PAPER_SPECTRUM_TARGET = 250, 1000, 0.9
 RATIOS = ("total", "linear", "interaction", "decoder")
 

@@ -22,10 +22,10 @@ DIRECTIONS = {"above": 1, "below": -1}
 """Tests of a mean: the interval lies wholly on that side of the reference."""
 EVERY = {"every_above": 1, "every_below": -1}
 """Tests of numbers that no mean makes sense of, such as p-values: each seed's is on that side."""
-COVERS, AT_PAPER_SIZES, NULL_AT_PAPER_SIZES, ABSOLUTE = (
-    "covers", "at_paper_sizes", "null_at_paper_sizes", "absolute"
+COVERS, AT_MOST, AT_PAPER_SIZES, NULL_AT_PAPER_SIZES, ABSOLUTE = (
+    "covers", "at_most", "at_paper_sizes", "null_at_paper_sizes", "absolute"
 )  # fmt: skip
-TESTS = (*DIRECTIONS, *EVERY, COVERS, AT_PAPER_SIZES, NULL_AT_PAPER_SIZES, ABSOLUTE)
+TESTS = (*DIRECTIONS, *EVERY, COVERS, AT_MOST, AT_PAPER_SIZES, NULL_AT_PAPER_SIZES, ABSOLUTE)
 
 Values = Float[np.ndarray, " seeds"]
 Sample = Mapping[int, float]
@@ -100,18 +100,21 @@ def holds(rule: Rule, differences: Values, documents: Range | None) -> bool | No
     """Whether the test holds for differences from the reference, one a seed.
 
     A direction must hold over seeds and, where there is an interval over documents, over those too;
-    for "no effect" the interval over documents, where there is one, must cover zero.
+    for "no effect" the interval over documents, where there is one, must cover zero. "At most" fails
+    where either interval lies above the reference.
     """
     if rule.test in EVERY:
         return all_beyond(differences, EVERY[rule.test])
     over_seeds = t_interval(differences, rule.confidence)
     if rule.test == COVERS:
         return covers_zero(documents if documents is not None else over_seeds)
-    direction = DIRECTIONS[rule.test]
+    direction = 1 if rule.test == AT_MOST else DIRECTIONS[rule.test]
     found = [lies_beyond(over_seeds, direction)]
     if documents is not None:
         found.append(lies_beyond(documents, direction))
-    return None if None in found else all(found)
+    if None in found:
+        return None
+    return not any(found) if rule.test == AT_MOST else all(found)
 
 
 def null_explains(rule: Rule, differences: Values, of_null: Values) -> bool | None:

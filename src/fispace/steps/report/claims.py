@@ -18,6 +18,7 @@ from fispace.steps.report.claims_file import (
     ANSWERS,
     Claim,
     claim_name,
+    of_target,
     read_claims,
     require_quantities,
 )
@@ -25,25 +26,26 @@ from fispace.steps.report.judge import Numbers, excess_over_null, judge, numbers
 from fispace.store.files import write_json
 from fispace.store.tables import read_csv, read_table, write_csv
 
-TEXT_COLUMNS = ("id", "item", "statement", "printed", "unit", "where", "definition")
+TEXT_COLUMNS = ("id", "item", "target", "statement", "printed", "unit", "where", "definition")
 ENDS = ("mean", "low", "high", "n")
 
 
 def write_claims(
-    params: ClaimsStep, *, claims: Path, schema: Path, quantities: Path, documents: Path,
-    ledger: Path, metrics: Path,
+    params: ClaimsStep, *, target: str, claims: Path, schema: Path, quantities: Path,
+    documents: Path, ledger: Path, metrics: Path,
 ) -> None:  # fmt: skip
     """Write the ledger (CSV, one row a printed number) and the same numbers as nested JSON.
 
     Each answer is the mean over seeds with its t-interval, and the interval over documents where the
     quantity has one; `excess` is the paired difference published - null. The columns of a claim
-    without an answer are empty. Nothing is written unless every claim has its verdict.
+    without an answer are empty. Nothing is written unless every claim has its verdict. `target` says
+    whose ledger it is: that of `all` leaves out the claims that only `full` answers.
 
     Raises:
         ClaimsError: if the claims are malformed, point to a quantity that does not exist, or compare
             quantities with fewer than two seeds.
     """
-    rows = read_claims(claims, schema)
+    rows = of_target(read_claims(claims, schema), target)
     numbers = numbers_of(read_table(quantities), read_csv(documents))
     require_quantities(rows, numbers.samples.keys(), claims)
     readings = [_judged(row, numbers, params, claims) for row in rows]

@@ -14,6 +14,8 @@ from fispace.errors import ClaimsError, ParamsError
 from fispace.strict_yaml import read_yaml_mapping
 
 ANSWERS = ("published", "controlled", "null")
+ALL, FULL = "all", "full"
+"""Targets: a claim that `all` answers stands in the ledger of `full` as well."""
 Claim = dict[str, Any]
 
 
@@ -39,6 +41,17 @@ def read_claims(claims: Path, schema: Path) -> list[Claim]:
         if names.count(name) > 1:
             raise ClaimsError(f"{claims}: {name} stands there twice; give the second another item.")
     return rows
+
+
+def of_target(rows: list[Claim], target: str) -> list[Claim]:
+    """The rows that a target's ledger holds: all of them in `full`.
+
+    Raises:
+        ClaimsError: if there is no such target.
+    """
+    if target not in (ALL, FULL):
+        raise ClaimsError(f"--target {target}: no such target; there are {ALL} and {FULL}.")
+    return [row for row in rows if target in (row["target"], FULL)]
 
 
 def claim_name(row: Claim) -> str:
@@ -94,7 +107,7 @@ def _missing_quantity(claims: Path, row: Claim, key: str, name: str, known: Coll
     return (
         f"{claims}: {claim_name(row)}: {key}: the quantity {name!r} does not exist in this study. "
         f"Near it: {near or 'no quantity of this metric'}. An arm that was dropped or failed has no "
-        "quantities; all names are in report/quantities.csv."
+        "quantities; all names are in quantities.csv beside the ledger."
     )
 
 

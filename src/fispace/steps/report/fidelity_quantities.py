@@ -30,7 +30,8 @@ def fidelity_quantities(summary: Frame) -> Iterator[Quantity]:
 
     metric.arm.parts                       the level itself
     metric_gain.arm.parts.over.arm.parts   1 - level / baseline's level; baselines are the arm's own
-                                           SAE part and the trained arms of `BASELINE_ARMS`
+                                           SAE part and the trained arms of `BASELINE_ARMS`; of all
+                                           parts of an arm, all parts of every other
     metric_last_step.arm.part              (level without the part - level) / level of sae_bias
     metric_gain_share.arm.part             gain of SAE + bias + part over the SAE part, as a share
                                            of the full model's gain; part `bias`: the bias alone
@@ -85,11 +86,17 @@ def _level_quantities(levels: Levels) -> Iterator[Named]:
 def _gains(levels: Levels) -> Iterator[Named]:
     for metric, by_condition in _losses(levels):
         for (arm, parts), value in by_condition.items():
-            for base in [(arm, SAE), *((name, FULL) for name in BASELINE_ARMS)]:
-                if base in by_condition and base != (arm, parts):
+            for base in by_condition:
+                if base != (arm, parts) and _is_baseline(base, arm, parts):
                     gain = improvement(by_condition[base], value)
                     name = f"{metric}_gain.{arm}.{parts}.over.{base[0]}.{base[1]}"
                     yield name, gain, "fraction"
+
+
+def _is_baseline(base: tuple[str, str], arm: str, parts: str) -> bool:
+    if base == (arm, SAE):
+        return True
+    return base[1] == FULL and (parts == FULL or base[0] in BASELINE_ARMS)
 
 
 def _last_steps(levels: Levels) -> Iterator[Named]:

@@ -110,7 +110,8 @@ def _too_few_seeds(row: Claim, samples: list[Sample]) -> str:
     return (
         f"{claim_name(row)}: the quantities that its predicate compares share fewer than two seeds "
         f"(they have: {held or 'none'}), and a verdict needs an interval over seeds. Give train.seeds "
-        "at least two seeds, and check that no training of these arms failed or was left out."
+        "(of planted pairs: testbed.planted.worlds) at least two, and check that no training of these "
+        "arms failed or was left out."
     )
 
 

@@ -7,19 +7,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fispace.config.report import QuantitiesStep
+from fispace.steps.report.curve_quantities import curve_quantities
 from fispace.steps.report.factorial_quantities import factorial_quantities
 from fispace.steps.report.fidelity_quantities import fidelity_quantities
 from fispace.steps.report.geometry_quantities import geometry_quantities
 from fispace.steps.report.long_table import Quantity, quantity_frame
 from fispace.steps.report.paper_quantities import paper_quantities
-from fispace.store.tables import read_csv, read_table, write_csv, write_table
+from fispace.steps.report.planted_quantities import planted_quantities
+from fispace.store.tables import read_csv, read_recipe, read_table, write_csv, write_table
 
 
 def write_quantities(
     params: QuantitiesStep, *, fidelity: Path, geometry: Path, family: Path, secondary: Path,
-    quantities: Path, table: Path,
+    curve: Path | None, planted: Path | None, quantities: Path, table: Path,
 ) -> None:  # fmt: skip
     """Write all quantities (quantity seed value unit n) as Parquet and as CSV.
+
+    The gain curve and the planted pairs are given by the target `full` alone.
 
     Raises:
         ArtifactError: if a summary is missing or damaged.
@@ -30,6 +34,10 @@ def write_quantities(
         yield from geometry_quantities(read_table(geometry))
         yield from paper_quantities(params)
         yield from factorial_quantities(read_table(family), read_csv(secondary))
+        if curve is not None:
+            yield from curve_quantities(read_table(curve))
+        if planted is not None:
+            yield from planted_quantities(read_table(planted), read_recipe(planted)["alpha"])
 
     frame = quantity_frame(found())
     write_table(quantities, frame, {"step": "report quantities"})

@@ -33,6 +33,9 @@ CAPTIONS = {
     "generations": "Response words in continuations under clamps, and texts that a clamp changes",
     "calibration": "False positives and power of the complete procedure (target full)",
     "planted": "Recovery of planted pairs, and gains beside the null and the control (target full)",
+    "gain_curve": "Gain over the SAE whose k is cut at test time, and what explains it (target full)",
+    "arm_controls": "What the sequential and the joint arm gain over each control (target full)",
+    "claims_full": "Every printed number, ours over all arms and seeds, and the verdict (target full)",
     "audit": "Where each weakness of the published study alone moves the headline gains (target full)",
 }
 
@@ -46,9 +49,10 @@ VERDICT_LEGEND = (
 
 
 def write_summary(
-    *, run: str, ledger: Path, family: Path, truth: Path | None, figures: list[str], summary: Path
-) -> None:
-    """Write the page; links are relative to its folder. `truth` is given where it is known.
+    *, run: str, target: str, ledger: Path, family: Path, truth: Path | None,
+    figures: list[str], figure_folder: str, summary: Path,
+) -> None:  # fmt: skip
+    """Write the page; `figure_folder` is relative to its own. `truth` is given where it is known.
 
     Raises:
         ParamsError: if a figure has no caption here.
@@ -59,7 +63,7 @@ def write_summary(
     claims = read_csv(ledger)
     answers = read_csv(truth) if truth else None
     lines = [
-        f"# Summary of the run `{run}`",
+        f"# Summary of the run `{run}`, target `{target}`",
         "",
         _coverage(claims),
         "",
@@ -79,7 +83,12 @@ def write_summary(
         "Beside each figure lie its PDF and the CSV with exactly the plotted numbers.",
     ]
     for name in figures:
-        lines += ["", f"**{CAPTIONS[name]}**", "", f"![{CAPTIONS[name]}](figures/{name}.svg)"]
+        lines += [
+            "",
+            f"**{CAPTIONS[name]}**",
+            "",
+            f"![{CAPTIONS[name]}]({figure_folder}/{name}.svg)",
+        ]
     write_text(summary, document(lines))
 
 
@@ -88,6 +97,6 @@ def _coverage(claims: Frame) -> str:
     counts = claims["verdict"].value_counts()
     verdicts = "; ".join(f"{counts.get(name, 0)} {name}" for name in VERDICTS)
     return (
-        f"{len(claims)} printed numbers of {claims['id'].nunique()} claims; this run answers "
-        f"{answered} of them by the paper's definition. Verdicts: {verdicts}."
+        f"{len(claims)} rows on {claims['id'].nunique()} claims, {claims['printed'].count()} of them with "
+        f"a printed number; this run answers {answered} by the definition given. Verdicts: {verdicts}."
     )
