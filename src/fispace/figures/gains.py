@@ -36,7 +36,9 @@ MODEL_LOOKS = {
 """Colour, marker, line and label of what may win back what the cut costs."""
 WIDTH = 0.12
 """Distance of neighbouring models, in k shown."""
-ROW_INCHES = 0.2
+ROW_INCHES = 0.23
+SEED_STEP = 0.13
+"""Distance of neighbouring seeds, in rows."""
 METRIC_LABELS = {"fvu": "variance unexplained", "kl": "KL"}
 
 
@@ -87,17 +89,23 @@ def arm_controls(table: Frame) -> Figure:
     Columns: order, arm, control, metric, seed (empty: the mean), gain, low, high.
     """
     labels = table.drop_duplicates("order").sort_values("order").to_dict("records")
+    seeds = sorted(table["seed"].dropna().unique().tolist())
     figure, axes = new_figure(TEXT, 0.75 + ROW_INCHES * len(labels), 1, 2, sharey=True)
     for axis, (metric, title) in zip(axes[0], METRIC_LABELS.items(), strict=True):
         axis.axvline(0, color=INK, linewidth=0.6)
         for row in table[table["metric"] == metric].to_dict("records"):
-            _gain(axis, row)
+            _gain(axis, row, seeds)
         axis.set_title(title)
         axis.set_xlabel("gain over the control (share of its loss)")
         axis.xaxis.set_major_formatter(PLAIN)
         axis.tick_params(axis="y", length=0)
         light_grid(axis, "x")
     _bands(axes[0], labels)
+    handles = [
+        Line2D([], [], color=INK, marker="o", ms=3.4, lw=1.0, label="mean, interval over seeds"),
+        Line2D([], [], color=BLUE, marker="o", ms=1.8, lw=0.5, label="a seed, over documents"),
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=2)
     return figure
 
 
@@ -117,11 +125,12 @@ def _bands(axes: Any, labels: list[dict[str, Any]]) -> None:
     axes[0].set_ylim(len(labels) - 0.5, -0.5)
 
 
-def _gain(axis: Axes, row: dict[str, Any]) -> None:
+def _gain(axis: Axes, row: dict[str, Any], seeds: list[float]) -> None:
+    place = row["order"] - 0.25
     if pd.isna(row["seed"]):
-        axis.plot([row["low"], row["high"]], [row["order"] - 0.15] * 2, color=INK, linewidth=1.0)
-        axis.plot(row["gain"], row["order"] - 0.15, "o", color=INK, ms=3.4, mew=0)
+        axis.plot([row["low"], row["high"]], [place, place], color=INK, linewidth=1.0)
+        axis.plot(row["gain"], place, "o", color=INK, ms=3.4, mew=0)
         return
-    place = row["order"] + 0.15
+    place += SEED_STEP * (1 + seeds.index(row["seed"]))
     axis.plot([row["low"], row["high"]], [place, place], color=BLUE, linewidth=0.5, alpha=0.5)
     axis.plot(row["gain"], place, "o", color=BLUE, ms=1.8, mew=0, alpha=0.7)

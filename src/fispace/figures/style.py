@@ -37,13 +37,13 @@ ARM_LABELS = {
     "joint_no_interaction": "joint, no interaction",
     "joint_no_linear": "joint, no linear",
     "sae_matched": "SAE, parameters of joint",
-    "bias_only": "SAE + bias",
-    "linear_probe": "SAE + linear + bias",
+    "bias_only": "frozen SAE, bias",
+    "linear_probe": "frozen SAE, linear, bias",
     "mlp_probe": "sequential, first order",
     "sequential_shuffled": "sequential, shuffled",
     "joint_mlp_probe": "joint, first order",
     "joint_shuffled": "joint, shuffled",
-    "residual_sae": "SAE + bias + second SAE",
+    "residual_sae": "frozen SAE, second SAE",
 }
 
 RC: dict[str, Any] = {

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import pandas as pd
 
 from fispace.measure.document_sums import NO_SEED
-from fispace.measure.published import PAPER_CUT_KS, PAPER_K, improvement
+from fispace.measure.published import PAPER_CUT_KS, PAPER_K, Number, improvement
 from fispace.steps.report.fidelity_quantities import SPLIT
 from fispace.steps.report.long_table import Frame, Quantity
 
@@ -51,7 +51,7 @@ def published_ks(ks: Iterable[int]) -> dict[int, int]:
 
 def _named(
     values: pd.Series, chosen: dict[int, int], trained: int
-) -> Iterator[tuple[str, float]]:  # fmt: skip
+) -> Iterator[tuple[str, Number]]:  # fmt: skip
     gains = {cut: values[GAIN][k] for cut, k in chosen.items()}
     for cut, k in chosen.items():
         fvus = values[FVU][k]

@@ -16,6 +16,7 @@ LOSSES = {"mse": "z2", "fvu": "fraction", "kl": "nats", "ce": "nats", "excess_ce
 SPLIT = "test"
 FULL, SAE, CONTROL = "full", "sae", "sae_bias"
 BASELINE_ARMS = ("sae", CONTROL, "joint_no_interaction")
+"""Arms that parts of an arm are compared with as well."""
 FIRST_ARMS = ("sae", "sae_bias", "joint_no_interaction", "joint_no_linear", "sequential", "joint")
 """Order of the known arms in figures; others follow by name."""
 
