@@ -20,6 +20,7 @@ from fispace.commands import CHAPTERS, COMMANDS, TOOLS, Command, find_command
 from fispace.config.build import build
 from fispace.errors import FispaceError, ParamsError
 from fispace.provenance import hashed_inputs, state_of, write_record
+from fispace.seeds import named_streams
 from fispace.store.files import parse_json
 
 USAGE_ERROR, USER_ERROR = 2, 1
@@ -67,8 +68,9 @@ def _run(options: argparse.Namespace, rest: list[str]) -> None:
     function = getattr(importlib.import_module(command.module), command.function)
     for values in _calls(command, function, rest):
         inputs, before = hashed_inputs(command, values), state_of(command, values)
-        function(**values)
-        write_record(command, values, inputs, before)
+        with named_streams() as streams:
+            function(**values)
+        write_record(command, values, inputs, before, streams)
 
 
 def _system_error(error: OSError) -> str:
