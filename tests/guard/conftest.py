@@ -48,7 +48,8 @@ class SmallRun:
         if command.config is not None:
             given += ["--params", json.dumps(slice_of(self.study, command))]
         for name, value in options.items():
-            given += [f"--{name.replace('_', '-')}", str(value)]
+            values = value if isinstance(value, list) else [value]
+            given += [f"--{name.replace('_', '-')}", *map(str, values)]
         return main(given)
 
     def file(self, name: str) -> Path:
