@@ -7,7 +7,7 @@ MANIFEST ?=
 BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: reproduce test test-faults figures repro sync reference bench bench-reference lock setup
+.PHONY: reproduce test test-faults faults-reference overhead figures repro sync reference bench bench-reference lock setup
 .DEFAULT_GOAL := reproduce
 
 reproduce: setup  ## every stage and figure of the default study
@@ -42,9 +42,17 @@ test: setup       ## style, types, layers, then all tests
 
 STEPS ?= 200
 WORKFLOWS ?= 20
-FAULTS ?= --target all --seed 1 --out ../logs/faults
+FAULTS_OUT ?= ../logs/faults
+FAULTS ?= --target all --seed 1 --out $(FAULTS_OUT)
 test-faults: setup  ## kill -9, full disks and the like, on copies of the tiny study; hours at these counts
 	cd tests && python -m faults --steps $(STEPS) --workflows $(WORKFLOWS) $(FAULTS)
+
+faults-reference: setup  ## its table to results/reference/faults/ and into README.md
+	cd tests && python -m faults.publish --out $(FAULTS_OUT)
+
+STUDY ?= ..
+overhead: setup   ## what hashes, records, fsync and checkpoints cost of a finished study's jobs, run again one by one
+	cd tests && python -m faults.overhead --study $(STUDY)
 
 LOCK_TOOL ?= build/lock
 HASHES = $(LOCK_TOOL)/bin/uv pip compile -q --no-config --no-deps --universal --generate-hashes --no-header --no-annotate

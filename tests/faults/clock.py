@@ -15,7 +15,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from faults.jobs import Ended, Job, differences, run_job, start, timed, without
+from faults.jobs import Ended, Job, differences, discard, run_job, start, timed, without
 from faults.table import SKIPPED, Outcome, Table
 from faults.workflows import ALL, MADE, command_of, said, seconds_of
 from workflow.conftest import Folder, steps
@@ -47,7 +47,7 @@ def under_a_job(study: Folder, job: Job) -> Outcome:
     folder = without(study, job, path)
     ended = run_job(folder, job, ("faketime", "-f", YEAR))
     bad = differences(folder, study, whole=True)
-    shutil.rmtree(path)
+    discard(path)
     return Outcome(job.name, "a year under the job", ended.code == 0 and not bad,
                    "; ".join(bad[:3]) or said(ended))  # fmt: skip
 
@@ -65,7 +65,7 @@ def between_runs(study: Folder) -> Outcome:
     back = {step.split()[0] for step in steps(folder.snakemake())}
     settled = steps(folder.snakemake())
     bad = differences(folder, study, whole=True)
-    shutil.rmtree(path)
+    discard(path)
     drawn = any(name.endswith(".svg") for name in changed)
     fine = untouched == settled == [] and edited == back == {"report"} and drawn and not bad
     detail = (
@@ -120,7 +120,7 @@ def judged(
     again, _ = timed(start(folder, *command)) if ended.code else (ended, 0.0)
     left = steps(folder.snakemake(target))
     bad = differences(folder, study, whole=target == ALL)
-    shutil.rmtree(folder.path)
+    discard(folder.path)
     fine = again.code == 0 and left == [] and not bad and "Traceback" not in ended.said
     detail = f"{when}; exit code {ended.code}, then {again.code}, {len(left)} steps left"
     return Outcome(" ".join(command), detail, fine, "; ".join(bad[:3]) or said(ended, again))

@@ -75,7 +75,7 @@ class Running:
     """A tool in a process group of its own; what it says goes to a file, which never fills up."""
 
     def __init__(self, folder: Folder, words: Sequence[str], env: dict[str, str]) -> None:
-        self._said = folder.path.with_name(folder.path.name + ".said")
+        self._said = said_file(folder.path)
         with self._said.open("wb") as stream:
             self.process = subprocess.Popen(
                 words, cwd=folder.path, env=env, stdin=subprocess.DEVNULL,
@@ -86,6 +86,17 @@ class Running:
         """Wait for its end."""
         code = self.process.wait()
         return Ended(code, self._said.read_text(encoding="utf-8", errors="replace"))
+
+
+def said_file(path: Path) -> Path:
+    """Where a tool in that folder speaks."""
+    return path.with_name(path.name + ".said")
+
+
+def discard(path: Path) -> None:
+    """Delete a copy and what was said there."""
+    shutil.rmtree(path)
+    said_file(path).unlink(missing_ok=True)
 
 
 def jobs_of(study: Folder) -> list[Job]:

@@ -5,7 +5,6 @@ Must not: know the workflow's tools.
 
 import os
 import random
-import shutil
 import signal
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ from faults.jobs import (
     Job,
     Running,
     differences,
+    discard,
     run_job,
     seconds_noted,
     start_job,
@@ -23,7 +23,7 @@ from faults.jobs import (
 from faults.table import Outcome, Table
 from workflow.conftest import Folder
 
-FAULT = "kill -9 of a step"
+AT_A_MOMENT, IN_A_WRITE = "kill -9 of a step, at a random moment", "kill -9 of a step, in a write"
 TRIES = 6
 POLL_SECONDS = 0.0005
 MOST_WRITES_OF_A_TRAINING = 60
@@ -34,7 +34,8 @@ def kill_jobs(study: Folder, jobs: list[Job], count: int, seed: int, table: Tabl
     for number in range(count):
         rng = random.Random(f"{seed} step {number}")
         job = rng.choice(jobs).keeps_every_step
-        table.try_out(FAULT, number, lambda: kill_one(study, job, rng, number))  # noqa: B023
+        fault = IN_A_WRITE if number % 2 else AT_A_MOMENT
+        table.try_out(fault, number, lambda: kill_one(study, job, rng, number))  # noqa: B023
 
 
 def kill_one(study: Folder, job: Job, rng: random.Random, number: int) -> Outcome:
@@ -49,13 +50,13 @@ def kill_one(study: Folder, job: Job, rng: random.Random, number: int) -> Outcom
             when = wait_for_moment(seconds_noted(study, job) * 0.8**attempt, rng)
         if kill(running):
             break
-        shutil.rmtree(path)
+        discard(path)
     else:
         return Outcome(job.name, "ended before every kill", survived=False)
     half = torn(folder, study, job.outputs)
     again = run_job(folder, job)
     bad = half + differences(folder, study, whole=True)
-    shutil.rmtree(path)
+    discard(path)
     kept = ", went on from its checkpoint" if "continues at step" in again.said else ""
     remark = "; ".join(bad[:3]) or again.said[-200:] * (again.code != 0)
     return Outcome(job.name, when + kept, again.code == 0 and not bad, remark)

@@ -4,7 +4,6 @@ Must not: know the workflow's tools.
 """
 
 import contextlib
-import shutil
 import subprocess
 from collections.abc import Callable
 from functools import partial
@@ -14,6 +13,7 @@ from faults.jobs import (
     Ended,
     Job,
     differences,
+    discard,
     run_job,
     start,
     start_job,
@@ -26,7 +26,7 @@ from workflow.conftest import Folder
 NAMES = ("extract standardiser", "train arm", "fidelity summary", "geometry arm", "report draw")
 """Jobs tried: tensors, a training, Parquet with CSV, several tables, figures."""
 FILES, MEMORY_KIB = 12, 600_000
-TWO = "two at once of a step"
+TWO = "the same step twice at once"
 
 Limited = Callable[[Folder, Job], Ended | None]
 
@@ -41,6 +41,8 @@ def try_limits(study: Folder, jobs: list[Job], table: Table) -> None:
         job = next(job for job in jobs if job.name == name)
         for fault, limited in kinds.items():
             table.try_out(fault, number, partial(try_limit, study, job, limited))
+    for number, name in enumerate(("extract activations", *NAMES)):
+        job = next(job for job in jobs if job.name == name)
         table.try_out(TWO, number, partial(two_at_once, study, job))
     training = next(job for job in jobs if job.name == "train arm").keeps_every_step
     table.try_out("disk full under checkpoints", 0, partial(no_checkpoints, study, training))
@@ -61,7 +63,7 @@ def try_limit(study: Folder, job: Job, limited: Limited) -> Outcome:
         return Outcome(job.name, f"exit code {ended.code}, then {again.code}", fine,
                        "; ".join(bad[:3]) or ended.last_words)  # fmt: skip
     finally:
-        shutil.rmtree(path)
+        discard(path)
 
 
 def limited_by(words: str) -> tuple[str, ...]:
@@ -141,7 +143,7 @@ def no_checkpoints(study: Folder, job: Job) -> Outcome:
         fine = ended.code == 0 and "is not kept" in ended.said and not bad
         return Outcome(job.name, f"exit code {ended.code}", fine, "; ".join(bad[:3]))
     finally:
-        shutil.rmtree(path)
+        discard(path)
 
 
 def two_at_once(study: Folder, job: Job) -> Outcome:
@@ -151,6 +153,6 @@ def two_at_once(study: Folder, job: Job) -> Outcome:
     both = [start_job(folder, job) for _ in range(2)]
     codes = [running.process.wait() for running in both]
     bad = differences(folder, study, whole=True)
-    shutil.rmtree(path)
+    discard(path)
     fine = codes == [0, 0] and not bad
     return Outcome(job.name, f"exit codes {codes}", fine, "; ".join(bad[:3]))

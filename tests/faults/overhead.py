@@ -9,12 +9,11 @@ import argparse
 import json
 import logging
 import os
-import shutil
 import sys
 import tempfile
 from pathlib import Path
 
-from faults.jobs import Job, Running, jobs_of, timed, without
+from faults.jobs import Job, Running, discard, jobs_of, timed, without
 from workflow.conftest import Folder
 
 log = logging.getLogger("faults.overhead")
@@ -50,7 +49,7 @@ def time_job(study: Folder, job: Job, path: Path) -> tuple[float, dict[str, floa
     ended, seconds = timed(Running(folder, words, folder.env(**source)))
     assert ended.code == 0, ended.said[-2000:]
     spent = json.loads(found.read_text(encoding="utf-8"))
-    shutil.rmtree(path)
+    discard(path)
     return seconds, spent
 
 

@@ -12,16 +12,17 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from faults.jobs import RUN, Ended, Running, differences, start
+from faults.jobs import RUN, Ended, Running, differences, discard, said_file, start
 from faults.kills import kill, wait_for_group
 from faults.table import SKIPPED, Outcome, Table
 from workflow.conftest import Folder
 
-KILL, TWO, FULL = "kill -9 of a workflow", "two workflows at once", "disk full under a workflow"
+TWO, FULL = "two workflows at once", "disk full under a workflow"
 UNLOCK = ("snakemake", "--unlock")
 """The one documented command after a killed workflow."""
 ALL = "all"
 TOOLS = ("snakemake", "dvc")
+KILL = {"snakemake": "kill -9 of `snakemake`", "dvc": "kill -9 of `dvc repro`"}
 ALL_PROCESSES, JOBS_END, JOBS_RUN = (
     "all processes", "the tool only, jobs ended", "the tool only, jobs still running",
 )  # fmt: skip
@@ -41,7 +42,9 @@ def kill_workflows(study: Folder, count: int, target: str, seed: int, table: Tab
     seconds = seconds_of(study, target)
     for number in range(count):
         rng = random.Random(f"{seed} workflow {number}")
-        table.try_out(KILL, number, partial(kill_one, study, target, seconds, rng, number))
+        table.try_out(
+            KILL[TOOLS[number % 2]], number, partial(kill_one, study, target, seconds, rng, number)
+        )
 
 
 def seconds_of(study: Folder, target: str) -> float:
@@ -77,7 +80,7 @@ def kill_one(
     unlocked, again = start(folder, *UNLOCK).end(), start(folder, *command).end()
     wait_for_group(running.process.pid)
     bad = differences(folder, study, whole=target == ALL)
-    shutil.rmtree(path)
+    discard(path)
     when = f"{way}, after {moment:.0f} s, {n_jobs} jobs" + ("" if was_running else ", at its end")
     fine = unlocked.code == 0 and again.code == 0 and not bad
     return Outcome(" ".join(command), when, fine, "; ".join(bad[:3]) or said(unlocked, again))
@@ -99,12 +102,11 @@ def two_at_once(study: Folder, target: str) -> Outcome:
     folder = study.copied_to(path, *MADE)
     first = start(folder, "snakemake", target)
     wait_for_lock(folder, first)
-    log = path.with_name("both.said")
-    log.rename(path.with_name("first.said"))  # the second one's words go beside the first one's
+    said_file(path).unlink()  # the first one goes on speaking into it, the second begins another
     second = start(folder, "snakemake", target).end()
     code = first.process.wait()
     bad = differences(folder, study, whole=target == ALL)
-    shutil.rmtree(path)
+    discard(path)
     refused = second.code != 0 and "LockException" in second.said
     detail = f"exit codes {code} and {second.code}"
     return Outcome(f"snakemake {target}", detail, code == 0 and refused and not bad,
@@ -126,7 +128,8 @@ def disk_full(study: Folder) -> Outcome:
     if not mount(path, PLENTY):
         return Outcome(" ".join(what), "no mount rights here", survived=True, remark=SKIPPED)
     try:
-        folder = study.copied_to(path / "study")
+        shutil.copytree(study.path, path, dirs_exist_ok=True)
+        folder = Folder(path)
         report = folder.path / f"results/{RUN}/report"
         needed = sum(file.stat().st_size for file in report.rglob("*") if file.is_file())
         shutil.rmtree(report)
@@ -138,7 +141,7 @@ def disk_full(study: Folder) -> Outcome:
         bad = half + differences(folder, study, whole=True)
     finally:
         subprocess.run(["umount", str(path)], check=True)
-        path.rmdir()
+        discard(path)
     fine = full.code != 0 and "No space left" in full.said and again.code == 0 and not bad
     remark = "; ".join(bad[:3]) or said(unlocked, again)
     return Outcome(" ".join(what), f"exit code {full.code}, then {again.code}", fine, remark)
