@@ -21,6 +21,8 @@ from faults.table import Outcome, Table
 from faults.workflows import kill_workflows, try_workflows
 from workflow.conftest import Folder, tiny_folder
 
+SMALLER = Path(__file__).with_name("smaller.yaml")
+
 
 def options() -> argparse.Namespace:
     """The command line."""
@@ -74,7 +76,7 @@ def made_study(out: Path, *, go_on: bool) -> Folder:
         return Folder(kept)
     shutil.rmtree(work, ignore_errors=True)
     whole.unlink(missing_ok=True)
-    study = tiny_folder(kept)
+    study = tiny_folder(kept, SMALLER)
     study.snakemake()
     whole.touch()
     return study

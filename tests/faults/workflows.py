@@ -126,6 +126,7 @@ def disk_full(study: Folder) -> Outcome:
     path.mkdir()
     what = ("snakemake", "report")
     if not mount(path, PLENTY):
+        path.rmdir()
         return Outcome(" ".join(what), "no mount rights here", survived=True, remark=SKIPPED)
     try:
         shutil.copytree(study.path, path, dirs_exist_ok=True)
