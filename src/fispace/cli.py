@@ -24,7 +24,8 @@ from fispace.seeds import named_streams
 from fispace.store.files import parse_json
 
 USAGE_ERROR, USER_ERROR = 2, 1
-MEMORY_WORDS = ("can't allocate memory", "failed to map segment")
+MEMORY_WORDS = ("can't allocate memory", "failed to map segment", "without exception set")
+"""What libraries say, in exceptions of their own choice, when the system gives them no memory."""
 OUT_OF_MEMORY = (
     "the memory that this process may use does not suffice. Nothing half-written stands under a "
     "final name; give more memory, or smaller batches (*.batch_windows, train.batch_tokens), and "
@@ -45,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     except MemoryError:
         logging.getLogger(__name__).error("error: %s", OUT_OF_MEMORY)
         return USER_ERROR
-    except (RuntimeError, ImportError) as error:
+    except (RuntimeError, ImportError, SystemError) as error:
         if not any(words in str(error) for words in MEMORY_WORDS):
             raise
         logging.getLogger(__name__).error("error: %s", OUT_OF_MEMORY)

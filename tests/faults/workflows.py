@@ -8,7 +8,6 @@ import random
 import shutil
 import subprocess
 import time
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -48,12 +47,10 @@ def kill_workflows(study: Folder, count: int, target: str, seed: int, table: Tab
 
 
 def seconds_of(study: Folder, target: str) -> float:
-    """How long the target takes undisturbed: its jobs, one after the other, and Snakemake's own start."""
+    """How long the target's jobs take undisturbed, one after the other."""
     made = json.loads((study.path / f"logs/{RUN}/run.json").read_text(encoding="utf-8"))
-    if target != ALL:
-        return sum(s for name, s in made["seconds"].items() if name.startswith(f"{target}/"))
-    begin, end = (datetime.fromisoformat(made[key]) for key in ("started", "ended"))
-    return (end - begin).total_seconds()
+    chapter = "" if target == ALL else f"{target}/"
+    return sum(s for name, s in made["seconds"].items() if name.startswith(chapter))
 
 
 def command_of(tool: str, target: str) -> tuple[str, ...]:
