@@ -1,4 +1,5 @@
 # Every target sets itself up first: an environment in .venv (bench: .venv-bench) with the versions of constraints.txt.
+# In .venv, every file but torch's is checked by the hashes of lock/, and nothing is built by what is not in it.
 PYTHON ?= python3
 VENV ?= .venv
 BENCH_VENV ?= .venv-bench
@@ -6,7 +7,7 @@ MANIFEST ?=
 BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: reproduce test test-faults figures repro sync reference bench bench-reference setup
+.PHONY: reproduce test test-faults faults-reference overhead figures repro sync reference bench bench-reference lock setup
 .DEFAULT_GOAL := reproduce
 
 reproduce: setup  ## every stage and figure of the default study
@@ -41,16 +42,37 @@ test: setup       ## style, types, layers, then all tests
 
 STEPS ?= 200
 WORKFLOWS ?= 20
-FAULTS ?= --target all --seed 1 --out ../logs/faults
+FAULTS_OUT ?= ../logs/faults
+FAULTS ?= --target all --seed 1 --out $(FAULTS_OUT)
 test-faults: setup  ## kill -9, full disks and the like, on copies of the tiny study; hours at these counts
 	cd tests && python -m faults --steps $(STEPS) --workflows $(WORKFLOWS) $(FAULTS)
 
+faults-reference: setup  ## its table to results/reference/faults/ and into README.md
+	cd tests && python -m faults.publish --out $(FAULTS_OUT)
+
+STUDY ?= ..
+overhead: setup   ## what hashes, records, fsync and checkpoints cost of a finished study's jobs, run again one by one
+	cd tests && python -m faults.overhead --study $(STUDY)
+
+LOCK_TOOL ?= build/lock
+HASHES = $(LOCK_TOOL)/bin/uv pip compile -q --no-config --no-deps --universal --generate-hashes --no-header --no-annotate
+lock:             ## the hashes of every file of the releases in constraints.txt, to lock/
+	$(PYTHON) -m venv $(LOCK_TOOL)
+	$(LOCK_TOOL)/bin/python -m pip install -q --disable-pip-version-check uv==0.13.9
+	grep '^setuptools==' constraints.txt | $(HASHES) - -o lock/build.txt
+	grep -Ev '^(setuptools|torch)==' constraints.txt | $(HASHES) - -o lock/packages.txt
+
 setup: $(VENV)/.installed
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+PIP_INSTALL := $(BIN)/python -m pip install -q --disable-pip-version-check
+$(VENV)/.installed: pyproject.toml constraints.txt lock/build.txt lock/packages.txt
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[pipeline,test]'
+	$(PIP_INSTALL) --require-hashes --no-deps -r lock/build.txt
+	$(PIP_INSTALL) --require-hashes --no-deps --no-build-isolation -r lock/packages.txt
+	$(PIP_INSTALL) "$$(grep '^torch==' constraints.txt)"
+	$(PIP_INSTALL) --no-deps --no-build-isolation -e .
+	$(BIN)/python -m pip check
 	touch $@
 
 $(BENCH_VENV)/.installed: pyproject.toml constraints.txt benchmarks/requirements.txt

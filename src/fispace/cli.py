@@ -20,10 +20,12 @@ from fispace.commands import CHAPTERS, COMMANDS, TOOLS, Command, find_command
 from fispace.config.build import build
 from fispace.errors import FispaceError, ParamsError
 from fispace.provenance import hashed_inputs, state_of, write_record
+from fispace.seeds import named_streams
 from fispace.store.files import parse_json
 
 USAGE_ERROR, USER_ERROR = 2, 1
-MEMORY_WORDS = ("can't allocate memory", "failed to map segment")
+MEMORY_WORDS = ("can't allocate memory", "failed to map segment", "without exception set")
+"""What libraries say, in exceptions of their own choice, when the system gives them no memory."""
 OUT_OF_MEMORY = (
     "the memory that this process may use does not suffice. Nothing half-written stands under a "
     "final name; give more memory, or smaller batches (*.batch_windows, train.batch_tokens), and "
@@ -44,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     except MemoryError:
         logging.getLogger(__name__).error("error: %s", OUT_OF_MEMORY)
         return USER_ERROR
-    except (RuntimeError, ImportError) as error:
+    except (RuntimeError, ImportError, SystemError) as error:
         if not any(words in str(error) for words in MEMORY_WORDS):
             raise
         logging.getLogger(__name__).error("error: %s", OUT_OF_MEMORY)
@@ -67,8 +69,9 @@ def _run(options: argparse.Namespace, rest: list[str]) -> None:
     function = getattr(importlib.import_module(command.module), command.function)
     for values in _calls(command, function, rest):
         inputs, before = hashed_inputs(command, values), state_of(command, values)
-        function(**values)
-        write_record(command, values, inputs, before)
+        with named_streams() as streams:
+            function(**values)
+        write_record(command, values, inputs, before, streams)
 
 
 def _system_error(error: OSError) -> str:

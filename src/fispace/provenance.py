@@ -1,13 +1,14 @@
 """Records of what made the files: one for each finished command, in `.provenance/` beside its outputs.
 
-A record holds the command's parameters and options, the digest of its code, the hashes of what it
-read and wrote, and the versions that can change the bytes. It holds no clock, host, user or folder
-outside the working folder, so equal runs leave equal records. Must not: judge; `fispace.verify` does.
+A record holds the command's parameters and options, the digest of its code, the random streams it
+used, the hashes of what it read and wrote, and the versions that can change the bytes. It holds no
+clock, host, user or folder outside the working folder, so equal runs leave equal records.
+Must not: judge; `fispace.verify` does.
 """
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, is_dataclass
 from functools import cache
 from importlib import metadata
@@ -44,6 +45,7 @@ class Record:
     options: dict[str, Any]
     inputs: Hashes
     outputs: Hashes
+    streams: list[str]
     code: str
     versions: dict[str, str]
     path: Path
@@ -139,8 +141,9 @@ def _relative(path: Path, base: Path) -> str:
 
 
 def write_record(
-    command: Command, values: Mapping[str, Any], inputs: Mapping[Path, str], before: State
-) -> None:
+    command: Command, values: Mapping[str, Any], inputs: Mapping[Path, str], before: State,
+    streams: Collection[str],
+) -> None:  # fmt: skip
     """Record a finished call beside what it wrote since the state `before`."""
     outputs = outputs_of(command, values, before)
     if not outputs:
@@ -152,6 +155,7 @@ def write_record(
         "options": options_of(values),
         "inputs": {_shown(path, base): found for path, found in inputs.items()},
         "outputs": {_relative(path, base): sha256_of(path) for path in outputs},
+        "streams": sorted(streams),
         "code": code_digest(command.module),
         "versions": versions(),
     }
@@ -229,7 +233,7 @@ def read_record(path: Path) -> Record:
 def _is_record(content: Any) -> bool:
     """Whether a JSON value has the form of a record, and names no output outside its folder."""
     kinds = {"command": str, "options": dict, "inputs": dict, "outputs": dict, "code": str}
-    kinds |= {"versions": dict, "params": dict | None}
+    kinds |= {"versions": dict, "params": dict | None, "streams": list}
     if not isinstance(content, dict) or set(content) != set(kinds):
         return False
     if not all(isinstance(content[key], kind) for key, kind in kinds.items()):

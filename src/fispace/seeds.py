@@ -1,15 +1,34 @@
 """Named random streams: one root seed, one independent generator for each named purpose.
 
-Must not: keep global state, or draw anything that it is not asked for.
+Must not: keep global state besides who listens to names, or draw anything that it is not asked for.
 """
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
     import torch
+
+
+_listeners: list[set[str]] = []
+
+
+@contextmanager
+def named_streams() -> Iterator[set[str]]:
+    """Names of all streams that are used inside the block, for its record.
+
+    Numbers at a name's end count equal draws (items, batches, chunks) and stand as one `#`.
+    """
+    names: set[str] = set()
+    _listeners.append(names)
+    try:
+        yield names
+    finally:
+        _listeners[:] = [known for known in _listeners if known is not names]
 
 
 def stream_seed(root: int, *names: str | int) -> int:
@@ -19,7 +38,16 @@ def stream_seed(root: int, *names: str | int) -> int:
     adding an arm, a seed or a purpose changes no other stream.
     """
     path = "/".join(str(part) for part in (root, *names))
+    for listener in _listeners:
+        listener.add(f"{root}/{_without_counts(names)}")
     return int.from_bytes(hashlib.sha256(path.encode()).digest()[:8], "big") >> 1
+
+
+def _without_counts(names: tuple[str | int, ...]) -> str:
+    kept = list(names)
+    while kept and isinstance(kept[-1], int):
+        kept.pop()
+    return "/".join(map(str, kept if len(kept) == len(names) else [*kept, "#"]))
 
 
 def numpy_stream(root: int, *names: str | int) -> np.random.Generator:

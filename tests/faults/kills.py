@@ -1,59 +1,109 @@
-"""kill -9 at random moments: of single jobs, and of whole workflows."""
+"""kill -9 of single jobs: at random moments, and in the middle of their writes.
+
+Must not: know the workflow's tools.
+"""
 
 import os
 import random
-import shutil
 import signal
-import subprocess
 import time
 from pathlib import Path
 
-from faults.jobs import Job, finish, run_job, seconds_of, start, torn, unequal, without
-from faults.table import Table
+from faults.jobs import (
+    Job,
+    Running,
+    differences,
+    discard,
+    run_job,
+    seconds_noted,
+    start_job,
+    torn,
+    without,
+)
+from faults.table import Outcome, Table
 from workflow.conftest import Folder
 
-UNLOCK = ("snakemake", "--unlock")
-"""The one documented command after a killed workflow."""
+AT_A_MOMENT, IN_A_WRITE = "kill -9 of a step, at a random moment", "kill -9 of a step, in a write"
+TRIES = 6
+POLL_SECONDS = 0.0005
+MOST_WRITES_OF_A_TRAINING = 60
 
 
-def kill_jobs(study: Folder, jobs: list[Job], count: int, rng: random.Random, table: Table) -> None:
-    """Kill `count` random jobs, each at a random moment, and run each again once."""
-    seconds: dict[str, float] = {}
+def kill_jobs(study: Folder, jobs: list[Job], count: int, seed: int, table: Table) -> None:
+    """Kill `count` random jobs and run each again once: every other one in the middle of a write."""
     for number in range(count):
-        job = rng.choice(jobs)
-        path = study.path.parent / f"step-{number}"
-        if job.name not in seconds:
-            seconds[job.name] = seconds_of(study, job, path)
-        moment = rng.uniform(0, seconds[job.name])
+        rng = random.Random(f"{seed} step {number}")
+        job = rng.choice(jobs).keeps_every_step
+        fault = IN_A_WRITE if number % 2 else AT_A_MOMENT
+        table.try_out(fault, number, lambda: kill_one(study, job, rng, number))  # noqa: B023
+
+
+def kill_one(study: Folder, job: Job, rng: random.Random, number: int) -> Outcome:
+    """One job killed while it runs, looked at, and run again."""
+    path = study.path.parent / f"step-{number}"
+    for attempt in range(TRIES):
         folder = without(study, job, path)
-        process = start(folder, "fispace", *job.arguments)
-        time.sleep(moment)
-        was_running = kill(process, whole_group=True)
-        half = torn(folder, study, job.outputs)
-        again = run_job(folder, job)
-        bad = half + unequal(folder, study, job.outputs)
-        table.add(
-            "kill -9 of a step", job.name, f"{moment:.1f} s of {seconds[job.name]:.1f} s"
-            f"{'' if was_running else ', after its end'}",
-            again.code == 0 and not bad, "; ".join(bad) or again.said[-200:] * (again.code != 0),
-        )  # fmt: skip
-        shutil.rmtree(path)
+        running = start_job(folder, job)
+        if number % 2:
+            when = wait_for_write(folder, job, running, rng)
+        else:
+            when = wait_for_moment(seconds_noted(study, job) * 0.8**attempt, rng)
+        if kill(running):
+            break
+        discard(path)
+    else:
+        return Outcome(job.name, "ended before every kill", survived=False)
+    half = torn(folder, study, job.outputs)
+    again = run_job(folder, job)
+    bad = half + differences(folder, study, whole=True)
+    discard(path)
+    kept = ", went on from its checkpoint" if "continues at step" in again.said else ""
+    remark = "; ".join(bad[:3]) or again.said[-200:] * (again.code != 0)
+    return Outcome(job.name, when + kept, again.code == 0 and not bad, remark)
 
 
-def kill(process: subprocess.Popen[str], *, whole_group: bool) -> bool:
+def wait_for_moment(seconds: float, rng: random.Random) -> str:
+    """Wait a random part of the seconds."""
+    moment = rng.uniform(0, seconds)
+    time.sleep(moment)
+    return f"after {moment:.1f} s of {seconds:.1f} s"
+
+
+def wait_for_write(folder: Folder, job: Job, running: Running, rng: random.Random) -> str:
+    """Wait until the job has begun its n-th write, n random, or is at its end."""
+    most = MOST_WRITES_OF_A_TRAINING if "--scratch" in job.arguments else len(job.outputs) + 1
+    wanted, seen = rng.randint(1, most), set[str]()
+    places = {folder.path / Path(name).parent for name in job.outputs}
+    if job.scratch:
+        places.add(folder.path / job.scratch)
+    while len(seen) < wanted and running.process.poll() is None:
+        for place in places:
+            seen.update(begun(place))
+        time.sleep(POLL_SECONDS)
+    return f"in write {wanted}"
+
+
+def begun(place: Path) -> list[str]:
+    """Unfinished files below a folder that may not be there."""
+    return [
+        f"{folder}/{name}"
+        for folder, _, names in os.walk(place)
+        for name in names
+        if name.startswith(".partial-")
+    ]
+
+
+def kill(running: Running, *, whole_group: bool = True) -> bool:
     """Kill a process (with its children, or leaving them running); returns whether it still ran."""
+    process = running.process
     was_running = process.poll() is None
     if was_running:
         (os.killpg if whole_group else os.kill)(process.pid, signal.SIGKILL)
-    if whole_group or not was_running:
-        process.communicate()
-    else:
-        process.wait()
-        wait_for_group(process.pid)
+    process.wait()
     return was_running
 
 
-def wait_for_group(group: int, patience: float = 600.0) -> None:
+def wait_for_group(group: int, patience: float = 900.0) -> None:
     """Wait until the orphans of a killed tool have ended by themselves."""
     end = time.monotonic() + patience
     while time.monotonic() < end:
@@ -61,42 +111,4 @@ def wait_for_group(group: int, patience: float = 600.0) -> None:
             os.killpg(group, 0)
         except ProcessLookupError:
             return
-        time.sleep(0.5)
-
-
-def kill_workflows(
-    study: Folder, count: int, target: str, seconds: float, rng: random.Random, table: Table
-) -> None:
-    """Kill `count` whole workflows, Snakemake and DVC in turn, and resume each once."""
-    for number in range(count):
-        tool = ("snakemake", "dvc")[number % 2]
-        path = study.path.parent / f"workflow-{number}"
-        folder = study.copied_to(path, "results", "scratch", ".snakemake", "logs")
-        command = ("snakemake", target) if tool == "snakemake" else ("dvc", "repro", target)
-        whole_group = number % 4 < 2
-        moment = rng.uniform(0, seconds)
-        process = start(folder, *command)
-        time.sleep(moment)
-        was_running = kill(process, whole_group=whole_group)
-        unlocked = finish(start(folder, *UNLOCK))
-        again = finish(start(folder, *command))
-        bad = differences(folder.path, study.path)
-        table.add(
-            "kill -9 of a workflow", f"{' '.join(command)}",
-            f"{moment:.0f} s of {seconds:.0f} s, {'all processes' if whole_group else 'parent only'}"
-            f"{'' if was_running else ', after its end'}",
-            again.code == 0 and not bad, "; ".join(bad[:3]) or again.said[-200:] * (again.code != 0)
-            or unlocked.said[-100:] * (unlocked.code != 0),
-        )  # fmt: skip
-        shutil.rmtree(path)
-
-
-def differences(one: Path, other: Path) -> list[str]:
-    """Result files of `one` that are not, byte for byte, those of `other`; records included."""
-    found = []
-    for path in sorted((one / "results").rglob("*")):
-        if path.is_file() and not path.name.startswith(".partial-"):
-            twin = other / path.relative_to(one)
-            if not twin.is_file() or twin.read_bytes() != path.read_bytes():
-                found.append(str(path.relative_to(one)))
-    return found if any((one / "results").rglob("*")) else ["no results at all"]
+        time.sleep(0.2)

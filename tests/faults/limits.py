@@ -1,93 +1,114 @@
-"""Full disk, read-only results, too few files or too little memory, a clock set back, two at once."""
+"""Single jobs under limits: a full disk, read-only results, few files, little memory, two at once.
+
+Must not: know the workflow's tools.
+"""
 
 import contextlib
-import os
-import shutil
 import subprocess
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from faults.jobs import Ended, Job, finish, run_job, start, torn, unequal, without
-from faults.kills import differences
-from faults.table import Table
+from faults.jobs import (
+    Ended,
+    Job,
+    differences,
+    discard,
+    run_job,
+    start,
+    start_job,
+    torn,
+    without,
+)
+from faults.table import SKIPPED, Outcome, Table
 from workflow.conftest import Folder
 
-NAMES = ("extract standardiser", "fidelity summary", "report draw", "geometry arm")
-"""Jobs tried: tensors, Parquet with CSV, figures, several tables."""
+NAMES = ("extract standardiser", "train arm", "fidelity summary", "geometry arm", "report draw")
+"""Jobs tried: tensors, a training, Parquet with CSV, several tables, figures."""
+FILES, MEMORIES_MB = 5, (300, 600)
+TWO = "the same step twice at once"
+
+Limited = Callable[[Folder, Job], Ended | None]
 
 
 def try_limits(study: Folder, jobs: list[Job], table: Table) -> None:
-    """Every limit on one job of each name."""
-    chosen = [next(job for job in jobs if job.name == name) for name in NAMES]
-    for job in chosen:
-        for fault, limited in (
-            ("disk full", disk_full), ("read-only results", read_only),
-            ("12 open files", few_files), ("600 MB of memory", little_memory),
-        ):  # fmt: skip
-            try_limit(study, job, fault, limited, table)
-    try_clock(study, chosen[0], table)
-    try_two_jobs(study, chosen[0], table)
+    """Every limit on one job of each name, then a training that cannot keep its state."""
+    kinds: dict[str, Limited] = {
+        "disk full": partial(mounted, mode="rw"), "read-only results": partial(mounted, mode="ro"),
+        f"{FILES} open files": few_files,
+    }  # fmt: skip
+    kinds |= {f"{mb} MB of memory": partial(little_memory, mb=mb) for mb in MEMORIES_MB}
+    for number, name in enumerate(NAMES):
+        job = next(job for job in jobs if job.name == name)
+        for fault, limited in kinds.items():
+            table.try_out(fault, number, partial(try_limit, study, job, limited))
+    for number, name in enumerate(("extract activations", *NAMES)):
+        job = next(job for job in jobs if job.name == name)
+        table.try_out(TWO, number, partial(two_at_once, study, job))
+    training = next(job for job in jobs if job.name == "train arm").keeps_every_step
+    table.try_out("disk full under checkpoints", 0, partial(no_checkpoints, study, training))
 
 
-def try_limit(study: Folder, job: Job, fault: str, limited, table: Table) -> None:
-    """The job under a limit must fail in words, then succeed without it, others untouched."""
+def try_limit(study: Folder, job: Job, limited: Limited) -> Outcome:
+    """The job under a limit fails in words (or does with what it has), then succeeds without it."""
     path = study.path.parent / "limited"
     folder = without(study, job, path)
     try:
-        ended: Ended | None = limited(folder, job)
+        ended = limited(folder, job)
         if ended is None:
-            table.add(fault, job.name, "not possible here: no mount rights", True, "skipped")
-            return
-        half = torn(folder, study, job.outputs)
+            return Outcome(job.name, "no mount rights here", survived=True, remark=SKIPPED)
+        half = torn(folder, study, job.outputs) + differences(folder, study, whole=False)
         again = run_job(folder, job)
-        bad = half + unequal(folder, study, job.outputs) + differences(folder.path, study.path)
-        clear = ended.code == 0 or ended.is_clear_error
-        last = (ended.said.strip().splitlines() or [""])[-1]
-        table.add(fault, job.name, f"exit code {ended.code}", clear and again.code == 0 and not bad,
-                  "; ".join(bad) or last[:200])  # fmt: skip
+        bad = half + differences(folder, study, whole=True)
+        fine = (ended.is_clear_error or ended.code == 0) and again.code == 0 and not bad
+        return Outcome(job.name, f"exit code {ended.code}, then {again.code}", fine,
+                       "; ".join(bad[:3]) or ended.last_words)  # fmt: skip
     finally:
-        shutil.rmtree(path)
+        discard(path)
 
 
 def limited_by(words: str) -> tuple[str, ...]:
+    """A shell that limits itself before it becomes the job."""
     return ("bash", "-c", f'{words}; exec "$@"', "bash")
 
 
 def few_files(folder: Folder, job: Job) -> Ended:
-    return run_job(folder, job, limited_by("ulimit -n 12"))
+    """The job with few file descriptors."""
+    return run_job(folder, job, limited_by(f"ulimit -n {FILES}"))
 
 
-def little_memory(folder: Folder, job: Job) -> Ended:
-    return run_job(folder, job, limited_by("ulimit -v 600000"))
+def little_memory(folder: Folder, job: Job, *, mb: int) -> Ended:
+    """The job with little address space."""
+    return run_job(folder, job, limited_by(f"ulimit -v {mb}000"))
 
 
-def disk_full(folder: Folder, job: Job) -> Ended | None:
-    return mounted(folder, job, "size=64k", "rw")
-
-
-def read_only(folder: Folder, job: Job) -> Ended | None:
-    return mounted(folder, job, "size=64k", "ro")
-
-
-def mounted(folder: Folder, job: Job, size: str, mode: str) -> Ended | None:
+def mounted(folder: Folder, job: Job, *, mode: str) -> Ended | None:
     """Run the job with a tiny file system where its outputs go, filled up or read-only."""
     target = (folder.path / job.outputs[0]).parent
     aside = folder.path / "aside"
     target.rename(aside)
     target.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"{size},{mode}", "tmpfs", str(target)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode != 0:
-        target.rmdir()
-        aside.rename(target)
-        return None
     try:
-        if mode == "rw":
-            fill(target)
-        # what else the job reads from there is not the matter of this trial
-        return finish(start(folder, "fispace", *redirected(job, aside)))
+        if not mount(target, mode):
+            return None
+        try:
+            # what else the job reads from there is not the matter of this trial
+            return start(folder, "fispace", *redirected(job, aside)).end()
+        finally:
+            subprocess.run(["umount", str(target)], check=True)
     finally:
-        subprocess.run(["umount", str(target)], check=True)
         target.rmdir()
         aside.rename(target)
+
+
+def mount(target: Path, mode: str) -> bool:
+    """A file system of 64 KiB at the folder, full if it can be written; False without the right to."""
+    command = ["mount", "-t", "tmpfs", "-o", f"size=64k,{mode}", "tmpfs", str(target)]
+    if subprocess.run(command, check=False, capture_output=True).returncode != 0:
+        return False
+    if mode == "rw":
+        fill(target)
+    return True
 
 
 def redirected(job: Job, aside: Path) -> list[str]:
@@ -108,42 +129,31 @@ def fill(folder: Path) -> None:
             stream.write(b"x" * 512)
 
 
-def try_clock(study: Folder, job: Job, table: Table) -> None:
-    """A clock a year back changes no byte."""
-    if shutil.which("faketime") is None:
-        table.add("clock set back", job.name, "faketime is not installed", True, "skipped")
-        return
-    path = study.path.parent / "clock"
+def no_checkpoints(study: Folder, job: Job) -> Outcome:
+    """A training whose state cannot be kept says so and ends in the same bytes."""
+    path = study.path.parent / "unkept"
     folder = without(study, job, path)
-    ended = run_job(folder, job, ("faketime", "-f", "-365d"))
-    bad = unequal(folder, study, job.outputs)
-    table.add("clock set back", job.name, "one year", ended.code == 0 and not bad, "; ".join(bad))
-    shutil.rmtree(path)
+    scratch = path / str(job.scratch)
+    scratch.mkdir(parents=True)
+    try:
+        if not mount(scratch, "rw"):
+            return Outcome(job.name, "no mount rights here", survived=True, remark=SKIPPED)
+        ended = run_job(folder, job)
+        subprocess.run(["umount", str(scratch)], check=True)
+        bad = differences(folder, study, whole=True)
+        fine = ended.code == 0 and "is not kept" in ended.said and not bad
+        return Outcome(job.name, f"exit code {ended.code}", fine, "; ".join(bad[:3]))
+    finally:
+        discard(path)
 
 
-def try_two_jobs(study: Folder, job: Job, table: Table) -> None:
-    """The same job twice at once: two whole files of the same bytes, one after the other."""
+def two_at_once(study: Folder, job: Job) -> Outcome:
+    """The same job twice at once: whole files of the same bytes, whoever writes last."""
     path = study.path.parent / "two"
     folder = without(study, job, path)
-    both = [start(folder, "fispace", *job.arguments) for _ in range(2)]
-    codes = [finish(process).code for process in both]
-    bad = unequal(folder, study, job.outputs)
-    table.add("two at once", job.name, f"exit codes {codes}", codes == [0, 0] and not bad)
-    shutil.rmtree(path)
-
-
-def try_two_workflows(study: Folder, target: str, table: Table) -> None:
-    """A second workflow in one folder is refused in words; the first one ends as if alone."""
-    path = study.path.parent / "both"
-    folder = study.copied_to(path, "results", "scratch", ".snakemake", "logs")
-    first = start(folder, "snakemake", target)
-    while not (path / ".snakemake/locks").is_dir() or not os.listdir(path / ".snakemake/locks"):
-        if first.poll() is not None:
-            break
-    second = finish(start(folder, "snakemake", target))
-    ended = finish(first)
-    bad = differences(path, study.path)
-    refused = second.code != 0 and "LockException" in second.said
-    table.add("two at once", f"snakemake {target}", f"exit codes {ended.code}, {second.code}",
-              ended.code == 0 and refused and not bad, "; ".join(bad[:3]))  # fmt: skip
-    shutil.rmtree(path)
+    both = [start_job(folder, job) for _ in range(2)]
+    codes = [running.process.wait() for running in both]
+    bad = differences(folder, study, whole=True)
+    discard(path)
+    fine = codes == [0, 0] and not bad
+    return Outcome(job.name, f"exit codes {codes}", fine, "; ".join(bad[:3]))

@@ -1,53 +1,89 @@
-"""What was tried, how often, and what survived: one row a trial, one line a kind."""
+"""What was tried, how often, and what survived: one row a trial, one line a kind.
+
+Must not: try anything.
+"""
 
 import csv
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+
+SKIPPED = "skipped"
+TRIALS, SUMMARY = "faults.csv", "faults.md"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Whether a run came through a fault as promised."""
+
+    what: str
+    detail: str
+    survived: bool
+    remark: str = ""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One fault, and whether the run came through it as promised."""
+    """One fault and its outcome."""
 
     fault: str
+    number: int
     what: str
     detail: str
     survived: bool
     remark: str
+    seconds: float
 
 
 class Table:
-    """Trials, written after each one so that an interrupted harness loses nothing."""
+    """Trials, written after each one; what is there already need not be tried again."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.trials = folder, list[Trial]()
+    def __init__(self, folder: Path, *, go_on: bool) -> None:
+        self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
+        self.trials = self._read() if go_on and (folder / TRIALS).is_file() else []
 
-    def add(self, fault: str, what: str, detail: str, survived: bool, remark: str = "") -> None:
-        """Add a trial and say so."""
-        trial = Trial(fault, what, detail, survived, " ".join(remark.split()))
-        self.trials.append(trial)
-        word = "survived" if survived else "FAILED"
-        sys.stderr.write(f"{word:8s} {fault}: {what} ({detail}) {trial.remark}\n")
+    def try_out(self, fault: str, number: int, trial: Callable[[], Outcome]) -> None:
+        """Add one trial and say so, unless it is there."""
+        if any((known.fault, known.number) == (fault, number) for known in self.trials):
+            return
+        begin = time.monotonic()
+        outcome = trial()
+        seconds = round(time.monotonic() - begin, 1)
+        values = asdict(outcome) | {"remark": " ".join(outcome.remark.split())}
+        self.trials.append(Trial(fault, number, seconds=seconds, **values))
+        word = "survived" if outcome.survived else "FAILED"
+        sys.stderr.write(f"{word:8s} {fault} {number}: {outcome.what} ({outcome.detail}), "
+                         f"{seconds} s {values['remark']}\n")  # fmt: skip
         self.write()
 
     def write(self) -> None:
         """faults.csv with every trial, faults.md with one line for each kind."""
-        with (self.folder / "faults.csv").open("w", newline="", encoding="utf-8") as stream:
+        with (self.folder / TRIALS).open("w", newline="", encoding="utf-8") as stream:
             writer = csv.DictWriter(stream, [field.name for field in fields(Trial)])
             writer.writeheader()
             writer.writerows(asdict(trial) for trial in self.trials)
+        (self.folder / SUMMARY).write_text(self.summary(), encoding="utf-8")
+
+    def summary(self) -> str:
+        """One line for each kind of fault: tried, survived."""
         lines = ["| fault | tried | survived |", "|---|---:|---:|"]
         for fault in dict.fromkeys(trial.fault for trial in self.trials):
-            of_kind = [trial for trial in self.trials if trial.fault == fault]
-            tried = [trial for trial in of_kind if trial.remark != "skipped"]
-            survived = sum(trial.survived for trial in tried)
-            lines.append(f"| {fault} | {len(tried)} | {survived} |")
-        text = "\n".join(lines) + "\n"
-        (self.folder / "faults.md").write_text(text, encoding="utf-8")
+            tried = [t for t in self.trials if t.fault == fault and t.remark != SKIPPED]
+            lines.append(f"| {fault} | {len(tried)} | {sum(t.survived for t in tried)} |")
+        return "\n".join(lines) + "\n"
 
     @property
     def all_survived(self) -> bool:
         """Whether no trial failed."""
         return all(trial.survived for trial in self.trials)
+
+    def _read(self) -> list[Trial]:
+        with (self.folder / TRIALS).open(newline="", encoding="utf-8") as stream:
+            return [
+                Trial(row["fault"], int(row["number"]), row["what"], row["detail"],
+                      row["survived"] == "True", row["remark"], float(row["seconds"]))
+                for row in csv.DictReader(stream)
+            ]  # fmt: skip

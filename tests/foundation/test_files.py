@@ -2,6 +2,9 @@
 
 import json
 import os
+import subprocess
+import sys
+import threading
 
 import pandas as pd
 import pytest
@@ -9,6 +12,7 @@ import torch
 
 from fispace.errors import ArtifactError
 from fispace.store.files import (
+    alone_in,
     atomic_path,
     canonical_json,
     fingerprint,
@@ -133,3 +137,34 @@ def test_tensors_without_a_record_are_refused(tmp_path):
 def test_written_files_are_readable_by_others(tmp_path):
     write_json(tmp_path / "x.json", json.loads("{}"))
     assert (tmp_path / "x.json").stat().st_mode & 0o777 == 0o644
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from fispace.store.files import alone_in
+with alone_in(Path(sys.argv[1])):
+    print("in", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_one_process_at_a_time_works_in_a_folder_and_a_killed_one_holds_nobody_up(tmp_path):
+    folder, entered = tmp_path / "scratch/work", []
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == "in\n"
+
+        def enter() -> None:
+            with alone_in(folder):
+                entered.append(holder.poll())
+
+        waiting = threading.Thread(target=enter)
+        waiting.start()
+        waiting.join(0.5)
+        assert entered == []
+        holder.kill()
+        waiting.join(20)
+    assert len(entered) == 1
+    assert list(folder.parent.iterdir()) == []

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from fispace.seeds import numpy_stream, stream_seed, torch_stream
+from fispace.seeds import named_streams, numpy_stream, stream_seed, torch_stream
 
 
 def test_a_stream_is_fixed_for_ever():
@@ -32,3 +32,14 @@ def test_a_stream_leaves_global_generators_alone():
     before = torch.random.get_rng_state()
     torch.rand(3, generator=torch_stream(0, "x"))
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_the_streams_used_are_named_for_the_record_and_equal_draws_are_counted_as_one():
+    with named_streams() as outer:
+        numpy_stream(7, "train", 1, "order")
+        with named_streams() as inner:
+            for item in range(3):
+                torch_stream(7, "battery", "drawn", item, item + 1)
+    stream_seed(7, "afterwards")
+    assert inner == {"7/battery/drawn/#"}
+    assert outer == {"7/battery/drawn/#", "7/train/1/order"}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from fispace.params import Study, load_study, slice_of
 
 ROOT = Path(__file__).parents[2]
 RUN = "small"
+MOST_BYTES = 200 << 20
+"""What refusing a hostile file may take."""
 SIZES = {
     "run": RUN,
     "extract": {
@@ -48,7 +51,8 @@ class SmallRun:
         if command.config is not None:
             given += ["--params", json.dumps(slice_of(self.study, command))]
         for name, value in options.items():
-            given += [f"--{name.replace('_', '-')}", str(value)]
+            values = value if isinstance(value, list) else [value]
+            given += [f"--{name.replace('_', '-')}", *map(str, values)]
         return main(given)
 
     def file(self, name: str) -> Path:
@@ -57,6 +61,11 @@ class SmallRun:
     def copied_to(self, path: Path) -> "SmallRun":
         shutil.copytree(self.path, path)
         return SmallRun(path, self.model)
+
+
+def peak_bytes() -> int:
+    """Most memory that this process has held so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def write_corpus(path: Path) -> None:

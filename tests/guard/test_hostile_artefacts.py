@@ -288,6 +288,7 @@ def test_a_disk_that_fills_up_under_a_checkpoint_is_said_in_words(tmp_path, monk
     [
         MemoryError(),
         RuntimeError("x: can't allocate memory: y"),
+        SystemError("error return without exception set"),
         ImportError("libtorch_cpu.so: failed to map segment from shared object"),
     ],
 )

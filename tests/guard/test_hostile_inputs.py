@@ -1,12 +1,16 @@
 """Corpora and models that nobody wants: refused in one paragraph, or read as what they are."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from guard.conftest import MOST_BYTES, peak_bytes
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
@@ -64,6 +68,9 @@ def lines(*texts: str) -> bytes:
         (b'{"other": "x"}\n', "no text in the field"),
         (b"[" * 100_000, "line 1 is not JSON"),
         (b'{"text": ' + b"9" * 5000 + b"}\n", "line 1 is not JSON"),
+        (b"\xef\xbb\xbf" + lines(WORDS), "line 1 is not JSON"),
+        (b'{"text": null}\n', "no text in the field"),
+        (lines(*["", " \t", "\u00a0"] * 50), "empty or too short"),
     ],
 )
 def test_a_corpus_that_gives_no_study_is_refused(params, tmp_path, content, said):
@@ -105,6 +112,26 @@ def test_a_damaged_parquet_corpus_is_refused(params, tmp_path):
     for cut in (content[:-9], content[:40], b"PAR1" + content[4:200]):
         with pytest.raises(CorpusError, match=r"corpus\.parquet"):
             extract(params, tmp_path, cut, ".parquet")
+
+
+@pytest.mark.parametrize(
+    "column", [[None] * 9, [1] * 9, [b"\xff"] * 9, [["a"]] * 9, [{"text": "a"}] * 9]
+)
+def test_a_parquet_column_that_holds_no_text_is_refused(params, tmp_path, column):
+    pq.write_table(pa.table({"text": column}), tmp_path / "made.parquet")
+    with pytest.raises(CorpusError, match="no text in the field"):
+        extract(params, tmp_path, (tmp_path / "made.parquet").read_bytes(), ".parquet")
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_a_text_that_is_no_plain_file_is_refused_and_never_waited_for(params, tmp_path, make):
+    make(tmp_path / "text")
+    text = replace(TEXT, path=str(tmp_path / "text"))
+    with pytest.raises(CorpusError, match="no plain file"):
+        extract_activations(
+            replace(params, text=text), lm_folder=None, corpus=None,
+            scratch=tmp_path / "scratch", out=tmp_path / "out",
+        )  # fmt: skip
 
 
 @pytest.mark.slow
@@ -175,6 +202,30 @@ def test_token_ids_beyond_the_vocabulary_are_refused(model):
     path.write_text(json.dumps(content))
     with pytest.raises(ModelError, match="ids up to 5000"):
         load(model)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"vocab_size": 10**9}, {"hidden_size": 10**7}, {"intermediate_size": 10**9},
+        {"num_attention_heads": 0}, {"vocab_size": -1}, {"num_hidden_layers": 7},
+        {"pad_token_id": 5000}, {"hidden_size": "16"},
+    ],
+)  # fmt: skip
+def test_a_config_of_absurd_sizes_is_refused_and_allocates_nothing(model, change):
+    path = model / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    before = peak_bytes()
+    with pytest.raises(ModelError):
+        load(model)
+    assert peak_bytes() - before < MOST_BYTES
+
+
+def test_a_window_longer_than_the_models_positions_is_refused(params, lm_folders, tmp_path):
+    long = replace(params, lm=replace(params.lm, name=str(lm_folders["gpt2"])), window_tokens=100)
+    texts = [" ".join(f"w{(i * j) % 60}" for i in range(150)) for j in range(1, 40)]
+    with pytest.raises(ModelError, match=r"window_tokens=100.*64 positions"):
+        extract(long, tmp_path, lines(*texts))
 
 
 def test_code_that_comes_with_a_model_is_never_run(model, tmp_path):

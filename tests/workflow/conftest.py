@@ -113,12 +113,11 @@ def working_copy(path: Path) -> Folder:
     return Folder(path)
 
 
-def tiny_folder(path: Path) -> Folder:
-    """A working copy whose default study has the sizes of params/tiny.yaml."""
-    folder = working_copy(path)
-    study = merged(
-        yaml.safe_load((ROOT / "params.yaml").read_text()), yaml.safe_load(TINY.read_text())
-    )
+def tiny_folder(path: Path, *overlays: Path) -> Folder:
+    """A working copy whose default study has the sizes of params/tiny.yaml, and of the overlays."""
+    folder, study = working_copy(path), yaml.safe_load((ROOT / "params.yaml").read_text())
+    for overlay in (TINY, *overlays):
+        study = merged(study, yaml.safe_load(overlay.read_text()))
     text = yaml.safe_dump({**study, "run": "testbed"}, sort_keys=False)
     (path / "params.yaml").write_text(text)
     folder.git("init", "-q")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from workflow.altered import ALTERATIONS, altered, named_in, one_of_each_kind, swapped
 from workflow.conftest import Folder, odd_surroundings, steps
 
 pytestmark = pytest.mark.slow
@@ -51,6 +53,34 @@ def test_a_finished_run_is_verified_and_names_what_made_it(finished):
 
 def test_a_repeated_run_computes_nothing(finished):
     nothing_to_do(finished)
+
+
+@pytest.mark.parametrize("way", [*ALTERATIONS, "swapped"])
+def test_every_kind_of_artefact_that_is_altered_is_named_with_what_to_rerun(
+    finished, tmp_path, way
+):
+    folder = finished.copied_to(tmp_path / "study", ".snakemake")
+    kinds = one_of_each_kind(folder)
+    assert {path.suffix for pair in kinds.values() for path in pair} >= {
+        ".parquet", ".safetensors", ".json", ".csv", ".svg", ".pdf", ".md"
+    }  # fmt: skip
+    touched = swapped(kinds) if way == "swapped" else altered(kinds, way)
+    assert len(touched) > 20
+    source = {"PYTHONPATH": str(folder.path / "src")}
+    said = folder.run("fispace", "verify", "testbed", ok=False, **source)
+    for rule, path in touched:
+        finding = "missing" if way == "deleted" else "changed"
+        assert named_in(said, finding, rule, path.relative_to(folder.path)), path
+
+
+def test_another_arm_or_seed_plans_no_training_of_those_that_are_there(finished):
+    def planned(setting: str) -> set[str]:
+        said = finished.snakemake("-n", "--config", f"train={{{setting}}}")
+        return set(re.findall(r"^    output: results/testbed/train/(\w+/seed\d)\.", said, re.M))
+
+    arm = "{parts: [sae, bias], frozen_sae_from: null}"
+    assert planned(f"arms: {{another: {arm}}}") == {"another/seed0", "another/seed1"}
+    assert {name.split("/")[1] for name in planned("seeds: [0, 1, 5]")} == {"seed5"}
 
 
 def test_another_interval_between_checkpoints_reruns_nothing(finished):

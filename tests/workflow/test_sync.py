@@ -78,7 +78,8 @@ def stage(tmp_path, monkeypatch) -> dict:
     """A stage whose result was made by today's code."""
     monkeypatch.chdir(tmp_path)
     record = {"command": "train choose-lr", "params": {}, "options": {}, "inputs": {}, "versions": {},
-              "outputs": {"lr.json": "0"}, "code": sync.code_digest("fispace.steps.train.lr")}  # fmt: skip
+              "outputs": {"lr.json": "0"}, "streams": [],
+              "code": sync.code_digest("fispace.steps.train.lr")}  # fmt: skip
     path = Path("results/testbed/train/.provenance/lr.json.json")
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(record))

@@ -3,16 +3,21 @@
 Must not: run code that comes with a model, or read pickled weights.
 """
 
+import math
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from safetensors import safe_open
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from fispace.config.lm import LmConfig
 from fispace.errors import ModelError
 from fispace.store.files import sha256_of
+
+MOST_GROWTH = 16
+"""Weights of a model per number stored for it: more than the densest packing gives."""
 
 
 def load_lm(lm: LmConfig, testbed_folder: Path | None) -> tuple[Any, Any]:
@@ -36,10 +41,14 @@ def load_lm(lm: LmConfig, testbed_folder: Path | None) -> tuple[Any, Any]:
         options.pop("revision")
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, **options)
+        if is_folder:
+            _require_sizes(Path(name), options)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             name, dtype=getattr(torch, lm.dtype), use_safetensors=True,
             output_loading_info=True, **options,
         )  # fmt: skip
+    except ModelError:
+        raise
     except Exception as error:  # a damaged folder makes the libraries raise anything
         first = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise ModelError(
@@ -50,6 +59,34 @@ def load_lm(lm: LmConfig, testbed_folder: Path | None) -> tuple[Any, Any]:
     _require_weights(model, found, name)
     _require_vocabulary(model, tokenizer, name)
     return model.eval().requires_grad_(False), tokenizer
+
+
+def _require_sizes(folder: Path, options: dict[str, Any]) -> None:
+    """Refuse a config.json whose model is far larger than the weights beside it, which would be filled in.
+
+    The library takes the memory before it compares.
+    """
+    stored = [math.prod(shape) for file in folder.glob("*.safetensors") for shape in _shapes(file)]
+    config = AutoConfig.from_pretrained(folder, **options)
+    n_layers = getattr(config, "num_hidden_layers", 0)
+    if n_layers > len(stored):
+        raise ModelError(
+            f"{folder}: config.json speaks of {n_layers} layers, but the folder's *.safetensors hold "
+            f"{len(stored)} tensors. They do not belong together."
+        )
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    n_weights = sum(weight.numel() for weight in model.parameters())
+    if n_weights > MOST_GROWTH * sum(stored):
+        raise ModelError(
+            f"{folder}: config.json describes a model of {n_weights:,} weights, but the folder's "
+            f"*.safetensors hold {sum(stored):,}. They do not belong together."
+        )
+
+
+def _shapes(file: Path) -> list[list[int]]:
+    with safe_open(file, framework="pt") as tensors:
+        return [tensors.get_slice(name).get_shape() for name in tensors.keys()]  # noqa: SIM118
 
 
 def _require_weights(model: Any, found: dict[str, Any], name: str) -> None:

@@ -15,14 +15,14 @@ import torch
 from tqdm import tqdm
 
 from fispace.config.extract import ExtractStep, StandardiserStep, TextConfig
-from fispace.errors import CorpusError
+from fispace.errors import CorpusError, ModelError
 from fispace.lm.hooks import read_activations, resolve_hook_point
 from fispace.lm.load import load_lm, model_fingerprint
 from fispace.lm.windows import Window, cut_windows, pad_id_of, padded
 from fispace.seeds import stream_seed
 from fispace.store.activations import ActivationStore
 from fispace.store.documents import read_documents
-from fispace.store.files import fingerprint, read_json, sha256_of, write_json
+from fispace.store.files import alone_in, fingerprint, read_json, sha256_of, write_json
 from fispace.store.shards import activation_table, shard_name, write_shard
 from fispace.store.standardiser import fit_moments
 
@@ -48,18 +48,34 @@ def extract_activations(
     torch.set_num_threads(params.threads)
     model, tokenizer = load_lm(params.lm, lm_folder)
     resolve_hook_point(model, params.lm.hook_point)  # fails before the text is tokenised
+    _require_positions(model, params.window_tokens)
     splits = _windows_by_split(params, corpus, tokenizer)
     recipe = _recipe(params, model, lm_folder, splits)
     work = scratch / fingerprint(recipe | {"shards": params.shards})[:16]
-    job = _Extraction(params, model, tokenizer, recipe, work)
+    with alone_in(scratch):  # a killed workflow's job may still be at it
+        _write_splits(_Extraction(params, model, tokenizer, recipe, work), splits, out)
+        shutil.rmtree(scratch)
+
+
+def _require_positions(model: Any, window_tokens: int) -> None:
+    """Refuse windows longer than the model has positions for; not every model says how many."""
+    most = getattr(model.config, "max_position_embeddings", None)
+    if most is not None and window_tokens > most:
+        raise ModelError(
+            f"extract.window_tokens={window_tokens}, but the model has {most} positions. Set it to at "
+            f"most {most}."
+        )
+
+
+def _write_splits(job: "_Extraction", splits: dict[str, list[Window]], out: Path) -> None:
+    """Make every shard in the scratch folder, then move all to their final names."""
     entries = {split: _make_split(job, split, windows) for split, windows in splits.items()}
     for split, shards in entries.items():
         (out / split).mkdir(parents=True, exist_ok=True)
         for shard in shards:
-            (work / split / shard["file"]).replace(out / split / shard["file"])
-    manifest = recipe | {"d_model": entries["train"][0]["d_model"], "shards": entries}
+            (job.work / split / shard["file"]).replace(out / split / shard["file"])
+    manifest = job.recipe | {"d_model": entries["train"][0]["d_model"], "shards": entries}
     write_json(out / "manifest.json", manifest)
-    shutil.rmtree(scratch)
 
 
 def fit_standardiser(params: StandardiserStep, *, manifest: Path, standardiser: Path) -> None:

@@ -108,7 +108,8 @@ class ActivationStore:
 
         An epoch visits the row groups in random order, `pool_groups` at a time, and shuffles the
         tokens of such a pool; an incomplete batch is carried into the next pool. `stream` is the
-        root seed and the names of the random stream, so equal streams give equal batches.
+        root seed and the names of the random stream, so equal streams give equal batches. It is
+        used, and so recorded, even if no batch is taken: by a training that was killed at its end.
 
         Raises:
             ArtifactError: if no shard of the split holds a non-special token.
@@ -119,8 +120,14 @@ class ActivationStore:
                 "empty, or special tokens only. Give extract more text, and run it again."
             )
         root, *names = stream
+        rng = numpy_stream(int(root), *names)
+        return self._batches(split, batch_tokens, pool_groups, rng, start)
+
+    def _batches(
+        self, split: str, batch_tokens: int, pool_groups: int, rng: np.random.Generator, start: int
+    ) -> Iterator[Float[np.ndarray, "batch d_model"]]:
         groups = self._group_list(split)
-        pools = Pools(len(groups), pool_groups, numpy_stream(int(root), *names))
+        pools = Pools(len(groups), pool_groups, rng)
 
         def read(number: int) -> np.ndarray:
             return self._read_group(*groups[number])

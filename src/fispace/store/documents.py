@@ -37,10 +37,10 @@ def read_documents(source: TextConfig, testbed_corpus: Path | None) -> Iterator[
     path = Path(source.path) if source.path else testbed_corpus
     if source.source == "hub":
         documents = _read_hub(source)
-    elif path is None or not path.exists():
+    elif path is None or not path.is_file():  # a pipe would never end
         raise CorpusError(
-            f"The text {path} does not exist. Give an existing file with --config text=PATH, or in "
-            "extract.text.path."
+            f"The text {path} does not exist or is no plain file. Give an existing file with "
+            "--config text=PATH, or in extract.text.path."
         )
     else:
         documents = _read_file(path, source)

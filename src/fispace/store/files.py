@@ -3,6 +3,7 @@
 Must not: know what the files mean. A final name only ever holds a complete file.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -36,6 +37,33 @@ def atomic_path(final: Path) -> Iterator[Path]:
         partial.replace(final)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Wait until no other process works in the folder; one that was killed holds nobody up.
+
+    The folder may be deleted inside the block: the lock is a hidden file beside it.
+    """
+    lock = folder.with_name(f".{folder.name}.lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        with lock.open("w") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            if not _is_at(lock, stream.fileno()):
+                continue  # its last holder has deleted it
+            try:
+                yield
+            finally:
+                lock.unlink()
+            return
+
+
+def _is_at(path: Path, handle: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False
 
 
 def canonical_json(value: Any) -> str:

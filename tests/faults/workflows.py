@@ -1,0 +1,151 @@
+"""Whole workflows: killed and resumed, two at once, on a disk that fills up.
+
+Must not: run a job by itself.
+"""
+
+import json
+import random
+import shutil
+import subprocess
+import time
+from functools import partial
+from pathlib import Path
+
+from faults.jobs import RUN, Ended, Running, differences, discard, said_file, start
+from faults.kills import kill, wait_for_group
+from faults.table import SKIPPED, Outcome, Table
+from workflow.conftest import Folder
+
+TWO, FULL = "two workflows at once", "disk full under a workflow"
+UNLOCK = ("snakemake", "--unlock")
+"""The one documented command after a killed workflow."""
+ALL = "all"
+TOOLS = ("snakemake", "dvc")
+KILL = {"snakemake": "kill -9 of `snakemake`", "dvc": "kill -9 of `dvc repro`"}
+ALL_PROCESSES, JOBS_END, JOBS_RUN = (
+    "all processes", "the tool only, jobs ended", "the tool only, jobs still running",
+)  # fmt: skip
+DVC_TAKES_LONGER = 1.2
+MADE = ("results", "scratch", ".snakemake", "logs")
+PLENTY = "2g"
+
+
+def try_workflows(study: Folder, target: str, table: Table) -> None:
+    """What can befall a workflow besides a kill."""
+    table.try_out(TWO, 0, partial(two_at_once, study, target))
+    table.try_out(FULL, 0, partial(disk_full, study))
+
+
+def kill_workflows(study: Folder, count: int, target: str, seed: int, table: Table) -> None:
+    """Kill `count` workflows, Snakemake and DVC in turn, and resume each once."""
+    seconds = seconds_of(study, target)
+    for number in range(count):
+        rng = random.Random(f"{seed} workflow {number}")
+        table.try_out(
+            KILL[TOOLS[number % 2]], number, partial(kill_one, study, target, seconds, rng, number)
+        )
+
+
+def seconds_of(study: Folder, target: str) -> float:
+    """How long the target's jobs take undisturbed, one after the other."""
+    made = json.loads((study.path / f"logs/{RUN}/run.json").read_text(encoding="utf-8"))
+    chapter = "" if target == ALL else f"{target}/"
+    return sum(s for name, s in made["seconds"].items() if name.startswith(chapter))
+
+
+def command_of(tool: str, target: str) -> tuple[str, ...]:
+    """What a user types to build the target."""
+    if tool == "snakemake":
+        return ("snakemake", target)
+    return ("dvc", "repro", *([] if target == ALL else [target]))
+
+
+def kill_one(
+    study: Folder, target: str, seconds: float, rng: random.Random, number: int
+) -> Outcome:
+    """One workflow from nothing, killed while it runs, unlocked and run again once."""
+    tool, way = TOOLS[number % 2], (ALL_PROCESSES, JOBS_END, JOBS_RUN)[number // 2 % 3]
+    command, path = command_of(tool, target), study.path.parent / f"workflow-{number}"
+    folder = study.copied_to(path, *MADE)
+    moment = rng.uniform(0, seconds * (DVC_TAKES_LONGER if tool == "dvc" else 1))
+    running = start(folder, *command)
+    time.sleep(moment)
+    was_running = kill(running, whole_group=way == ALL_PROCESSES)
+    if way == JOBS_END:
+        wait_for_group(running.process.pid)
+    n_jobs = len(jobs_finished(folder))
+    unlocked, again = start(folder, *UNLOCK).end(), start(folder, *command).end()
+    wait_for_group(running.process.pid)
+    bad = differences(folder, study, whole=target == ALL)
+    discard(path)
+    when = f"{way}, after {moment:.0f} s, {n_jobs} jobs" + ("" if was_running else ", at its end")
+    fine = unlocked.code == 0 and again.code == 0 and not bad
+    return Outcome(" ".join(command), when, fine, "; ".join(bad[:3]) or said(unlocked, again))
+
+
+def jobs_finished(folder: Folder) -> list[Path]:
+    """Records of the jobs that have ended."""
+    return list((folder.path / "results").rglob(".provenance/*.json"))
+
+
+def said(*ends: Ended) -> str:
+    """The last words of what failed."""
+    return " | ".join(ended.said[-300:] for ended in ends if ended.code != 0)
+
+
+def two_at_once(study: Folder, target: str) -> Outcome:
+    """A second workflow in one folder is refused in words; the first one ends as if alone."""
+    path = study.path.parent / "both"
+    folder = study.copied_to(path, *MADE)
+    first = start(folder, "snakemake", target)
+    wait_for_lock(folder, first)
+    said_file(path).unlink()  # the first one goes on speaking into it, the second begins another
+    second = start(folder, "snakemake", target).end()
+    code = first.process.wait()
+    bad = differences(folder, study, whole=target == ALL)
+    discard(path)
+    refused = second.code != 0 and "LockException" in second.said
+    detail = f"exit codes {code} and {second.code}"
+    return Outcome(f"snakemake {target}", detail, code == 0 and refused and not bad,
+                   "; ".join(bad[:3]))  # fmt: skip
+
+
+def wait_for_lock(folder: Folder, running: Running) -> None:
+    """Wait until a workflow has locked the folder."""
+    locks = folder.path / ".snakemake/locks"
+    while not (locks.is_dir() and any(locks.iterdir())) and running.process.poll() is None:
+        time.sleep(0.05)
+
+
+def disk_full(study: Folder) -> Outcome:
+    """The report on a disk that fills up: words, nothing half-written; with room, the same bytes."""
+    path = study.path.parent / "disk"
+    path.mkdir()
+    what = ("snakemake", "report")
+    if not mount(path, PLENTY):
+        path.rmdir()
+        return Outcome(" ".join(what), "no mount rights here", survived=True, remark=SKIPPED)
+    try:
+        shutil.copytree(study.path, path, dirs_exist_ok=True)
+        folder = Folder(path)
+        report = folder.path / f"results/{RUN}/report"
+        needed = sum(file.stat().st_size for file in report.rglob("*") if file.is_file())
+        shutil.rmtree(report)
+        mount(path, f"{shutil.disk_usage(path).used + needed // 2}", "remount,")
+        full = start(folder, *what).end()
+        half = differences(folder, study, whole=False)
+        mount(path, PLENTY, "remount,")
+        unlocked, again = start(folder, *UNLOCK).end(), start(folder, *what).end()
+        bad = half + differences(folder, study, whole=True)
+    finally:
+        subprocess.run(["umount", str(path)], check=True)
+        discard(path)
+    fine = full.code != 0 and "No space left" in full.said and again.code == 0 and not bad
+    remark = "; ".join(bad[:3]) or said(unlocked, again)
+    return Outcome(" ".join(what), f"exit code {full.code}, then {again.code}", fine, remark)
+
+
+def mount(path: Path, size: str, how: str = "") -> bool:
+    """Mount a file system of that size there, or give it another; returns whether that is allowed."""
+    command = ["mount", "-t", "tmpfs", "-o", f"{how}size={size}", "tmpfs", str(path)]
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0

@@ -1,0 +1,35 @@
+"""The fault harness's own table: complete, continued, and on the README as it was measured."""
+
+from pathlib import Path
+
+import pytest
+from faults.publish import README, REFERENCE, with_block
+from faults.table import SKIPPED, Outcome, Table
+
+
+def never() -> Outcome:
+    raise AssertionError("tried again")
+
+
+def test_a_table_counts_what_survived_and_what_was_tried(tmp_path):
+    table = Table(tmp_path, go_on=False)
+    table.try_out("a", 0, lambda: Outcome("x", "y", survived=True))
+    table.try_out("a", 1, lambda: Outcome("x", "y", survived=False, remark="two\nlines"))
+    table.try_out("b", 0, lambda: Outcome("x", "y", survived=True, remark=SKIPPED))
+    assert table.summary().splitlines()[2:] == ["| a | 2 | 1 |", "| b | 0 | 0 |"]
+    assert not table.all_survived
+
+
+def test_a_table_that_is_continued_tries_nothing_twice(tmp_path):
+    Table(tmp_path, go_on=False).try_out("a", 0, lambda: Outcome("x", 'y, "z"', survived=True))
+    again = Table(tmp_path, go_on=True)
+    again.try_out("a", 0, never)
+    assert [trial.detail for trial in again.trials] == ['y, "z"']
+    with pytest.raises(AssertionError, match="tried again"):
+        Table(tmp_path, go_on=False).try_out("a", 0, never)
+
+
+def test_the_readme_shows_the_table_that_git_keeps():
+    text = README.read_text(encoding="utf-8")
+    assert (REFERENCE / "faults.csv").is_file()
+    assert with_block(text, Table(Path(REFERENCE), go_on=True).summary()) == text
