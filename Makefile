@@ -22,8 +22,9 @@ repro: setup      ## the same through DVC
 sync: setup       ## after dvc pull or dvc checkout
 	python workflow/sync.py
 
-reference: setup  ## copy the default run's tables, figures and claims to results/reference/
-	python workflow/reference.py
+STUDY_OPTIONS ?=
+reference: setup  ## copy a run's tables, figures and claims to results/reference/; the default run's to README.md
+	python workflow/reference.py $(STUDY_OPTIONS)
 
 bench: $(BENCH_VENV)/.installed  ## speed, memory and quality beside other tools, on activations of the default study or of MANIFEST
 	$(BENCH_VENV)/bin/python -m benchmarks $(addprefix --manifest ,$(MANIFEST))

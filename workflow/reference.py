@@ -1,7 +1,10 @@
-"""Copies the default run's tables, figures and claims to results/reference/, which git keeps.
+"""Copies a run's tables, figures and claims to results/reference/, which git keeps.
+
+    python workflow/reference.py                          the default run
+    python workflow/reference.py --configfile ...         another study: the options it was made with
 
 Of what the target `full` makes beyond it, that is copied as well which is current. Then it writes the
-README's result table from the copied claims, those of the target `full` if they are among them.
+README's result table from the default run's claims, those of the target `full` if they are there.
 
 Must not: compute or draw anything, or copy from a run that is not complete and current.
 """
@@ -15,7 +18,7 @@ import sync
 
 from fispace.steps.report.readme import rewrite_readme, shown_ledger
 
-RUN = "testbed"
+DEFAULT_RUN = "testbed"
 SUFFIXES = {".csv", ".md", ".svg", ".pdf"}
 NUMBERS = {"testbed/floor.json", "train/lr.json"}  # the two results that are no table
 
@@ -25,19 +28,21 @@ def is_kept(path: Path, folder: Path) -> bool:
     return path.suffix in SUFFIXES or path.relative_to(folder).as_posix() in NUMBERS
 
 
-def main() -> int:
-    """Replace results/reference/<run>/; returns the exit code."""
-    source, target = Path("results", RUN), Path("results/reference", RUN)
+def main(options: list[str]) -> int:
+    """Replace results/reference/<run>/; `options` are Snakemake's. Returns the exit code."""
     try:
-        promised, everything = sync.promised_files(), sync.promised_files(sync.EVERYTHING)
+        promised = sync.promised_files(*options)
+        everything = sync.promised_files(sync.EVERYTHING, *options)
     except subprocess.CalledProcessError as error:
         return error.returncode  # Snakemake has said why
+    run = next(iter(everything)).parts[1]  # every promised file lies in results/<run>/
+    source, target = Path("results", run), Path("results/reference", run)
     missing = [path for path, is_current in promised.items() if not is_current]
     if missing or not promised:
         sys.stderr.write(
-            f"error: the default run is not complete: {len(missing)} of {len(promised)} files are "
+            f"error: the run {run} is not complete: {len(missing)} of {len(promised)} files are "
             f"missing or out of date, e.g. {missing[0] if missing else source}. "
-            "Run `make reproduce` first; nothing was copied.\n"
+            "Run the workflow first (`make reproduce`); nothing was copied.\n"
         )
         return 1
     beyond = {path: done for path, done in everything.items() if path not in promised}
@@ -53,10 +58,11 @@ def main() -> int:
         copy = target / path.relative_to(source)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)
-    rewrite_readme(Path("README.md"), shown_ledger(target))
+    if run == DEFAULT_RUN:
+        rewrite_readme(Path("README.md"), shown_ledger(target))
     sys.stderr.write(f"copied {len(kept)} files to {target}\n")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -1,6 +1,8 @@
+import importlib
 import importlib.util
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -126,3 +128,28 @@ def test_stages_are_ordered_by_what_they_read():
     assert sync.upstream("c", stages) == {"a", "b"}
     assert sync.upstream("a", stages) == set()
     assert sync.out_folders(stages["c"]) == [Path("out/c")]
+
+
+def test_another_studys_reference_lies_in_its_own_folder_and_leaves_the_readme(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.syspath_prepend(ROOT / "workflow")
+    monkeypatch.setitem(sys.modules, "sync", sync)
+    reference = importlib.import_module("reference")
+    monkeypatch.chdir(tmp_path)
+    table = Path("results/mine/report/claims.csv")
+    table.parent.mkdir(parents=True)
+    table.write_text("id\n")
+    Path("README.md").write_text("untouched")
+    asked = []
+
+    def promised(*options: str) -> dict[Path, bool]:
+        asked.append(options)
+        return {table: True}
+
+    monkeypatch.setattr(sync, "promised_files", promised)
+    assert reference.main(["--configfile", "mine.yaml"]) == 0
+    assert asked == [("--configfile", "mine.yaml"), ("full", "--configfile", "mine.yaml")]
+    assert Path("results/reference/mine/report/claims.csv").read_text() == "id\n"
+    assert Path("README.md").read_text() == "untouched"
+    assert "copied 1 files" in capsys.readouterr().err
