@@ -27,7 +27,7 @@ LM = LmConfig("results/testbed/testbed/lm", None, "float32", 1)
 SECTIONS = ("steps", "scaling", "data", "quality")
 ROUNDS = Rounds(n_warmup=2, n_rounds=9)
 TRAINING = Training(
-    n_tokens=1_500_000, batch_tokens=1024, k=32, lrs=(1e-3, 3e-3, 1e-2), seeds=(0, 1, 2)
+    n_tokens=1_000_000, batch_tokens=1024, k=32, lrs=(1e-3, 3e-3, 1e-2), seeds=(0, 1)
 )
 
 

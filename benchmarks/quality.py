@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 CONTESTANTS = (
     "fispace_sae_bias", "fispace_sae_bias_bfloat16", "fispace_sae_bias_row_sparse",
-    "sparsify", "saelens",
+    "sparsify", "saelens", "saelens_sparse",
 )  # fmt: skip
 LATENTS_PER_DIMENSION = 16
 EVALUATED_TOKENS = 4096  # at a time
