@@ -29,7 +29,7 @@ from fispace.testbed.tokenizer import BEGIN_ID, FIRST_WORD_ID, PADDING_ID, build
 LM = config.TestbedLmConfig(
     n_blocks=2, d_model=32, n_heads=2, d_mlp=64, n_positions=32, init_std=0.05,
     n_documents=480, batch_documents=8, lr=0.01, warmup_fraction=0.1, adam_betas=(0.9, 0.98),
-    weight_decay=0.01, grad_clip=1.0, heldout_documents=40, log_every=20,
+    weight_decay=0.01, grad_clip=1.0, heldout_documents=40, log_every=20, threads=1,
 )  # fmt: skip
 CORPUS = config.CorpusConfig(n_documents=60, document_words=20)
 
@@ -43,7 +43,7 @@ def run_chapter(grammar: Grammar, folder: Path) -> Path:
         stimuli=paths["stimuli.csv"],
     )  # fmt: skip
     train_lm(
-        config.TestbedLmStep(grammar.config, CORPUS, LM, root_seed=0, threads=1),
+        config.TestbedLmStep(grammar.config, CORPUS, LM, root_seed=0),
         corpus=paths["corpus.parquet"], lm_folder=folder / "lm",
         curve=folder / "lm_curve.parquet", floor=folder / "floor.json",
     )  # fmt: skip
@@ -175,7 +175,7 @@ def test_a_corpus_with_too_few_documents_is_refused(
 ) -> None:
     size = replace(CORPUS, n_documents=100)
     params = config.TestbedLmStep(
-        grammar.config, size, replace(LM, heldout_documents=61), root_seed=0, threads=1
+        grammar.config, size, replace(LM, heldout_documents=61), root_seed=0
     )
     with pytest.raises(ArtifactMismatchError, match="60 documents"):
         train_lm(
@@ -189,7 +189,7 @@ def test_a_document_longer_than_the_positions_is_refused(
     grammar: Grammar, chapter: Path, tmp_path: Path
 ) -> None:
     params = config.TestbedLmStep(
-        grammar.config, CORPUS, replace(LM, n_positions=30), root_seed=0, threads=1
+        grammar.config, CORPUS, replace(LM, n_positions=30), root_seed=0
     )
     with pytest.raises(ParamsError, match="n_positions=30 must be >= 31"):
         train_lm(
@@ -205,7 +205,7 @@ def test_impossible_shapes_are_refused(grammar: Grammar) -> None:
         replace(LM, n_documents=7)
     with pytest.raises(ParamsError, match="heldout_documents=61"):
         config.TestbedLmStep(
-            grammar.config, CORPUS, replace(LM, heldout_documents=61), root_seed=0, threads=1
+            grammar.config, CORPUS, replace(LM, heldout_documents=61), root_seed=0
         )
 
 

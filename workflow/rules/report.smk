@@ -164,10 +164,10 @@ rule report_summary:
         code=code_of("report", "summary"),
         target="all",
         figures=FIGURES,
-        folder="figures",
+        figure_folder="figures",
         truth=option("--truth", "truth"),
     shell:
         "python -m fispace report summary --run {wildcards.run} --target {params.target}"
         " --ledger {input.ledger} --family {input.family} {params.truth}"
-        " --figures {params.figures} --figure-folder {params.folder} --summary {output.summary}"
+        " --figures {params.figures} --figure-folder {params.figure_folder} --summary {output.summary}"
         " 2> {log}"

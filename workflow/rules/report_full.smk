@@ -153,7 +153,7 @@ use rule report_summary as report_summary_full with:
         code=code_of("report", "summary"),
         target="full",
         figures=PAGE,
-        folder="../figures",
+        figure_folder="../figures",
         truth=option("--truth", "truth"),
 
 

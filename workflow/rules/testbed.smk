@@ -37,7 +37,7 @@ rule testbed_corpus:
 
 
 rule testbed_lm:
-    """How close to the Bayes floor does a small LM come? Cost: three minutes on two cores."""
+    """How close to the Bayes floor does a small LM come? Cost: a minute on two cores."""
     input:
         corpus="results/{run}/testbed/corpus.parquet",
     output:
@@ -48,7 +48,7 @@ rule testbed_lm:
         "logs/{run}/testbed/lm.log",
     benchmark:
         "logs/{run}/testbed/lm.tsv"
-    threads: threads_of("testbed")
+    threads: STUDY["testbed"]["lm"]["threads"]
     params:
         slice=slice_json("testbed", "lm"),
         code=code_of("testbed", "language"),

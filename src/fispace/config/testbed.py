@@ -65,6 +65,7 @@ class TestbedLmConfig:
     grad_clip: float
     heldout_documents: int
     log_every: int
+    threads: int
 
     def __post_init__(self) -> None:
         if self.d_model % (2 * self.n_heads):
@@ -102,7 +103,6 @@ class TestbedLmStep:
     corpus: CorpusConfig
     lm: TestbedLmConfig
     root_seed: int
-    threads: int
 
     def __post_init__(self) -> None:
         if self.lm.heldout_documents > self.corpus.n_documents:

@@ -49,9 +49,7 @@ def published_ks(ks: Iterable[int]) -> dict[int, int]:
     }
 
 
-def _named(
-    values: pd.Series, chosen: dict[int, int], trained: int
-) -> Iterator[tuple[str, Number]]:  # fmt: skip
+def _named(values: pd.Series, chosen: dict[int, int], trained: int) -> Iterator[tuple[str, Number]]:
     gains = {cut: values[GAIN][k] for cut, k in chosen.items()}
     for cut, k in chosen.items():
         fvus = values[FVU][k]

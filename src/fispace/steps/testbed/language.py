@@ -73,7 +73,7 @@ def train_lm(
     words = draw_documents(
         grammar, config.n_documents, params.corpus.document_words, params.root_seed, TRAINING
     ).words
-    with lm.deterministic_torch(params.threads):
+    with lm.deterministic_torch(config.threads):
         model = lm.build_lm(config, len(grammar.lexicon), params.root_seed)
         rows = lm.train(model, words, config)
         scores = lm.lm_log_probabilities(model, heldout, config.batch_documents)
