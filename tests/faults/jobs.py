@@ -10,6 +10,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ from workflow.conftest import Folder
 
 RUN = "testbed"
 CHECKPOINTS = "--checkpoint-seconds"
+JOB_PATIENCE_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
@@ -82,9 +84,13 @@ class Running:
                 stdout=subprocess.DEVNULL, stderr=stream, start_new_session=True,
             )  # fmt: skip
 
-    def end(self) -> Ended:
-        """Wait for its end."""
-        code = self.process.wait()
+    def end(self, patience: float = 3600.0) -> Ended:
+        """Wait for its end; one that hangs is killed, which is no clear error."""
+        try:
+            code = self.process.wait(patience)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            code = self.process.wait()
         return Ended(code, self._said.read_text(encoding="utf-8", errors="replace"))
 
 
@@ -160,7 +166,7 @@ def start_job(folder: Folder, job: Job, prefix: tuple[str, ...] = (), **env: str
 
 def run_job(folder: Folder, job: Job, prefix: tuple[str, ...] = (), **env: str) -> Ended:
     """Run a job to its end."""
-    return start_job(folder, job, prefix, **env).end()
+    return start_job(folder, job, prefix, **env).end(JOB_PATIENCE_SECONDS)
 
 
 def timed(running: Running) -> tuple[Ended, float]:

@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -168,3 +170,11 @@ def test_one_process_at_a_time_works_in_a_folder_and_a_killed_one_holds_nobody_u
         waiting.join(20)
     assert len(entered) == 1
     assert list(folder.parent.iterdir()) == []
+
+
+def test_no_table_is_read_by_a_pool_of_threads_which_hangs_where_none_can_be_started():
+    calls = re.compile(r"\.(?:read_table|read_row_group|iter_batches|to_pandas)\(.*")
+    source = Path(__file__).parents[2] / "src/fispace"
+    found = [call for path in source.rglob("*.py") for call in calls.findall(path.read_text())]
+    assert len(found) >= 3
+    assert [call for call in found if "use_threads=False" not in call] == []

@@ -21,6 +21,7 @@ from fispace.seeds import numpy_stream
 from fispace.store.files import read_json, sha256_of
 from fispace.store.shards import matrix_of
 from fispace.store.shuffle import Pools
+from fispace.store.tables import read_arrow
 
 EachGroup = Callable[[Float[np.ndarray, "_ d_model"]], Float[np.ndarray, "_ d_model"]]
 
@@ -85,7 +86,7 @@ class ActivationStore:
         for shard in self._of(split):
             with _reading(shard.path):
                 names = [name for name in pq.read_schema(shard.path).names if name != "activation"]
-                tables.append(pq.read_table(shard.path, columns=names))
+                tables.append(read_arrow(shard.path, names))
         return pa.concat_tables(tables).replace_schema_metadata(None)
 
     def groups(
@@ -160,14 +161,14 @@ class ActivationStore:
         for shard in self._of(split):
             with _reading(shard.path), pq.ParquetFile(shard.path) as file:
                 for group in range(file.metadata.num_row_groups):
-                    column = file.read_row_group(group, columns=["is_special"])["is_special"]
+                    column = _read_columns(file, group, ["is_special"])["is_special"]
                     sizes.append(int((~column.to_numpy()).sum()))
         return sizes
 
     def _read_group(self, shard: Shard, group: int) -> np.ndarray:
         with _reading(shard.path):
             with pq.ParquetFile(shard.path) as file:
-                table = file.read_row_group(group, columns=["activation", "is_special"])
+                table = _read_columns(file, group, ["activation", "is_special"])
             keep = ~table["is_special"].to_numpy()
             values = matrix_of(table["activation"])[keep].astype(np.float32)
         if values.shape[1] != self.d_model:
@@ -177,6 +178,10 @@ class ActivationStore:
             )
         _require_finite_rows(values, shard.path, group)
         return values if self._each_group is None else self._each_group(values)
+
+
+def _read_columns(file: pq.ParquetFile, group: int, columns: list[str]) -> pa.Table:
+    return file.read_row_group(group, columns=columns, use_threads=False)  # as `read_arrow`
 
 
 def _row_groups(shard: Shard, manifest: Path) -> int:

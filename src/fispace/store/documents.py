@@ -110,7 +110,7 @@ def _read_parquet(path: Path, field: str) -> Iterator[Document]:
 
 def _batches(file: pq.ParquetFile, columns: list[str], path: Path) -> Iterator[pa.RecordBatch]:
     try:
-        yield from file.iter_batches(columns=columns)
+        yield from file.iter_batches(columns=columns, use_threads=False)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise CorpusError(f"{path} is damaged: {error}.") from None
 

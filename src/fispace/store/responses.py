@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from fispace.errors import ArtifactError
 from fispace.store.files import atomic_path, canonical_json
-from fispace.store.tables import COMPRESSION, read_recipe
+from fispace.store.tables import COMPRESSION, frame_of, read_arrow, read_recipe
 
 SPACES = ("primary", "secondary", "residual")
 
@@ -52,13 +52,11 @@ def read_responses(path: Path) -> Responses:
         ArtifactError: if the file is missing, damaged, or not one of responses.
     """
     recipe = read_recipe(path)
-    table = pq.read_table(path)
+    table = read_arrow(path)
     if not set(SPACES) <= set(table.column_names):
         raise ArtifactError(f"{path} holds no responses; delete it and run the workflow again.")
     activations = {space: _matrix(table.column(space)) for space in SPACES}
-    return Responses(
-        table.drop_columns(list(SPACES)).to_pandas(ignore_metadata=True), activations, recipe
-    )
+    return Responses(frame_of(table.drop_columns(list(SPACES))), activations, recipe)
 
 
 def _matrix(column: pa.ChunkedArray) -> np.ndarray:

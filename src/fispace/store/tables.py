@@ -19,7 +19,7 @@ COMPRESSION = "zstd"
 
 def write_table(path: Path, frame: pd.DataFrame, recipe: dict[str, Any]) -> None:
     """Write `frame` without its index as Parquet, with `recipe` in the schema's metadata, atomically."""
-    table = pa.Table.from_pandas(frame, preserve_index=False)
+    table = pa.Table.from_pandas(frame, preserve_index=False, nthreads=1)
     table = table.replace_schema_metadata({RECIPE_KEY: canonical_json(recipe).encode()})
     with atomic_path(path) as partial:
         pq.write_table(table, partial, compression=COMPRESSION)
@@ -31,7 +31,24 @@ def read_table(path: Path) -> pd.DataFrame:
     Raises:
         ArtifactError: if the file is missing or not readable as Parquet.
     """
-    return _read(path).to_pandas(ignore_metadata=True)  # a file's own advice may be anything
+    return frame_of(_read(path))
+
+
+def frame_of(table: pa.Table) -> pd.DataFrame:
+    """The table as pandas holds it; the advice that it carries about that may be anything."""
+    return table.to_pandas(ignore_metadata=True, use_threads=False)
+
+
+def read_arrow(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """Columns of a Parquet file, read by this thread alone.
+
+    The library's own pool waits for ever where memory does not suffice for one more thread.
+
+    Raises:
+        FileNotFoundError, OSError, ValueError, pa.ArrowException: if it is not there or not readable.
+    """
+    with pq.ParquetFile(path) as file:
+        return file.read(columns=columns, use_threads=False)
 
 
 def read_recipe(path: Path) -> dict[str, Any]:
@@ -74,7 +91,7 @@ def read_csv(path: Path) -> pd.DataFrame:
 
 def _read(path: Path, columns: list[str] | None = None) -> pa.Table:
     try:
-        return pq.read_table(path, columns=columns)
+        return read_arrow(path, columns)
     except FileNotFoundError:
         raise ArtifactError(f"{path} does not exist; run the rule that makes it.") from None
     except (pa.ArrowException, OSError, ValueError) as error:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow.parquet as pq
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -21,6 +20,7 @@ from fispace.models.trained import load_trained
 from fispace.store.checkpoint import load_checkpoint
 from fispace.store.files import sha256_of
 from fispace.store.standardiser import Standardiser, load_standardiser
+from fispace.store.tables import read_arrow
 
 
 class Pipeline(NamedTuple):
@@ -100,7 +100,7 @@ def initial_sae(width: int, n_latents: int, k: int, generator: torch.Generator) 
 
 def read_stimulus_tokens(path: Path, units: Standardiser) -> StimulusTokens:
     """Standardised activations of the non-special tokens of one half of a battery."""
-    table = pq.read_table(path, columns=["activation", "document_id", "is_special"])
+    table = read_arrow(path, ["activation", "document_id", "is_special"])
     keep = ~table["is_special"].to_numpy()
     column = table["activation"].combine_chunks()
     values = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)[keep]
