@@ -188,9 +188,7 @@ def test_a_corpus_with_too_few_documents_is_refused(
 def test_a_document_longer_than_the_positions_is_refused(
     grammar: Grammar, chapter: Path, tmp_path: Path
 ) -> None:
-    params = config.TestbedLmStep(
-        grammar.config, CORPUS, replace(LM, n_positions=30), root_seed=0
-    )
+    params = config.TestbedLmStep(grammar.config, CORPUS, replace(LM, n_positions=30), root_seed=0)
     with pytest.raises(ParamsError, match="n_positions=30 must be >= 31"):
         train_lm(
             params, corpus=chapter / "corpus.parquet", lm_folder=tmp_path / "lm",
@@ -204,9 +202,7 @@ def test_impossible_shapes_are_refused(grammar: Grammar) -> None:
     with pytest.raises(ParamsError, match="less than one batch"):
         replace(LM, n_documents=7)
     with pytest.raises(ParamsError, match="heldout_documents=61"):
-        config.TestbedLmStep(
-            grammar.config, CORPUS, replace(LM, heldout_documents=61), root_seed=0
-        )
+        config.TestbedLmStep(grammar.config, CORPUS, replace(LM, heldout_documents=61), root_seed=0)
 
 
 def test_scores_of_a_perfect_model_would_equal_the_floor(grammar: Grammar) -> None:
