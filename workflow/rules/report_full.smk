@@ -78,6 +78,26 @@ rule report_audit_plots:
         " 2> {log}"
 
 
+rule report_gain_plots:
+    """Which numbers do the gain curve and the forest of controls show? Target full. Cost: seconds."""
+    input:
+        curve="results/{run}/fidelity/full/gain_curve.parquet",
+        controls="results/{run}/fidelity/full/controls.parquet",
+    output:
+        gain_curve="results/{run}/report/figures/gain_curve.csv",
+        arm_controls="results/{run}/report/figures/arm_controls.csv",
+    log:
+        "logs/{run}/report/gain_plots.log",
+    benchmark:
+        "logs/{run}/report/gain_plots.tsv"
+    params:
+        code=code_of("report", "gain_plots"),
+    shell:
+        "python -m fispace report gain-plots --curve {input.curve} --controls {input.controls}"
+        " --gain-curve {output.gain_curve} --arm-controls {output.arm_controls}"
+        " 2> {log}"
+
+
 use rule report_quantities as report_quantities_full with:
     input:
         fidelity="results/{run}/fidelity/full/summary.parquet",
