@@ -44,7 +44,7 @@ test: setup       ## style, types, layers, then all tests
 STEPS ?= 200
 WORKFLOWS ?= 20
 FAULTS_OUT ?= ../logs/faults
-FAULTS ?= --target all --seed 1 --out $(FAULTS_OUT)
+FAULTS ?= --seed 1 --out $(FAULTS_OUT)
 test-faults: setup  ## kill -9, full disks and the like, on copies of the tiny study; hours at these counts
 	cd tests && python -m faults --steps $(STEPS) --workflows $(WORKFLOWS) $(FAULTS)
 

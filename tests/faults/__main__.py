@@ -1,6 +1,6 @@
 """What a crash can do to a run: `make test-faults`, or
 
-    python -m faults --steps 200 --workflows 20 --target all --seed 1 --out logs/faults   (from tests/)
+    python -m faults --steps 200 --workflows 20 --seed 1 --out logs/faults   (from tests/)
 
 Makes the tiny study once, then disturbs copies of it and compares every byte. Writes faults.csv (every
 trial) and faults.md (what was tried, how often, what survived) as it goes; `--go-on` continues a table
@@ -29,7 +29,6 @@ def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m faults", description=__doc__)
     parser.add_argument("--steps", type=int, required=True, help="single jobs to kill")
     parser.add_argument("--workflows", type=int, required=True, help="whole workflows to kill")
-    parser.add_argument("--target", required=True, help="chapter the workflows build, or `all`")
     parser.add_argument("--only", default="", help="kill only jobs whose name starts so")
     parser.add_argument("--seed", type=int, required=True, help="of the random moments")
     parser.add_argument(
@@ -51,7 +50,7 @@ def main() -> int:
         try_all_but_kills(study, jobs, given, table)
     killed = [job for job in jobs if job.name.startswith(given.only)]
     kill_jobs(study, killed, given.steps, given.seed, table)
-    kill_workflows(study, given.workflows, given.target, given.seed, table)
+    kill_workflows(study, given.workflows, given.seed, table)
     table.try_out("the study itself", len(table.trials), lambda: untouched(study, before))
     return 0 if table.all_survived else 1
 
@@ -61,8 +60,8 @@ def try_all_but_kills(
 ) -> None:
     """Limits, clocks, and what befalls whole workflows."""
     try_limits(study, jobs, table)
-    try_workflows(study, given.target, table)
-    try_clock(study, jobs, given.target, given.seed, table)
+    try_workflows(study, table)
+    try_clock(study, jobs, given.seed, table)
 
 
 def made_study(out: Path, *, go_on: bool) -> Folder:

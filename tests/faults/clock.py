@@ -17,16 +17,19 @@ from pathlib import Path
 
 from faults.jobs import Ended, Job, differences, discard, run_job, start, timed, without
 from faults.table import SKIPPED, Outcome, Table
-from faults.workflows import ALL, MADE, command_of, said, seconds_of
+from faults.workflows import COMMANDS, begun, said, seconds_of
 from workflow.conftest import Folder, steps
+
+from fispace.commands import CHAPTERS
 
 FAULT = "clock set back"
 YEAR, HOUR = "-365d", 3600.0
 EDIT = ("density_points: 96", "density_points: 64")
-FAKE = "libfaketime"
+FIRST = "fidelity"
+"""Chapter that the halted workflows begin with."""
 
 
-def try_clock(study: Folder, jobs: list[Job], target: str, seed: int, table: Table) -> None:
+def try_clock(study: Folder, jobs: list[Job], seed: int, table: Table) -> None:
     """Every kind of setting back."""
     for number, name in enumerate(("extract standardiser", "train arm", "report draw")):
         job = next(job for job in jobs if job.name == name).keeps_every_step
@@ -34,9 +37,9 @@ def try_clock(study: Folder, jobs: list[Job], target: str, seed: int, table: Tab
     table.try_out(FAULT, 10, partial(between_runs, study))
     for number, tool in ((11, "snakemake"), (12, "dvc")):
         rng = random.Random(f"{seed} clock {number}")
-        table.try_out(FAULT, number, partial(amid_files, study, target, tool, rng))
+        table.try_out(FAULT, number, partial(amid_files, study, tool, rng))
     rng = random.Random(f"{seed} clock 13")
-    table.try_out(FAULT, 13, partial(amid_processes, study, target, rng))
+    table.try_out(FAULT, 13, partial(amid_processes, study, rng))
 
 
 def under_a_job(study: Folder, job: Job) -> Outcome:
@@ -74,52 +77,50 @@ def between_runs(study: Folder) -> Outcome:
     return Outcome("snakemake", detail, fine, "; ".join(bad[:3]))
 
 
-def amid_files(study: Folder, target: str, tool: str, rng: random.Random) -> Outcome:
+def amid_files(study: Folder, tool: str, rng: random.Random) -> Outcome:
     """The workflow is halted, all that it has written so far becomes an hour younger, it goes on."""
-    path, command = study.path.parent / "halted", command_of(tool, target)
-    folder = study.copied_to(path, *MADE)
+    path, command = study.path.parent / "halted", COMMANDS[tool]
+    folder = begun(study, path, FIRST)
     running = start(folder, *command)
-    moment = rng.uniform(0.3, 0.8) * seconds_of(study, target)
+    moment = rng.uniform(0.3, 0.8) * seconds_of(study, CHAPTERS[CHAPTERS.index(FIRST) :])
     time.sleep(moment)
     if running.process.poll() is None:
         os.killpg(running.process.pid, signal.SIGSTOP)
         make_younger(folder, HOUR)
         os.killpg(running.process.pid, signal.SIGCONT)
     ended = running.end()
-    return judged(
-        folder, study, target, ended, command, f"an hour after {moment:.0f} s, as files see it"
-    )
+    return judged(folder, study, ended, command, f"an hour after {moment:.0f} s, as files see it")
 
 
-def amid_processes(study: Folder, target: str, rng: random.Random) -> Outcome:
+def amid_processes(study: Folder, rng: random.Random) -> Outcome:
     """What every process of the workflow reads from its clock falls back by an hour."""
     library = fake_library()
     if library is None:
-        return Outcome(target, "faketime is not installed", survived=True, remark=SKIPPED)
-    path, command = study.path.parent / "fallen", command_of("snakemake", target)
-    folder = study.copied_to(path, *MADE)
+        return Outcome("snakemake", "faketime is not installed", survived=True, remark=SKIPPED)
+    path, command = study.path.parent / "fallen", COMMANDS["snakemake"]
+    folder = begun(study, path, FIRST)
     offset = path / "offset"
     offset.write_text("+0\n")
     running = start(
         folder, *command, LD_PRELOAD=library, FAKETIME_TIMESTAMP_FILE=str(offset),
         FAKETIME_NO_CACHE="1", NO_FAKE_STAT="1", FAKETIME_DONT_FAKE_MONOTONIC="1",
     )  # fmt: skip
-    moment = rng.uniform(0.3, 0.8) * seconds_of(study, target)
+    moment = rng.uniform(0.3, 0.8) * seconds_of(study, CHAPTERS[CHAPTERS.index(FIRST) :])
     time.sleep(moment)
     offset.write_text(f"-{HOUR:.0f}\n")
     ended = running.end()
     return judged(
-        folder, study, target, ended, command, f"an hour after {moment:.0f} s, as processes see it"
+        folder, study, ended, command, f"an hour after {moment:.0f} s, as processes see it"
     )
 
 
 def judged(
-    folder: Folder, study: Folder, target: str, ended: Ended, command: tuple[str, ...], when: str
+    folder: Folder, study: Folder, ended: Ended, command: tuple[str, ...], when: str
 ) -> Outcome:
     """The run ended well or is run again; then the bytes are right and nothing is left to do."""
     again, _ = timed(start(folder, *command)) if ended.code else (ended, 0.0)
-    left = steps(folder.snakemake(target))
-    bad = differences(folder, study, whole=target == ALL)
+    left = steps(folder.snakemake())
+    bad = differences(folder, study, whole=True)
     discard(folder.path)
     fine = again.code == 0 and left == [] and not bad and "Traceback" not in ended.said
     detail = f"{when}; exit code {ended.code}, then {again.code}, {len(left)} steps left"

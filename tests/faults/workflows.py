@@ -8,6 +8,7 @@ import random
 import shutil
 import subprocess
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,69 +17,79 @@ from faults.kills import kill, wait_for_group
 from faults.table import SKIPPED, Outcome, Table
 from workflow.conftest import Folder
 
+from fispace.commands import CHAPTERS
+
 TWO, FULL = "two workflows at once", "disk full under a workflow"
 UNLOCK = ("snakemake", "--unlock")
 """The one documented command after a killed workflow."""
-ALL = "all"
-TOOLS = ("snakemake", "dvc")
+COMMANDS = {"snakemake": ("snakemake",), "dvc": ("dvc", "repro")}
+TOOLS = tuple(COMMANDS)
 KILL = {"snakemake": "kill -9 of `snakemake`", "dvc": "kill -9 of `dvc repro`"}
 ALL_PROCESSES, JOBS_END, JOBS_RUN = (
     "all processes", "the tool only, jobs ended", "the tool only, jobs still running",
 )  # fmt: skip
-DVC_TAKES_LONGER = 1.2
 MADE = ("results", "scratch", ".snakemake", "logs")
+NOTHING = CHAPTERS[0]
+"""A workflow that has everything still to do begins here."""
+FROM_NOTHING_OF_TEN = 2
 PLENTY = "2g"
 
 
-def try_workflows(study: Folder, target: str, table: Table) -> None:
+def try_workflows(study: Folder, table: Table) -> None:
     """What can befall a workflow besides a kill."""
-    table.try_out(TWO, 0, partial(two_at_once, study, target))
+    table.try_out(TWO, 0, partial(two_at_once, study))
     table.try_out(FULL, 0, partial(disk_full, study))
 
 
-def kill_workflows(study: Folder, count: int, target: str, seed: int, table: Table) -> None:
-    """Kill `count` workflows, Snakemake and DVC in turn, and resume each once."""
-    seconds = seconds_of(study, target)
+def kill_workflows(study: Folder, count: int, seed: int, table: Table) -> None:
+    """Kill `count` workflows, Snakemake and DVC in turn, and resume each once.
+
+    Some begin with nothing, the others with a random chapter.
+    """
     for number in range(count):
         rng = random.Random(f"{seed} workflow {number}")
-        table.try_out(
-            KILL[TOOLS[number % 2]], number, partial(kill_one, study, target, seconds, rng, number)
-        )
+        table.try_out(KILL[TOOLS[number % 2]], number, partial(kill_one, study, rng, number))
 
 
-def seconds_of(study: Folder, target: str) -> float:
-    """How long the target's jobs take undisturbed, one after the other."""
+def seconds_of(study: Folder, chapters: Sequence[str]) -> float:
+    """How long the chapters' jobs take undisturbed, one after the other."""
     made = json.loads((study.path / f"logs/{RUN}/run.json").read_text(encoding="utf-8"))
-    chapter = "" if target == ALL else f"{target}/"
-    return sum(s for name, s in made["seconds"].items() if name.startswith(chapter))
+    return sum(s for name, s in made["seconds"].items() if name.split("/")[0] in chapters)
 
 
-def command_of(tool: str, target: str) -> tuple[str, ...]:
-    """What a user types to build the target."""
-    if tool == "snakemake":
-        return ("snakemake", target)
-    return ("dvc", "repro", *([] if target == ALL else [target]))
+def begun(study: Folder, path: Path, first: str) -> Folder:
+    """A copy of the study in which this chapter and all after it are still to be made."""
+    if first == NOTHING:
+        return study.copied_to(path, *MADE)
+    folder = study.copied_to(path, "scratch")
+    for chapter in CHAPTERS[CHAPTERS.index(first) :]:
+        shutil.rmtree(path / f"results/{RUN}/{chapter}")
+    return folder
 
 
-def kill_one(
-    study: Folder, target: str, seconds: float, rng: random.Random, number: int
-) -> Outcome:
-    """One workflow from nothing, killed while it runs, unlocked and run again once."""
+def kill_one(study: Folder, rng: random.Random, number: int) -> Outcome:
+    """One workflow, killed while it runs, unlocked and run again once."""
     tool, way = TOOLS[number % 2], (ALL_PROCESSES, JOBS_END, JOBS_RUN)[number // 2 % 3]
-    command, path = command_of(tool, target), study.path.parent / f"workflow-{number}"
-    folder = study.copied_to(path, *MADE)
-    moment = rng.uniform(0, seconds * (DVC_TAKES_LONGER if tool == "dvc" else 1))
-    running = start(folder, *command)
-    time.sleep(moment)
-    was_running = kill(running, whole_group=way == ALL_PROCESSES)
+    first = NOTHING if number % 10 < FROM_NOTHING_OF_TEN else rng.choice(CHAPTERS)
+    path, command = study.path.parent / f"workflow-{number}", COMMANDS[tool]
+    share = rng.uniform(0, 1)
+    while True:
+        folder = begun(study, path, first)
+        running = start(folder, *command)
+        moment = share * seconds_of(study, CHAPTERS[CHAPTERS.index(first) :])
+        time.sleep(moment)
+        if kill(running, whole_group=way == ALL_PROCESSES):
+            break
+        share /= 2  # it had ended: no trial
+        discard(path)
     if way == JOBS_END:
         wait_for_group(running.process.pid)
     n_jobs = len(jobs_finished(folder))
     unlocked, again = start(folder, *UNLOCK).end(), start(folder, *command).end()
     wait_for_group(running.process.pid)
-    bad = differences(folder, study, whole=target == ALL)
+    bad = differences(folder, study, whole=True)
     discard(path)
-    when = f"{way}, after {moment:.0f} s, {n_jobs} jobs" + ("" if was_running else ", at its end")
+    when = f"{way}, from {first} on, after {moment:.0f} s, {n_jobs} jobs done"
     fine = unlocked.code == 0 and again.code == 0 and not bad
     return Outcome(" ".join(command), when, fine, "; ".join(bad[:3]) or said(unlocked, again))
 
@@ -93,20 +104,20 @@ def said(*ends: Ended) -> str:
     return " | ".join(ended.said[-300:] for ended in ends if ended.code != 0)
 
 
-def two_at_once(study: Folder, target: str) -> Outcome:
+def two_at_once(study: Folder) -> Outcome:
     """A second workflow in one folder is refused in words; the first one ends as if alone."""
     path = study.path.parent / "both"
-    folder = study.copied_to(path, *MADE)
-    first = start(folder, "snakemake", target)
+    folder = begun(study, path, "geometry")
+    first = start(folder, "snakemake")
     wait_for_lock(folder, first)
     said_file(path).unlink()  # the first one goes on speaking into it, the second begins another
-    second = start(folder, "snakemake", target).end()
+    second = start(folder, "snakemake").end()
     code = first.process.wait()
-    bad = differences(folder, study, whole=target == ALL)
+    bad = differences(folder, study, whole=True)
     discard(path)
     refused = second.code != 0 and "LockException" in second.said
     detail = f"exit codes {code} and {second.code}"
-    return Outcome(f"snakemake {target}", detail, code == 0 and refused and not bad,
+    return Outcome("snakemake", detail, code == 0 and refused and not bad,
                    "; ".join(bad[:3]))  # fmt: skip
 
 
