@@ -1,5 +1,6 @@
 """The audit: each switch does what it is named after, alone, and its numbers are those by hand."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,16 +12,19 @@ from fidelity.small_chapter import ALL_PARTS, Chapter, extracted, make_perfect, 
 from scipy import stats
 
 from fispace.config.fidelity import FidelityAuditStep
+from fispace.errors import ArtifactMismatchError
 from fispace.lm.hooks import following_block
 from fispace.lm.load import load_lm
 from fispace.measure.audit_table import Compared, audit_table, document_t, token_t
 from fispace.models.sparse import sparse_sum
 from fispace.models.trained import load_trained, with_pooling
-from fispace.steps.fidelity.audit import measure_audit
+from fispace.steps.fidelity.audit import Place, measure_audit, own_units, planned
+from fispace.store.activations import ActivationStore
 from fispace.store.standardiser import load_standardiser, own_standardiser, standardised_alone
 from fispace.store.tables import read_table
 
 FULL = "+".join(ALL_PARTS)
+NORMS = {0: (-0.5, -0.9), 1: (-0.6, -0.9)}
 
 
 @pytest.fixture(scope="module")
@@ -36,14 +40,17 @@ def models(chapter: Chapter) -> dict[str, Path]:
     }
 
 
-def audited(chapter: Chapter, models: dict[str, Path], hook_point: int = 1) -> pd.DataFrame:
+def audited(
+    chapter: Chapter, models: dict[str, Path], hook_point: int = 1, switches: dict | None = None
+) -> pd.DataFrame:
     out = chapter.folder / "audit.parquet"
     params = FidelityAuditStep(replace(chapter.lm, hook_point=hook_point), 16, 1)
+    audit = {"arm": "joint", "baseline": "sae_bias", "switches": switches or {"same_again": {}}}
     measure_audit(
-        params, seed=0, arm="joint", arm_weights=models["joint"], arm_switched=[models["joint"]],
-        baseline="sae_bias", baseline_weights=models["sae_bias"],
-        baseline_switched=[models["sae_bias"]], switches=["same_again"], documents=out,
-        **chapter.inputs,
+        params, audit=json.dumps(audit), seed=0,
+        arm_weights=models["joint"], arm_switched=[models["joint"]],
+        baseline_weights=models["sae_bias"], baseline_switched=[models["sae_bias"]],
+        documents=out, **chapter.inputs,
     )  # fmt: skip
     return read_table(out)
 
@@ -70,7 +77,7 @@ def test_without_a_switch_it_measures_what_the_chapter_measures(chapter, models,
 
 
 def test_a_training_with_nothing_changed_moves_nothing(rows):
-    table = audit_table(rows, {}, Compared("joint", "sae_bias"), 0.95).set_index("switch")
+    table = audit_table(rows, NORMS, Compared("joint", "sae_bias"), 0.95).set_index("switch")
     moved = table.loc["same_again"].set_index("number")["shift"]
     assert moved["kl_gain"] == 0
     assert np.isnan(
@@ -78,7 +85,43 @@ def test_a_training_with_nothing_changed_moves_nothing(rows):
     )  # the baseline here is perfect: there is nothing to gain over
 
 
-def test_a_perfect_model_keeps_predictions_unless_the_hook_is_another(rows):
+def test_weights_that_were_not_trained_under_their_switch_are_refused(chapter, models):
+    with pytest.raises(ArtifactMismatchError, match=r"joint.*lr_decay_fraction.*in the order of"):
+        audited(chapter, models, switches={"early_decay": {"lr_decay_fraction": 0.01}})
+
+
+def test_every_switch_of_measuring_has_its_place(chapter, models):
+    units = load_standardiser(chapter.inputs["standardiser"])
+    trained = {(name, "fair"): load_trained(path, {}) for name, path in models.items()}
+    plan = planned(trained, units, Place(1, "test"), 2)
+    where = {m.switch: place for place, measurements in plan.items() for m in measurements}
+    assert where["hook_off_by_one"] == Place(2, "test")
+    assert where["train_split"] == Place(1, "train")
+    assert {where[name] for name in ("fair", "no_standardiser", "linear_pooling")} == {
+        Place(1, "test")
+    }
+    raw = [m.units for m in plan[Place(1, "test")] if m.switch == "no_standardiser"]
+    x = torch.randn(3, 16)
+    assert all(torch.equal(of.standardise(x), x) for of in raw)
+    assert "hook_off_by_one" not in {
+        m.switch for of in planned(trained, units, Place(1, "test"), None).values() for m in of
+    }
+
+
+def test_own_units_are_those_of_the_row_group_whatever_the_batch(chapter):
+    store = ActivationStore(chapter.inputs["manifest"])
+    units = own_units(store, "test")
+    groups = [torch.from_numpy(group) for group in store.groups("test")]
+    assert len(units.mean) == store.n_tokens("test") == sum(map(len, groups))
+    z = units.standardise(torch.cat(groups))
+    first = z[: len(groups[0])]
+    torch.testing.assert_close(first.mean(0), torch.zeros(16), atol=1e-5, rtol=0)
+    torch.testing.assert_close(first.std(0, correction=0), torch.ones(16), atol=1e-4, rtol=0)
+    assert len(groups) > 1
+    assert not torch.equal(units.mean[0], units.mean[-1])
+
+
+def test_a_perfect_model_keeps_predictions_wherever_it_is_put(rows):
     kl = {
         switch: sums(rows, switch, "sae_bias", "sae+bias")["kl"]
         / sums(rows, switch, "sae_bias", "sae+bias")["n_tokens"]
@@ -159,7 +202,8 @@ PLAIN = {
 
 
 def test_by_hand_the_gains_the_shift_and_the_cut_baseline():
-    rows = sums_of(PLAIN | {("worse", "joint", "sae+linear"): [4.0, 4.0, 4.0, 3.0]})
+    base = {("worse", "sae_bias", "sae+bias"): PLAIN["fair", "sae_bias", "sae+bias"]}
+    rows = sums_of(PLAIN | base | {("worse", "joint", "sae+linear"): [4.0, 4.0, 4.0, 3.0]})
     both = pd.concat([rows, rows.assign(seed=1)])
     table = audit_table(
         both, {0: (-0.5, -0.9), 1: (-0.6, -0.9)}, Compared("joint", "sae_bias"), 0.9
@@ -171,18 +215,20 @@ def test_by_hand_the_gains_the_shift_and_the_cut_baseline():
     assert found.loc[("ablated_baseline", "mse_gain"), "switched"] == pytest.approx(1 - 8 / 80)
     assert found.loc[("untrained_norms", "norm_spearman"), "shift"] == pytest.approx(-0.35)
     assert set(found["n_seeds"]) == {2}
-    assert set(found["n_documents"]) == {2}
+    assert set(found.drop("untrained_norms")["n_documents"]) == {2}
+    assert found["n_documents"].isna().sum() == 1  # norms are of no document
     assert list(table["switch"].drop_duplicates())[-1] == "worse"  # switches of training come last
 
 
 def test_the_shift_is_paired_by_seed():
-    rows = sums_of(PLAIN | {("worse", "joint", "sae+linear"): [2.0, 2.0, 3.0, 2.0]})
+    base = {("worse", "sae_bias", "sae+bias"): PLAIN["fair", "sae_bias", "sae+bias"]}
+    rows = sums_of(PLAIN | base | {("worse", "joint", "sae+linear"): [2.0, 2.0, 3.0, 2.0]})
     other = sums_of(
         {key: [3 * x for x in kl] if key[1] == "joint" else kl for key, kl in PLAIN.items()}
     )
-    worse = sums_of({("worse", "joint", "sae+linear"): [6.0, 6.0, 9.0, 6.0 - 2.0]})
+    worse = sums_of(base | {("worse", "joint", "sae+linear"): [6.0, 6.0, 9.0, 6.0 - 2.0]})
     table = audit_table(
-        pd.concat([rows, pd.concat([other, worse]).assign(seed=1)]), {}, Compared("joint", "sae_bias"), 0.95
+        pd.concat([rows, pd.concat([other, worse]).assign(seed=1)]), NORMS, Compared("joint", "sae_bias"), 0.95
     )  # fmt: skip
     row = table[(table["switch"] == "worse") & (table["number"] == "kl_gain")].iloc[0]
     # the gain itself differs by 1.6 between the seeds, its shift by nothing
@@ -225,3 +271,16 @@ def test_tokens_that_only_repeat_their_document_blow_up_the_published_t_alone():
     noisy = documents + np.array([[0.01], [-0.01], [0.02], [0.0]])
     document = [document_t(rows(better, n), rows(noisy, n)) for n in (10, 1000)]
     assert document[0] == pytest.approx(document[1])
+
+
+def test_the_papers_reconstruction_errors_had_neither_the_wrong_hook_nor_raw_activations():
+    of = {(name, "joint", "sae+linear"): [4.0, 4.0, 4.0, 3.0] for name in ("hook_off_by_one", "x")}
+    of |= {("hook_off_by_one", "sae_bias", "sae+bias"): [4.0, 4.0, 4.0, 4.0]}
+    of |= {("x", "sae_bias", "sae+bias"): [4.0, 4.0, 4.0, 4.0]}
+    rows = sums_of(PLAIN | of)
+    table = audit_table(
+        pd.concat([rows, rows.assign(seed=1)]), NORMS, Compared("joint", "sae_bias"), 0.9
+    )
+    numbers = table.groupby("switch")["number"].agg(set)
+    assert numbers["hook_off_by_one"] == {"kl_gain"}
+    assert numbers["x"] == {"mse_gain", "kl_gain"}

@@ -163,7 +163,7 @@ def planted_table() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-SWITCHES = {"early_decay": {"lr_decay_fraction": 0.01}}
+SWITCHES = {"early_decay": {"lr_decay_fraction": 0.01}, "own": {"dropout": 0.5}}
 
 
 def audit_tables(folder: Path) -> tuple[list[Path], Path]:
@@ -173,7 +173,7 @@ def audit_tables(folder: Path) -> tuple[list[Path], Path]:
         rows = [
             {"switch": switch, "arm": arm, "parts": parts, "document_id": document, "kl": kl * level,
              "error": level, "n_dimensions": 8.0, "n_tokens": 4.0, "kl_squares": kl * level**2}
-            for switch, level in (("fair", 1.0), ("no_standardiser", 90.0), ("early_decay", 1.5))
+            for switch, level in (("fair", 1.0), ("no_standardiser", 90.0), ("early_decay", 1.5), ("own", 1.1))
             for arm, parts, kl in (
                 ("joint", "sae+linear", 1.0), ("joint", "sae", 3.0), ("sae_bias", "sae", 1.2)
             )

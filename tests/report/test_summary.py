@@ -205,7 +205,7 @@ def test_a_ledger_with_verdicts_shows_them_and_the_summary_counts_them(tmp_path:
     write_ledger(tmp_path / "claims.csv", ("N1.mse", "N2.gain"))
     text = write_page(tmp_path, tmp_path / "claims.csv")
     assert "| reproduced |" in text
-    assert "Verdicts: 2 reproduced; 0 reproduced, explained by the null;" in text
+    assert "Verdicts on printed numbers: 2 reproduced; 0 reproduced, explained by the null;" in text
 
 
 def test_the_summary_tells_rows_with_a_printed_number_from_those_without(tmp_path: Path) -> None:

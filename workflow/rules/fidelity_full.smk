@@ -165,15 +165,12 @@ rule fidelity_audit:
     params:
         slice=slice_json("fidelity", "audit"),
         code=code_of("fidelity", "audit"),
-        arm=AUDIT["arm"],
-        baseline=AUDIT["baseline"],
-        switches=SWITCHES,
+        audit=json.dumps(AUDIT),
         lm=LM_OPTION,
     shell:
-        "python -m fispace fidelity audit --params {params.slice:q} --seed {wildcards.seed}"
-        " --arm {params.arm} --arm-weights {input.arm} --arm-switched {input.arm_switched}"
-        " --baseline {params.baseline} --baseline-weights {input.baseline}"
-        " --baseline-switched {input.baseline_switched} --switches {params.switches}"
+        "python -m fispace fidelity audit --params {params.slice:q} --audit {params.audit:q}"
+        " --seed {wildcards.seed} --arm-weights {input.arm} --arm-switched {input.arm_switched}"
+        " --baseline-weights {input.baseline} --baseline-switched {input.baseline_switched}"
         " --manifest {input.manifest} --standardiser {input.standardiser} {params.lm}"
         " --documents {output.documents}"
         " 2> {log}"

@@ -22,6 +22,9 @@ MEASURED = (
 )  # fmt: skip
 """Switches of measuring, in the order of tables; those of training are named by the study."""
 
+SMALLEST_HALF = 2.0**-24
+"""Smallest positive float16 number."""
+
 
 @dataclass(frozen=True)
 class AuditConfig:
@@ -48,6 +51,11 @@ def check_audit(train: Mapping[str, Any]) -> None:
     for key in ("arm", "baseline"):
         if audit[key] not in rows:
             raise ParamsError(f"train.audit.{key}: no arm {audit[key]!r} in train.arms.")
+        if rows[audit[key]]["frozen_sae_from"] is not None:
+            raise ParamsError(
+                f"train.audit.{key}: {audit[key]!r} copies an SAE that was trained without the switch; "
+                "name an arm that trains its own."
+            )
     if not {"linear", "interaction"} <= set(rows[audit["arm"]]["parts"]):
         raise ParamsError(
             f"train.audit.arm: {audit['arm']!r} must have the parts linear and interaction; the audit "
@@ -55,6 +63,16 @@ def check_audit(train: Mapping[str, Any]) -> None:
         )
     if audit["arm"] == audit["baseline"]:
         raise ParamsError("train.audit.baseline: must be another arm than train.audit.arm.")
+    for where, row in {
+        "": {},
+        **{f"audit.switches.{k}.": v for k, v in audit["switches"].items()},
+    }.items():
+        changed = {**train, **row}
+        if changed["optimiser"] == "half_precision_adam" and changed["adam_eps"] < SMALLEST_HALF:
+            raise ParamsError(
+                f"train.{where}adam_eps: {changed['adam_eps']} is zero in float16, and Adam divides by it; "
+                f"give at least {SMALLEST_HALF:.2g}."
+            )
     taken = sorted({NO_SWITCH, *MEASURED} & set(audit["switches"]))
     if taken:
         raise ParamsError(

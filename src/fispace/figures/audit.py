@@ -21,7 +21,8 @@ ROW_INCHES = 0.24
 def audit(table: Frame) -> Figure:
     """Gain of the headline arm over its baseline, fair and with one weakness, by weakness.
 
-    Columns: order, label, number, fair, switched, low, high, text.
+    Filled: the shift, paired by seed, is beyond zero. Columns: order, label, number, fair, switched,
+    low, high, is_moved, text.
     """
     rows = table.drop_duplicates("order").sort_values("order")
     figure, axes = new_figure(TEXT, 0.95 + ROW_INCHES * len(rows), 1, 2, sharey=True)
@@ -39,9 +40,21 @@ def audit(table: Frame) -> Figure:
     figure.supxlabel("1 − arm / baseline (linear up to ±100 %, logarithmic beyond)", fontsize=7.5)
     handles = [
         Line2D([], [], color=BLUE, marker="o", ls="", ms=3.5, label="in this study"),
-        Line2D([], [], color=VERMILION, marker="D", ls="", ms=3.5, label="with the weakness"),
+        Line2D(
+            [], [], color=VERMILION, marker="D", ls="", ms=3.5, label="with the weakness: moved"
+        ),
+        Line2D(
+            [],
+            [],
+            color=VERMILION,
+            marker="D",
+            ls="",
+            ms=3.5,
+            mfc="white",
+            label="not shown to move",
+        ),
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=2)
+    figure.legend(handles=handles, loc="outside upper center", ncols=3)
     return figure
 
 
@@ -54,7 +67,8 @@ def _panel(axis: Axes, rows: Frame) -> None:
         if pd.notna(row["low"]):
             axis.plot([row["low"], row["high"]], [place, place], color=VERMILION, lw=0.8)
         axis.plot(row["fair"], place, "o", color=BLUE, ms=3.2, mew=0)
-        axis.plot(row["switched"], place, "D", color=VERMILION, ms=3.2, mew=0)
+        fill = VERMILION if row["is_moved"] else "white"
+        axis.plot(row["switched"], place, "D", color=VERMILION, mfc=fill, ms=3.2, mew=0.7)
     lowest = min([-1.0, *rows["low"].dropna(), *rows["switched"]])
     axis.set_xlim(lowest * 1.3, 1.15)
     axis.xaxis.set_major_locator(FixedLocator([tick for tick in TICKS if tick >= lowest * 1.3]))

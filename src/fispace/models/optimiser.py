@@ -127,10 +127,10 @@ class Adam:
 class HalfPrecisionAdam(Adam):
     """Adam with weights, gradients and both moments held in float16, as the author's code trains (W7).
 
-    Every number is rounded to the nearest float16 after the arithmetic, which itself is float32: a
-    second moment below 3e-8, of a gradient below 1.7e-4, is then zero, and a step smaller than half
-    the distance of neighbouring float16 numbers leaves its weight where it was. An eps below 3e-8 is
-    zero there, so one that is not must be given.
+    Every number is rounded to the nearest float16 after the arithmetic, which itself is float32. Half
+    the smallest float16 number is 3e-8: at a second beta of .999 the square of a gradient below 5.5e-3
+    leaves the second moment zero, and eps alone divides. A step smaller than half the distance of
+    neighbouring float16 numbers leaves its weight where it was.
     """
 
     @torch.no_grad()

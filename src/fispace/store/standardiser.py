@@ -1,6 +1,7 @@
 """The standardiser: per-dimension mean and standard deviation of the train split, fitted once, used everywhere.
 
-Must not: be refitted on anything but the non-special train tokens.
+Must not: be refitted on anything but the non-special train tokens. What the audit switches on, each
+row group by its own moments, is `own_standardiser`, and no other analysis uses it.
 """
 
 from collections.abc import Iterable

@@ -19,6 +19,7 @@ from fispace.config.audit import (
     UNTRAINED_NORMS,
 )
 from fispace.config.report import AuditStep
+from fispace.errors import ArtifactError
 from fispace.measure.audit_table import NUMBERS, Compared, Pair, audit_table
 from fispace.steps.report.long_table import Frame
 from fispace.store.tables import read_csv, read_table, write_csv, write_table
@@ -27,10 +28,16 @@ WEAKNESSES = {
     ABLATED_BASELINE: ("W2", "baseline: the arm itself, its other parts cut away"),
     HOOK_OFF_BY_ONE: ("W5", "read and replaced one block after the one trained on"),
     NO_STANDARDISER: ("W5", "raw activations in, and the output back, as they are"),
-    LINEAR_POOLING: ("W4", "linear sum in place of the factor pooling"),
+    LINEAR_POOLING: (
+        "W4",
+        "linear sum in place of the factor pooling, in the paper where sequential",
+    ),
     TRAIN_SPLIT: ("W6", "measured on documents of the train split"),
-    TOKEN_TEST: ("W11", "unpaired t-test over tokens"),
-    UNTRAINED_NORMS: ("W8", "norms of the NFM as initialised"),
+    TOKEN_TEST: ("W11", "unpaired t-test over tokens, in place of a paired one over documents"),
+    UNTRAINED_NORMS: (
+        "W8",
+        "norms of the NFM as initialised: no shift, no training behind the number",
+    ),
 }
 """Weakness of the paper, and what was done, by switch of measuring."""
 OF_TRAINING = {
@@ -40,6 +47,8 @@ OF_TRAINING = {
     "lr_decay_fraction": "W7",
 }
 """Weakness of the paper by the parameter of training that stands for it."""
+NO_WEAKNESS = "–"
+"""Of a switch that the study added."""
 SPEARMAN = "ratio_total_spearman"
 STATES = ("trained", "decoder_trained")
 TEXTS = {"kl_t": "t of the difference in KL", "norm_spearman": "Spearman of NFM share and norm"}
@@ -53,7 +62,7 @@ def write_audit(
     Columns: weakness switch what, those of `measure.audit_table`.
 
     Raises:
-        ArtifactError: if a table is missing or damaged.
+        ArtifactError: if a table is missing or damaged, or has no norms of the audit's arm.
     """
     rows = pd.concat([read_table(path) for path in documents], ignore_index=True)
     settings = params.audit
@@ -74,6 +83,11 @@ def _norms(quantities: Frame, arm: str) -> dict[int, Pair]:
         for state in STATES
     )
     seeds = sorted(set(trained.index) & set(untrained.index))
+    if not seeds:
+        raise ArtifactError(
+            f"The quantities hold no {SPEARMAN}.{arm}.{STATES[0]} and .{STATES[1]} of a common seed; the "
+            f"audit of train.audit.arm={arm!r} needs both. Run the rule report_quantities again."
+        )
     return {int(seed): (float(trained[seed]), float(untrained[seed])) for seed in seeds}
 
 
@@ -81,14 +95,15 @@ def _described(switch: str, switches: dict[str, dict[str, Any]]) -> tuple[str, s
     if switch in WEAKNESSES:
         return WEAKNESSES[switch]
     changed = switches[switch]
-    weakness = next((OF_TRAINING[key] for key in changed if key in OF_TRAINING), "")
+    weakness = next((OF_TRAINING[key] for key in changed if key in OF_TRAINING), NO_WEAKNESS)
     return weakness, "trained with " + ", ".join(f"{key} {value}" for key, value in changed.items())
 
 
 def write_audit_plots(*, table: Path, audit: Path) -> None:
     """Write one row a switch and number: label, ends of the drawn interval, text of what is no gain.
 
-    Columns: order label number fair switched low high text.
+    Columns: order label number fair switched low high is_moved text. `is_moved`: the interval of the
+    shift, paired by seed, excludes zero.
 
     Raises:
         ArtifactError: if the table is missing or damaged.
@@ -106,5 +121,6 @@ def _plotted(table: Frame) -> Iterator[dict[str, Any]]:
                 "order": order, "label": f"{row['weakness']} {str(switch).replace('_', ' ')}",
                 "number": row["number"], "fair": row["fair"], "switched": row["switched"],
                 "low": row["switched_low"], "high": row["switched_high"],
+                "is_moved": bool(row["shift_low"] > 0 or row["shift_high"] < 0),
                 "text": None if is_gain else text,
             }  # fmt: skip

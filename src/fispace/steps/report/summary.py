@@ -94,9 +94,17 @@ def write_summary(
 
 def _coverage(claims: Frame) -> str:
     answered = int(claims["published_quantity"].notna().sum())
-    counts = claims["verdict"].value_counts()
-    verdicts = "; ".join(f"{counts.get(name, 0)} {name}" for name in VERDICTS)
-    return (
-        f"{len(claims)} rows on {claims['id'].nunique()} claims, {claims['printed'].count()} of them with "
-        f"a printed number; this run answers {answered} by the definition given. Verdicts: {verdicts}."
+    is_printed = claims["printed"].notna()
+    of_printed, of_others = (
+        _tally(claims[chosen]["verdict"]) for chosen in (is_printed, ~is_printed)
     )
+    return (
+        f"{len(claims)} rows on {claims['id'].nunique()} claims, {is_printed.sum()} of them with a printed "
+        f"number; this run answers {answered} by the definition given. Verdicts on printed numbers: "
+        f"{of_printed}. On questions that the paper did not ask: {of_others}."
+    )
+
+
+def _tally(verdicts: Frame) -> str:
+    counts = verdicts.value_counts()
+    return "; ".join(f"{counts.get(name, 0)} {name}" for name in VERDICTS)
