@@ -50,7 +50,7 @@ def files_below(folders: Iterable[Path]) -> Iterator[Path]:
 
 def foreign_files(folders: Iterable[Path]) -> list[Path]:
     """Files that no finished or running job of this working folder wrote as they are now."""
-    return [path for path in files_below(folders) if _is_foreign(path)]
+    return [path for path in files_below(folders) if is_foreign(path)]
 
 
 def foreign_message(run: str) -> str | None:
@@ -65,17 +65,18 @@ def foreign_message(run: str) -> str | None:
     )
 
 
-def _is_foreign(path: Path) -> bool:
-    if _record("incomplete", path).exists():
+def is_foreign(path: Path) -> bool:
+    """Whether no finished or running job of this working folder wrote the file as it is now."""
+    if record_of("incomplete", path).exists():
         return False  # a job is writing it, or was killed: Snakemake makes it again
     try:
-        ended = json.loads(_record("metadata", path).read_text(encoding="utf-8"))["endtime"]
+        ended = json.loads(record_of("metadata", path).read_text(encoding="utf-8"))["endtime"]
     except (FileNotFoundError, json.JSONDecodeError, KeyError):
         return True
     return abs(path.stat().st_mtime - ended) > CLOCK_SLACK_SECONDS
 
 
-def _record(kind: str, path: Path) -> Path:
+def record_of(kind: str, path: Path) -> Path:
     """Where Snakemake keeps what it knows about an output."""
     name = base64.urlsafe_b64encode(path.as_posix().encode()).decode()
     pieces = [name[i : i + RECORD_NAME_CHARS] for i in range(0, len(name), RECORD_NAME_CHARS)]

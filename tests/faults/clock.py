@@ -11,16 +11,13 @@ import random
 import shutil
 import signal
 import subprocess
-import time
 from functools import partial
 from pathlib import Path
 
 from faults.jobs import Ended, Job, differences, discard, run_job, start, timed, without
 from faults.table import SKIPPED, Outcome, Table
-from faults.workflows import COMMANDS, begun, said, seconds_of
+from faults.workflows import COMMANDS, begun, said, wait_for_jobs
 from workflow.conftest import Folder, steps
-
-from fispace.commands import CHAPTERS
 
 FAULT = "clock set back"
 YEAR, HOUR = "-365d", 3600.0
@@ -80,16 +77,17 @@ def between_runs(study: Folder) -> Outcome:
 def amid_files(study: Folder, tool: str, rng: random.Random) -> Outcome:
     """The workflow is halted, all that it has written so far becomes an hour younger, it goes on."""
     path, command = study.path.parent / "halted", COMMANDS[tool]
-    folder = begun(study, path, FIRST)
-    running = start(folder, *command)
-    moment = rng.uniform(0.3, 0.8) * seconds_of(study, CHAPTERS[CHAPTERS.index(FIRST) :])
-    time.sleep(moment)
-    if running.process.poll() is None:
-        os.killpg(running.process.pid, signal.SIGSTOP)
-        make_younger(folder, HOUR)
-        os.killpg(running.process.pid, signal.SIGCONT)
-    ended = running.end()
-    return judged(folder, study, ended, command, f"an hour after {moment:.0f} s, as files see it")
+    while True:
+        folder = begun(study, path, FIRST)
+        running = start(folder, *command)
+        when = wait_for_jobs(folder, study, running, rng)
+        if running.process.poll() is None:
+            break
+        discard(path)  # it had ended: no trial
+    os.killpg(running.process.pid, signal.SIGSTOP)
+    make_younger(folder, HOUR)
+    os.killpg(running.process.pid, signal.SIGCONT)
+    return judged(folder, study, running.end(), command, f"an hour {when}, as files see it")
 
 
 def amid_processes(study: Folder, rng: random.Random) -> Outcome:
@@ -98,20 +96,20 @@ def amid_processes(study: Folder, rng: random.Random) -> Outcome:
     if library is None:
         return Outcome("snakemake", "faketime is not installed", survived=True, remark=SKIPPED)
     path, command = study.path.parent / "fallen", COMMANDS["snakemake"]
-    folder = begun(study, path, FIRST)
-    offset = path / "offset"
-    offset.write_text("+0\n")
-    running = start(
-        folder, *command, LD_PRELOAD=library, FAKETIME_TIMESTAMP_FILE=str(offset),
-        FAKETIME_NO_CACHE="1", NO_FAKE_STAT="1", FAKETIME_DONT_FAKE_MONOTONIC="1",
-    )  # fmt: skip
-    moment = rng.uniform(0.3, 0.8) * seconds_of(study, CHAPTERS[CHAPTERS.index(FIRST) :])
-    time.sleep(moment)
+    while True:
+        folder = begun(study, path, FIRST)
+        offset = path / "offset"
+        offset.write_text("+0\n")
+        running = start(
+            folder, *command, LD_PRELOAD=library, FAKETIME_TIMESTAMP_FILE=str(offset),
+            FAKETIME_NO_CACHE="1", NO_FAKE_STAT="1", FAKETIME_DONT_FAKE_MONOTONIC="1",
+        )  # fmt: skip
+        when = wait_for_jobs(folder, study, running, rng)
+        if running.process.poll() is None:
+            break
+        discard(path)  # it had ended: no trial
     offset.write_text(f"-{HOUR:.0f}\n")
-    ended = running.end()
-    return judged(
-        folder, study, ended, command, f"an hour after {moment:.0f} s, as processes see it"
-    )
+    return judged(folder, study, running.end(), command, f"an hour {when}, as processes see it")
 
 
 def judged(

@@ -1,10 +1,9 @@
-"""Puts a harness's table where git keeps it, and its summary on the README: `make faults-reference`.
+"""Puts the harness's tables where git keeps them, and their summary on the README: `make faults-reference`.
 
 Must not: try anything, or touch the README outside its two markers.
 """
 
 import argparse
-import shutil
 import sys
 from pathlib import Path
 
@@ -26,13 +25,16 @@ def with_block(text: str, inside: str) -> str:
 def main() -> int:
     """Copy the table and rewrite the block; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m faults.publish", description=__doc__)
-    parser.add_argument("--out", type=Path, required=True, help="folder that the harness wrote")
-    table = Table(parser.parse_args().out, go_on=True)
-    if not table.trials:
-        sys.stderr.write(f"error: {table.folder / TRIALS} holds no trial\n")
+    parser.add_argument(
+        "--out", type=Path, nargs="+", required=True, help="folders that harnesses wrote"
+    )
+    found = [trial for out in parser.parse_args().out for trial in Table(out, go_on=True).trials]
+    if not found:
+        sys.stderr.write("error: no trial in any of the folders\n")
         return 1
-    REFERENCE.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(table.folder / TRIALS, REFERENCE / TRIALS)
+    table = Table(REFERENCE, go_on=False)
+    table.trials = sorted(found, key=lambda trial: (trial.fault, trial.number))
+    (REFERENCE / TRIALS).write_text(table.as_csv(), encoding="utf-8", newline="\n")
     README.write_text(with_block(README.read_text(encoding="utf-8"), table.summary()), "utf-8")
     return 0
 

@@ -4,6 +4,8 @@ Must not: try anything.
 """
 
 import csv
+import io
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -11,6 +13,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 SKIPPED = "skipped"
+FOLDERS = re.compile(r"(?<![\w.])/(?:[\w.+-]+/)+")
+"""Absolute folders: those of this machine say nothing."""
 TRIALS, SUMMARY = "faults.csv", "faults.md"
 
 
@@ -61,11 +65,18 @@ class Table:
 
     def write(self) -> None:
         """faults.csv with every trial, faults.md with one line for each kind."""
-        with (self.folder / TRIALS).open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, [field.name for field in fields(Trial)])
-            writer.writeheader()
-            writer.writerows(asdict(trial) for trial in self.trials)
+        (self.folder / TRIALS).write_text(self.as_csv(), encoding="utf-8", newline="\n")
         (self.folder / SUMMARY).write_text(self.summary(), encoding="utf-8")
+
+    def as_csv(self) -> str:
+        """Every trial, a row each."""
+        stream = io.StringIO()
+        names = [field.name for field in fields(Trial)]
+        writer = csv.DictWriter(stream, names, lineterminator="\n")
+        writer.writeheader()
+        for trial in self.trials:
+            writer.writerow(asdict(trial) | {"remark": FOLDERS.sub(".../", trial.remark)})
+        return stream.getvalue()
 
     def summary(self) -> str:
         """One line for each kind of fault: tried, survived."""

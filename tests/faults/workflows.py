@@ -3,12 +3,10 @@
 Must not: run a job by itself.
 """
 
-import json
 import random
 import shutil
 import subprocess
 import time
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +27,7 @@ ALL_PROCESSES, JOBS_END, JOBS_RUN = (
     "all processes", "the tool only, jobs ended", "the tool only, jobs still running",
 )  # fmt: skip
 MADE = ("results", "scratch", ".snakemake", "logs")
+MOST_SECONDS_MORE = 3.0
 NOTHING = CHAPTERS[0]
 """A workflow that has everything still to do begins here."""
 FROM_NOTHING_OF_TEN = 2
@@ -51,10 +50,14 @@ def kill_workflows(study: Folder, count: int, seed: int, table: Table) -> None:
         table.try_out(KILL[TOOLS[number % 2]], number, partial(kill_one, study, rng, number))
 
 
-def seconds_of(study: Folder, chapters: Sequence[str]) -> float:
-    """How long the chapters' jobs take undisturbed, one after the other."""
-    made = json.loads((study.path / f"logs/{RUN}/run.json").read_text(encoding="utf-8"))
-    return sum(s for name, s in made["seconds"].items() if name.split("/")[0] in chapters)
+def wait_for_jobs(folder: Folder, study: Folder, running: Running, rng: random.Random) -> str:
+    """Wait until a random share of the jobs still to do has ended, and a moment more."""
+    done, all_jobs = len(jobs_finished(folder)), len(jobs_finished(study))
+    wanted = done + int(rng.uniform(0, 0.95) * (all_jobs - done))
+    while len(jobs_finished(folder)) < wanted and running.process.poll() is None:
+        time.sleep(0.05)
+    time.sleep(rng.uniform(0, MOST_SECONDS_MORE))
+    return f"after {len(jobs_finished(folder)) - done} of {all_jobs - done} jobs"
 
 
 def begun(study: Folder, path: Path, first: str) -> Folder:
@@ -72,26 +75,22 @@ def kill_one(study: Folder, rng: random.Random, number: int) -> Outcome:
     tool, way = TOOLS[number % 2], (ALL_PROCESSES, JOBS_END, JOBS_RUN)[number // 2 % 3]
     first = NOTHING if number % 10 < FROM_NOTHING_OF_TEN else rng.choice(CHAPTERS)
     path, command = study.path.parent / f"workflow-{number}", COMMANDS[tool]
-    share = rng.uniform(0, 1)
     while True:
         folder = begun(study, path, first)
         running = start(folder, *command)
-        moment = share * seconds_of(study, CHAPTERS[CHAPTERS.index(first) :])
-        time.sleep(moment)
+        when = wait_for_jobs(folder, study, running, rng)
         if kill(running, whole_group=way == ALL_PROCESSES):
             break
-        share /= 2  # it had ended: no trial
-        discard(path)
+        discard(path)  # it had ended: no trial
     if way == JOBS_END:
         wait_for_group(running.process.pid)
-    n_jobs = len(jobs_finished(folder))
     unlocked, again = start(folder, *UNLOCK).end(), start(folder, *command).end()
     wait_for_group(running.process.pid)
     bad = differences(folder, study, whole=True)
     discard(path)
-    when = f"{way}, from {first} on, after {moment:.0f} s, {n_jobs} jobs done"
     fine = unlocked.code == 0 and again.code == 0 and not bad
-    return Outcome(" ".join(command), when, fine, "; ".join(bad[:3]) or said(unlocked, again))
+    remark = "; ".join(bad[:3]) or said(unlocked, again)
+    return Outcome(" ".join(command), f"{way}, from {first} on, {when}", fine, remark)
 
 
 def jobs_finished(folder: Folder) -> list[Path]:

@@ -20,6 +20,14 @@ def test_a_table_counts_what_survived_and_what_was_tried(tmp_path):
     assert not table.all_survived
 
 
+def test_a_table_names_no_folder_of_the_machine(tmp_path):
+    table = Table(tmp_path, go_on=False)
+    said = f"error: {tmp_path}/results/x.json and results/y.json: full"
+    table.try_out("a", 0, lambda: Outcome("x", "y", survived=True, remark=said))
+    text = (tmp_path / "faults.csv").read_text()
+    assert "error: .../x.json and results/y.json: full" in text and str(tmp_path) not in text
+
+
 def test_a_table_that_is_continued_tries_nothing_twice(tmp_path):
     Table(tmp_path, go_on=False).try_out("a", 0, lambda: Outcome("x", 'y, "z"', survived=True))
     again = Table(tmp_path, go_on=True)

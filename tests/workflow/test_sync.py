@@ -3,16 +3,25 @@ import importlib.util
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
-spec = importlib.util.spec_from_file_location("sync", ROOT / "workflow/sync.py")
-assert spec is not None
-assert spec.loader is not None
-sync = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(sync)
+
+
+def loaded(name: str):
+    """A module of workflow/, as the Snakefile imports it."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / f"workflow/{name}.py")
+    assert spec is not None and spec.loader is not None
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+sync = loaded("sync")
+bring_to_now = loaded("file_times").bring_to_now
 
 FILE = Path("results/testbed/train/a.json")
 
@@ -24,7 +33,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv(sync.IN_SYNC, raising=False)
     FILE.parent.mkdir(parents=True)
     FILE.write_text("{}")
-    record = sync._record("metadata", FILE)
+    record = sync.record_of("metadata", FILE)
     record.parent.mkdir(parents=True)
     record.write_text(json.dumps({"endtime": FILE.stat().st_mtime}))
     return FILE
@@ -45,18 +54,53 @@ def test_a_result_replaced_after_its_record_is_foreign(made, shift):
 
 
 def test_a_result_without_or_with_a_damaged_record_is_foreign(made):
-    sync._record("metadata", made).write_text('{"endt')
+    sync.record_of("metadata", made).write_text('{"endt')
     assert sync.foreign_files([made.parent]) == [made]
-    sync._record("metadata", made).unlink()
+    sync.record_of("metadata", made).unlink()
     assert sync.foreign_files([made.parent]) == [made]
 
 
 def test_the_output_of_a_running_or_killed_job_is_snakemakes_business(made):
-    sync._record("metadata", made).unlink()
-    marker = sync._record("incomplete", made)
+    sync.record_of("metadata", made).unlink()
+    marker = sync.record_of("incomplete", made)
     marker.parent.mkdir(parents=True)
     marker.write_text("{}")
     assert sync.foreign_files([made.parent]) == []
+
+
+def at(path: Path, when: float) -> None:
+    os.utime(path, (when, when))
+
+
+def test_a_result_from_the_future_gets_the_present_time_with_its_record(made, capsys):
+    later = time.time() + 3600
+    at(made, later)
+    record = sync.record_of("metadata", made)
+    record.write_text(json.dumps({"starttime": later - 5, "endtime": later, "rule": "x"}))
+    bring_to_now("testbed")
+    content = json.loads(record.read_text())
+    assert abs(made.stat().st_mtime - time.time()) < 60
+    assert content["starttime"] <= content["endtime"] and content["rule"] == "x"
+    assert sync.foreign_files([made.parent]) == []
+    assert "from the future" in capsys.readouterr().err
+
+
+def test_a_foreign_result_from_the_future_stays_foreign(made):
+    later = time.time() + 3600
+    at(made, later)
+    bring_to_now("testbed")
+    assert made.stat().st_mtime == pytest.approx(later)
+    assert sync.foreign_files([made.parent]) == [made]
+
+
+def test_what_rules_read_beside_results_gets_the_present_time_and_the_past_stays(made):
+    claims, old = Path("workflow/claims.yaml"), made.stat().st_mtime
+    claims.parent.mkdir()
+    claims.write_text("")
+    at(claims, time.time() + 3600)
+    bring_to_now("testbed")
+    assert claims.stat().st_mtime < time.time() + 60
+    assert made.stat().st_mtime == old
 
 
 def test_unfinished_writes_are_no_results(made):
@@ -72,7 +116,7 @@ def test_long_names_have_their_record_where_snakemake_keeps_it(tmp_path, monkeyp
     store._max_len = os.pathconf(tmp_path, "PC_NAME_MAX")
     for path in (FILE, FILE.parent / ("x" * 200), Path("results") / ("y" * 180) / ("x" * 200)):
         expected = store._record_path(".snakemake/metadata", path.as_posix())
-        assert sync._record("metadata", path) == Path(expected)
+        assert sync.record_of("metadata", path) == Path(expected)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from fispace.commands import find_command
 from fispace.config.arms import all_arms, gain_ks
 from fispace.errors import ParamsError
 from fispace.params import load_study, slice_of, uses_testbed
+from file_times import bring_to_now
 from run_record import write_ended, write_started
 from sync import foreign_message
 
@@ -39,8 +40,10 @@ LM_FILES = ["config.json", "generation_config.json", "model.safetensors"]
 LM_FILES += ["tokenizer.json", "tokenizer_config.json"]
 LM_OPTION = f"--lm-folder results/{RUN}/testbed/lm" if OWN_LM else ""
 
-if workflow.exec_mode == workflow.exec_mode.DEFAULT and (message := foreign_message(RUN)):
-    raise WorkflowError(message)
+if workflow.exec_mode == workflow.exec_mode.DEFAULT:
+    bring_to_now(RUN)
+    if message := foreign_message(RUN):
+        raise WorkflowError(message)
 
 
 def overlays():
