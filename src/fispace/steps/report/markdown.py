@@ -22,8 +22,8 @@ LEGEND = (
     "Printed: the number in the paper. As published: our models, the paper's own definition. "
     "Controlled: against the separately trained SAE with bias, or what the part adds last in units "
     "of its error (for N11-N13 the item-level test, for N16 norms never trained, at the paper's "
-    "scale; where k is cut, over an SAE trained at that k; for N5's gain over an SAE of as many "
-    "parameters, over a first-order model; for P1 and P2, beyond what shows without planted pairs). "
+    "scale; where k is cut, over an SAE trained at that k; for P1 and P2, beyond what shows without "
+    "planted pairs). "
     "Null: the same number where the effect cannot be, such as initial weights or a model without "
     "interaction. Means over seeds, for P1 to P3 over planted worlds, with 95 % t-intervals."
 )
