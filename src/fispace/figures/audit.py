@@ -35,7 +35,7 @@ def audit(table: Frame) -> Figure:
     for row in table[table["text"].notna()].to_dict("records"):
         first.text(
             0.02, row["order"], row["text"], va="center", transform=first.get_yaxis_transform(),
-            in_layout=False, backgroundcolor="white",
+            in_layout=False,
         )  # fmt: skip
     figure.supxlabel("1 − arm / baseline (linear up to ±100 %, logarithmic beyond)", fontsize=7.5)
     handles = [
