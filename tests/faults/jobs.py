@@ -24,6 +24,9 @@ RUN = "testbed"
 CHECKPOINTS = "--checkpoint-seconds"
 JOB_PATIENCE_SECONDS = 300.0
 
+UNFINISHED = (".partial-", ".tmp")
+"""Hidden files of a write that was killed: ours, and those of the library that writes tensors."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -195,9 +198,7 @@ def result_files(folder: Folder) -> set[str]:
     """Names of all files below results/, unfinished ones left out."""
     found = (path for path in (folder.path / "results").rglob("*") if path.is_file())
     return {
-        str(path.relative_to(folder.path))
-        for path in found
-        if not path.name.startswith(".partial-")
+        str(path.relative_to(folder.path)) for path in found if not path.name.startswith(UNFINISHED)
     }
 
 
