@@ -9,6 +9,7 @@ Needs no run, no torch and no Snakemake: a fresh clone after set-up. Must not: c
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # the package as it stands here
@@ -26,34 +27,34 @@ def tables() -> Iterator[Path]:
             yield path
 
 
-def redrawn(table: Path, folder: Path) -> Iterator[tuple[Path, Path]]:
-    """The figure's committed files, each with a new drawing of it in `folder`."""
-    svg, pdf = (folder / table.with_suffix(suffix).name for suffix in (".svg", ".pdf"))
-    draw_figure(figure=table.stem, table=table, svg=svg, pdf=pdf)
-    for new in (svg, pdf):
-        yield table.with_name(new.name), new
+def redrawn(table: Path) -> list[tuple[Path, bytes]]:
+    """The figure's committed files, each with the bytes of a new drawing of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        svg, pdf = (Path(folder, table.with_suffix(suffix).name) for suffix in (".svg", ".pdf"))
+        draw_figure(figure=table.stem, table=table, svg=svg, pdf=pdf)
+        return [(table.with_name(new.name), new.read_bytes()) for new in (svg, pdf)]
 
 
-def differs(old: Path, new: Path) -> bool:
+def differs(old: Path, new: bytes) -> bool:
     """Whether the committed drawing is missing or has other bytes."""
-    return not old.is_file() or old.read_bytes() != new.read_bytes()
+    return not old.is_file() or old.read_bytes() != new
 
 
 def main(arguments: list[str]) -> int:
     """Redraw or compare; returns the exit code."""
     changed, count, is_check = [], 0, arguments == ["--check"]
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            for table in tables():
-                for old, new in redrawn(table, Path(folder)):
-                    count += 1
-                    if differs(old, new):
-                        changed.append(old)
-                        if not is_check:
-                            old.write_bytes(new.read_bytes())
-        except FispaceError as error:
-            sys.stderr.write(f"error: {error}\n")
-            return 1
+    try:
+        with ProcessPoolExecutor() as pool:
+            drawn = [pair for pairs in pool.map(redrawn, tables()) for pair in pairs]
+    except FispaceError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    for old, new in drawn:
+        count += 1
+        if differs(old, new):
+            changed.append(old)
+            if not is_check:
+                old.write_bytes(new)
     same = f"{count - len(changed)} of {count} files below {REFERENCE} have the committed bytes"
     names = "".join(f"\n  {path}" for path in changed)
     verb = "would change" if is_check else "changed"
