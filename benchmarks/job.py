@@ -101,6 +101,14 @@ CONTESTANTS: Mapping[str, Entry] = {
         "row-sparse Adam, frequencies by Zipf's law", "fispace_nfm", "NfmParts",
         {"optimiser": "row_sparse_adam", "is_skewed": True},
     ),
+    "nfm_row_sparse_few": Entry(
+        "row-sparse Adam, 2,048 latents in use", "fispace_nfm", "NfmParts",
+        {"optimiser": "row_sparse_adam", "is_skewed": False, "n_used": 2048},
+    ),
+    "nfm_adam_few": Entry(
+        "Adam, 2,048 latents in use", "fispace_nfm", "NfmParts",
+        {"optimiser": "adam", "is_skewed": False, "n_used": 2048},
+    ),
     "nfm_adam": Entry(
         "Adam, latents equally frequent", "fispace_nfm", "NfmParts",
         {"optimiser": "adam", "is_skewed": False},

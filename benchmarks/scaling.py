@@ -10,7 +10,9 @@ from benchmarks.rounds import measure, planned_steps
 from benchmarks.steps import LR, Rounds, Rows
 
 N_LATENTS = (2048, 16384, 65536)
-NFM_CONTESTANTS = ("nfm_row_sparse", "nfm_row_sparse_skewed", "nfm_adam")
+NFM_CONTESTANTS = (
+    "nfm_row_sparse", "nfm_row_sparse_skewed", "nfm_row_sparse_few", "nfm_adam", "nfm_adam_few",
+)  # fmt: skip
 
 
 def measure_scaling(n_latents: tuple[int, ...], rounds: Rounds) -> Rows:
@@ -37,6 +39,7 @@ def measure_scaling(n_latents: tuple[int, ...], rounds: Rounds) -> Rows:
 
 def active_latents(job: Job) -> int:
     """Latents active in a batch: the rows that a row-sparse update must touch."""
-    is_skewed = CONTESTANTS[job.contestant].options["is_skewed"]
-    codes = draw_codes(job.size, is_skewed, torch.Generator().manual_seed(job.seed))
+    options = CONTESTANTS[job.contestant].options
+    generator = torch.Generator().manual_seed(job.seed)
+    codes = draw_codes(job.size, options["is_skewed"], generator, options.get("n_used"))
     return len(codes.indices.unique())

@@ -23,13 +23,15 @@ N_DRAWS = 4
 class NfmParts:
     """Linear part, bias and interaction, trained towards the batch from random codes."""
 
-    def __init__(self, job: Job, optimiser: OptimiserKind, is_skewed: bool) -> None:
+    def __init__(
+        self, job: Job, optimiser: OptimiserKind, is_skewed: bool, n_used: int | None = None
+    ) -> None:
         """Codes of a few batches are drawn here, outside what is timed."""
         self.model = model_of(job, ("sae", *PARTS), "float32")
         self.optimiser = build_optimiser(self.model, optimiser, job.lr, BETAS, EPS)
         self.is_sparse = optimiser == "row_sparse_adam"
         generator = torch.Generator().manual_seed(job.seed)
-        self.draws = [draw_codes(job.size, is_skewed, generator) for _ in range(N_DRAWS)]
+        self.draws = [draw_codes(job.size, is_skewed, generator, n_used) for _ in range(N_DRAWS)]
 
     def train(self, batches: Iterator[Tensor]) -> None:
         """One step for each batch; the codes get a gradient as they do in joint training."""
@@ -47,14 +49,19 @@ class NfmParts:
         raise NotImplementedError("the NFM parts alone reconstruct nothing")
 
 
-def draw_codes(size: Size, is_skewed: bool, generator: torch.Generator) -> Codes:
+def draw_codes(
+    size: Size, is_skewed: bool, generator: torch.Generator, n_used: int | None = None
+) -> Codes:
     """One latent from each of k strata of equal size, so none twice in a token; values in [0, 1).
 
-    Within a stratum all latents are equally frequent, or fall as 1 / rank (Zipf's law).
+    Within a stratum all latents are equally frequent, or fall as 1 / rank (Zipf's law). With `n_used`,
+    only so many latents, evenly spread, are ever active.
     """
-    n_ranks = size.n_latents // size.k
+    n_drawn = n_used or size.n_latents
+    n_ranks = n_drawn // size.k
     weights = 1 / torch.arange(1, n_ranks + 1) if is_skewed else torch.ones(n_ranks)
     shape = size.batch_tokens, size.k
     uniform = torch.rand(shape, generator=generator)
     ranks = torch.searchsorted(weights.cumsum(0) / weights.sum(), uniform).clamp_(max=n_ranks - 1)
-    return Codes(torch.rand(shape, generator=generator), ranks * size.k + torch.arange(size.k))
+    latents = (ranks * size.k + torch.arange(size.k)) * (size.n_latents // n_drawn)
+    return Codes(torch.rand(shape, generator=generator), latents)

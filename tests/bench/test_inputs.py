@@ -43,3 +43,10 @@ def test_drawn_codes_hold_no_latent_twice(is_skewed):
     assert all(len(set(row.tolist())) == 8 for row in codes.indices)
     counts = torch.bincount(codes.indices.flatten(), minlength=40)
     assert (counts[:8].sum() > 2 * counts[-8:].sum()) == is_skewed
+
+
+def test_latents_out_of_use_are_never_drawn():
+    size = Size(d_model=2, n_latents=400, k=8, d_embed=2, batch_tokens=256)
+    codes = draw_codes(size, False, torch.Generator().manual_seed(0), n_used=40)
+    assert set(codes.indices.unique().tolist()) == set(range(0, 400, 10))
+    assert all(len(set(row.tolist())) == 8 for row in codes.indices)

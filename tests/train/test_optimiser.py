@@ -54,19 +54,29 @@ def test_adam_is_the_librarys_to_the_bit():
         assert torch.equal(ours.state_dict()[name], weight), name
 
 
-def test_row_sparse_adam_is_the_librarys_sparse_adam():
+@pytest.mark.parametrize("n_touched", [0, 1, 7, 20, 23, 39, 40])
+@pytest.mark.parametrize("block_rows", [1, 6, 16, 40, 1000])
+def test_row_sparse_adam_is_the_librarys_sparse_adam(n_touched, block_rows, monkeypatch):
+    monkeypatch.setattr("fispace.models.optimiser.BLOCK_NUMBERS", 5 * block_rows)
     start = torch.randn(40, 5, generator=torch.Generator().manual_seed(0))
     ours, theirs = (torch.nn.Parameter(start.clone()) for _ in range(2))
-    pair = (Adam([ours], **SETTINGS), torch.optim.SparseAdam([theirs], **SETTINGS))
+    optimiser = Adam([ours], **SETTINGS)
+    pair = (optimiser, torch.optim.SparseAdam([theirs], **SETTINGS))
     for step in range(5):
         generator = torch.Generator().manual_seed(step)
-        rows = torch.randperm(40, generator=generator)[:7].sort().values
-        numbers = torch.randn(7, 5, generator=generator)
-        for weight, optimiser in zip((ours, theirs), pair, strict=True):
+        rows = torch.randperm(40, generator=generator)[:n_touched].sort().values
+        numbers = torch.randn(n_touched, 5, generator=generator)
+        before = {name: t.clone() for name, t in {"w": ours, **optimiser.tensors()}.items()}
+        for weight, optimiser_of_it in zip((ours, theirs), pair, strict=True):
             weight.grad = torch.sparse_coo_tensor(
                 rows[None], numbers, (40, 5), check_invariants=True, is_coalesced=True
             )
-            optimiser.step()
+            optimiser_of_it.step()
+        left = torch.ones(40, dtype=torch.bool).index_fill_(0, rows, value=False)
+        for name, t in {"w": ours, **optimiser.tensors()}.items():
+            if t.dim() == 2:
+                assert torch.equal(t[left], before[name][left]), name
+                assert (t[~left] != before[name][~left]).all(), name
     torch.testing.assert_close(ours, theirs)
 
 

@@ -103,6 +103,20 @@ def test_products_are_the_chosen_entries_of_the_dense_product():
     torch.testing.assert_close(products(codes.pattern, z, rows), expected)
 
 
+@pytest.mark.parametrize("has_sparse_gradients", [False, True])
+def test_products_latent_by_latent_are_those_token_by_token_to_the_bit(
+    has_sparse_gradients, monkeypatch
+):
+    generator = torch.Generator().manual_seed(0)
+    places = torch.rand(30, 400, generator=generator).topk(5).indices
+    z, rows = (torch.randn(n, 48, generator=generator) for n in (30, 400))
+    by_token = products(Pattern(places, has_sparse_gradients), z, rows)
+    monkeypatch.setattr("fispace.models.sparse.CACHED_NUMBERS", 0)
+    pattern = Pattern(places, has_sparse_gradients)
+    assert torch.equal(products(pattern, z, rows), by_token)
+    assert pattern._by_latent, "the rows were not visited latent by latent"
+
+
 def test_pairs_by_latent_are_sorted_and_complete():
     codes, _ = drawn_codes(7, 5, 2, seed=4)
     pairs = codes.pattern.by_latent(5)

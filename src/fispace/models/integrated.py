@@ -85,7 +85,7 @@ class IntegratedModel(nn.Module):
         found = [self.contribution(codes, part, residual_codes) for part in others]
         if decoders:
             found.append(sparse_sum(codes, *decoders))
-        return torch.stack(found).sum(0)
+        return sum(found[1:], start=found[0])
 
     def contribution(
         self, codes: Codes, part: Part, residual_codes: Codes | None = None

@@ -3,7 +3,7 @@
 Must not: know schedules or losses.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from torch.optim.adam import adam
 from fispace.config.train import OptimiserKind
 from fispace.models.sae import TopKSae
 
-BLOCK_NUMBERS = 2**16
+BLOCK_NUMBERS = 2**18
 """Weights of the rows updated together, so that they stay in the cache between their three uses."""
 
 
@@ -103,15 +103,33 @@ class Adam:
                 self._update((weight, *moments), weight.grad, step)
 
     def _update_rows(self, numbers: tuple[Tensor, ...], gradient: Tensor, step: Tensor) -> None:
+        """Update the gradient's rows: in place where a block has most of its rows, else taken out."""
         n_rows = max(1, BLOCK_NUMBERS // max(1, numbers[0][0].numel()))
-        blocks = zip(
-            gradient.indices()[0].split(n_rows), gradient.values().split(n_rows), strict=True
-        )
-        for rows, of_rows in blocks:
-            taken = tuple(matrix.index_select(0, rows) for matrix in numbers)
-            self._update(taken, of_rows, step.clone())
+        rows, of_rows = gradient.indices()[0], gradient.values()
+        taken_out = torch.ones_like(rows, dtype=torch.bool)
+        for first, start, end in _mostly_full(rows, n_rows, gradient.shape[0]):
+            block = tuple(matrix[first : first + n_rows] for matrix in numbers)
+            self._update_block(block, rows[start:end] - first, of_rows[start:end], step)
+            taken_out[start:end] = False
+        for some in taken_out.nonzero()[:, 0].split(n_rows):
+            taken = tuple(matrix.index_select(0, rows[some]) for matrix in numbers)
+            self._update(taken, of_rows[some], step.clone())
             for matrix, updated in zip(numbers, taken, strict=True):
-                matrix.index_copy_(0, rows, updated)
+                matrix.index_copy_(0, rows[some], updated)
+
+    def _update_block(
+        self, block: tuple[Tensor, ...], rows: Tensor, of_rows: Tensor, step: Tensor
+    ) -> None:
+        """Update a block's rows in place: all of them, and put back what has no gradient."""
+        is_left = torch.ones(len(block[0]), dtype=torch.bool, device=rows.device)
+        is_left[rows] = False
+        left = is_left.nonzero()[:, 0]
+        if len(left) > 0:
+            of_rows = torch.zeros_like(block[0]).index_copy_(0, rows, of_rows)
+        before = tuple(matrix.index_select(0, left) for matrix in block)
+        self._update(block, of_rows, step.clone())
+        for matrix, as_it_was in zip(block, before, strict=True):
+            matrix.index_copy_(0, left, as_it_was)
 
     def _update(self, numbers: tuple[Tensor, ...], gradient: Tensor, step: Tensor) -> None:
         """One step of (weight, first moment, second moment) and of its counter, in place."""
@@ -122,6 +140,15 @@ class Adam:
             amsgrad=False, beta1=first, beta2=second, lr=self.lr, weight_decay=0.0,
             eps=self._eps, maximize=False, fused=True,
         )  # fmt: skip
+
+
+def _mostly_full(rows: Tensor, n_rows: int, n_all: int) -> Iterator[tuple[int, int, int]]:
+    """Blocks of n_rows consecutive rows of which most are listed: first row, and where in the list."""
+    firsts = torch.arange(0, n_all, n_rows, device=rows.device)
+    starts = torch.searchsorted(rows, firsts).tolist()
+    for first, start, end in zip(firsts.tolist(), starts, [*starts[1:], len(rows)], strict=True):
+        if 2 * (end - start) > min(n_rows, n_all - first):
+            yield first, start, end
 
 
 class HalfPrecisionAdam(Adam):

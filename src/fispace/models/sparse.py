@@ -16,6 +16,9 @@ from jaxtyping import Float, Int
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
+CACHED_NUMBERS = 2**21
+"""Rows of more numbers (8 MiB) do not stay in a core's cache while the tokens visit them at random."""
+
 # Said once a process; what is used of it here is tested against dense products.
 warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
 
@@ -26,7 +29,9 @@ class ByLatent(NamedTuple):
     latents: Int[Tensor, " active"]
     """Latents active in at least one token, ascending; all of them when gradients are dense."""
     starts: Int[Tensor, " active"]
-    """Where each latent's pairs begin."""
+    """Where each of these latents' pairs begin."""
+    all_starts: Int[Tensor, " _"]
+    """Where every latent's pairs begin, active or not, and the number of pairs."""
     tokens: Int[Tensor, " pairs"]
     order: Int[Tensor, " pairs"]
     """Place of each pair in the flattened codes."""
@@ -63,7 +68,7 @@ class Pattern:
         latents = torch.arange(n_latents, device=starts.device)
         if self.has_sparse_gradients:
             latents = latents[starts.diff() > 0]
-        return ByLatent(latents, starts[latents], tokens, order)
+        return ByLatent(latents, starts[latents], starts, tokens, order)
 
 
 def _sorted_by_scipy(pattern: Pattern, n_latents: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -157,14 +162,26 @@ def bag_by_latent(pattern: Pattern, values: Tensor, of_tokens: Tensor, n_latents
 
 
 def products(pattern: Pattern, of_tokens: Tensor, rows: Tensor) -> Tensor:
-    """Inner product of each token's vector with each of its latents' rows: tokens x k."""
-    shape = (pattern.indices.shape[0], rows.shape[0])
-    blank = of_tokens.new_zeros(pattern.indices.numel())
-    places = torch.sparse_csr_tensor(
-        pattern.token_starts, pattern.indices.reshape(-1), blank, shape, check_invariants=False
-    )
-    found = torch.sparse.sampled_addmm(places, of_tokens, rows.T, beta=0.0)
-    return found.values().view(pattern.indices.shape)
+    """Inner product of each token's vector with each of its latents' rows: tokens x k.
+
+    Rows too many for the cache are visited latent by latent, each once; the numbers are the same.
+    """
+    is_large = rows.numel() > CACHED_NUMBERS and rows.shape[0] > of_tokens.shape[0]
+    if not is_large or rows.is_cuda:
+        found = _products(pattern.token_starts, pattern.indices.reshape(-1), of_tokens, rows)
+        return found.view(pattern.indices.shape)
+    pairs = pattern.by_latent(rows.shape[0])
+    sorted_by_latent = _products(pairs.all_starts, pairs.tokens, rows, of_tokens)
+    found = torch.empty_like(sorted_by_latent).index_copy_(0, pairs.order, sorted_by_latent)
+    return found.view(pattern.indices.shape)
+
+
+def _products(starts: Tensor, others: Tensor, ones: Tensor, of_others: Tensor) -> Tensor:
+    """Inner product of each pair of rows, one of `ones` and one of `of_others`, in compressed rows."""
+    blank = ones.new_zeros(others.numel())
+    shape = (ones.shape[0], of_others.shape[0])
+    places = torch.sparse_csr_tensor(starts, others, blank, shape, check_invariants=False)
+    return torch.sparse.sampled_addmm(places, ones, of_others.T, beta=0.0).values()
 
 
 class _SparseSum(torch.autograd.Function):
