@@ -27,6 +27,7 @@ LOOK = {
     "fispace_sae": (BLUE, "o"),
     "fispace_sae_bfloat16": (BLUE, "."),
     "fispace_sae_bias": (BLUE, "o"),
+    "fispace_sae_bias_contribution": (INK, "o"),
     "fispace_joint": (SKY, "D"),
     "sparsify": (GREEN, "s"),
     "saelens": (VERMILION, "^"),
@@ -34,7 +35,7 @@ LOOK = {
     "dense_sae": (PURPLE, "x"),
     "dense_joint": (PURPLE, "+"),
 }
-DRAWN_STEPS = tuple(name for name in LOOK if name != "fispace_sae_bias")
+DRAWN_STEPS = tuple(name for name in LOOK if not name.startswith("fispace_sae_bias"))
 
 
 def draw(tables: Tables) -> Figure:
@@ -73,13 +74,13 @@ def _draw_steps(axes: Axes, table: pd.DataFrame) -> None:
 
 
 def _draw_scaling(axes: Axes, table: pd.DataFrame) -> None:
-    styles = ("-", "--", ":", "-.")
-    for style, (name, rows) in zip(styles, table.groupby("contestant", sort=False), strict=False):
+    styles = ("-", "--", ":", "-.", (0, (1, 3)))
+    for style, (name, rows) in zip(styles, table.groupby("contestant", sort=False), strict=True):
         label = CONTESTANTS[str(name)].label.removeprefix("NFM parts, ")
         axes.plot(
             rows["n_latents"],
             rows["us_per_token"],
-            style,
+            linestyle=style,
             color=BLUE,
             marker="o",
             ms=3,

@@ -19,6 +19,7 @@ class Ratio(NamedTuple):
 
 STEP_RATIOS = (
     ("SAELens's step over our SAE step", "saelens", "fispace_sae", True),
+    ("the same with ours chosen by contribution, too", "saelens", "fispace_sae_contribution", True),
     ("the same with SAELens's sparse activations", "saelens_sparse", "fispace_sae", True),
     ("sparsify's step over our SAE step", "sparsify", "fispace_sae", True),
     ("dense SAE step over our SAE step", "dense_sae", "fispace_sae", True),
@@ -27,7 +28,17 @@ STEP_RATIOS = (
     ("the same with candidates in bfloat16", "fispace_sae_bfloat16", "encoder_product", False),
     ("our joint step over our SAE step", "fispace_joint", "fispace_sae", False),
 )
-OURS = "fispace_sae_bias"
+OURS, OURS_BY_CONTRIBUTION = "fispace_sae_bias", "fispace_sae_bias_contribution"
+COMPARED = (
+    (OURS, "saelens_sparse"),
+    (OURS_BY_CONTRIBUTION, "saelens"),
+    (OURS, "sparsify"),
+    (OURS, "saelens"),
+    (OURS_BY_CONTRIBUTION, OURS),
+    ("fispace_sae_bias_bfloat16", OURS),
+    ("fispace_sae_bias_row_sparse", OURS),
+)
+"""Pairs of trainings whose quality is compared; the first two choose their latents alike."""
 
 
 def all_ratios(tables: Tables) -> list[Ratio]:
@@ -69,18 +80,18 @@ def scaling_ratios(scaling: pd.DataFrame) -> list[Ratio]:
 
 
 def quality_ratios(quality: pd.DataFrame) -> list[Ratio]:
-    """Our held-out FVU over each tool's: at each common learning rate, and each at its best one."""
+    """Held-out FVU of one over that of another: at each learning rate, and each at its best one."""
     ratios = []
     for run, rows in quality.groupby("run", sort=False):
         fvu = rows.groupby(["lr", "contestant"])["fvu"].mean().unstack()
-        for other in (name for name in fvu.columns if name != OURS):
-            tool, by_lr = CONTESTANTS[other].label, fvu[OURS] / fvu[other]
+        for one, other in COMPARED:
+            what = f"{run}: FVU of {CONTESTANTS[one].label}, over {CONTESTANTS[other].label}"
+            by_lr = fvu[one] / fvu[other]
             ratios += [
-                Ratio(f"{run}: our FVU over {tool}'s at lr {lr:g}", float(ratio), False)
-                for lr, ratio in by_lr.items()
+                Ratio(f"{what}, at lr {lr:g}", float(ratio), False) for lr, ratio in by_lr.items()
             ]
-            best = float(fvu[OURS].min() / fvu[other].min())
-            ratios.append(Ratio(f"{run}: our FVU over {tool}'s, each at its best lr", best, False))
+            best = float(fvu[one].min() / fvu[other].min())
+            ratios.append(Ratio(f"{what}, each at its best lr", best, False))
     return ratios
 
 

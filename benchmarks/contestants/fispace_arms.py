@@ -6,7 +6,14 @@ import torch
 from torch import Tensor
 
 from benchmarks.job import Job
-from fispace.config.train import InitConfig, OptimiserConfig, OptimiserKind, Part, SelectionDtype
+from fispace.config.train import (
+    InitConfig,
+    OptimiserConfig,
+    OptimiserKind,
+    Part,
+    SelectBy,
+    SelectionDtype,
+)  # fmt: skip
 from fispace.models.fit import Schedule, fit
 from fispace.models.integrated import IntegratedModel, ModelShape
 from fispace.models.numerics import fix_numerics
@@ -17,12 +24,14 @@ BETAS, EPS = (0.9, 0.999), 1e-8
 INIT = InitConfig(factors=0.05, linear=0.01, mlp=0.01)
 
 
-def model_of(job: Job, parts: Sequence[Part], select_in: SelectionDtype) -> IntegratedModel:
+def model_of(
+    job: Job, parts: Sequence[Part], select_in: SelectionDtype, select_by: SelectBy
+) -> IntegratedModel:
     """An integrated model of the job's size and seed, on its device."""
     size = job.size
     shape = ModelShape(
         size.d_model, size.n_latents, size.k, size.d_embed, DROPOUT,
-        select_in="bfloat16" if job.is_bf16 else select_in,
+        select_in="bfloat16" if job.is_bf16 else select_in, select_by=select_by,
     )  # fmt: skip
     return IntegratedModel(shape, parts, INIT, root_seed=0, seed=job.seed).to(job.device)
 
@@ -32,11 +41,11 @@ class Arm:
 
     def __init__(
         self, job: Job, parts: Sequence[Part], optimiser: OptimiserKind = "adam",
-        select_in: SelectionDtype = "float32",
+        select_in: SelectionDtype = "float32", select_by: SelectBy = "pre_activation",
     ) -> None:  # fmt: skip
         """Initial weights of the job's seed; the same deterministic kernels as in the study."""
         fix_numerics(torch.get_num_threads())
-        self.model = model_of(job, parts, select_in)
+        self.model = model_of(job, parts, select_in, select_by)
         config = OptimiserConfig(
             lr_end_fraction=0.0, lr_decay_fraction=1.0,
             optimiser=optimiser, adam_betas=BETAS, adam_eps=EPS,

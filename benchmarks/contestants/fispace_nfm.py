@@ -27,7 +27,7 @@ class NfmParts:
         self, job: Job, optimiser: OptimiserKind, is_skewed: bool, n_used: int | None = None
     ) -> None:
         """Codes of a few batches are drawn here, outside what is timed."""
-        self.model = model_of(job, ("sae", *PARTS), "float32")
+        self.model = model_of(job, ("sae", *PARTS), "float32", "pre_activation")
         self.optimiser = build_optimiser(self.model, optimiser, job.lr, BETAS, EPS)
         self.is_sparse = optimiser == "row_sparse_adam"
         generator = torch.Generator().manual_seed(job.seed)

@@ -97,12 +97,13 @@ def test_ratios_are_of_medians_at_the_middle_size(tables):
     label = CONTESTANTS["nfm_row_sparse"].label
     assert found["SAELens's step over our SAE step"] == pytest.approx(expected)
     assert found[f"NFM parts, {label}: 2,048 to 16,384 latents"] == pytest.approx(1.2)
-    assert found["testbed: our FVU over SAELens's at lr 0.001"] == pytest.approx(
-        1 / (1 + QUALITY_CONTESTANTS.index("saelens"))
+    one, other = (
+        (CONTESTANTS[name].label, 1 + QUALITY_CONTESTANTS.index(name))
+        for name in ("fispace_sae_bias_contribution", "saelens")
     )
-    assert found["testbed: our FVU over sparsify's, each at its best lr"] == pytest.approx(
-        1 / (1 + QUALITY_CONTESTANTS.index("sparsify"))
-    )
+    for where in ("at lr 0.001", "each at its best lr"):
+        what = f"testbed: FVU of {one[0]}, over {other[0]}, {where}"
+        assert found[what] == pytest.approx(one[1] / other[1])
     assert found["tokens a second, loader over fastest arm"] == 9.0
 
 
@@ -115,7 +116,9 @@ def test_frequent_latents_crowd_out_rare_ones():
 def test_the_page_says_what_was_not_measured(tables):
     text = page(tables, MACHINE)
     assert "not measured" in text
-    assert "| SAELens | 700 (3.50) | 700 (3.50) | 50 |" in text
+    taken, ours = SECONDS["saelens"], SECONDS["fispace_sae"]
+    cell = f"{1000 * taken:.0f} ({taken / ours:.2f})"
+    assert f"| SAELens | {cell} | {cell} | 50 |" in text
 
 
 def test_the_page_shows_a_gpu_when_there_was_one(tables):

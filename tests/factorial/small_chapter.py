@@ -93,7 +93,8 @@ def write_model(folder: Path, lm: LmConfig, arm_parts: list[str]) -> None:
         "d_model": d_model, "manifest": sha256_of(folder / "manifest.json"),
         "standardiser": sha256_of(folder / "standardiser.safetensors"),
         "params": {
-            "n_latents": 40, "k": 6, "d_embed": 6, "dropout": 0.1, "root_seed": 0, "select_in": "float32",
+            "n_latents": 40, "k": 6, "d_embed": 6, "dropout": 0.1, "root_seed": 0,
+            "select_in": "float32", "select_by": "pre_activation",
             "init": {"factors": 0.5, "linear": 0.1, "mlp": 0.7},
         },
     }  # fmt: skip

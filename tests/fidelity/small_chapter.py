@@ -47,7 +47,7 @@ class Chapter:
             "standardiser": sha256_of(self.inputs["standardiser"]),
             "params": {
                 "n_latents": 2 * D_MODEL, "k": D_MODEL, "d_embed": 3, "dropout": 0.0, "root_seed": 0,
-                "select_in": "float32", "standardise_per": "split",
+                "select_in": "float32", "select_by": "pre_activation", "standardise_per": "split",
                 "init": {"factors": 0.05, "linear": 0.01, "mlp": 0.01},
             },
         }  # fmt: skip

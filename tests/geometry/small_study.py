@@ -44,7 +44,7 @@ def write_checkpoint(
         "d_model": D_MODEL, "manifest": sha256_of(manifest), "standardiser": sha256_of(standardiser),
         "params": {
             "n_latents": N_LATENTS, "k": K, "d_embed": D_EMBED, "dropout": 0.1, "root_seed": 0,
-            "select_in": "float32",
+            "select_in": "float32", "select_by": "pre_activation",
             "init": {"factors": 0.05, "linear": 0.01, "mlp": 0.01},
         },
     }  # fmt: skip

@@ -1,13 +1,17 @@
 """The sparse codes are exact: values, choice and gradients equal a dense float64 reference."""
 
+from typing import get_args
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fispace.config.train import SelectBy
 from fispace.models import topk
+from fispace.models.sae import TopKSae
 from fispace.models.sparse import Codes, sparse_sum
-from fispace.models.topk import encode_top_k, select_top_k
+from fispace.models.topk import encode_top_k, largest_codes, select_top_k
 
 
 def dense_reference(z, W_enc, b_enc, W_dec, k):
@@ -145,6 +149,39 @@ def test_bfloat16_picks_candidates_and_float32_decides():
     assert sum(same) >= 198
     agreeing = torch.tensor(same)
     assert torch.equal(exact.values[agreeing], picked.values[agreeing])
+
+
+@pytest.mark.parametrize("select_in", ["float32", "bfloat16"])
+def test_with_a_scale_latents_are_chosen_by_it_and_keep_their_size(select_in):
+    z, W_enc = torch.eye(2)[:1], torch.tensor([[3.0, 0], [2.0, 0], [1.0, 0], [-9.0, 0]])
+    scale = torch.tensor([1.0, 1.0, 4.0, 7.0])  # times pre-activations: 3, 2, 4, -63
+    codes = encode_top_k(z, W_enc, torch.zeros(4), 2, select_in, scale=scale)
+    assert codes.indices.tolist() == [[0, 2]]
+    assert codes.values.tolist() == [[3.0, 1.0]]
+    assert largest_codes(codes, 1).values.tolist() == [[3.0]]
+    assert largest_codes(codes, 1, scale).values.tolist() == [[1.0]]
+
+
+def test_a_choice_by_contribution_does_not_depend_on_where_a_latents_size_sits():
+    def chosen(sae):
+        codes = sae.encode(z)
+        return codes.indices, sae.cut(codes, 2).indices, sae.decode(codes)
+
+    generator = torch.Generator().manual_seed(0)
+    z, factor = (
+        torch.randn(50, 8, generator=generator),
+        torch.rand(64, 1, generator=generator) + 0.1,
+    )
+    is_same = {}
+    for name in get_args(SelectBy):
+        sae = TopKSae(8, 64, 5, generator, select_by=name)
+        sae.b_enc.data = torch.randn(64, generator=generator) / 10
+        before = chosen(sae)
+        sae.W_dec.data /= factor
+        sae.W_enc.data *= factor
+        sae.b_enc.data *= factor[:, 0]
+        is_same[name] = [torch.allclose(a, b) for a, b in zip(before, chosen(sae), strict=True)]
+    assert is_same == {"pre_activation": [False] * 3, "contribution": [True] * 3}
 
 
 def test_the_dense_product_never_exists_for_all_tokens(monkeypatch):

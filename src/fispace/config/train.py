@@ -8,6 +8,7 @@ from fispace.errors import ParamsError
 Part = Literal["sae", "linear", "bias", "interaction", "residual_sae"]
 OptimiserKind = Literal["adam", "row_sparse_adam", "half_precision_adam"]
 SelectionDtype = Literal["float32", "bfloat16"]
+SelectBy = Literal["pre_activation", "contribution"]
 StandardisePer = Literal["split", "row_group"]
 """Whose mean and deviation standardise a token: the train split's, or those of its own row group."""
 Pooling = Literal["pairs", "sum", "shuffled"]
@@ -97,6 +98,7 @@ class TrainArmStep(OptimiserConfig):
     batch_tokens: int
     n_tokens: int
     select_in: SelectionDtype
+    select_by: SelectBy
     aux_k: AuxKConfig | None
     standardise_per: StandardisePer
     init: InitConfig

@@ -39,7 +39,8 @@ class IntegratedModel(nn.Module):
         self.parts: tuple[Part, ...] = tuple(part for part in ALL_PARTS if part in parts)
         stream = partial(torch_stream, root_seed, "train", seed)
         d_model, n_latents = shape.d_model, shape.n_latents
-        self.sae = TopKSae(d_model, n_latents, shape.k, stream("init", "sae"), shape.select_in)
+        selection = shape.select_in, shape.select_by
+        self.sae = TopKSae(d_model, n_latents, shape.k, stream("init", "sae"), *selection)
         if "linear" in parts:
             W_lin = torch.randn(n_latents, d_model, generator=stream("init", "linear"))
             self.W_lin = nn.Parameter(W_lin * init.linear)
@@ -53,7 +54,7 @@ class IntegratedModel(nn.Module):
 
         if "residual_sae" in parts:
             generator = stream("init", "residual_sae")
-            self.residual_sae = TopKSae(d_model, n_latents, shape.k, generator, shape.select_in)
+            self.residual_sae = TopKSae(d_model, n_latents, shape.k, generator, *selection)
 
     def forward(
         self, z: Float[Tensor, "tokens d_model"], parts: Sequence[Part]

@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fispace.config.train import SelectionDtype
+from fispace.config.train import SelectBy, SelectionDtype
 from fispace.models.sparse import Codes, sparse_sum
-from fispace.models.topk import encode_top_k
+from fispace.models.topk import encode_top_k, largest_codes
 
 
 class TopKSae(nn.Module):
@@ -17,7 +17,7 @@ class TopKSae(nn.Module):
 
     def __init__(
         self, d_model: int, n_latents: int, k: int, generator: torch.Generator,
-        select_in: SelectionDtype = "float32",
+        select_in: SelectionDtype = "float32", select_by: SelectBy = "pre_activation",
     ) -> None:  # fmt: skip
         """Decoder entries uniform in +-1/sqrt(n_latents); the encoder starts as a copy of it.
 
@@ -27,6 +27,7 @@ class TopKSae(nn.Module):
         super().__init__()
         self.k = k
         self.select_in: SelectionDtype = select_in
+        self.select_by: SelectBy = select_by
         self.has_sparse_gradients = False
         bound = n_latents**-0.5
         W_dec = torch.empty(n_latents, d_model).uniform_(-bound, bound, generator=generator)
@@ -34,11 +35,24 @@ class TopKSae(nn.Module):
         self.W_enc = nn.Parameter(W_dec.clone())
         self.b_enc = nn.Parameter(torch.zeros(n_latents))
 
+    @property
+    def scale(self) -> Float[Tensor, " n_latents"] | None:
+        """What a latent's pre-activation is multiplied by when the k are chosen; None for 1.
+
+        The length of its decoder row where the choice is by contribution, so that it does not depend on
+        how a latent's size is divided between encoder and decoder. Source: SAELens's TopK SAE.
+        """
+        return self.W_dec.detach().norm(dim=1) if self.select_by == "contribution" else None
+
     def encode(self, z: Float[Tensor, "tokens d_model"]) -> Codes:
         """Sparse codes of standardised activations."""
         return encode_top_k(
-            z, self.W_enc, self.b_enc, self.k, self.select_in, self.has_sparse_gradients
+            z, self.W_enc, self.b_enc, self.k, self.select_in, self.has_sparse_gradients, self.scale
         )
+
+    def cut(self, codes: Codes, k: int) -> Codes:
+        """What is left of its codes with only k latents a token."""
+        return largest_codes(codes, k, self.scale)
 
     def decode(self, codes: Codes) -> Float[Tensor, "tokens d_model"]:
         """Reconstruction f W_dec, in standardised units."""

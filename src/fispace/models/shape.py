@@ -6,7 +6,7 @@ Must not: hold weights.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from fispace.config.train import Part, Pooling, SelectionDtype
+from fispace.config.train import Part, Pooling, SelectBy, SelectionDtype
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class ModelShape:
     dropout: float
     select_in: SelectionDtype = "float32"
     """Precision of the encoder product that picks candidates; float32 is the exact choice."""
+    select_by: SelectBy = "pre_activation"
     pooling: Pooling = "pairs"
     """What the interaction part pools; `sum` and `shuffled` are controls."""
 

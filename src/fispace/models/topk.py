@@ -33,6 +33,7 @@ def encode_top_k(
     k: int,
     select_in: SelectionDtype = "float32",
     has_sparse_gradients: bool = False,
+    scale: Float[Tensor, " n_latents"] | None = None,
 ) -> Codes:
     """Codes f = TopK_k(ReLU(W_enc z + b_enc)), differentiable in z, W_enc and b_enc.
 
@@ -40,10 +41,12 @@ def encode_top_k(
     positive, is exactly zero (Makhzani & Frey 2014; Gao et al. 2024, section 2.3). Latents of a
     token are in ascending order. With `select_in` bfloat16 the product only picks candidates,
     1.5 k a token; their pre-activations are taken again in the precision of z, and the k largest
-    of those are kept.
+    of those are kept. With a `scale`, positive, the k are the largest by pre-activation times scale;
+    the codes themselves are not scaled.
     """
     with torch.no_grad():
-        indices = _selected(z, W_enc, b_enc, k, select_in)
+        compared = (W_enc, b_enc) if scale is None else (W_enc * scale[:, None], b_enc * scale)
+        indices = _selected(z, *compared, k, select_in)
     pattern = Pattern(indices, has_sparse_gradients)
     values = _Activations.apply(z, W_enc, b_enc, pattern)
     return Codes(values, pattern)  # pyright: ignore[reportArgumentType]
@@ -71,9 +74,10 @@ def select_top_k(pre_acts: Float[Tensor, "tokens n_latents"], k: int) -> Int[Ten
     return torch.from_numpy(chosen.reshape(n_tokens, k))
 
 
-def largest_codes(codes: Codes, k: int) -> Codes:
-    """The k largest codes of each token: TopK_k where the codes are those of a larger k."""
-    chosen = select_top_k(codes.values, k)
+def largest_codes(codes: Codes, k: int, scale: Float[Tensor, " n_latents"] | None = None) -> Codes:
+    """The k largest codes of each token, times `scale`: TopK_k where the codes are of a larger k."""
+    compared = codes.values.detach()
+    chosen = select_top_k(compared if scale is None else compared * scale[codes.indices], k)
     return Codes(codes.values.gather(1, chosen), codes.indices.gather(1, chosen))
 
 

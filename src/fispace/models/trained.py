@@ -32,7 +32,7 @@ def initial_model(record: dict[str, Any]) -> IntegratedModel:
     params = record["params"]
     shape = ModelShape(
         record["d_model"], params["n_latents"], params["k"], params["d_embed"], params["dropout"],
-        params["select_in"],
+        params["select_in"], params["select_by"],
     )  # fmt: skip
     row = arm_config(record["row"], "row")
     if isinstance(row, ControlArmConfig) and row.pooling is not None:

@@ -17,7 +17,6 @@ from fispace.measure.fidelity import FvuSums
 from fispace.models.integrated import IntegratedModel
 from fispace.models.readout import ReadoutSums, SparseReadout
 from fispace.models.sparse import Codes
-from fispace.models.topk import largest_codes
 from fispace.models.trained import load_trained
 from fispace.store.activations import ActivationStore
 from fispace.store.files import sha256_of
@@ -84,7 +83,7 @@ def _readouts(
         z = units.standardise(torch.from_numpy(group))
         codes = models.sae.sae.encode(z)
         for k, of_k in sums.items():
-            of_k.add(largest_codes(codes, k), z)
+            of_k.add(models.sae.sae.cut(codes, k), z)
     return {k: of_k.solve() for k, of_k in sums.items()}
 
 
@@ -116,9 +115,9 @@ def _measured(
 def _compared(models: Models, readout: SparseReadout, k: int) -> dict[str, Reconstruction]:
     sae, arm = models.sae, models.arm
     return {
-        "sae_cut": lambda _, codes: sae.reconstruct(largest_codes(codes, k), sae.parts),
-        "decoder_refit": lambda _, codes: readout(largest_codes(codes, k)),
+        "sae_cut": lambda _, codes: sae.reconstruct(sae.sae.cut(codes, k), sae.parts),
+        "decoder_refit": lambda _, codes: readout(sae.sae.cut(codes, k)),
         "sae_trained": lambda z, _: models.saes[k](z, models.saes[k].parts),
-        "arm_cut": lambda _, codes: arm.reconstruct(largest_codes(codes, k), arm.parts),
+        "arm_cut": lambda _, codes: arm.reconstruct(sae.sae.cut(codes, k), arm.parts),
         "arm_trained": lambda z, _: models.arms[k](z, models.arms[k].parts),
     }
