@@ -284,7 +284,10 @@ class Tool:
     function: str
 
 
-TOOLS = (Tool("verify", "fispace.verify", "verify_run"),)
+TOOLS = (
+    Tool("verify", "fispace.verify", "verify_run"),
+    Tool("compare", "fispace.compare", "compare_ledgers"),
+)
 
 
 def find_command(chapter: str, verb: str) -> Command:

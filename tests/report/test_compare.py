@@ -1,0 +1,80 @@
+"""`fispace compare`: a number outside the other ledger's interval is named, and nothing else is."""
+
+import logging
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from fispace.cli import main
+from fispace.compare import ANSWERS, ENDS, compare_ledgers
+from fispace.errors import ArtifactError
+
+REFERENCE = Path(__file__).parents[2] / "results/reference"
+LEDGER = REFERENCE / "testbed/report/claims.csv"
+
+
+def ledger(path, verdict="reproduced", published=(0.4, 0.3, 0.5), items=("gain", "share")):
+    """A ledger in which each claim has a published number, and nothing else an interval."""
+    blank = {f"{answer}_{end}": None for answer in ANSWERS for end in ENDS}
+    found = dict(zip((f"published_{end}" for end in ENDS), published, strict=True))
+    rows = [{"id": "N5", "item": item, "verdict": verdict} | blank | found for item in items]
+    rows[0]["null_mean"] = 0.7  # of one seed: no interval
+    pd.DataFrame(rows).to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture
+def theirs(tmp_path):
+    return ledger(tmp_path / "theirs.csv")
+
+
+@pytest.mark.parametrize("mean", [0.3, 0.4, 0.5, 0.5 + 1e-8])
+def test_numbers_in_the_interval_pass_ends_and_last_digits_included(mean, theirs, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    compare_ledgers(ledger(tmp_path / "ours.csv", published=(mean, 0, 1)), theirs)
+    assert "2 of 2 numbers" in caplog.text
+    assert "none for 1 more" in caplog.text
+    assert "outside" not in caplog.text
+
+
+@pytest.mark.parametrize("mean", [0.2999, 0.5001, -0.4, float("nan")])
+def test_a_number_outside_is_named_with_the_interval_it_left(mean, theirs, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    ours = ledger(tmp_path / "ours.csv", published=(mean, 0, 1))
+    with pytest.raises(ArtifactError, match="only 0 of 2 numbers"):
+        compare_ledgers(ours, theirs)
+    assert f"outside  N5 gain, published: {mean:.6g}, not in [0.3, 0.5]" in caplog.text
+
+
+def test_the_intervals_are_theirs_not_ours(theirs, tmp_path):
+    narrow = ledger(tmp_path / "narrow.csv", published=(0.45, 0.449, 0.451))
+    compare_ledgers(narrow, theirs)
+    with pytest.raises(ArtifactError, match="outside"):
+        compare_ledgers(theirs, narrow)
+
+
+def test_another_verdict_is_named_and_no_failure(theirs, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    compare_ledgers(ledger(tmp_path / "ours.csv", verdict="not reproduced"), theirs)
+    assert "verdict  N5 share: not reproduced, was reproduced" in caplog.text
+
+
+def test_ledgers_of_different_claims_are_refused(theirs, tmp_path):
+    other = ledger(tmp_path / "ours.csv", items=("gain", "loss"))
+    with pytest.raises(ArtifactError, match="only one of them has N5 loss, N5 share"):
+        compare_ledgers(other, theirs)
+
+
+def test_a_file_that_is_no_ledger_is_refused(theirs, tmp_path, caplog):
+    (tmp_path / "no.csv").write_text("id,item\n1,2\n")
+    assert main(["compare", str(tmp_path / "no.csv"), str(theirs)]) == 1
+    assert "no column 'verdict'" in caplog.text
+    assert main(["compare", str(tmp_path / "none.csv"), str(theirs)]) == 1
+    assert "does not exist" in caplog.text
+
+
+def test_a_ledger_is_within_its_own_intervals_and_another_models_is_not():
+    compare_ledgers(LEDGER, LEDGER)
+    with pytest.raises(ArtifactError, match="numbers lie within"):
+        compare_ledgers(REFERENCE / "stories260k/report/claims.csv", LEDGER)
