@@ -74,7 +74,7 @@ def _draw_steps(axes: Axes, table: pd.DataFrame) -> None:
 
 
 def _draw_scaling(axes: Axes, table: pd.DataFrame) -> None:
-    styles = ("-", "--", ":", "-.", (0, (1, 3)))
+    styles = ("-", "--", ":", "-.", (0, (1, 3)), (0, (4, 1, 1, 1, 1, 1)))
     for style, (name, rows) in zip(styles, table.groupby("contestant", sort=False), strict=True):
         label = CONTESTANTS[str(name)].label.removeprefix("NFM parts, ")
         axes.plot(

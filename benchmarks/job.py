@@ -117,6 +117,9 @@ CONTESTANTS: Mapping[str, Entry] = {
         "Adam, 2,048 latents in use", "fispace_nfm", "NfmParts",
         {"optimiser": "adam", "is_skewed": False, "n_used": 2048},
     ),
+    "row_sums": Entry(
+        "two sums over the same rows, nothing else", "fispace_nfm", "RowSums", {"is_skewed": False}
+    ),
     "nfm_adam": Entry(
         "Adam, latents equally frequent", "fispace_nfm", "NfmParts",
         {"optimiser": "adam", "is_skewed": False},

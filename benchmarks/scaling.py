@@ -12,6 +12,7 @@ from benchmarks.steps import LR, Rounds, Rows
 N_LATENTS = (2048, 16384, 65536)
 NFM_CONTESTANTS = (
     "nfm_row_sparse", "nfm_row_sparse_skewed", "nfm_row_sparse_few", "nfm_adam", "nfm_adam_few",
+    "row_sums",
 )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from benchmarks.contestants.fispace_arms import BETAS, EPS, model_of
 from benchmarks.job import Job, Size
 from fispace.config.train import OptimiserKind, Part
 from fispace.models.optimiser import build_optimiser
-from fispace.models.sparse import Codes, Pattern
+from fispace.models.sparse import Codes, Pattern, bag, bag_by_latent
 
 PARTS: tuple[Part, ...] = ("linear", "bias", "interaction")
 N_DRAWS = 4
@@ -47,6 +47,34 @@ class NfmParts:
     def reconstruct(self, z: Tensor) -> Tensor:
         """The codes do not come from activations."""
         raise NotImplementedError("the NFM parts alone reconstruct nothing")
+
+
+class RowSums:
+    """The floor of the above: the rows of one matrix summed by token, and the batch summed by latent.
+
+    What one forward and one gradient of the linear part alone must read and write, whoever does it.
+    """
+
+    def __init__(self, job: Job, is_skewed: bool, n_used: int | None = None) -> None:
+        """The same codes; the pairs are sorted by latent here, outside what is timed."""
+        generator = torch.Generator().manual_seed(job.seed)
+        self.draws = [draw_codes(job.size, is_skewed, generator, n_used) for _ in range(N_DRAWS)]
+        self.rows = torch.randn(job.size.n_latents, job.size.d_model, generator=generator)
+        self.patterns = [Pattern(drawn.indices, True) for drawn in self.draws]
+        for pattern in self.patterns:
+            pattern.by_latent(job.size.n_latents)
+
+    def train(self, batches: Iterator[Tensor]) -> None:
+        """Two sums for each batch."""
+        for (drawn, pattern), z in zip(
+            cycle(zip(self.draws, self.patterns, strict=True)), batches, strict=False
+        ):
+            bag(pattern, drawn.values, self.rows)
+            bag_by_latent(pattern, drawn.values, z, len(self.rows))
+
+    def reconstruct(self, z: Tensor) -> Tensor:
+        """There is no model."""
+        raise NotImplementedError("sums of rows reconstruct nothing")
 
 
 def draw_codes(
