@@ -27,7 +27,7 @@ LOOK = {
     "fispace_sae": (BLUE, "o"),
     "fispace_sae_bfloat16": (BLUE, "."),
     "fispace_sae_bias": (BLUE, "o"),
-    "fispace_sae_bias_contribution": (INK, "o"),
+    "fispace_like_saelens": (INK, "o"),
     "fispace_joint": (SKY, "D"),
     "sparsify": (GREEN, "s"),
     "saelens": (VERMILION, "^"),
@@ -35,7 +35,7 @@ LOOK = {
     "dense_sae": (PURPLE, "x"),
     "dense_joint": (PURPLE, "+"),
 }
-DRAWN_STEPS = tuple(name for name in LOOK if not name.startswith("fispace_sae_bias"))
+DRAWN_STEPS = tuple(name for name in LOOK if name != "fispace_sae_bias")
 
 
 def draw(tables: Tables) -> Figure:

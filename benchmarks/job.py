@@ -74,13 +74,13 @@ CONTESTANTS: Mapping[str, Entry] = {
         "fispace, SAE, candidates in bfloat16", "fispace_arms", "Arm",
         {"parts": ("sae",), "select_in": "bfloat16"},
     ),
-    "fispace_sae_contribution": Entry(
-        "fispace, SAE, latents chosen by contribution", "fispace_arms", "Arm",
-        {"parts": ("sae",), "select_by": "contribution"},
+    "fispace_sae_bias_subtracted": Entry(
+        "fispace, bias subtracted from the input", "fispace_arms", "Arm",
+        {"parts": ("sae", "bias"), "subtract_bias": True},
     ),
-    "fispace_sae_bias_contribution": Entry(
-        "fispace, latents chosen by contribution", "fispace_arms", "Arm",
-        {"parts": ("sae", "bias"), "select_by": "contribution"},
+    "fispace_like_saelens": Entry(
+        "fispace, set like SAELens", "fispace_arms", "Arm",
+        {"parts": ("sae", "bias"), "subtract_bias": True, "select_by": "contribution"},
     ),
     "fispace_sae_bias_bfloat16": Entry(
         "fispace, candidates in bfloat16", "fispace_arms", "Arm",

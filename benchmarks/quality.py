@@ -25,8 +25,8 @@ from fispace.store.activations import ActivationStore
 log = logging.getLogger(__name__)
 
 CONTESTANTS = (
-    "fispace_sae_bias", "fispace_sae_bias_contribution", "fispace_sae_bias_bfloat16",
-    "fispace_sae_bias_row_sparse",
+    "fispace_sae_bias", "fispace_sae_bias_subtracted", "fispace_like_saelens",
+    "fispace_sae_bias_bfloat16", "fispace_sae_bias_row_sparse",
     "sparsify", "saelens", "saelens_sparse",
 )  # fmt: skip
 LATENTS_PER_DIMENSION = 16

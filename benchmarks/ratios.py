@@ -19,7 +19,7 @@ class Ratio(NamedTuple):
 
 STEP_RATIOS = (
     ("SAELens's step over our SAE step", "saelens", "fispace_sae", True),
-    ("the same with ours chosen by contribution, too", "saelens", "fispace_sae_contribution", True),
+    ("the same with ours set like SAELens", "saelens", "fispace_like_saelens", True),
     ("the same with SAELens's sparse activations", "saelens_sparse", "fispace_sae", True),
     ("sparsify's step over our SAE step", "sparsify", "fispace_sae", True),
     ("dense SAE step over our SAE step", "dense_sae", "fispace_sae", True),
@@ -28,17 +28,18 @@ STEP_RATIOS = (
     ("the same with candidates in bfloat16", "fispace_sae_bfloat16", "encoder_product", False),
     ("our joint step over our SAE step", "fispace_joint", "fispace_sae", False),
 )
-OURS, OURS_BY_CONTRIBUTION = "fispace_sae_bias", "fispace_sae_bias_contribution"
+OURS, SUBTRACTED, LIKE_SAELENS = (
+    "fispace_sae_bias", "fispace_sae_bias_subtracted", "fispace_like_saelens",
+)  # fmt: skip
 COMPARED = (
-    (OURS, "saelens_sparse"),
-    (OURS_BY_CONTRIBUTION, "saelens"),
-    (OURS, "sparsify"),
+    (LIKE_SAELENS, "saelens"),
+    (SUBTRACTED, "saelens_sparse"),
+    (SUBTRACTED, "sparsify"),
     (OURS, "saelens"),
-    (OURS_BY_CONTRIBUTION, OURS),
     ("fispace_sae_bias_bfloat16", OURS),
     ("fispace_sae_bias_row_sparse", OURS),
 )
-"""Pairs of trainings whose quality is compared; the first two choose their latents alike."""
+"""Pairs of trainings whose quality is compared; the first three are set alike."""
 
 
 def all_ratios(tables: Tables) -> list[Ratio]:

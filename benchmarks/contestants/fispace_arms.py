@@ -42,10 +42,12 @@ class Arm:
     def __init__(
         self, job: Job, parts: Sequence[Part], optimiser: OptimiserKind = "adam",
         select_in: SelectionDtype = "float32", select_by: SelectBy = "pre_activation",
+        subtract_bias: bool = False,
     ) -> None:  # fmt: skip
         """Initial weights of the job's seed; the same deterministic kernels as in the study."""
         fix_numerics(torch.get_num_threads())
         self.model = model_of(job, parts, select_in, select_by)
+        self.model.subtracts_bias = subtract_bias
         config = OptimiserConfig(
             lr_end_fraction=0.0, lr_decay_fraction=1.0,
             optimiser=optimiser, adam_betas=BETAS, adam_eps=EPS,

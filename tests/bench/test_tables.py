@@ -99,7 +99,7 @@ def test_ratios_are_of_medians_at_the_middle_size(tables):
     assert found[f"NFM parts, {label}: 2,048 to 16,384 latents"] == pytest.approx(1.2)
     one, other = (
         (CONTESTANTS[name].label, 1 + QUALITY_CONTESTANTS.index(name))
-        for name in ("fispace_sae_bias_contribution", "saelens")
+        for name in ("fispace_like_saelens", "saelens")
     )
     for where in ("at lr 0.001", "each at its best lr"):
         what = f"testbed: FVU of {one[0]}, over {other[0]}, {where}"

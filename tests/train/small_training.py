@@ -22,7 +22,7 @@ PLAIN = {"pooling": None, "matched_to": None}
 PARAMS = TrainArmStep(
     n_latents=32, k=4, d_embed=3, dropout=0.15, batch_tokens=64, n_tokens=64 * 60,
     lr_end_fraction=0.1, lr_decay_fraction=0.8, adam_betas=(0.9, 0.999), adam_eps=1e-8, optimiser="adam",
-    select_in="float32", select_by="pre_activation", aux_k=None, standardise_per="split",
+    select_in="float32", select_by="pre_activation", subtract_bias=False, aux_k=None, standardise_per="split",
     prefetch_batches=2, grad_clip=1.0,
     init=InitConfig(0.05, 0.01, 0.01), mean_tokens=10**6, pool_groups=2, log_every=20, val_every=30,
     root_seed=5, threads=1,

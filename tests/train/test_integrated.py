@@ -34,6 +34,36 @@ def test_decoder_and_linear_part_get_identical_gradients():
     torch.testing.assert_close(model.sae.W_dec.grad, model.W_lin.grad)
 
 
+def subtracting():
+    model = model_of()
+    model.bias.data = torch.randn(SHAPE.d_model, generator=torch.Generator().manual_seed(2)) * 0.3
+    model.sae.b_enc.data.add_(0.1)
+    model.subtracts_bias = True
+    return model
+
+
+def test_a_subtracted_bias_gets_its_gradient_from_both_ends():
+    model, z = subtracting().double(), tokens().double()
+    (model(z, ["sae", "bias"]) - z).square().mean().backward()
+    found = model.bias.grad.clone()
+    sae, b = model.sae, model.bias.detach().clone().requires_grad_()
+    kept = torch.zeros(len(z), SHAPE.n_latents).scatter(1, sae.encode(z - b).indices, 1.0)
+    f = ((z - b) @ sae.W_enc.T + sae.b_enc).relu() * kept
+    (f @ sae.W_dec + b - z).square().mean().backward()
+    torch.testing.assert_close(found, b.grad)
+
+
+def test_absorbing_the_subtracted_bias_leaves_every_reconstruction_unchanged():
+    model, z = subtracting(), tokens()
+    before = model(z, model.parts)
+    model.absorb_bias()
+    torch.testing.assert_close(model(z, model.parts), before)
+    codes = model.sae.encode(z)  # what all that is done with a trained SAE reads
+    torch.testing.assert_close(model.reconstruct(codes, model.parts), before)
+    model.absorb_bias()
+    torch.testing.assert_close(model(z, model.parts), before)
+
+
 def test_factor_pooling_equals_the_double_loop_over_pairs():
     model, z = model_of(), tokens()
     codes = model.sae.encode(z)

@@ -29,6 +29,7 @@ TRAININGS = {
     "row_sparse_adam": (JOINT, replace(PARAMS, optimiser="row_sparse_adam")),
     "aux_k": (SAE, replace(PARAMS, aux_k=AUX_K)),
     "row_sparse_aux_k": (JOINT, replace(PARAMS, aux_k=AUX_K, optimiser="row_sparse_adam")),
+    "subtracted_bias": (JOINT, replace(PARAMS, subtract_bias=True, aux_k=AUX_K)),
     "frozen": (SEQUENTIAL, PARAMS),
 }
 

@@ -52,6 +52,36 @@ def test_the_sequential_arm_keeps_the_trained_sae_and_lowers_its_error(store):
     assert curves[1]["val_fvu"].iloc[-1] < curves[0]["val_fvu"].iloc[-1]
 
 
+@pytest.mark.parametrize("options", [{"subtract_bias": True}, {"select_by": "contribution"}])
+def test_a_stored_model_is_the_one_that_was_validated_last(store, options):
+    from fispace.measure.fidelity import FvuSums
+    from fispace.store.activations import ActivationStore
+    from fispace.store.standardiser import load_standardiser
+
+    row = {"parts": ["sae", "bias"], "frozen_sae_from": None}
+    plain = load_trained(run(store, "plain", row), {}).model
+    model = load_trained(run(store, "arm", row, params=replace(PARAMS, **options)), {}).model
+    assert not torch.equal(model.sae.W_enc, plain.sae.W_enc)
+    units, sums = (
+        load_standardiser(store / "standardiser.safetensors"),
+        FvuSums(model.shape.d_model),
+    )
+    for x in ActivationStore(store / "manifest.json").groups("val"):
+        z = units.standardise(torch.from_numpy(x))
+        sums.add(z, model(z, model.parts))
+    last = read_table(store / "out/arm.parquet")["val_fvu"].iloc[-1]
+    assert sums.fvu == pytest.approx(last, rel=1e-4)
+
+
+def test_a_frozen_sae_reads_activations_as_they_are(store):
+    options = replace(PARAMS, subtract_bias=True)
+    sae = run(store, "sae", SAE, params=options)
+    ours = run(store, "sequential", SEQUENTIAL, frozen=sae, params=options, folder="a")
+    plain = run(store, "sequential", SEQUENTIAL, frozen=sae, folder="b")
+    weights = [load_trained(path, {}).model.state_dict() for path in (ours, plain)]
+    assert all(torch.equal(weights[0][name], value) for name, value in weights[1].items())
+
+
 def test_the_interactions_mean_over_train_tokens_is_zero_after_training(store):
     from fispace.store.activations import ActivationStore
     from fispace.store.standardiser import load_standardiser

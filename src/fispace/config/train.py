@@ -99,6 +99,7 @@ class TrainArmStep(OptimiserConfig):
     n_tokens: int
     select_in: SelectionDtype
     select_by: SelectBy
+    subtract_bias: bool
     aux_k: AuxKConfig | None
     standardise_per: StandardisePer
     init: InitConfig

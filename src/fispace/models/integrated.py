@@ -36,6 +36,7 @@ class IntegratedModel(nn.Module):
         """Initial weights of `seed`, the same for every arm that has the weight."""
         super().__init__()
         self.shape = shape
+        self.subtracts_bias = False
         self.parts: tuple[Part, ...] = tuple(part for part in ALL_PARTS if part in parts)
         stream = partial(torch_stream, root_seed, "train", seed)
         d_model, n_latents = shape.d_model, shape.n_latents
@@ -60,7 +61,24 @@ class IntegratedModel(nn.Module):
         self, z: Float[Tensor, "tokens d_model"], parts: Sequence[Part]
     ) -> Float[Tensor, "tokens d_model"]:
         """Reconstruction by the given parts, in standardised units."""
-        return self.reconstruct(self.sae.encode(z), parts, self.residual_codes(z, parts))
+        return self.reconstruct(
+            self.sae.encode(self.encoded(z)), parts, self.residual_codes(z, parts)
+        )
+
+    def encoded(self, z: Float[Tensor, "tokens d_model"]) -> Float[Tensor, "tokens d_model"]:
+        """What the encoder reads of standardised activations: less the bias while it `subtracts_bias`.
+
+        A parametrisation of training alone: W_enc (z - b) + b_enc is W_enc z + (b_enc - W_enc b), and
+        after `absorb_bias` the SAE reads z again.
+        """
+        return z - self.bias if self.subtracts_bias else z
+
+    @torch.no_grad()
+    def absorb_bias(self) -> None:
+        """Move the subtracted bias into the encoder's; reconstructions stay what they were."""
+        if self.subtracts_bias:
+            self.sae.b_enc.sub_(self.sae.W_enc @ self.bias)
+            self.subtracts_bias = False
 
     def residual_codes(
         self, z: Float[Tensor, "tokens d_model"], parts: Sequence[Part]

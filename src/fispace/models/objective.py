@@ -57,7 +57,7 @@ class ArmObjective:
     def __call__(self, z: Float[Tensor, "_ d_model"]) -> Losses:
         """Losses of a batch of standardised activations."""
         with torch.set_grad_enabled(not self._is_frozen):
-            codes = self._model.sae.encode(z)
+            codes = self._model.sae.encode(self._model.encoded(z))
         residual_codes = self._model.residual_codes(z, self._model.parts)
         z_hat = self._model.reconstruct(codes, self._model.parts, residual_codes)
         error = F.mse_loss(z_hat, z)
@@ -67,7 +67,8 @@ class ArmObjective:
             return Losses(error, error)
         residual = (z - z_hat).detach()
         dead = self.lifecycle.dead(self._aux_k.dead_tokens)
-        revival = aux_k_loss(self._model.newest_sae, z, residual, dead, self._aux_k.k)
+        read = self._model.encoded(z) if residual_codes is None else z
+        revival = aux_k_loss(self._model.newest_sae, read, residual, dead, self._aux_k.k)
         return Losses(error, error + self._aux_k.coefficient * revival)
 
 

@@ -72,10 +72,13 @@ def train_arm(
         source = load_trained(frozen, shared | {"arm": record["row"]["frozen_sae_from"]})
         model.sae.load_state_dict(source.model.sae.state_dict())
         model.freeze_sae()
+    else:
+        model.subtracts_bias = params.subtract_bias and "bias" in model.parts
     store, units = _open(params, manifest, standardiser)
     identity = _identity(record, frozen)
     checkpoints = Checkpoints(scratch, identity, checkpoint_seconds)
     fitted = _fit(params, model, record, (store, units), checkpoints)
+    model.absorb_bias()
     if "interaction" in model.parts:
         batches = _stored_batches(store, units, "train", params.mean_tokens)
         model.interaction.mean_output.copy_(mean_interaction(model, batches))
