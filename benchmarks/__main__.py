@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmarks.activations import require_manifest
 from benchmarks.data import measure_data
 from benchmarks.figure import draw
+from benchmarks.machine import machine
 from benchmarks.publish import README, REFERENCE, publish
 from benchmarks.quality import Training, measure_quality
 from benchmarks.scaling import N_LATENTS, measure_scaling
@@ -19,7 +20,7 @@ from benchmarks.worker import set_environment
 from fispace.config.lm import LmConfig
 from fispace.errors import FispaceError
 from fispace.figures.style import rendered
-from fispace.store.files import atomic_path, read_json, write_text
+from fispace.store.files import atomic_path, read_json, write_json, write_text
 
 MANIFEST = Path("results/testbed/extract/manifest.json")
 LM = LmConfig("results/testbed/testbed/lm", None, "float32", 1)
@@ -55,6 +56,7 @@ def run(sections: Sequence[str], manifests: list[Path], out: Path) -> None:
     for section in sections:
         found = measure_section(section, manifests)
         write_tables(out, {name: table_of(name, rows) for name, rows in found.items()})
+        write_json(out / "machine.json", machine())
 
 
 def measure_section(section: str, manifests: list[Path]) -> dict[str, Rows]:

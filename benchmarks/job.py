@@ -1,14 +1,15 @@
 """What is measured: sizes, jobs, and the contestants by name.
 
-Must not: import a contestant before a worker asks for it; each tool stays in its own process.
+Must not: import a contestant before a worker asks for it, each tool stays in its own process; nor torch.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,11 @@ class Job:
 class Contestant(Protocol):
     """A model and the training loop that its tool brings."""
 
-    def train(self, batches: Iterator[Tensor]) -> None:
+    def train(self, batches: "Iterator[Tensor]") -> None:
         """Run the tool's loop, one step for each batch it takes."""
         ...
 
-    def reconstruct(self, z: Tensor) -> Tensor:
+    def reconstruct(self, z: "Tensor") -> "Tensor":
         """Reconstruction by the model as it is now, without gradients."""
         ...
 

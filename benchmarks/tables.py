@@ -1,17 +1,12 @@
-"""The result files: their columns, and what is recorded of the machine."""
+"""The result files and their columns. Must not: import torch; the figure is redrawn without it."""
 
-import os
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 
-from benchmarks.worker import THREADS
 from fispace.errors import ArtifactError
-from fispace.store.files import write_json
 from fispace.store.tables import read_csv, write_csv
 
 SIZE = ("d_model", "n_latents", "k", "d_embed", "batch_tokens")
@@ -27,9 +22,6 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "data": ("what", "quantity", "value"),
 }  # fmt: skip
 """Every table and its columns, in order."""
-
-TOOLS = ("torch", "sae-lens", "eai-sparsify")
-"""Distributions whose versions are recorded."""
 
 Tables = dict[str, pd.DataFrame]
 
@@ -47,10 +39,9 @@ def table_of(name: str, rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def write_tables(folder: Path, tables: Tables) -> None:
-    """Write each table as CSV, and the machine beside them."""
+    """Write each table as CSV."""
     for name, table in tables.items():
         write_csv(folder / f"{name}.csv", table)
-    write_json(folder / "machine.json", machine())
 
 
 def read_tables(folder: Path) -> Tables:
@@ -67,21 +58,3 @@ def read_tables(folder: Path) -> Tables:
                 f"{', '.join(COLUMNS[name])}: run `make bench` again."
             )
     return tables
-
-
-def machine() -> dict[str, Any]:
-    """What the numbers depend on besides the code; nothing that names a machine."""
-    has_cuda = torch.cuda.is_available()
-    return {
-        "cores": os.cpu_count(),
-        "threads": THREADS,
-        "cuda_device": torch.cuda.get_device_name() if has_cuda else None,
-        "versions": {name: _version(name) for name in TOOLS},
-    }
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return None

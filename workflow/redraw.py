@@ -12,16 +12,24 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # the package as it stands here
+# the package and the benchmark as they stand here
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
+from benchmarks.figure import draw as draw_benchmark
+from benchmarks.tables import read_tables
 from fispace.errors import FispaceError
 from fispace.figures.registry import FIGURES
+from fispace.figures.style import rendered
 from fispace.steps.report.draw import draw_figure
 
 REFERENCE = Path("results/reference")
+BENCHMARK = REFERENCE / "bench"
 
 
 def tables() -> Iterator[Path]:
-    """Tables of figures that are drawn by their name, in every reference run."""
+    """Tables of figures that are drawn by their name, in every reference run; the benchmark's folder."""
+    if BENCHMARK.is_dir():
+        yield BENCHMARK
     for path in sorted(REFERENCE.glob("*/report/figures/*.csv")):
         if path.stem in FIGURES:
             yield path
@@ -29,6 +37,9 @@ def tables() -> Iterator[Path]:
 
 def redrawn(table: Path) -> list[tuple[Path, bytes]]:
     """The figure's committed files, each with the bytes of a new drawing of it."""
+    if table == BENCHMARK:
+        figure = draw_benchmark(read_tables(table))
+        return [(table / f"bench{suffix}", rendered(figure, suffix)) for suffix in (".svg", ".pdf")]
     with tempfile.TemporaryDirectory() as folder:
         svg, pdf = (Path(folder, table.with_suffix(suffix).name) for suffix in (".svg", ".pdf"))
         draw_figure(figure=table.stem, table=table, svg=svg, pdf=pdf)

@@ -5,13 +5,14 @@ import pytest
 
 from benchmarks.figure import draw
 from benchmarks.job import CONTESTANTS, MIDDLE, SMALL, Job
+from benchmarks.machine import machine
 from benchmarks.quality import CONTESTANTS as QUALITY_CONTESTANTS
 from benchmarks.ratios import all_ratios
 from benchmarks.rounds import Measured
 from benchmarks.scaling import NFM_CONTESTANTS, active_latents
 from benchmarks.steps import ON_CPU, ON_CUDA, memory_rows, step_rows
 from benchmarks.summary import page
-from benchmarks.tables import COLUMNS, machine, read_tables, table_of, write_tables
+from benchmarks.tables import COLUMNS, read_tables, table_of, write_tables
 from benchmarks.worker import Memory
 from fispace.errors import ArtifactError
 

@@ -51,7 +51,9 @@ def main() -> int:
     killed = [job for job in jobs if job.name.startswith(given.only)]
     kill_jobs(study, killed, given.steps, given.seed, table)
     kill_workflows(study, given.workflows, given.seed, table)
-    table.try_out("the undisturbed study, as it was", len(table.trials), lambda: untouched(study, before))
+    table.try_out(
+        "the undisturbed study, as it was", len(table.trials), lambda: untouched(study, before)
+    )
     return 0 if table.all_survived else 1
 
 
