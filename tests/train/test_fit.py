@@ -8,7 +8,7 @@ import torch
 
 from fispace.config.train import PARTS, InitConfig, OptimiserConfig
 from fispace.errors import DivergedError
-from fispace.models.fit import Schedule, fit
+from fispace.models.fit import Schedule, fit, mean_variance
 from fispace.models.integrated import IntegratedModel, ModelShape
 from fispace.models.objective import squared_error
 
@@ -113,3 +113,22 @@ def test_weights_that_the_last_step_leaves_without_a_number_are_refused():
     # its loss is of the weights before it
     with pytest.raises(DivergedError, match=r"sae\.\w+ holds a NaN or an infinity after step 1"):
         train(["sae"], n_steps=1, lr=1e39, grad_clip=None)
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(1.0, 0.0), (0.01, 3.0), (5.0, 1000.0)])
+def test_the_variance_of_a_batch_is_that_of_its_dimensions_far_from_zero_too(scale, offset):
+    generator = torch.Generator().manual_seed(0)
+    z = torch.randn(500, 7, generator=generator) * scale + offset + torch.arange(7.0)
+    expected = z.double().var(0, correction=0).mean().item()
+    assert mean_variance(z) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_curves_train_error_is_the_share_of_the_batches_variance():
+    z = torch.randn(64, 8, generator=torch.Generator().manual_seed(1)) * 3 + 2
+    zero = torch.zeros(8, requires_grad=True)
+    losses = squared_error(zero.expand_as)
+    model = torch.nn.ParameterList([zero])
+    curve = fit(model, losses, [z], schedule(n_steps=1, lr=0.0), validate=lambda: 0.5)
+    expected = (z.square().mean() / z.var(0, correction=0).mean()).item()
+    assert curve[-1].train_fvu == pytest.approx(expected, rel=1e-5)
+    assert curve[-1].val_fvu == 0.5

