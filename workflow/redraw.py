@@ -7,7 +7,6 @@ Needs no run, no torch and no Snakemake: a fresh clone after set-up. Must not: c
 """
 
 import sys
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -20,30 +19,28 @@ from benchmarks.tables import read_tables
 from fispace.errors import FispaceError
 from fispace.figures.registry import FIGURES
 from fispace.figures.style import rendered
-from fispace.steps.report.draw import draw_figure
+from fispace.store.tables import read_csv
 
 REFERENCE = Path("results/reference")
 BENCHMARK = REFERENCE / "bench"
 
 
-def tables() -> Iterator[Path]:
-    """Tables of figures that are drawn by their name, in every reference run; the benchmark's folder."""
+def drawings() -> Iterator[Path]:
+    """Every committed figure, without its suffix: the benchmark's, and those drawn by their name."""
     if BENCHMARK.is_dir():
-        yield BENCHMARK
+        yield BENCHMARK / "bench"
     for path in sorted(REFERENCE.glob("*/report/figures/*.csv")):
         if path.stem in FIGURES:
-            yield path
+            yield path.with_suffix("")
 
 
-def redrawn(table: Path) -> list[tuple[Path, bytes]]:
+def redrawn(drawing: Path) -> list[tuple[Path, bytes]]:
     """The figure's committed files, each with the bytes of a new drawing of it."""
-    if table == BENCHMARK:
-        figure = draw_benchmark(read_tables(table))
-        return [(table / f"bench{suffix}", rendered(figure, suffix)) for suffix in (".svg", ".pdf")]
-    with tempfile.TemporaryDirectory() as folder:
-        svg, pdf = (Path(folder, table.with_suffix(suffix).name) for suffix in (".svg", ".pdf"))
-        draw_figure(figure=table.stem, table=table, svg=svg, pdf=pdf)
-        return [(table.with_name(new.name), new.read_bytes()) for new in (svg, pdf)]
+    if drawing.parent == BENCHMARK:
+        figure = draw_benchmark(read_tables(BENCHMARK))
+    else:
+        figure = FIGURES[drawing.name](read_csv(drawing.with_suffix(".csv")))
+    return [(drawing.with_suffix(end), rendered(figure, end)) for end in (".svg", ".pdf")]
 
 
 def differs(old: Path, new: bytes) -> bool:
@@ -56,7 +53,7 @@ def main(arguments: list[str]) -> int:
     changed, count, is_check = [], 0, arguments == ["--check"]
     try:
         with ProcessPoolExecutor() as pool:
-            drawn = [pair for pairs in pool.map(redrawn, tables()) for pair in pairs]
+            drawn = [pair for pairs in pool.map(redrawn, drawings()) for pair in pairs]
     except FispaceError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1

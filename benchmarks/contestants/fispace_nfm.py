@@ -55,10 +55,10 @@ class RowSums:
     What one forward and one gradient of the linear part alone must read and write, whoever does it.
     """
 
-    def __init__(self, job: Job, is_skewed: bool, n_used: int | None = None) -> None:
+    def __init__(self, job: Job, is_skewed: bool) -> None:
         """The same codes; the pairs are sorted by latent here, outside what is timed."""
         generator = torch.Generator().manual_seed(job.seed)
-        self.draws = [draw_codes(job.size, is_skewed, generator, n_used) for _ in range(N_DRAWS)]
+        self.draws = [draw_codes(job.size, is_skewed, generator) for _ in range(N_DRAWS)]
         self.rows = torch.randn(job.size.n_latents, job.size.d_model, generator=generator)
         self.patterns = [Pattern(drawn.indices, True) for drawn in self.draws]
         for pattern in self.patterns:

@@ -13,12 +13,12 @@ from typing import NamedTuple
 import pandas as pd
 
 from fispace.errors import ArtifactError
+from fispace.steps.report.claims_file import ANSWERS
 from fispace.store.tables import read_csv
 
 log = logging.getLogger(__name__)
 
 KEY = ["id", "item"]
-ANSWERS = ("published", "controlled", "null")
 ENDS = ("mean", "low", "high")
 SLACK = 1e-6
 """Of a bound's own size: an interval of no width holds a number that differs in its last digits."""
@@ -43,7 +43,7 @@ class Place(NamedTuple):
 def compare_ledgers(ours: Path, theirs: Path, /) -> None:
     """Say which numbers of OURS, a claims.csv, leave the intervals of THEIRS, another run's claims.csv.
 
-    The bands are the 95 % t-intervals over seeds of THEIRS; numbers for which it states none (one
+    The bands are the intervals over seeds that THEIRS states; numbers for which it states none (one
     seed, or no seeds at all) are counted apart. Verdicts that differ are named: they turn where an
     interval ends near its reference.
 
@@ -64,9 +64,9 @@ def compare_ledgers(ours: Path, theirs: Path, /) -> None:
     )
     if outside:
         raise ArtifactError(
-            f"{ours}: only {counts}. Those outside are listed above; were both runs made by the same "
-            "commit with the same parameters (`fispace verify`), the machine or the seeds matter more "
-            "than the intervals say."
+            f"{ours}: only {counts}. Those outside are listed above. If one commit made both runs with "
+            "the same parameters (`fispace verify`), the machine or the seeds matter more than the "
+            "intervals say."
         )
     log.info("%s: %s.", ours, counts)
 

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from fispace.cli import main
-from fispace.compare import ANSWERS, ENDS, compare_ledgers
+from fispace.compare import ENDS, compare_ledgers
 from fispace.errors import ArtifactError
+from fispace.steps.report.claims_file import ANSWERS
 
 REFERENCE = Path(__file__).parents[2] / "results/reference"
 LEDGER = REFERENCE / "testbed/report/claims.csv"

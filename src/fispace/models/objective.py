@@ -89,6 +89,8 @@ def aux_k_loss(
         return z.new_zeros(())
     is_sparse = sae.has_sparse_gradients
     W_enc, W_dec = (F.embedding(dead, rows, sparse=is_sparse) for rows in (sae.W_enc, sae.W_dec))
-    scale = None if sae.scale is None else sae.scale[dead]
-    codes = encode_top_k(z, W_enc, sae.b_enc[dead], min(k, len(dead)), scale=scale)
+    scale = sae.scale
+    codes = encode_top_k(
+        z, W_enc, sae.b_enc[dead], min(k, len(dead)), scale=None if scale is None else scale[dead]
+    )
     return F.mse_loss(sparse_sum(codes, W_dec), residual)
