@@ -25,7 +25,7 @@ from fispace.figures.style import (
 LOOK = {
     "encoder_product": (GREY, "_"),
     "fispace_sae": (BLUE, "o"),
-    "fispace_sae_bfloat16": (BLUE, "."),
+    "fispace_sae_float32": (BLUE, "."),
     "fispace_sae_bias": (BLUE, "o"),
     "fispace_like_saelens": (INK, "o"),
     "fispace_joint": (SKY, "D"),

@@ -71,6 +71,10 @@ CONTESTANTS: Mapping[str, Entry] = {
     "fispace_sae_bias": Entry(
         "fispace, SAE with bias", "fispace_arms", "Arm", {"parts": ("sae", "bias")}
     ),
+    "fispace_sae_float32": Entry(
+        "fispace, SAE, chosen in float32", "fispace_arms", "Arm",
+        {"parts": ("sae",), "select_in": "float32"},
+    ),
     "fispace_sae_bfloat16": Entry(
         "fispace, SAE, candidates in bfloat16", "fispace_arms", "Arm",
         {"parts": ("sae",), "select_in": "bfloat16"},
@@ -82,6 +86,10 @@ CONTESTANTS: Mapping[str, Entry] = {
     "fispace_like_saelens": Entry(
         "fispace, set like SAELens", "fispace_arms", "Arm",
         {"parts": ("sae", "bias"), "subtract_bias": True, "select_by": "contribution"},
+    ),
+    "fispace_sae_bias_float32": Entry(
+        "fispace, chosen in float32", "fispace_arms", "Arm",
+        {"parts": ("sae", "bias"), "select_in": "float32"},
     ),
     "fispace_sae_bias_bfloat16": Entry(
         "fispace, candidates in bfloat16", "fispace_arms", "Arm",

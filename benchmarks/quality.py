@@ -6,6 +6,7 @@ Every contestant has a decoder bias and none an auxiliary loss. What the tools d
 
 import logging
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import product
@@ -30,6 +31,9 @@ CONTESTANTS = (
     "sparsify", "saelens", "saelens_sparse",
 )  # fmt: skip
 LATENTS_PER_DIMENSION = 16
+OF_MORE_LATENTS = ("fispace_sae_bias_float32", "fispace_sae_bias_bfloat16")
+"""At a size where choosing in bfloat16 pays: whether it costs quality."""
+MORE_LATENTS_PER_DIMENSION = 64
 EVALUATED_TOKENS = 4096  # at a time
 
 
@@ -59,10 +63,17 @@ class Outcome(NamedTuple):
 
 def measure_quality(manifest: Path, training: Training) -> Rows:
     """Rows of quality.csv for the activations of one study; each training in a fresh process."""
+    few = _at_size(manifest, training, LATENTS_PER_DIMENSION, CONTESTANTS)
+    return few + _at_size(manifest, training, MORE_LATENTS_PER_DIMENSION, OF_MORE_LATENTS)
+
+
+def _at_size(
+    manifest: Path, training: Training, latents_per_dimension: int, contestants: Sequence[str]
+) -> Rows:
     d_model = ActivationStore(manifest).d_model
-    size = Size(d_model, LATENTS_PER_DIMENSION * d_model, training.k, 1, training.batch_tokens)
+    size = Size(d_model, latents_per_dimension * d_model, training.k, 1, training.batch_tokens)
     rows: Rows = []
-    for lr, seed, name in product(training.lrs, training.seeds, CONTESTANTS):
+    for lr, seed, name in product(training.lrs, training.seeds, contestants):
         job = Job(name, size, training.n_steps, lr, seed)
         outcome = _in_fresh_process(job, manifest)
         log.info("%s, lr %g, seed %d: FVU %.5f", name, lr, seed, outcome.fvu)

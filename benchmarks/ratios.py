@@ -19,13 +19,15 @@ class Ratio(NamedTuple):
 
 STEP_RATIOS = (
     ("SAELens's step over our SAE step", "saelens", "fispace_sae", True),
+    ("the same with ours chosen in float32", "saelens", "fispace_sae_float32", True),
     ("the same with ours set like SAELens", "saelens", "fispace_like_saelens", True),
     ("the same with SAELens's sparse activations", "saelens_sparse", "fispace_sae", True),
     ("sparsify's step over our SAE step", "sparsify", "fispace_sae", True),
+    ("the same with ours chosen in float32", "sparsify", "fispace_sae_float32", True),
     ("dense SAE step over our SAE step", "dense_sae", "fispace_sae", True),
     ("dense joint step over our joint step", "dense_joint", "fispace_joint", True),
     ("our SAE step over the encoder product alone", "fispace_sae", "encoder_product", False),
-    ("the same with candidates in bfloat16", "fispace_sae_bfloat16", "encoder_product", False),
+    ("the same chosen in float32", "fispace_sae_float32", "encoder_product", False),
     ("our joint step over our SAE step", "fispace_joint", "fispace_sae", False),
 )
 OURS, SUBTRACTED, LIKE_SAELENS = (
@@ -37,6 +39,7 @@ COMPARED = (
     (SUBTRACTED, "sparsify"),
     (OURS, "saelens"),
     ("fispace_sae_bias_bfloat16", OURS),
+    ("fispace_sae_bias_bfloat16", "fispace_sae_bias_float32"),
     ("fispace_sae_bias_row_sparse", OURS),
 )
 """Pairs of trainings whose quality is compared; the first three are set alike."""
@@ -83,10 +86,11 @@ def scaling_ratios(scaling: pd.DataFrame) -> list[Ratio]:
 def quality_ratios(quality: pd.DataFrame) -> list[Ratio]:
     """Held-out FVU of one over that of another: at each learning rate, and each at its best one."""
     ratios = []
-    for run, rows in quality.groupby("run", sort=False):
+    for (run, n_latents), rows in quality.groupby(["run", "n_latents"], sort=False):
         fvu = rows.groupby(["lr", "contestant"])["fvu"].mean().unstack()
-        for one, other in COMPARED:
-            what = f"{run}: FVU of {CONTESTANTS[one].label}, over {CONTESTANTS[other].label}"
+        for one, other in (pair for pair in COMPARED if set(pair) <= set(fvu.columns)):
+            labels = CONTESTANTS[one].label, CONTESTANTS[other].label
+            what = f"{run}, {n_latents:,} latents: FVU of {labels[0]}, over {labels[1]}"
             by_lr = fvu[one] / fvu[other]
             ratios += [
                 Ratio(f"{what}, at lr {lr:g}", float(ratio), False) for lr, ratio in by_lr.items()

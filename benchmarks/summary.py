@@ -77,7 +77,7 @@ def ratio_block(ratios: list[Ratio]) -> Lines:
 def quality_block(quality: pd.DataFrame) -> Lines:
     """Mean held-out FVU over seeds by learning rate, and the minutes of a training."""
     blocks: Lines = []
-    for run, rows in quality.groupby("run", sort=False):
+    for (run, _), rows in quality.groupby(["run", "n_latents"], sort=False):
         fvu = rows.groupby(["contestant", "lr"], sort=False)["fvu"].mean().unstack()
         seconds = rows.groupby("contestant")["seconds"].mean()
         cells = [

@@ -12,11 +12,11 @@ from fispace.config.train import (
     OptimiserKind,
     Part,
     SelectBy,
-    SelectionDtype,
+    SelectIn,
 )  # fmt: skip
 from fispace.models.fit import Schedule, fit
 from fispace.models.integrated import IntegratedModel, ModelShape
-from fispace.models.numerics import fix_numerics
+from fispace.models.numerics import fix_numerics, selection_dtype
 from fispace.models.objective import ArmObjective
 
 DROPOUT = 0.15
@@ -25,13 +25,14 @@ INIT = InitConfig(factors=0.05, linear=0.01, mlp=0.01)
 
 
 def model_of(
-    job: Job, parts: Sequence[Part], select_in: SelectionDtype, select_by: SelectBy
+    job: Job, parts: Sequence[Part], select_in: SelectIn, select_by: SelectBy
 ) -> IntegratedModel:
     """An integrated model of the job's size and seed, on its device."""
     size = job.size
+    decided = selection_dtype(select_in, size.d_model, size.n_latents)
     shape = ModelShape(
         size.d_model, size.n_latents, size.k, size.d_embed, DROPOUT,
-        select_in="bfloat16" if job.is_bf16 else select_in, select_by=select_by,
+        select_in="bfloat16" if job.is_bf16 else decided, select_by=select_by,
     )  # fmt: skip
     return IntegratedModel(shape, parts, INIT, root_seed=0, seed=job.seed).to(job.device)
 
@@ -41,7 +42,7 @@ class Arm:
 
     def __init__(
         self, job: Job, parts: Sequence[Part], optimiser: OptimiserKind = "adam",
-        select_in: SelectionDtype = "float32", select_by: SelectBy = "pre_activation",
+        select_in: SelectIn = "auto", select_by: SelectBy = "pre_activation",
         subtract_bias: bool = False,
     ) -> None:  # fmt: skip
         """Initial weights of the job's seed; the same deterministic kernels as in the study."""

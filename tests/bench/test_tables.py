@@ -103,7 +103,7 @@ def test_ratios_are_of_medians_at_the_middle_size(tables):
         for name in ("fispace_like_saelens", "saelens")
     )
     for where in ("at lr 0.001", "each at its best lr"):
-        what = f"testbed: FVU of {one[0]}, over {other[0]}, {where}"
+        what = f"testbed, 2,048 latents: FVU of {one[0]}, over {other[0]}, {where}"
         assert found[what] == pytest.approx(one[1] / other[1])
     assert found["tokens a second, loader over fastest arm"] == 9.0
 

@@ -111,6 +111,8 @@ def test_selection_is_the_k_largest_whatever_the_groups(n_tokens, n_latents, sha
     pre_acts = torch.randint(n_levels, (n_tokens, n_latents), generator=generator).float()
     largest = pre_acts.sort(dim=1, descending=True, stable=True).indices[:, :k]
     assert torch.equal(select_top_k(pre_acts, k), largest.sort(1).values)
+    used = torch.ones(n_tokens, n_latents, dtype=torch.bool)
+    assert torch.equal(select_top_k(pre_acts, k, used), largest.sort(1).values)
 
 
 def test_infinities_and_nan_are_chosen_by_size_and_nan_is_the_largest():
@@ -151,6 +153,32 @@ def test_bfloat16_picks_candidates_and_float32_decides():
     assert torch.equal(exact.values[agreeing], picked.values[agreeing])
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    n_tokens=st.integers(1, 6), n_latents=st.integers(1, 60), share=st.floats(0, 1),
+    is_scaled=st.booleans(), seed=st.integers(0, 10**6),
+)  # fmt: skip
+def test_gradients_do_not_depend_on_what_picked_the_candidates(
+    n_tokens, n_latents, share, is_scaled, seed
+):
+    # whole numbers and no equal ones: bfloat16 is exact here, and the choice is the same
+    k = max(1, round(share * n_latents))
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.stack(
+        [torch.randperm(n_latents, generator=generator) for _ in range(n_tokens)]
+    ).double() - n_latents // 2  # fmt: skip
+    scale = torch.full((n_latents,), 2.0, dtype=torch.float64) if is_scaled else None
+    found = []
+    for select_in in ("float32", "bfloat16"):
+        z = torch.eye(n_tokens, dtype=torch.float64, requires_grad=True)
+        W_enc = order.T.clone().requires_grad_()
+        b_enc = torch.zeros(n_latents, dtype=torch.float64, requires_grad=True)
+        codes = encode_top_k(z, W_enc, b_enc, k, select_in, scale=scale)
+        codes.values.square().sum().backward()
+        found.append((codes.indices, codes.values, z.grad, W_enc.grad, b_enc.grad))
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
 @pytest.mark.parametrize("select_in", ["float32", "bfloat16"])
 def test_with_a_scale_latents_are_chosen_by_it_and_keep_their_size(select_in):
     z, W_enc = torch.eye(2)[:1], torch.tensor([[3.0, 0], [2.0, 0], [1.0, 0], [-9.0, 0]])
@@ -189,7 +217,7 @@ def test_the_dense_product_never_exists_for_all_tokens(monkeypatch):
     seen = []
     original = topk.select_top_k
     monkeypatch.setattr(
-        topk, "select_top_k", lambda pre, k: seen.append(pre.shape) or original(pre, k)
+        topk, "select_top_k", lambda pre, *more: seen.append(pre.shape) or original(pre, *more)
     )
     z, W_enc, b_enc, _ = leaves(25, 6, 300, seed=4)
     encode_top_k(z, W_enc, b_enc, 5)

@@ -7,10 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from train.small_training import JOINT, PARAMS, SAE, SEQUENTIAL, run
+from train.small_training import D_MODEL, JOINT, PARAMS, PLAIN, SAE, SEQUENTIAL, run
 
 from fispace.config.train import ArmConfig, ChooseLrStep
 from fispace.errors import ArtifactError, ArtifactMismatchError, DivergedError, ParamsError
+from fispace.models import numerics
+from fispace.models.numerics import selection_dtype
 from fispace.models.trained import initial_model, load_trained
 from fispace.steps.train.arm import train_candidate
 from fispace.steps.train.lr import choose_lr
@@ -33,6 +35,36 @@ def test_the_life_cycle_is_written_at_every_validation(store):
     assert last["firings"].sum() <= 60 * PARAMS.batch_tokens * PARAMS.k
     assert (last["tokens_since_fired"] <= last["n_tokens"]).all()
     assert (last["distance_from_initial"] > 0).any()
+
+
+@pytest.mark.parametrize(
+    ("capability", "n_latents", "expected"),
+    [("avx512_bf16", 33_000, "bfloat16"), ("amx_bf16", 33_000, "bfloat16"),
+     ("avx512_bf16", 32_768, "float32"), ("avx2", 33_000, "float32")],
+)  # fmt: skip
+def test_auto_is_bfloat16_for_large_saes_on_processors_that_have_it(
+    monkeypatch, capability, n_latents, expected
+):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {capability: True})
+    assert selection_dtype("auto", D_MODEL, n_latents) == expected
+    assert selection_dtype("float32", D_MODEL, n_latents) == "float32"
+    assert selection_dtype("bfloat16", D_MODEL, 10) == "bfloat16"
+
+
+def test_the_precision_of_the_selection_is_decided_once_for_all_arms_and_kept(store, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    monkeypatch.setattr(numerics, "BFLOAT16_WEIGHTS", D_MODEL * PARAMS.n_latents)
+    params = replace(PARAMS, select_in="auto")
+    matched = run(
+        store, "sae_matched", SAE | PLAIN | {"matched_to": "joint"}, params=params,
+        matched_row=JOINT,
+    )  # fmt: skip
+    larger = load_trained(matched, {})
+    assert larger.model.sae.W_enc.numel() > D_MODEL * PARAMS.n_latents
+    assert larger.record["params"]["select_in"] == larger.model.sae.select_in == "float32"
+    monkeypatch.setattr(numerics, "BFLOAT16_WEIGHTS", 0)
+    joint = load_trained(run(store, "joint", JOINT, params=params), {})
+    assert joint.record["params"]["select_in"] == joint.model.sae.select_in == "bfloat16"
 
 
 def test_another_seed_gives_another_model(store):

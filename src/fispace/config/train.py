@@ -8,6 +8,8 @@ from fispace.errors import ParamsError
 Part = Literal["sae", "linear", "bias", "interaction", "residual_sae"]
 OptimiserKind = Literal["adam", "row_sparse_adam", "half_precision_adam"]
 SelectionDtype = Literal["float32", "bfloat16"]
+SelectIn = SelectionDtype | Literal["auto"]
+"""Precision of the encoder product that selects; auto: the faster one, as `models.numerics` knows it."""
 SelectBy = Literal["pre_activation", "contribution"]
 StandardisePer = Literal["split", "row_group"]
 """Whose mean and deviation standardise a token: the train split's, or those of its own row group."""
@@ -97,7 +99,7 @@ class TrainArmStep(OptimiserConfig):
     dropout: float
     batch_tokens: int
     n_tokens: int
-    select_in: SelectionDtype
+    select_in: SelectIn
     select_by: SelectBy
     subtract_bias: bool
     aux_k: AuxKConfig | None

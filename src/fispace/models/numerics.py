@@ -1,9 +1,17 @@
-"""How torch computes in a training: how many threads, and only kernels that repeat to the bit.
+"""How torch computes in a training: threads, kernels that repeat to the bit, precision of the selection.
 
 Must not: seed anything; random streams have names.
 """
 
 import torch
+
+from fispace.config.train import SelectIn, SelectionDtype
+
+BFLOAT16_WEIGHTS = 2**18
+"""Encoder weights up to which products in bfloat16 save less than taking the candidates' values again."""
+
+BFLOAT16_PRODUCTS = ("avx512_bf16", "amx_bf16")
+"""Capabilities of processors that multiply bfloat16 numbers faster than float32 ones."""
 
 
 def fix_numerics(threads: int) -> None:
@@ -16,3 +24,17 @@ def fix_numerics(threads: int) -> None:
     # same switch as use_deterministic_algorithms(True), which also loads the compiler: 1.5 seconds
     torch.set_deterministic_debug_mode("error")
     setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010, untyped
+
+
+def selection_dtype(select_in: SelectIn, d_model: int, n_latents: int) -> SelectionDtype:
+    """The precision itself; of `auto` the faster one on this processor, at this size.
+
+    The codes' values are float32 either way, and the chosen latents the same but for near ties, so
+    that FVU does not change (README, Speed).
+    """
+    if select_in != "auto":
+        return select_in
+    capabilities = torch.cpu.get_capabilities()
+    has_products = any(capabilities.get(name, False) for name in BFLOAT16_PRODUCTS)
+    is_large = d_model * n_latents > BFLOAT16_WEIGHTS
+    return "bfloat16" if has_products and is_large else "float32"

@@ -46,29 +46,36 @@ def encode_top_k(
     """
     with torch.no_grad():
         compared = (W_enc, b_enc) if scale is None else (W_enc * scale[:, None], b_enc * scale)
-        indices = _selected(z, *compared, k, select_in)
+        indices, pre_acts = _selected(z, *compared, k, select_in)
     pattern = Pattern(indices, has_sparse_gradients)
-    values = _Activations.apply(z, W_enc, b_enc, pattern)
+    known = pre_acts if scale is None else None
+    values = _Activations.apply(z, W_enc, b_enc, pattern, known)
     return Codes(values, pattern)  # pyright: ignore[reportArgumentType]
 
 
-def select_top_k(pre_acts: Float[Tensor, "tokens n_latents"], k: int) -> Int[Tensor, "tokens k"]:
+def select_top_k(
+    pre_acts: Float[Tensor, "tokens n_latents"], k: int,
+    workspace: Bool[Tensor, "tokens n_latents"] | None = None,
+) -> Int[Tensor, "tokens k"]:  # fmt: skip
     """Indices of the k largest entries of each row, ascending; on the CPU the first of equal ones.
 
     On the CPU in two rounds of NumPy's vectorised partition: the k-th largest of the maxima of 4 k
     groups of latents is a bound that few more than k entries of a row reach, and only these are
-    partitioned. NaN counts as the largest number there is.
+    partitioned. NaN counts as the largest number there is. A `workspace` spares the allocation of as
+    many truth values, whose fresh pages cost ten times the comparison.
     """
     if pre_acts.is_cuda:
         return pre_acts.topk(k, dim=1, sorted=False).indices.sort(dim=1).values
     is_native = pre_acts.dtype in (torch.float32, torch.float64)  # NumPy has no bfloat16
     values = (pre_acts if is_native else pre_acts.float()).numpy()
     n_tokens, n_latents = values.shape
-    reaching = np.flatnonzero(values >= _reached_by_k(values, k))
+    is_reaching = None if workspace is None else workspace.numpy()
+    reaching = np.flatnonzero(np.greater_equal(values, _reached_by_k(values, k), out=is_reaching))
     rows = reaching // n_latents
     counts = np.bincount(rows, minlength=n_tokens)
     if n_tokens and counts.min() < k:  # no number reaches a NaN
-        return select_top_k(pre_acts.nan_to_num(nan=math.inf, posinf=math.inf, neginf=-math.inf), k)
+        finite = pre_acts.nan_to_num(nan=math.inf, posinf=math.inf, neginf=-math.inf)
+        return select_top_k(finite, k, workspace)
     kept = _largest(values.reshape(-1)[reaching], rows, counts, k)
     chosen = reaching[kept] - rows[kept] * n_latents
     return torch.from_numpy(chosen.reshape(n_tokens, k))
@@ -117,35 +124,45 @@ def _largest(
     return kept.reshape(-1)[places]
 
 
-def _selected(z: Tensor, W_enc: Tensor, b_enc: Tensor, k: int, select_in: SelectionDtype) -> Tensor:
-    dtype = z.dtype if select_in == "float32" else torch.bfloat16
+def _selected(
+    z: Tensor, W_enc: Tensor, b_enc: Tensor, k: int, select_in: SelectionDtype
+) -> tuple[Tensor, Tensor | None]:
+    """The chosen latents and, where the choice took them again, their exact pre-activations."""
+    if select_in == "float32" or z.dtype == torch.bfloat16:
+        return _candidates(z, W_enc, b_enc, k, z.dtype), None
+    n_candidates = min(W_enc.shape[0], k + round(SPARE_SHARE * k))
+    candidates = _candidates(z, W_enc, b_enc, n_candidates, torch.bfloat16)
+    exact = products(Pattern(candidates), z, W_enc) + b_enc[candidates]
+    chosen = select_top_k(exact, k)
+    return candidates.gather(1, chosen), exact.gather(1, chosen)
+
+
+def _candidates(
+    z: Tensor, W_enc: Tensor, b_enc: Tensor, k: int, dtype: torch.dtype
+) -> Int[Tensor, "tokens k"]:
+    """Latents of the k largest pre-activations in the given precision."""
     weights, bias = W_enc.to(dtype).T, b_enc.to(dtype)
-    n_latents = W_enc.shape[0]
-    n_candidates = k if dtype == z.dtype else min(n_latents, k + round(SPARE_SHARE * k))
-    n_tokens = SLICE_TOKENS[z.device.type]
-    workspace = torch.empty(min(n_tokens, len(z)), n_latents, dtype=dtype, device=z.device)
+    n_tokens, n_latents = SLICE_TOKENS[z.device.type], W_enc.shape[0]
+    shape = (min(n_tokens, len(z)), n_latents)
+    products_of_slice = torch.empty(shape, dtype=dtype, device=z.device)
+    is_reaching = torch.empty(shape, dtype=torch.bool)
     found = torch.empty(len(z), k, dtype=torch.long, device=z.device)
     for part, slot in zip(z.split(n_tokens), found.split(n_tokens), strict=True):
-        pre_acts = torch.addmm(bias, part.to(dtype), weights, out=workspace[: len(part)])
-        candidates = select_top_k(pre_acts, n_candidates)
-        slot.copy_(_refined(part, W_enc, b_enc, candidates, k))
+        pre_acts = torch.addmm(bias, part.to(dtype), weights, out=products_of_slice[: len(part)])
+        slot.copy_(select_top_k(pre_acts, k, is_reaching[: len(part)]))
     return found
 
 
-def _refined(z: Tensor, W_enc: Tensor, b_enc: Tensor, candidates: Tensor, k: int) -> Tensor:
-    """The k largest of the candidates by their exact pre-activations."""
-    if candidates.shape[1] == k:
-        return candidates
-    exact = products(Pattern(candidates), z, W_enc) + b_enc[candidates]
-    return candidates.gather(1, select_top_k(exact, k))
-
-
 class _Activations(torch.autograd.Function):
-    """ReLU of the selected pre-activations, and gradients of their rows alone."""
+    """ReLU of the selected pre-activations, taken here if not known, and gradients of their rows alone."""
 
     @staticmethod
-    def forward(ctx: Any, z: Tensor, W_enc: Tensor, b_enc: Tensor, pattern: Pattern) -> Tensor:
-        values = products(pattern, z, W_enc).add_(b_enc[pattern.indices]).relu_()
+    def forward(
+        ctx: Any, z: Tensor, W_enc: Tensor, b_enc: Tensor, pattern: Pattern, pre_acts: Tensor | None
+    ) -> Tensor:
+        if pre_acts is None:
+            pre_acts = products(pattern, z, W_enc).add_(b_enc[pattern.indices])
+        values = pre_acts.relu()
         ctx.pattern = pattern
         ctx.save_for_backward(z, W_enc, values)
         return values
@@ -162,4 +179,4 @@ class _Activations(torch.autograd.Function):
         if ctx.needs_input_grad[2]:
             flat = torch.zeros(W_enc.shape[0], dtype=live.dtype, device=live.device)
             grad_b = flat.index_add_(0, pattern.indices.reshape(-1), live.reshape(-1))
-        return grad_z, grad_W, grad_b, None
+        return grad_z, grad_W, grad_b, None, None

@@ -20,7 +20,7 @@ from fispace.config.train import Part, TrainArmStep
 from fispace.measure.fidelity import FvuSums
 from fispace.models.fit import Schedule, fit
 from fispace.models.integrated import IntegratedModel
-from fispace.models.numerics import fix_numerics
+from fispace.models.numerics import fix_numerics, selection_dtype
 from fispace.models.objective import ArmObjective
 from fispace.models.progress import CurveRow
 from fispace.models.resume import Checkpoints, surroundings
@@ -61,6 +61,7 @@ def train_arm(
         DivergedError: if the loss becomes non-finite.
     """
     peak = float(read_json(lr)["lr"])
+    params = _with_selection(params, manifest)
     if matched_row is not None:
         params = _matched(params, json.loads(row), json.loads(matched_row), manifest)
     if changed is not None:
@@ -101,6 +102,7 @@ def train_candidate(
         DivergedError: if the loss becomes non-finite.
     """
     row = {"parts": ["sae"], "frozen_sae_from": None}
+    params = _with_selection(params, manifest)
     record = _record(params, "lr_candidate", row, seed, lr, manifest, standardiser)
     store, units = _open(params, manifest, standardiser)
     checkpoints = Checkpoints(scratch, _identity(record, None), checkpoint_seconds)
@@ -119,6 +121,15 @@ def mean_interaction(model: IntegratedModel, batches: Iterator[Tensor]) -> Tenso
         total += model.interaction.output(model.interaction.hidden(codes)).double().sum(0)
         n_tokens += len(z)
     return (total / n_tokens).float()
+
+
+def _with_selection(params: TrainArmStep, manifest: Path) -> TrainArmStep:
+    """The parameters with the precision of the selection decided: one for all arms, whatever their size.
+
+    The record of a training, and so every reader of its weights on any machine, has the decision.
+    """
+    d_model = ActivationStore(manifest).d_model
+    return replace(params, select_in=selection_dtype(params.select_in, d_model, params.n_latents))
 
 
 def _matched(
