@@ -8,6 +8,7 @@ import multiprocessing
 import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from random import Random
 from typing import Any, NamedTuple, Protocol
 
 from benchmarks.job import Job
@@ -80,12 +81,12 @@ def take_turns(
 ) -> dict[str, list[float]]:
     """Seconds of `n_rounds` steps of each, one step each a round, after `n_warmup` rounds uncounted.
 
-    Each round starts with the next one in line, so that nobody always follows the same neighbour.
+    The order is drawn anew in every round: what a step costs depends on who has been in the caches and
+    has given memory back just before it.
     """
-    names, seconds = list(steppers), {name: [] for name in steppers}
+    seconds: dict[str, list[float]] = {name: [] for name in steppers}
     for turn in range(n_warmup + n_rounds):
-        first = turn % len(names)
-        for name in names[first:] + names[:first]:
+        for name in Random(turn).sample(list(steppers), len(steppers)):
             taken = steppers[name].step()
             if turn >= n_warmup:
                 seconds[name].append(taken)

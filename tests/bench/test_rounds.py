@@ -21,11 +21,17 @@ class Scripted:
         return next(self.seconds)
 
 
-def test_every_round_asks_everyone_once_and_the_start_rotates():
-    asked = []
-    steppers = {name: Scripted(name, range(9), asked) for name in "abc"}
-    take_turns(steppers, n_warmup=1, n_rounds=3)
-    assert "".join(asked) == "abc" + "bca" + "cab" + "abc"
+def test_every_round_asks_everyone_once_and_neighbours_change():
+    asked, names = [], "abcd"
+    steppers = {name: Scripted(name, range(99), asked) for name in names}
+    take_turns(steppers, n_warmup=1, n_rounds=20)
+    rounds = ["".join(asked[i : i + 4]) for i in range(0, len(asked), 4)]
+    assert len(rounds) == 21 and all(sorted(order) == list(names) for order in rounds)
+    before_a = {order[order.index("a") - 1] for order in rounds if order[0] != "a"}
+    assert before_a == set("bcd")
+    again = []
+    take_turns({name: Scripted(name, range(99), again) for name in names}, 1, 20)
+    assert again == asked
 
 
 def test_warm_up_is_not_counted_and_the_median_is_of_the_rest():
