@@ -36,6 +36,7 @@ from fispace.store.shards import activation_table, write_shard
 log = logging.getLogger(__name__)
 
 BATCH_TOKENS, K, LATENTS_PER_DIMENSION = 1024, 32, 12  # the default study's
+MORE_LATENTS_PER_DIMENSION = 64  # where a choice in bfloat16 pays
 BATCHES_A_ROUND = 20
 POOL_GROUPS, ROW_GROUP_TOKENS = 16, 8192
 BATCHES_A_POOL = POOL_GROUPS * ROW_GROUP_TOKENS // BATCH_TOKENS
@@ -114,7 +115,7 @@ def training_work(manifest: Path) -> Callable[[], int]:
 def selection_rows(manifest: Path) -> Rows:
     """Share of the latents chosen in float32 that the choice in bfloat16 shares, after a training."""
     z = load_split(manifest, "val")
-    size = Size(z.shape[1], LATENTS_PER_DIMENSION * z.shape[1], K, 1, BATCH_TOKENS)
+    size = Size(z.shape[1], MORE_LATENTS_PER_DIMENSION * z.shape[1], K, 1, BATCH_TOKENS)
     arm = Arm(Job("fispace_sae", size, LARGE_STEPS, 1e-2, 0), ("sae",))
     batches = [batch for batch in z.split(BATCH_TOKENS) if len(batch) == BATCH_TOKENS]
     arm.train(batches[i % len(batches)] for i in range(LARGE_STEPS))

@@ -75,10 +75,6 @@ CONTESTANTS: Mapping[str, Entry] = {
         "fispace, SAE, chosen in float32", "fispace_arms", "Arm",
         {"parts": ("sae",), "select_in": "float32"},
     ),
-    "fispace_sae_bfloat16": Entry(
-        "fispace, SAE, candidates in bfloat16", "fispace_arms", "Arm",
-        {"parts": ("sae",), "select_in": "bfloat16"},
-    ),
     "fispace_sae_bias_subtracted": Entry(
         "fispace, bias subtracted from the input", "fispace_arms", "Arm",
         {"parts": ("sae", "bias"), "subtract_bias": True},

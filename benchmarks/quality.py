@@ -32,7 +32,7 @@ CONTESTANTS = (
 )  # fmt: skip
 LATENTS_PER_DIMENSION = 16
 OF_MORE_LATENTS = ("fispace_sae_bias_float32", "fispace_sae_bias_bfloat16")
-"""At a size where choosing in bfloat16 pays: whether it costs quality."""
+"""With more latents, of which a choice in bfloat16 is for: whether it costs quality."""
 MORE_LATENTS_PER_DIMENSION = 64
 EVALUATED_TOKENS = 4096  # at a time
 

@@ -19,15 +19,15 @@ class Ratio(NamedTuple):
 
 STEP_RATIOS = (
     ("SAELens's step over our SAE step", "saelens", "fispace_sae", True),
-    ("the same with ours chosen in float32", "saelens", "fispace_sae_float32", True),
-    ("the same with ours set like SAELens", "saelens", "fispace_like_saelens", True),
-    ("the same with SAELens's sparse activations", "saelens_sparse", "fispace_sae", True),
+    ("SAELens's step over ours chosen in float32", "saelens", "fispace_sae_float32", True),
+    ("SAELens's step over ours set like it", "saelens", "fispace_like_saelens", True),
+    ("SAELens's with sparse activations over our SAE step", "saelens_sparse", "fispace_sae", True),
     ("sparsify's step over our SAE step", "sparsify", "fispace_sae", True),
-    ("the same with ours chosen in float32", "sparsify", "fispace_sae_float32", True),
+    ("sparsify's step over ours chosen in float32", "sparsify", "fispace_sae_float32", True),
     ("dense SAE step over our SAE step", "dense_sae", "fispace_sae", True),
     ("dense joint step over our joint step", "dense_joint", "fispace_joint", True),
-    ("our SAE step over the encoder product alone", "fispace_sae", "encoder_product", False),
-    ("the same chosen in float32", "fispace_sae_float32", "encoder_product", False),
+    ("our SAE step over the float32 encoder product", "fispace_sae", "encoder_product", False),
+    ("ours chosen in float32 over that product", "fispace_sae_float32", "encoder_product", False),
     ("our joint step over our SAE step", "fispace_joint", "fispace_sae", False),
 )
 OURS, SUBTRACTED, LIKE_SAELENS = (
@@ -38,7 +38,6 @@ COMPARED = (
     (SUBTRACTED, "saelens_sparse"),
     (SUBTRACTED, "sparsify"),
     (OURS, "saelens"),
-    ("fispace_sae_bias_bfloat16", OURS),
     ("fispace_sae_bias_bfloat16", "fispace_sae_bias_float32"),
     ("fispace_sae_bias_row_sparse", OURS),
 )

@@ -13,8 +13,8 @@ log = logging.getLogger(__name__)
 
 SIZES = (SMALL, MIDDLE, LARGE)
 ON_CPU = (
-    "encoder_product", "fispace_sae", "fispace_sae_float32", "fispace_sae_bfloat16",
-    "fispace_like_saelens", "fispace_sae_bias", "fispace_joint",
+    "encoder_product", "fispace_sae", "fispace_sae_float32", "fispace_like_saelens",
+    "fispace_sae_bias", "fispace_joint",
     "sparsify", "saelens", "saelens_sparse", "dense_sae", "dense_joint",
 )  # fmt: skip
 ON_CUDA = ("fispace_sae", "fispace_joint", "sparsify", "saelens")

@@ -154,7 +154,10 @@ def machine_block(machine: dict[str, Any]) -> Lines:
     """What the numbers were measured with."""
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     cores = f"{machine['cores']} cores, {machine['threads']} thread a tool"
-    return [f"{cores}; {versions}; fp32 unless said otherwise."]
+    return [
+        f"{cores}; {versions}. Trained in fp32; ours picks candidates in bfloat16 where "
+        "`train.select_in: auto` does, and nowhere in rows chosen in float32."
+    ]
 
 
 def _joined(*blocks: Lines) -> str:

@@ -29,7 +29,7 @@ def model_of(
 ) -> IntegratedModel:
     """An integrated model of the job's size and seed, on its device."""
     size = job.size
-    decided = selection_dtype(select_in, size.d_model, size.n_latents)
+    decided = selection_dtype(select_in, size.d_model, size.n_latents, size.k)
     shape = ModelShape(
         size.d_model, size.n_latents, size.k, size.d_embed, DROPOUT,
         select_in="bfloat16" if job.is_bf16 else decided, select_by=select_by,

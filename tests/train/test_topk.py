@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fispace.config.train import SelectBy
+from fispace.config.train import SelectBy, SelectionDtype
 from fispace.models import topk
 from fispace.models.sae import TopKSae
 from fispace.models.sparse import Codes, sparse_sum
@@ -123,6 +123,22 @@ def test_infinities_and_nan_are_chosen_by_size_and_nan_is_the_largest():
     assert torch.equal(chosen, torch.cat([nans, infinities]).sort().values.expand(3, -1))
     lowest = select_top_k(torch.full((2, 50), -torch.inf), 3)
     assert torch.equal(lowest, torch.arange(3).expand(2, -1))
+
+
+@pytest.mark.parametrize("place", [0, 17, 35])  # in a group, in another, beyond the last full round
+def test_a_nan_is_chosen_even_where_k_numbers_are_larger_than_the_rest(place):
+    row = torch.zeros(36)
+    row[[1, 9]] = 5.0  # of one group of 8
+    row[place] = torch.nan
+    assert place in select_top_k(row[None], 2)[0]
+
+
+def test_candidates_are_more_than_k_even_for_k_1():
+    # the largest by a little, which bfloat16 does not see: 8 equal ones are before it
+    z, W_enc = torch.ones(1, 1), torch.ones(400, 1)
+    W_enc[8] += 2**-12
+    for select_in in get_args(SelectionDtype):
+        assert encode_top_k(z, W_enc, torch.zeros(400), 1, select_in).indices.tolist() == [[8]]
 
 
 def test_codes_of_a_token_do_not_depend_on_the_tokens_beside_it(monkeypatch):

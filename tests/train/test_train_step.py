@@ -17,7 +17,7 @@ from fispace.models.trained import initial_model, load_trained
 from fispace.steps.train.arm import train_candidate
 from fispace.steps.train.lr import choose_lr
 from fispace.store.files import sha256_of, write_json
-from fispace.store.tables import read_table
+from fispace.store.tables import read_recipe, read_table
 
 
 def test_the_same_seed_twice_gives_the_same_bytes(store):
@@ -39,21 +39,28 @@ def test_the_life_cycle_is_written_at_every_validation(store):
 
 @pytest.mark.parametrize(
     ("capability", "n_latents", "expected"),
-    [("avx512_bf16", 33_000, "bfloat16"), ("amx_bf16", 33_000, "bfloat16"),
-     ("avx512_bf16", 32_768, "float32"), ("avx2", 33_000, "float32")],
+    [("avx512_bf16", 4608, "bfloat16"), ("amx_bf16", 4608, "bfloat16"),
+     ("avx512_bf16", 800, "float32"), ("avx2", 4608, "float32")],
 )  # fmt: skip
 def test_auto_is_bfloat16_for_large_saes_on_processors_that_have_it(
     monkeypatch, capability, n_latents, expected
 ):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {capability: True})
-    assert selection_dtype("auto", D_MODEL, n_latents) == expected
-    assert selection_dtype("float32", D_MODEL, n_latents) == "float32"
-    assert selection_dtype("bfloat16", D_MODEL, 10) == "bfloat16"
+    assert selection_dtype("auto", 288, n_latents, 16) == expected
+    assert selection_dtype("auto", 288, n_latents, 200) == "float32"  # many of the latents
+    assert selection_dtype("float32", 288, n_latents, 16) == "float32"
+    assert selection_dtype("bfloat16", 8, 10, 10) == "bfloat16"
+
+
+def bfloat16_from(monkeypatch, n_weights):
+    """Pretend to be a processor on which bfloat16 is faster for more than so many encoder weights."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    monkeypatch.setattr(numerics, "BFLOAT16_WEIGHTS", n_weights)
+    monkeypatch.setattr(numerics, "BFLOAT16_LATENTS_PER_K", 1)
 
 
 def test_the_precision_of_the_selection_is_decided_once_for_all_arms_and_kept(store, monkeypatch):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
-    monkeypatch.setattr(numerics, "BFLOAT16_WEIGHTS", D_MODEL * PARAMS.n_latents)
+    bfloat16_from(monkeypatch, D_MODEL * PARAMS.n_latents)
     params = replace(PARAMS, select_in="auto")
     matched = run(
         store, "sae_matched", SAE | PLAIN | {"matched_to": "joint"}, params=params,
@@ -62,9 +69,42 @@ def test_the_precision_of_the_selection_is_decided_once_for_all_arms_and_kept(st
     larger = load_trained(matched, {})
     assert larger.model.sae.W_enc.numel() > D_MODEL * PARAMS.n_latents
     assert larger.record["params"]["select_in"] == larger.model.sae.select_in == "float32"
-    monkeypatch.setattr(numerics, "BFLOAT16_WEIGHTS", 0)
+    bfloat16_from(monkeypatch, 0)
     joint = load_trained(run(store, "joint", JOINT, params=params), {})
     assert joint.record["params"]["select_in"] == joint.model.sae.select_in == "bfloat16"
+    changed = run(store, "cut", SAE, params=PARAMS, changed={"select_in": "auto", "k": 2})
+    assert load_trained(changed, {}).record["params"]["select_in"] == "bfloat16"
+
+
+def test_a_copied_sae_goes_on_selecting_as_it_was_trained_whatever_the_machine(store, monkeypatch):
+    params = replace(PARAMS, select_in="auto")
+    bfloat16_from(monkeypatch, 0)
+    sae = run(store, "sae", SAE, params=params)
+    bfloat16_from(monkeypatch, 10**9)
+    copied = run(store, "sequential", SEQUENTIAL, params=params, frozen=sae)
+    assert load_trained(copied, {}).model.sae.select_in == "bfloat16"
+    told = run(store, "sequential", SEQUENTIAL, params=PARAMS, frozen=sae, folder="told")
+    assert load_trained(told, {}).model.sae.select_in == "float32"
+
+
+def test_a_candidate_rate_is_tried_in_the_precision_of_the_arms(store, monkeypatch):
+    bfloat16_from(monkeypatch, 0)
+    out = store / "out"
+    out.mkdir()
+    train_candidate(
+        replace(PARAMS, select_in="auto"), lr=0.01, seed=0, manifest=store / "manifest.json",
+        standardiser=store / "standardiser.safetensors", scratch=out / "scratch",
+        checkpoint_seconds=60.0, curve=out / "curve.parquet",
+    )  # fmt: skip
+    assert read_recipe(out / "curve.parquet")["params"]["select_in"] == "bfloat16"
+
+
+@pytest.mark.parametrize(("key", "value"), [("select_in", "auto"), ("select_by", "size")])
+def test_a_record_that_selects_in_no_known_way_is_refused(store, key, value):
+    record = load_trained(run(store, "sae", SAE), {}).record
+    record["params"][key] = value
+    with pytest.raises(ArtifactMismatchError, match=f"{key}='{value}'"):
+        initial_model(record)
 
 
 def test_another_seed_gives_another_model(store):

@@ -8,7 +8,7 @@ from fispace.errors import ParamsError
 Part = Literal["sae", "linear", "bias", "interaction", "residual_sae"]
 OptimiserKind = Literal["adam", "row_sparse_adam", "half_precision_adam"]
 SelectionDtype = Literal["float32", "bfloat16"]
-SelectIn = SelectionDtype | Literal["auto"]
+SelectIn = Literal["auto", "float32", "bfloat16"]
 """Precision of the encoder product that selects; auto: the faster one, as `models.numerics` knows it."""
 SelectBy = Literal["pre_activation", "contribution"]
 StandardisePer = Literal["split", "row_group"]

@@ -7,11 +7,12 @@ import torch
 
 from fispace.config.train import SelectIn, SelectionDtype
 
-BFLOAT16_WEIGHTS = 2**18
-"""Encoder weights up to which products in bfloat16 save less than taking the candidates' values again."""
-
 BFLOAT16_PRODUCTS = ("avx512_bf16", "amx_bf16")
 """Capabilities of processors that multiply bfloat16 numbers faster than float32 ones."""
+
+BFLOAT16_WEIGHTS, BFLOAT16_LATENTS_PER_K = 2**18, 32
+"""With so few encoder weights, or fewer latents for each one chosen, taking the candidates' values again
+costs what the faster product saves."""
 
 
 def fix_numerics(threads: int) -> None:
@@ -26,15 +27,15 @@ def fix_numerics(threads: int) -> None:
     setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010, untyped
 
 
-def selection_dtype(select_in: SelectIn, d_model: int, n_latents: int) -> SelectionDtype:
-    """The precision itself; of `auto` the faster one on this processor, at this size.
+def selection_dtype(select_in: SelectIn, d_model: int, n_latents: int, k: int) -> SelectionDtype:
+    """The precision itself; of `auto` the faster one for training at this size on this processor.
 
-    The codes' values are float32 either way, and the chosen latents the same but for near ties, so
-    that FVU does not change (README, Speed).
+    The codes' values are float32 either way; the chosen latents differ in near ties.
     """
     if select_in != "auto":
         return select_in
     capabilities = torch.cpu.get_capabilities()
     has_products = any(capabilities.get(name, False) for name in BFLOAT16_PRODUCTS)
     is_large = d_model * n_latents > BFLOAT16_WEIGHTS
-    return "bfloat16" if has_products and is_large else "float32"
+    is_sparse = n_latents >= BFLOAT16_LATENTS_PER_K * k
+    return "bfloat16" if has_products and is_large and is_sparse else "float32"

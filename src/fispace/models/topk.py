@@ -22,8 +22,8 @@ SLICE_TOKENS = {"cpu": 256, "cuda": 4096}
 GROUPS_PER_K = 4
 """Groups of latents for each one to be chosen: between 2 and 12 the choice costs about the same."""
 
-SPARE_SHARE = 0.5
-"""Candidates beyond k, as a share of it, when they are chosen in bfloat16."""
+SPARE_SHARE, LEAST_SPARE = 0.5, 8
+"""Candidates beyond k, as a share of it, and at least, when they are chosen in bfloat16."""
 
 
 def encode_top_k(
@@ -45,11 +45,9 @@ def encode_top_k(
     the codes themselves are not scaled.
     """
     with torch.no_grad():
-        compared = (W_enc, b_enc) if scale is None else (W_enc * scale[:, None], b_enc * scale)
-        indices, pre_acts = _selected(z, *compared, k, select_in)
+        indices, pre_acts = _selected(z, W_enc, b_enc, scale, k, select_in)
     pattern = Pattern(indices, has_sparse_gradients)
-    known = pre_acts if scale is None else None
-    values = _Activations.apply(z, W_enc, b_enc, pattern, known)
+    values = _Activations.apply(z, W_enc, b_enc, pattern, pre_acts)
     return Codes(values, pattern)  # pyright: ignore[reportArgumentType]
 
 
@@ -61,7 +59,7 @@ def select_top_k(
 
     On the CPU in two rounds of NumPy's vectorised partition: the k-th largest of the maxima of 4 k
     groups of latents is a bound that few more than k entries of a row reach, and only these are
-    partitioned. NaN counts as the largest number there is. A `workspace` spares the allocation of as
+    partitioned. NaN counts as infinity. A `workspace` spares the allocation of as
     many truth values, whose fresh pages cost ten times the comparison.
     """
     if pre_acts.is_cuda:
@@ -69,13 +67,16 @@ def select_top_k(
     is_native = pre_acts.dtype in (torch.float32, torch.float64)  # NumPy has no bfloat16
     values = (pre_acts if is_native else pre_acts.float()).numpy()
     n_tokens, n_latents = values.shape
+    maxima, others = _group_maxima(values, k)
+    if np.isnan(maxima).any() or np.isnan(others).any():
+        numbers = pre_acts.nan_to_num(nan=math.inf, posinf=math.inf, neginf=-math.inf)
+        return select_top_k(numbers, k, workspace)
+    place = maxima.shape[1] - k
+    bound = np.partition(maxima, place, axis=1)[:, place, None]
     is_reaching = None if workspace is None else workspace.numpy()
-    reaching = np.flatnonzero(np.greater_equal(values, _reached_by_k(values, k), out=is_reaching))
+    reaching = np.flatnonzero(np.greater_equal(values, bound, out=is_reaching))
     rows = reaching // n_latents
     counts = np.bincount(rows, minlength=n_tokens)
-    if n_tokens and counts.min() < k:  # no number reaches a NaN
-        finite = pre_acts.nan_to_num(nan=math.inf, posinf=math.inf, neginf=-math.inf)
-        return select_top_k(finite, k, workspace)
     kept = _largest(values.reshape(-1)[reaching], rows, counts, k)
     chosen = reaching[kept] - rows[kept] * n_latents
     return torch.from_numpy(chosen.reshape(n_tokens, k))
@@ -88,20 +89,21 @@ def largest_codes(codes: Codes, k: int, scale: Float[Tensor, " n_latents"] | Non
     return Codes(codes.values.gather(1, chosen), codes.indices.gather(1, chosen))
 
 
-def _reached_by_k(
+def _group_maxima(
     values: Float[np.ndarray, "tokens n_latents"], k: int
-) -> Float[np.ndarray, "tokens 1"]:
-    """A bound that at least k entries of each row reach, and hardly more; NaN if it meets one.
+) -> tuple[Float[np.ndarray, "tokens groups"], Float[np.ndarray, "tokens others"]]:
+    """The largest of each group of latents, at least k of them, and the latents that are in none.
 
-    Group j holds the latents j, j + n_groups, ...; those beyond the last full round are in none.
+    Group j holds the latents j, j + n_groups, ...; those beyond the last full round are in none. The
+    k-th largest maximum is a number that at least k entries of a row reach, and hardly more.
     """
     n_groups = GROUPS_PER_K * k
     n_rounds = values.shape[1] // n_groups
-    if n_rounds > 1:
-        rounds = torch.from_numpy(values)[:, : n_rounds * n_groups]
-        values = rounds.unflatten(1, (n_rounds, n_groups)).amax(1).numpy()
-    place = values.shape[1] - k
-    return np.partition(values, place, axis=1)[:, place, None]
+    if n_rounds <= 1:
+        return values, values[:, :0]
+    grouped, others = np.split(values, [n_rounds * n_groups], axis=1)
+    rounds = torch.from_numpy(grouped).unflatten(1, (n_rounds, n_groups))
+    return rounds.amax(1).numpy(), others
 
 
 def _largest(
@@ -125,15 +127,17 @@ def _largest(
 
 
 def _selected(
-    z: Tensor, W_enc: Tensor, b_enc: Tensor, k: int, select_in: SelectionDtype
-) -> tuple[Tensor, Tensor | None]:
-    """The chosen latents and, where the choice took them again, their exact pre-activations."""
-    if select_in == "float32" or z.dtype == torch.bfloat16:
-        return _candidates(z, W_enc, b_enc, k, z.dtype), None
-    n_candidates = min(W_enc.shape[0], k + round(SPARE_SHARE * k))
-    candidates = _candidates(z, W_enc, b_enc, n_candidates, torch.bfloat16)
-    exact = products(Pattern(candidates), z, W_enc) + b_enc[candidates]
-    chosen = select_top_k(exact, k)
+    z: Tensor, W_enc: Tensor, b_enc: Tensor, scale: Tensor | None, k: int,
+    select_in: SelectionDtype,
+) -> tuple[Tensor, Tensor | None]:  # fmt: skip
+    """The chosen latents and, where the choice took them again, their pre-activations."""
+    compared = (W_enc, b_enc) if scale is None else (W_enc * scale[:, None], b_enc * scale)
+    if select_in == "float32":
+        return _candidates(z, *compared, k, z.dtype), None
+    n_candidates = min(W_enc.shape[0], k + max(LEAST_SPARE, math.ceil(SPARE_SHARE * k)))
+    candidates = _candidates(z, *compared, n_candidates, torch.bfloat16)
+    exact = products(Pattern(candidates), z, W_enc).add_(b_enc[candidates])
+    chosen = select_top_k(exact if scale is None else exact * scale[candidates], k)
     return candidates.gather(1, chosen), exact.gather(1, chosen)
 
 

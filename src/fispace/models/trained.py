@@ -5,11 +5,17 @@ Must not: train, or guess a configuration that the checkpoint does not carry.
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from fispace.config.arms import arm_config
 from fispace.config.build import build
-from fispace.config.train import ControlArmConfig, InitConfig, Pooling
+from fispace.config.train import (
+    ControlArmConfig,
+    InitConfig,
+    Pooling,
+    SelectBy,
+    SelectionDtype,
+)
 from fispace.errors import ArtifactMismatchError
 from fispace.models.integrated import IntegratedModel
 from fispace.models.shape import ModelShape
@@ -28,8 +34,18 @@ def initial_model(record: dict[str, Any]) -> IntegratedModel:
 
     A frozen SAE that the arm copies is not in the record: its weights are those of the seed's
     initial SAE here, and the trained ones only after loading.
+
+    Raises:
+        ArtifactMismatchError: if the record says that latents are selected in no way there is.
     """
     params = record["params"]
+    for key, allowed in (("select_in", SelectionDtype), ("select_by", SelectBy)):
+        if params[key] not in get_args(allowed):
+            raise ArtifactMismatchError(
+                f"The record of a training has {key}={params[key]!r} where one of "
+                f"{', '.join(get_args(allowed))} belongs. The file was altered; run the rule that "
+                "trains it again."
+            )
     shape = ModelShape(
         record["d_model"], params["n_latents"], params["k"], params["d_embed"], params["dropout"],
         params["select_in"], params["select_by"],

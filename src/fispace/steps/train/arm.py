@@ -25,7 +25,7 @@ from fispace.models.objective import ArmObjective
 from fispace.models.progress import CurveRow
 from fispace.models.resume import Checkpoints, surroundings
 from fispace.models.shape import ModelShape, matched_n_latents
-from fispace.models.trained import initial_model, load_trained
+from fispace.models.trained import Trained, initial_model, load_trained
 from fispace.seeds import stream_seed
 from fispace.store.activations import ActivationStore
 from fispace.store.checkpoint import save_checkpoint
@@ -50,6 +50,7 @@ def train_arm(
     An arm whose parameter count equals another's has as many latents as that takes, not
     `params.n_latents`; `matched_row` is the other's row. `changed` is a mapping, as JSON, of
     parameters that take the place of those of `params`; of a copied SAE a smaller k cuts the codes.
+    Where `params.select_in` is auto, a copied SAE goes on selecting in the precision it was trained in.
 
     The training is kept in `scratch` every `checkpoint_seconds`, so a killed one goes on from there
     to the bytes that it would have written undisturbed.
@@ -61,17 +62,19 @@ def train_arm(
         DivergedError: if the loss becomes non-finite.
     """
     peak = float(read_json(lr)["lr"])
-    params = _with_selection(params, manifest)
-    if matched_row is not None:
-        params = _matched(params, json.loads(row), json.loads(matched_row), manifest)
     if changed is not None:
         params = build(TrainArmStep, asdict(params) | json.loads(changed), "train")
+    copied = None
+    if frozen is not None:
+        shared = _inputs(manifest, standardiser) | {"seed": seed}
+        copied = load_trained(frozen, shared | {"arm": json.loads(row)["frozen_sae_from"]})
+    params = _decided(params, manifest, copied)
+    if matched_row is not None:
+        params = _matched(params, json.loads(row), json.loads(matched_row), manifest)
     record = _record(params, arm, json.loads(row), seed, peak, manifest, standardiser)
     model = initial_model(record)
-    if frozen is not None:
-        shared = {key: record[key] for key in ("d_model", "manifest", "standardiser", "seed")}
-        source = load_trained(frozen, shared | {"arm": record["row"]["frozen_sae_from"]})
-        model.sae.load_state_dict(source.model.sae.state_dict())
+    if copied is not None:
+        model.sae.load_state_dict(copied.model.sae.state_dict())
         model.freeze_sae()
     else:
         model.subtracts_bias = params.subtract_bias and "bias" in model.parts
@@ -102,7 +105,7 @@ def train_candidate(
         DivergedError: if the loss becomes non-finite.
     """
     row = {"parts": ["sae"], "frozen_sae_from": None}
-    params = _with_selection(params, manifest)
+    params = _decided(params, manifest, None)
     record = _record(params, "lr_candidate", row, seed, lr, manifest, standardiser)
     store, units = _open(params, manifest, standardiser)
     checkpoints = Checkpoints(scratch, _identity(record, None), checkpoint_seconds)
@@ -123,13 +126,15 @@ def mean_interaction(model: IntegratedModel, batches: Iterator[Tensor]) -> Tenso
     return (total / n_tokens).float()
 
 
-def _with_selection(params: TrainArmStep, manifest: Path) -> TrainArmStep:
+def _decided(params: TrainArmStep, manifest: Path, copied: Trained | None) -> TrainArmStep:
     """The parameters with the precision of the selection decided: one for all arms, whatever their size.
 
     The record of a training, and so every reader of its weights on any machine, has the decision.
     """
-    d_model = ActivationStore(manifest).d_model
-    return replace(params, select_in=selection_dtype(params.select_in, d_model, params.n_latents))
+    if copied is not None and params.select_in == "auto":
+        return replace(params, select_in=copied.record["params"]["select_in"])
+    shape = ActivationStore(manifest).d_model, params.n_latents, params.k
+    return replace(params, select_in=selection_dtype(params.select_in, *shape))
 
 
 def _matched(
@@ -155,6 +160,13 @@ def _record(
         "seed": seed,
         "lr": lr,
         "params": json.loads(json.dumps(asdict(params))),
+        **_inputs(manifest, standardiser),
+    }
+
+
+def _inputs(manifest: Path, standardiser: Path) -> dict[str, Any]:
+    """What identifies the data of a training."""
+    return {
         "d_model": ActivationStore(manifest).d_model,
         "manifest": sha256_of(manifest),
         "standardiser": sha256_of(standardiser),
