@@ -65,7 +65,8 @@ lock:             ## the hashes of every file of the releases in constraints.txt
 
 setup: $(VENV)/.installed
 
-PIP_INSTALL := $(BIN)/python -m pip install -q --disable-pip-version-check
+# compiled on all cores at the end, not by pip on one; a file for another Python is no error there either
+PIP_INSTALL := $(BIN)/python -m pip install -q --disable-pip-version-check --no-compile
 $(VENV)/.installed: pyproject.toml constraints.txt lock/build.txt lock/packages.txt
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed")'
 	$(PYTHON) -m venv $(VENV)
@@ -73,6 +74,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt lock/build.txt lock/packages.
 	$(PIP_INSTALL) --require-hashes --no-deps --no-build-isolation -r lock/packages.txt
 	$(PIP_INSTALL) "$$(grep '^torch==' constraints.txt)"
 	$(PIP_INSTALL) --no-deps --no-build-isolation -e .
+	$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 	$(BIN)/python -m pip check
 	touch $@
 
