@@ -7,7 +7,7 @@ MANIFEST ?=
 BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: reproduce test test-faults faults-reference overhead figures repro sync reference bench bench-reference lock setup
+.PHONY: reproduce test test-faults faults-reference overhead figures repro sync reference bands bench bench-reference lock setup
 .DEFAULT_GOAL := reproduce
 
 reproduce: setup  ## every stage and figure of the default study
@@ -26,6 +26,10 @@ STUDY_OPTIONS ?=
 reference: setup  ## copy a run's tables, figures and claims to results/reference/; the default run's to README.md
 	python workflow/reference.py $(STUDY_OPTIONS)
 
+BANDS = results/reference/bands
+bands: setup      ## where another machine's numbers should lie, from the ledgers of several runs
+	python -m fispace bands --ledgers results/reference/testbed/report/claims.csv $(wildcard $(BANDS)/runs/*.csv) --bands $(BANDS)/testbed.csv
+
 bench: $(BENCH_VENV)/.installed  ## speed, memory and quality beside other tools, on activations of the default study or of MANIFEST
 	$(BENCH_VENV)/bin/python -m benchmarks $(addprefix --manifest ,$(MANIFEST))
 
@@ -39,7 +43,7 @@ test: setup       ## style, types, layers, then all tests
 	pyright
 	lint-imports
 	snakefmt --check Snakefile workflow/rules
-	python -m pytest -q -n $(TEST_WORKERS) --dist loadfile
+	python -m pytest -q -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder  # the longest file first, not the one of most tests
 
 STEPS ?= 200
 WORKFLOWS ?= 20

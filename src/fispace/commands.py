@@ -287,6 +287,7 @@ class Tool:
 TOOLS = (
     Tool("verify", "fispace.verify", "verify_run"),
     Tool("compare", "fispace.compare", "compare_ledgers"),
+    Tool("bands", "fispace.bands", "write_bands"),
 )
 
 

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from fispace.cli import main
-from fispace.compare import ENDS, compare_ledgers
+from fispace.compare import compare_ledgers
 from fispace.errors import ArtifactError
+from fispace.ledger import ENDS
 from fispace.steps.report.claims_file import ANSWERS
 
 REFERENCE = Path(__file__).parents[2] / "results/reference"
@@ -79,3 +80,36 @@ def test_a_ledger_is_within_its_own_intervals_and_another_models_is_not():
     compare_ledgers(LEDGER, LEDGER)
     with pytest.raises(ArtifactError, match="numbers lie within"):
         compare_ledgers(REFERENCE / "stories260k/report/claims.csv", LEDGER)
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda table: pd.concat([table, table.iloc[:1]]), "N5 gain stands twice"),
+        (lambda table: table.assign(verdict=None), "no id, item or verdict"),
+        (lambda table: table.assign(published_mean="much"), "should be a number"),
+        (lambda table: table.iloc[:0], "no id, item or verdict, or there is none"),
+    ],
+)
+def test_a_damaged_ledger_is_refused_in_words(damage, said, theirs, tmp_path, caplog):
+    bad = tmp_path / "bad.csv"
+    damage(pd.read_csv(theirs)).to_csv(bad, index=False)
+    for pair in ((bad, theirs), (theirs, bad)):
+        assert main(["compare", *map(str, pair)]) == 1
+        assert said in caplog.text
+        caplog.clear()
+
+
+def test_one_number_in_twenty_may_lie_outside(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    items = [f"item{i}" for i in range(40)]
+    theirs = ledger(tmp_path / "theirs.csv", items=items)
+    for n_outside in (2, 3):
+        table = pd.read_csv(theirs)
+        table.loc[: n_outside - 1, "published_mean"] = 0.9
+        ours = tmp_path / f"{n_outside}.csv"
+        table.to_csv(ours, index=False)
+    compare_ledgers(tmp_path / "2.csv", theirs)
+    assert caplog.text.count("outside  ") == 2
+    with pytest.raises(ArtifactError, match="only 37 of 40 numbers"):
+        compare_ledgers(tmp_path / "3.csv", theirs)

@@ -34,3 +34,14 @@ def t_interval(values: Float[np.ndarray, " repetitions"], confidence: float) -> 
         return Interval(mean, float("nan"), float("nan"), n)
     half = float(stats.t.ppf(0.5 + confidence / 2, n - 1)) * float(np.std(values, ddof=1)) / n**0.5
     return Interval(mean, mean - half, mean + half, n)
+
+
+def prediction_interval(values: Float[np.ndarray, " repetitions"], confidence: float) -> Interval:
+    """Mean, and where one more repetition lies: mean +- t_(n-1) s sqrt(1 + 1/n).
+
+    For repetitions from one normal distribution. NaN as in `t_interval`, which is narrower by
+    the factor sqrt(n + 1).
+    """
+    mean, low, high, n = t_interval(values, confidence)
+    wider = (n + 1) ** 0.5
+    return Interval(mean, mean - wider * (mean - low), mean + wider * (high - mean), n)
