@@ -50,9 +50,12 @@ def test_the_identity_costs_nothing_on_a_real_model(chapter) -> None:
     assert checks["kl_identity_max"] <= 1e-6
 
 
-def test_every_word_is_scored_at_every_prompt_and_moved_by_a_clamp(chapter) -> None:
+def test_every_word_is_scored_after_every_prompt_and_confirm_text_and_moved_by_a_clamp(
+    chapter,
+) -> None:
     effects = read_table(chapter.effects)
-    assert effects["word"].nunique() == 4 * N_WORDS and effects["item"].nunique() == N_PROMPTS
+    n_contexts = N_PROMPTS + N_ITEMS // 2  # the other half of the items has selected
+    assert effects["word"].nunique() == 4 * N_WORDS and effects["item"].nunique() == n_contexts
     assert (effects.loc[effects["clamp"] == 1, "value"] == 0).all()
     assert effects.loc[effects["kind"] == "primary", "value"].abs().max() > 1e-6
 
