@@ -21,6 +21,7 @@ from benchmarks.activations import load_split
 from benchmarks.contestants.fispace_arms import Arm
 from benchmarks.job import Job, Size
 from benchmarks.memory import peak_mib
+from benchmarks.quality import MORE_LATENTS_PER_DIMENSION
 from benchmarks.rounds import take_turns
 from benchmarks.steps import Rounds, Rows
 from benchmarks.worker import THREADS
@@ -36,7 +37,6 @@ from fispace.store.shards import activation_table, write_shard
 log = logging.getLogger(__name__)
 
 BATCH_TOKENS, K, LATENTS_PER_DIMENSION = 1024, 32, 12  # the default study's
-MORE_LATENTS_PER_DIMENSION = 64  # where a choice in bfloat16 pays
 BATCHES_A_ROUND = 20
 POOL_GROUPS, ROW_GROUP_TOKENS = 16, 8192
 BATCHES_A_POOL = POOL_GROUPS * ROW_GROUP_TOKENS // BATCH_TOKENS

@@ -40,9 +40,9 @@ def encode_top_k(
     The gradient of an inactive latent, and of a selected one whose pre-activation is not
     positive, is exactly zero (Makhzani & Frey 2014; Gao et al. 2024, section 2.3). Latents of a
     token are in ascending order. With `select_in` bfloat16 the product only picks candidates,
-    1.5 k a token; their pre-activations are taken again in the precision of z, and the k largest
-    of those are kept. With a `scale`, positive, the k are the largest by pre-activation times scale;
-    the codes themselves are not scaled.
+    1.5 k a token and at least 8 more than k; their pre-activations are taken again in the precision
+    of z, and the k largest of those are kept. With a `scale`, positive, the k are the largest by
+    pre-activation times scale; the codes themselves are not scaled.
     """
     with torch.no_grad():
         indices, pre_acts = _selected(z, W_enc, b_enc, scale, k, select_in)
@@ -59,8 +59,8 @@ def select_top_k(
 
     On the CPU in two rounds of NumPy's vectorised partition: the k-th largest of the maxima of 4 k
     groups of latents is a bound that few more than k entries of a row reach, and only these are
-    partitioned. NaN counts as infinity. A `workspace` spares the allocation of as
-    many truth values, whose fresh pages cost ten times the comparison.
+    partitioned. NaN counts as infinity. A `workspace` spares the allocation of as many truth values,
+    whose fresh pages cost ten times the comparison.
     """
     if pre_acts.is_cuda:
         return pre_acts.topk(k, dim=1, sorted=False).indices.sort(dim=1).values
