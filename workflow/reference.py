@@ -1,7 +1,7 @@
 """Copies a run's tables, figures and claims to results/reference/, which git keeps.
 
     python workflow/reference.py                          the default run
-    python workflow/reference.py --configfile ...         another study: the options it was made with
+    python workflow/reference.py --config overlay=...     another study: the options it was made with
 
 Of what the target `full` makes beyond it, that is copied as well which is current. Then it writes the
 README's result table from the default run's claims, those of the target `full` if they are there.

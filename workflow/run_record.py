@@ -18,10 +18,8 @@ from fispace.store.files import write_json
 from fispace.verify import LOGS, RUN_FILE
 
 
-def write_started(
-    run: str, promised: Iterable[str], configfiles: Iterable[object], config: Mapping[str, Any]
-) -> None:
-    """Note that the workflow starts: commit, parameter files, versions, and what it promises."""
+def write_started(run: str, promised: Iterable[str], config: Mapping[str, Any]) -> None:
+    """Note that the workflow starts: commit, values given to it, versions, and what it promises."""
     write_json(
         _path(run),
         {
@@ -29,7 +27,6 @@ def write_started(
             "ended": None,
             "commit": _git("rev-parse", "HEAD"),
             "uncommitted": _git("status", "--porcelain", "--untracked-files=no") != "",
-            "configfiles": [str(path) for path in configfiles],
             "config": json.loads(json.dumps(dict(config), default=str)),
             "platform": platform.platform(),
             "versions": versions(),

@@ -3,6 +3,9 @@
 Must not: format tracebacks, log, or exit; the command line does that.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 MOST_CHARACTERS, KEPT_AT_END = 3000, 400
 
 
@@ -47,6 +50,15 @@ class ArtifactMismatchError(ArtifactError):
 
 class DivergedError(FispaceError):
     """A training produced a non-finite loss; the message gives arm, seed and step."""
+
+
+@contextmanager
+def named_divergence(training: str) -> Iterator[None]:
+    """The message of a `DivergedError` from inside begins with the training's name."""
+    try:
+        yield
+    except DivergedError as error:
+        raise DivergedError(f"{training}: {error}") from None
 
 
 class StimuliError(FispaceError):

@@ -28,6 +28,9 @@ Layers = Sequence[tuple[str, Mapping[str, Any]]]
 
 DEFAULT_FILE = "params.yaml"
 COMMAND_LINE = "the command line"
+OVERLAY = "overlay"
+"""Shorthand of the command line for a parameter file, in the place of Snakemake's --configfile, which
+executes templates that stand in it."""
 SCHEMA_FOLDER = Path("workflow/schemas")
 DROPPABLE = ("train.arms", "train.control_arms", "fidelity.full.controls_of")
 """Sections whose rows an overlay drops by null."""
@@ -45,19 +48,22 @@ def load_study(
         folder: repository root; holds params.yaml and workflow/schemas/.
         overlays: files merged over params.yaml in this order, key by key; lists are replaced,
             a null row of `DROPPABLE` is dropped.
-        overrides: top-level values of the command line, with the shorthands `model`, `text` and
-            `transfer`; inside a mapping or list numbers, true, false and null may come as texts.
+        overrides: top-level values of the command line, with the shorthands `overlay` (one more file,
+            or a list of them), `model`, `text` and `transfer`; inside a mapping or list numbers,
+            true, false and null may come as texts.
 
     Raises:
         ParamsError: names file and key of whatever is wrong.
     """
+    values = dict(overrides or {})
+    files = [*overlays, *_overlay_files(values.pop(OVERLAY, []))]
     layers = [(DEFAULT_FILE, read_yaml_mapping(folder / DEFAULT_FILE))]
-    layers += [(_shown(path, folder), read_yaml_mapping(path)) for path in overlays]
+    layers += [(_shown(path, folder), read_yaml_mapping(path)) for path in files]
     study: Study = {}
-    for _, values in layers:
-        study = merged(study, values)
-    if overrides:
-        given = {key: with_plain_scalars(value) for key, value in overrides.items()}
+    for _, of_file in layers:
+        study = merged(study, of_file)
+    if values:
+        given = {key: with_plain_scalars(value) for key, value in values.items()}
         layers.append((COMMAND_LINE, _expand_shorthands(given, study)))
         study = merged(study, layers[-1][1])
     for rows in DROPPABLE:
@@ -117,6 +123,17 @@ def load_schema(folder: Path) -> jsonschema.Draft202012Validator:
     resources = [(name, Resource(schema, DRAFT202012)) for name, schema in schemas.items()]
     registry: Registry[Any] = Registry().with_resources(resources)
     return jsonschema.Draft202012Validator(schemas["params.schema.yaml"], registry=registry)
+
+
+def _overlay_files(given: Any) -> list[Path]:
+    """Files that the command line's `overlay` names."""
+    names: list[Any] = given if isinstance(given, list) else [given]
+    if not all(isinstance(name, str) and name for name in names):
+        raise ParamsError(
+            f"{COMMAND_LINE}: {OVERLAY}={given!r} must be a parameter file, as in "
+            f"{OVERLAY}=params/local.yaml, or a list of such."
+        )
+    return [Path(name) for name in names]
 
 
 def _shown(path: Path, folder: Path) -> str:

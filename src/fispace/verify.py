@@ -14,9 +14,9 @@ from fispace.commands import COMMANDS, ONLY_FULL, find_command
 from fispace.config.arms import all_arms
 from fispace.config.lm import TESTBED
 from fispace.errors import ArtifactError, ParamsError
-from fispace.params import Study, load_study, slice_of, uses_testbed
+from fispace.params import OVERLAY, Study, load_study, slice_of, uses_testbed
 from fispace.provenance import FOLDER, Record, read_record, versions, without_places
-from fispace.store.files import read_json, sha256_of
+from fispace.store.files import parse_json, read_json, sha256_of
 
 log = logging.getLogger(__name__)
 
@@ -36,18 +36,18 @@ class Finding(NamedTuple):
     rule: str | None
 
 
-def verify_run(run: str, /, *, configfile: Path | None) -> None:
+def verify_run(run: str, /, *, overlay: Path | None) -> None:
     """Recompute every hash of a run's results; says what is changed, stale, missing or unknown.
 
     changed: other bytes than its command wrote. stale: made from other inputs, code or parameters
     than today's. missing: promised or recorded, but not there. unknown: no command recorded it.
-    `--configfile` is the overlay the run was made with, where it is not the run's own.
+    `--overlay` is the parameter file the run was made with, where it is not the run's own.
 
     Raises:
         ArtifactError: if anything is found, or the run holds no results; every finding is logged.
     """
     folder = run_folder(run)
-    study = study_of(run, configfile)
+    study = study_of(run, overlay)
     records, damaged = read_records(folder)
     findings = [*damaged, *compare(folder, records, study)]
     findings += missing_by_plan(folder, records, study, planned_files(run))
@@ -56,7 +56,7 @@ def verify_run(run: str, /, *, configfile: Path | None) -> None:
     _note_versions(records)
     n_files = sum(len(record.outputs) for record in records)
     if findings:
-        raise ArtifactError(_advice(findings, n_files, folder, configfile))
+        raise ArtifactError(_advice(findings, n_files, folder, overlay))
     log.info("%s: %d files of %d commands are as they were made.", folder, n_files, len(records))
 
 
@@ -76,18 +76,23 @@ def run_folder(run: str) -> Path:
     return folder
 
 
-def study_of(run: str, configfile: Path | None) -> Study | None:
-    """The study as the run would be made today; None if no parameter file says it."""
-    path = LOGS / run / RUN_FILE
-    made = read_json(path) if path.is_file() else {}
-    overlays = [Path(name) for name in made.get("configfiles", [])]
-    if configfile is not None:
-        overlays = [configfile]
-    for tried in (overlays, [], *([path] for path in sorted(Path("params").glob("*.yaml")))):
+def study_of(run: str, overlay: Path | None) -> Study | None:
+    """The study as the run would be made today; None if no parameter file says it.
+
+    Raises:
+        ParamsError: if `overlay` is given and is no parameter file.
+    """
+    given = _run_file(run).get("config", {})
+    others = {key: value for key, value in given.items() if key != OVERLAY}
+    files = sorted(Path("params").glob("*.yaml"))
+    tries = [given, others, *(others | {OVERLAY: str(path)} for path in files)]
+    if overlay is not None:
+        tries = [others | {OVERLAY: str(overlay)}, others]
+    for tried in tries:
         try:
-            study = load_study(Path(), tried, made.get("config"))
+            study = load_study(Path(), overrides=tried)
         except ParamsError:
-            if configfile is not None:
+            if overlay is not None:
                 raise
             continue
         if study["run"] == run:
@@ -98,8 +103,25 @@ def study_of(run: str, configfile: Path | None) -> Study | None:
 
 def planned_files(run: str) -> list[Path]:
     """Files that the workflow promised when it last ran here; empty if it did not."""
+    return [Path(name) for name in _run_file(run).get("promised", [])]
+
+
+def _run_file(run: str) -> dict[str, Any]:
+    """What the workflow noted when it last ran here; empty if it did not, or if that is damaged."""
     path = LOGS / run / RUN_FILE
-    return [Path(name) for name in read_json(path).get("promised", [])] if path.is_file() else []
+    if not path.is_file():
+        return {}
+    try:
+        content: Any = read_json(path)
+    except ArtifactError as error:
+        content = error
+    kinds = {"config": dict, "promised": list}
+    if isinstance(content, dict) and all(
+        isinstance(content.get(key, kind()), kind) for key, kind in kinds.items()
+    ):
+        return content
+    log.info("%s is damaged: what the workflow promised is not compared.", path)
+    return {}
 
 
 def read_records(folder: Path) -> tuple[list[Record], list[Finding]]:
@@ -182,9 +204,17 @@ def _other_row(options: Mapping[str, Any], arms: Mapping[str, Any]) -> str | Non
     today = arms.get(arm)
     matched = arms.get(today["matched_to"]) if today and today.get("matched_to") else None
     for option, row in (("row", today), ("matched_row", matched)):
-        if option in options and json.loads(options[option]) != row:
+        if option in options and not _says(options[option], row):
             return f"train.arms.{arm} is another row today"
     return None
+
+
+def _says(text: Any, value: Any) -> bool:
+    """Whether a recorded option is this value as JSON; a damaged one is not."""
+    try:
+        return parse_json(text) == value
+    except (TypeError, ValueError):
+        return False
 
 
 def _brief(value: Any) -> str:
@@ -228,7 +258,7 @@ def _note_versions(records: list[Record]) -> None:
             log.info("note: made with %s %s, here is %s.", name, old, now.get(name, "none"))
 
 
-def _advice(findings: list[Finding], n_files: int, folder: Path, configfile: Path | None) -> str:
+def _advice(findings: list[Finding], n_files: int, folder: Path, overlay: Path | None) -> str:
     counts = {kind: 0 for kind in (CHANGED, STALE, MISSING, UNKNOWN)}
     for finding in findings:
         counts[finding.kind] += 1
@@ -236,7 +266,7 @@ def _advice(findings: list[Finding], n_files: int, folder: Path, configfile: Pat
     files = [str(finding.path) for finding in findings]
     named = " ".join(files) if len(files) <= SHOWN_FILES else "FILES"
     rules = sorted({finding.rule for finding in findings if finding.rule})
-    rerun = f"snakemake --cores all{f' --configfile {configfile}' if configfile else ''}"
+    rerun = f"snakemake --cores all{f' --config overlay={overlay}' if overlay else ''}"
     return (
         f"{folder}: of {n_files} files {found}, as listed above"
         f"{f'; rules concerned: {chr(44).join(rules)}' if rules else ''}. Delete what is changed, "

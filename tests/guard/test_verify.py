@@ -154,6 +154,27 @@ def test_a_damaged_record_is_a_finding_not_a_crash(small, caplog, content):
     assert any(line.startswith("changed") and FOLDER in line for line in lines)
 
 
+@pytest.mark.parametrize("row", ["{", "[]", "9" * 5000, "NaN"])
+def test_a_recorded_row_that_is_none_is_stale_not_a_crash(small, caplog, row):
+    record = next(small.file("train/sae").rglob(f"{FOLDER}/*.json"))
+    content = json.loads(record.read_text())
+    content["options"]["row"] = row
+    record.write_text(json.dumps(content))
+    code, lines = findings(caplog)
+    assert code == 1
+    assert any("train.arms.sae is another row today" in line for line in lines)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "3", '{"promised": 3}', '{"config": [1]}'])
+def test_a_damaged_note_of_the_workflow_is_said_and_no_crash(small, caplog, content):
+    log = small.path / f"logs/{RUN}/run.json"
+    log.parent.mkdir(parents=True)
+    log.write_text(content)
+    _, lines = findings(caplog)
+    assert any("run.json is damaged" in line for line in lines)
+    assert not [line for line in lines if line.split()[0] in ("changed", "stale", "unknown")]
+
+
 def test_a_promised_file_that_never_was_is_missing(small, caplog):
     log = small.path / f"logs/{RUN}/run.json"
     log.parent.mkdir(parents=True)

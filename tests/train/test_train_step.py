@@ -14,9 +14,12 @@ from fispace.errors import ArtifactError, ArtifactMismatchError, DivergedError, 
 from fispace.models import numerics
 from fispace.models.numerics import selection_dtype
 from fispace.models.trained import initial_model, load_trained
+from fispace.steps.factorial.pipeline import load_arm
 from fispace.steps.train.arm import train_candidate
 from fispace.steps.train.lr import choose_lr
-from fispace.store.files import sha256_of, write_json
+from fispace.store.checkpoint import data_record
+from fispace.store.files import read_json, sha256_of, write_json
+from fispace.store.standardiser import unit_standardiser
 from fispace.store.tables import read_recipe, read_table
 
 
@@ -201,6 +204,22 @@ def test_a_checkpoint_used_as_something_else_is_refused_by_name(store, key, valu
         load_trained(run(store, "joint", JOINT), {key: value})
 
 
+def test_a_checkpoint_of_another_width_says_which_it_has_and_which_is_needed(store):
+    path = run(store, "joint", JOINT)
+    manifest = read_json(store / "manifest.json")
+    write_json(store / "wider.json", manifest | {"d_model": 96})
+    data = data_record(store / "wider.json", store / "standardiser.safetensors")
+    with pytest.raises(ArtifactMismatchError, match=f"d_model is {D_MODEL} in the .* and 96 here"):
+        load_trained(path, data)
+
+
+def test_a_pipeline_in_units_of_another_width_is_refused_by_both_widths(store):
+    wider = store / "wider.safetensors"
+    unit_standardiser(96).save(wider, {})
+    with pytest.raises(ArtifactMismatchError, match=f"d_model is {D_MODEL} in the .* and 96 here"):
+        load_arm(run(store, "joint", JOINT), wider)
+
+
 def test_a_frozen_sae_of_another_seed_is_refused(store):
     sae = run(store, "sae", SAE, seed=1)
     with pytest.raises(ArtifactMismatchError, match="seed"):
@@ -224,8 +243,8 @@ def test_an_altered_shard_stops_the_training(store):
 
 def test_a_diverging_training_leaves_no_checkpoint(store):
     write_json(store / "lr.json", {"lr": 1e30})
-    with pytest.raises(DivergedError):
-        run(store, "joint", JOINT, params=replace(PARAMS, grad_clip=None))
+    with pytest.raises(DivergedError, match=r"^arm joint, seed 3: .* step \d+"):
+        run(store, "joint", JOINT, seed=3, params=replace(PARAMS, grad_clip=None))
     assert not list(store.glob("out/*"))
 
 

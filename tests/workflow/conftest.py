@@ -1,6 +1,7 @@
 """Copies of the repository in which the tests run the workflow for real."""
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 PARTS = ["README.md", "Snakefile", "dvc.yaml", "params.yaml", ".dvcignore", ".gitignore"]
 FOLDERS = ["workflow", "src", "params", "profiles", "data", ".dvc"]
 TINY = ROOT / "params/tiny.yaml"
+MOST_SECONDS = 1800
 
 
 class Folder:
@@ -32,11 +34,16 @@ class Folder:
                 copy(source, path / source.name)
         return Folder(path)
 
-    def run(self, *arguments: str, ok: bool = True, **env: str) -> str:
+    def run(
+        self, *arguments: str, ok: bool = True, most_bytes: int | None = None, **env: str
+    ) -> str:
         """Output of `python -m ...` in the folder; fails the test if the tool fails and `ok`."""
+        limit = most_bytes or resource.RLIM_INFINITY
         done = subprocess.run(
             [sys.executable, "-m", *arguments], cwd=self.path, text=True, check=False,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=self.env(**env),
+            timeout=MOST_SECONDS,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
         )  # fmt: skip
         if ok:
             assert done.returncode == 0, done.stdout[-4000:]
@@ -51,8 +58,10 @@ class Folder:
         path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
         return {**kept, "PATH": path, "DVC_NO_ANALYTICS": "1", **more}
 
-    def snakemake(self, *arguments: str, ok: bool = True, **env: str) -> str:
-        return self.run("snakemake", *arguments, ok=ok, **env)
+    def snakemake(
+        self, *arguments: str, ok: bool = True, most_bytes: int | None = None, **env: str
+    ) -> str:
+        return self.run("snakemake", *arguments, ok=ok, most_bytes=most_bytes, **env)
 
     def dvc(self, *arguments: str, ok: bool = True) -> str:
         return self.run("dvc", *arguments, ok=ok)

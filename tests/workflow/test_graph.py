@@ -12,13 +12,13 @@ from fispace.commands import ALIASES, CHAPTERS, COMMANDS, ONLY_FULL, Command, fi
 
 ROOT = Path(__file__).parents[2]
 SHARED_DEPS = {"Snakefile", "workflow", "src/fispace"}
-NEVER_HUB = ["--config", "model=absent-folder", "text=absent.jsonl", "transfer=absent.txt"]
+NEVER_HUB = ["model=absent-folder", "text=absent.jsonl", "transfer=absent.txt"]
 STUDIES = {
     "testbed": [],
-    "tiny": ["--configfile", "params/tiny.yaml"],
-    "pythia-70m": ["--configfile", "params/pythia-70m.yaml"],
-    "openllama-3b": ["--configfile", "params/openllama-3b.yaml"],
-    "local": ["--configfile", "params/local.yaml", *NEVER_HUB],
+    "tiny": ["--config", "overlay=params/tiny.yaml"],
+    "pythia-70m": ["--config", "overlay=params/pythia-70m.yaml"],
+    "openllama-3b": ["--config", "overlay=params/openllama-3b.yaml"],
+    "local": ["--config", "overlay=params/local.yaml", *NEVER_HUB],
 }
 
 
@@ -237,14 +237,21 @@ def test_layers_are_kept():
 
 def test_a_wrong_parameter_stops_the_workflow_with_one_paragraph(copy):
     (copy.path / "mine.yaml").write_text("train: {kk: 3}\n")
-    output = copy.snakemake("-n", "--configfile", "mine.yaml", ok=False)
+    output = copy.snakemake("-n", "--config", "overlay=mine.yaml", ok=False)
     assert "mine.yaml: train.kk: unknown parameter" in output
+    assert "Traceback" not in output
+
+
+def test_a_configfile_is_refused_because_snakemake_executes_what_stands_in_it(copy):
+    (copy.path / "mine.yaml").write_text("root_seed: 1\n")
+    output = copy.snakemake("-n", "--configfile", "mine.yaml", ok=False)
+    assert "--config overlay=FILE" in output
     assert "Traceback" not in output
 
 
 def test_the_params_of_a_rule_are_canonical(copy):
     one = copy.snakemake("train", "-n", "-p")
-    other = copy.snakemake("train", "-n", "-p", "--configfile", "params.yaml")
+    other = copy.snakemake("train", "-n", "-p", "--config", "overlay=params.yaml")
     slices = [re.findall(r"--params '(\{.*?\})'", output) for output in (one, other)]
     assert slices[0] == slices[1] != []
     assert all(list(json.loads(text)) == sorted(json.loads(text)) for text in slices[0])

@@ -192,8 +192,9 @@ def test_another_studys_reference_lies_in_its_own_folder_and_leaves_the_readme(
         return {table: True}
 
     monkeypatch.setattr(sync, "promised_files", promised)
-    assert reference.main(["--configfile", "mine.yaml"]) == 0
-    assert asked == [("--configfile", "mine.yaml"), ("full", "--configfile", "mine.yaml")]
+    options = ("--config", "overlay=mine.yaml")
+    assert reference.main([*options]) == 0
+    assert asked == [options, ("full", *options)]
     assert Path("results/reference/mine/report/claims.csv").read_text() == "id\n"
     assert Path("README.md").read_text() == "untouched"
     assert "copied 1 files" in capsys.readouterr().err

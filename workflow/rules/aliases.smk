@@ -26,7 +26,7 @@ rule interventions:
 
 
 onstart:
-    write_started(RUN, study_files(None), *overlays())
+    write_started(RUN, study_files(None), workflow.config_settings.config or {})
 
 
 onsuccess:

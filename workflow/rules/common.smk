@@ -22,8 +22,13 @@ from file_times import bring_to_now
 from run_record import write_ended, write_started
 from sync import foreign_message
 
-try:  # read again, strictly: Snakemake's own reader lets duplicate keys and the like pass
-    STUDY = load_study(ROOT, workflow.config_settings.configfiles, workflow.config_settings.config)
+if workflow.config_settings.configfiles:
+    raise WorkflowError(
+        "Give a parameter file as `--config overlay=FILE`. Snakemake reads a --configfile before this "
+        "workflow can check it, and executes the templates that it finds there (`__use_yte__`)."
+    )
+try:  # strictly: Snakemake's own reader lets duplicate keys and the like pass
+    STUDY = load_study(ROOT, overrides=workflow.config_settings.config)
 except ParamsError as error:
     raise WorkflowError(str(error)) from None
 
@@ -44,12 +49,6 @@ if workflow.exec_mode == workflow.exec_mode.DEFAULT:
     bring_to_now(RUN)
     if message := foreign_message(RUN):
         raise WorkflowError(message)
-
-
-def overlays():
-    """Parameter files and values given on the command line, for the record of the run."""
-    files = [os.path.relpath(path, ROOT) for path in workflow.config_settings.configfiles]
-    return files, workflow.config_settings.config or {}
 
 
 wildcard_constraints:

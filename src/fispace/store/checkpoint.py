@@ -9,12 +9,27 @@ from typing import Any
 from torch import Tensor
 
 from fispace.errors import ArtifactMismatchError
+from fispace.store.activations import ActivationStore
+from fispace.store.files import sha256_of
 from fispace.store.tensors import load_tensors, save_tensors
 
 
 def save_checkpoint(path: Path, weights: dict[str, Tensor], record: dict[str, Any]) -> None:
     """Write the weights with the record of their training (arm, seed, configuration, inputs)."""
     save_tensors(path, weights, record)
+
+
+def data_record(manifest: Path, standardiser: Path) -> dict[str, Any]:
+    """What identifies the activations of a training: their width, then the hashes of the two files.
+
+    Raises:
+        ArtifactError: if one of them is missing, or the manifest is damaged.
+    """
+    return {
+        "d_model": ActivationStore(manifest).d_model,
+        "manifest": sha256_of(manifest),
+        "standardiser": sha256_of(standardiser),
+    }
 
 
 def load_checkpoint(

@@ -47,9 +47,11 @@ def load_arm(weights: Path, standardiser: Path) -> tuple[IntegratedModel, dict[s
     """Trained model with an interaction, and its record.
 
     Raises:
-        ArtifactMismatchError: if it has no interaction, or was trained in other units.
+        ArtifactMismatchError: if it has no interaction, or was trained on other activations or in other units.
     """
-    model, record = load_trained(weights, {"standardiser": sha256_of(standardiser)})
+    d_model = load_standardiser(standardiser).mean.shape[0]
+    expected = {"d_model": d_model, "standardiser": sha256_of(standardiser)}
+    model, record = load_trained(weights, expected)
     require_interaction(model)
     return model, record
 

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fispace.config.factorial import SecondaryStep
-from fispace.errors import ParamsError
+from fispace.errors import ParamsError, named_divergence
 from fispace.measure.fidelity import FvuSums, dead_fraction, l0
 from fispace.models.fit import Schedule, fit
 from fispace.models.integrated import IntegratedModel
@@ -27,7 +27,7 @@ from fispace.seeds import torch_stream
 from fispace.steps.factorial.halves import require_same
 from fispace.steps.factorial.pipeline import initial_sae, load_arm
 from fispace.store.activations import ActivationStore
-from fispace.store.checkpoint import save_checkpoint
+from fispace.store.checkpoint import data_record, save_checkpoint
 from fispace.store.files import read_json, sha256_of
 from fispace.store.standardiser import Standardiser, fit_moments, load_standardiser
 from fispace.store.tables import write_table
@@ -95,9 +95,10 @@ def train_secondary(
     names = (trained["seed"], *([] if site == SECONDARY else [site]))
     recipe = asdict(params) | key | {"step": "factorial secondary", "lr": peak}
     recipe["weights"] = sha256_of(weights)
-    data = {"manifest": sha256_of(manifest), "standardiser": sha256_of(standardiser)}
-    checkpoints = Checkpoints(scratch, recipe | data | surroundings(__name__), checkpoint_seconds)
-    fitted, rows = fit_secondary(params, vectors, names, peak, checkpoints)
+    identity = recipe | data_record(manifest, standardiser) | surroundings(__name__)
+    checkpoints = Checkpoints(scratch, identity, checkpoint_seconds)
+    with named_divergence(f"{site} SAE of arm {key['arm']}, seed {key['seed']}"):
+        fitted, rows = fit_secondary(params, vectors, names, peak, checkpoints)
     _save(secondary, fitted, recipe)
     write_table(curve, pd.DataFrame(rows).assign(**key), recipe)
     numbers = pd.DataFrame(secondary_quality(fitted, vectors.of("test")))

@@ -36,6 +36,7 @@ from fispace.seeds import torch_stream
 from fispace.steps.fidelity.passes import Pass, Scored, split_mean, undisturbed
 from fispace.steps.fidelity.split_errors import OF_SPLIT, SplitErrors, control_error, split_errors
 from fispace.store.activations import ActivationStore
+from fispace.store.checkpoint import data_record
 from fispace.store.files import sha256_of
 from fispace.store.standardiser import Standardiser, load_standardiser
 from fispace.store.tables import write_table
@@ -81,8 +82,8 @@ def measure_arm(
     """
     torch.set_num_threads(params.threads)
     store = ActivationStore(manifest)
-    expected = {"arm": arm, "seed": seed, "manifest": sha256_of(manifest)}
-    model = load_trained(weights, expected | {"standardiser": sha256_of(standardiser)}).model
+    expected = {"arm": arm, "seed": seed} | data_record(manifest, standardiser)
+    model = load_trained(weights, expected).model
     lm, tokenizer = load_extracted_lm(params.lm, lm_folder, store)
     units, pad_id = load_standardiser(standardiser), pad_id_of(tokenizer)
     done = [

@@ -36,7 +36,7 @@ from fispace.models.integrated import IntegratedModel, parts_name
 from fispace.models.trained import Trained, load_trained, with_pooling
 from fispace.steps.fidelity.passes import Scored, undisturbed
 from fispace.store.activations import ActivationStore
-from fispace.store.files import sha256_of
+from fispace.store.checkpoint import data_record
 from fispace.store.standardiser import (
     Standardiser,
     load_standardiser,
@@ -90,8 +90,7 @@ def measure_audit(
     """
     torch.set_num_threads(params.threads)
     store, units = ActivationStore(manifest), load_standardiser(standardiser)
-    expected = {"seed": seed, "manifest": sha256_of(manifest)}
-    expected["standardiser"] = sha256_of(standardiser)
+    expected = {"seed": seed} | data_record(manifest, standardiser)
     lm, tokenizer = load_extracted_lm(params.lm, lm_folder, store)
     settings = build(AuditConfig, json.loads(audit), "train.audit")
     switches = [(NO_SWITCH, {}), *settings.switches.items()]

@@ -19,7 +19,7 @@ from fispace.models.readout import ReadoutSums, SparseReadout
 from fispace.models.sparse import Codes
 from fispace.models.trained import load_trained
 from fispace.store.activations import ActivationStore
-from fispace.store.files import sha256_of
+from fispace.store.checkpoint import data_record
 from fispace.store.standardiser import Standardiser, load_standardiser
 from fispace.store.tables import write_table
 
@@ -55,8 +55,7 @@ def measure_cut(
     """
     torch.set_num_threads(params.threads)
     store, units = ActivationStore(manifest), load_standardiser(standardiser)
-    expected = {"seed": seed, "manifest": sha256_of(manifest)}
-    expected["standardiser"] = sha256_of(standardiser)
+    expected = {"seed": seed} | data_record(manifest, standardiser)
     whole = [load_trained(path, expected).model for path in (sae, arm)]
     trained = [
         {model.shape.k: model for model in [whole[i], *_models(paths, expected)]}

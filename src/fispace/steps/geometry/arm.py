@@ -41,7 +41,7 @@ from fispace.models.trained import initial_model, load_trained
 from fispace.seeds import numpy_stream
 from fispace.steps.geometry.outputs import Batches, Outputs, run
 from fispace.store.activations import ActivationStore
-from fispace.store.files import sha256_of
+from fispace.store.checkpoint import data_record
 from fispace.store.standardiser import load_standardiser
 from fispace.store.tables import write_table
 
@@ -60,8 +60,8 @@ def measure_arm(
         ArtifactMismatchError: if the checkpoint is of another arm, seed or store.
     """
     torch.set_num_threads(params.threads)
-    made_of = {"manifest": sha256_of(manifest), "standardiser": sha256_of(standardiser)}
-    trained = load_trained(weights, {"arm": arm, "seed": seed, **made_of})
+    expected = {"arm": arm, "seed": seed} | data_record(manifest, standardiser)
+    trained = load_trained(weights, expected)
     models = {TRAINED: trained.model, INITIAL: initial_model(trained.record).eval()}
     by_state = {state: _weights(model) for state, model in models.items()}
     test = _test_batches(manifest, standardiser, params.batch_tokens)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fispace.config.planted import FIRST_ORDER, ORACLE, PlantedStep
 from fispace.config.train import Part, Pooling
+from fispace.errors import named_divergence
 from fispace.models.fit import Schedule, fit
 from fispace.models.given_codes import GivenCodes, sparse
 from fispace.models.integrated import IntegratedModel
@@ -136,7 +137,8 @@ def _fit(
     own = params.planted.training
     at_end = own.n_steps  # nothing is logged or validated before
     schedule = Schedule(own, own.lr, own.n_steps, log_every=at_end, val_every=at_end)
-    fit(model, objective, batches, schedule, lambda: float("nan"))
+    with named_divergence(f"planted world {number}"):
+        fit(model, objective, batches, schedule, lambda: float("nan"))
     model.eval().requires_grad_(False)
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from fispace.config.arms import arm_config
 from fispace.config.build import build
 from fispace.config.train import Part, TrainArmStep
+from fispace.errors import named_divergence
 from fispace.measure.fidelity import FvuSums
 from fispace.models.fit import Schedule, fit
 from fispace.models.integrated import IntegratedModel
@@ -28,7 +29,7 @@ from fispace.models.shape import ModelShape, matched_n_latents
 from fispace.models.trained import Trained, initial_model, load_trained
 from fispace.seeds import stream_seed
 from fispace.store.activations import ActivationStore
-from fispace.store.checkpoint import save_checkpoint
+from fispace.store.checkpoint import data_record, save_checkpoint
 from fispace.store.files import read_json, sha256_of
 from fispace.store.prefetch import prefetched
 from fispace.store.standardiser import (
@@ -66,7 +67,7 @@ def train_arm(
         params = build(TrainArmStep, asdict(params) | json.loads(changed), "train")
     copied = None
     if frozen is not None:
-        shared = _inputs(manifest, standardiser) | {"seed": seed}
+        shared = data_record(manifest, standardiser) | {"seed": seed}
         copied = load_trained(frozen, shared | {"arm": json.loads(row)["frozen_sae_from"]})
     params = _decided(params, manifest, copied)
     if matched_row is not None:
@@ -81,7 +82,8 @@ def train_arm(
     store, units = _open(params, manifest, standardiser)
     identity = _identity(record, frozen)
     checkpoints = Checkpoints(scratch, identity, checkpoint_seconds)
-    fitted = _fit(params, model, record, (store, units), checkpoints)
+    with named_divergence(f"arm {arm}, seed {seed}"):
+        fitted = _fit(params, model, record, (store, units), checkpoints)
     model.absorb_bias()
     if "interaction" in model.parts:
         batches = _stored_batches(store, units, "train", params.mean_tokens)
@@ -109,7 +111,8 @@ def train_candidate(
     record = _record(params, "lr_candidate", row, seed, lr, manifest, standardiser)
     store, units = _open(params, manifest, standardiser)
     checkpoints = Checkpoints(scratch, _identity(record, None), checkpoint_seconds)
-    fitted = _fit(params, initial_model(record), record, (store, units), checkpoints)
+    with named_divergence(f"learning rate candidate {lr}, seed {seed}"):
+        fitted = _fit(params, initial_model(record), record, (store, units), checkpoints)
     write_table(curve, fitted.curve, record)
     checkpoints.remove()
 
@@ -160,16 +163,7 @@ def _record(
         "seed": seed,
         "lr": lr,
         "params": json.loads(json.dumps(asdict(params))),
-        **_inputs(manifest, standardiser),
-    }
-
-
-def _inputs(manifest: Path, standardiser: Path) -> dict[str, Any]:
-    """What identifies the data of a training."""
-    return {
-        "d_model": ActivationStore(manifest).d_model,
-        "manifest": sha256_of(manifest),
-        "standardiser": sha256_of(standardiser),
+        **data_record(manifest, standardiser),
     }
 
 
