@@ -83,6 +83,53 @@ def test_another_arm_or_seed_plans_no_training_of_those_that_are_there(finished)
     assert {name.split("/")[1] for name in planned("seeds: [0, 1, 5]")} == {"seed5"}
 
 
+CLAIMED = {"report_claims", "report_claims_plot", "report_draw", "report_summary"}
+SUMMARISED = {"geometry_summary", "report_quantities", *CLAIMED}
+MEASURED = {"geometry_arm", "report_geometry_plots", "report_draw_geometry", *SUMMARISED}
+DRAWN = {f"report_draw{kind}" for kind in ("", "_factorial", "_fidelity", "_geometry", "_modules")}
+UNTRAINED = {
+    "testbed_corpus", "testbed_lm", "extract_activations", "extract_standardiser",
+    "factorial_activations", "factorial_battery", "fidelity_bounds", "report_diagrams",
+    "report_draw_modules",
+}  # fmt: skip
+CODE = "\n\nADDED = 1\n"
+EDITS = {
+    "a figure's parameter": (
+        "params.yaml", "density_points: 96", "density_points: 80",
+        {"report_geometry_plots", "report_draw_geometry", "report_summary"},
+    ),
+    "a measurement's parameter": (
+        "params.yaml", "group_threshold: 0.2", "group_threshold: 0.3", MEASURED,
+    ),
+    "a step's code": ("src/fispace/steps/geometry/summary.py", "", CODE, SUMMARISED),
+    "code that a step imports": ("src/fispace/measure/intervals.py", "", CODE, CLAIMED),
+    "code that an import imports": ("src/fispace/measure/bimodality.py", "", CODE, MEASURED),
+    "code of the figures": ("src/fispace/figures/style.py", "", CODE, {*DRAWN, "report_summary"}),
+    "code of every training": ("src/fispace/models/optimiser.py", "", CODE, None),
+    "a claim": ("workflow/claims.yaml", "", "\n# another text\n", CLAIMED),
+    "a comment": ("src/fispace/models/optimiser.py", "", "\n# a comment\n", set()),
+    "a docstring": ("src/fispace/models/optimiser.py", '"""', '"""Said otherwise: ', set()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", EDITS)
+def test_an_edit_reruns_the_rules_that_depend_on_it_and_no_other(finished, tmp_path, kind):
+    def planned(*options: str) -> set[str]:
+        said = folder.snakemake("-n", "--quiet", "rules", *options)
+        return set(re.findall(r"^(\w+) +\d+$", said, re.MULTILINE)) - {"all", "total"}
+
+    name, old, new, expected = EDITS[kind]
+    folder = finished.copied_to(tmp_path / "study")
+    if old:
+        folder.edit(name, old, new)
+    else:
+        path = folder.path / name
+        path.write_text(path.read_text() + new)
+    if expected is None:
+        expected = planned("--forceall") - UNTRAINED
+    assert planned() == expected
+
+
 def test_another_interval_between_checkpoints_reruns_nothing(finished):
     def planned(setting: str) -> str:
         return finished.snakemake("-n", "--quiet", "rules", "--config", f"train={{{setting}}}")
