@@ -90,15 +90,37 @@ def test_a_hook_point_that_does_not_exist_lists_those_that_do(lm, missing):
     assert resolve_hook_point(lm, 0)[0] in str(error.value)
 
 
+@pytest.mark.parametrize("padded", [0, 7])
 @pytest.mark.parametrize("hook_point", [0, 1, 2, "dotted"])
-def test_resuming_from_the_hook_point_gives_the_logits_of_the_full_pass(lm, hook_point):
+def test_resuming_from_the_hook_point_gives_the_logits_of_the_full_pass_within_1e_5(
+    lm, hook_point, padded
+):
     path = resolve_hook_point(lm, 1)[0] if hook_point == "dotted" else hook_point
-    other = 1.5 * read_activations(lm, path, IDS, MASK)
+    mask = MASK.clone()
+    mask[1, MASK.shape[1] - padded :] = 0  # the second text is shorter
+    other = 1.5 * read_activations(lm, path, IDS, mask)
     with splice(lm, path, lambda _: other):
-        full = logits(lm, IDS, MASK)
+        full = logits(lm, IDS, mask)
     with resumed_from(lm, path, other):
-        resumed = logits(lm, IDS, MASK)
-    torch.testing.assert_close(resumed, full, atol=1e-5, rtol=1e-5)
+        resumed = logits(lm, IDS, mask)
+    assert full.abs().max() > 0.1
+    torch.testing.assert_close(resumed, full, atol=1e-5, rtol=0)
+
+
+def test_reading_activations_calls_no_later_block_and_no_lm_head(lm):
+    blocks = [resolve_hook_point(lm, i)[1] for i in range(3)]
+    watched = {**dict(enumerate(blocks)), "head": lm.get_output_embeddings()}
+    calls = []
+    handles = [
+        module.register_forward_pre_hook(lambda *_, name=name: calls.append(name))
+        for name, module in watched.items()
+    ]
+    read_activations(lm, 1, IDS, MASK)
+    assert calls == [0, 1]
+    logits(lm, IDS, MASK)
+    for handle in handles:
+        handle.remove()
+    assert calls == [0, 1, 0, 1, 2, "head"]
 
 
 def test_resuming_skips_the_blocks_before_the_hook_point_and_restores_them(lm):
