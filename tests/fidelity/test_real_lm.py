@@ -9,6 +9,7 @@ import torch
 
 from fispace.config.extract import ExtractStep, StandardiserStep, TextConfig
 from fispace.config.lm import LmConfig
+from fispace.lm.hooks import logits, splice
 from fispace.lm.stored import hooked_pass, load_extracted_lm, spliced_logits, window_batches
 from fispace.lm.windows import pad_id_of
 from fispace.measure.fidelity import kl_per_token, log_probabilities, next_token_ce
@@ -78,6 +79,17 @@ def test_standardised_and_restored_activations_give_kl_below_1e_6(lm, batch, sto
 
 def test_float16_storage_gives_a_mean_kl_below_1e_6(lm, batch):
     assert kl_of(lm, batch, lambda x: x.half().float()).mean() <= 1e-6
+
+
+def test_spliced_logits_are_those_of_a_full_pass_within_1e_5(lm, batch):
+    x, _ = hooked_pass(lm[0], HOOK_POINT, batch)
+    rows = 1.1 * x[batch.is_token].flip(0)
+    place = batch.is_token[..., None].expand_as(x)
+    with splice(lm[0], HOOK_POINT, lambda own: own.clone().masked_scatter(place, rows)):
+        full = logits(lm[0], batch.token_ids, batch.attention_mask)
+    found = spliced_logits(lm[0], HOOK_POINT, batch, x, rows)
+    present = batch.attention_mask == 1
+    torch.testing.assert_close(found[present], full[present], atol=1e-5, rtol=0)
 
 
 def test_the_model_predicts_its_text_better_than_chance(lm, batch):

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -15,6 +16,7 @@ from fispace.lm.hooks import (
     splice,
 )
 from fispace.lm.load import load_lm
+from fispace.lm.stored import WindowBatch, spliced_logits
 from fispace.measure.fidelity import kl_per_token, log_probabilities
 from fispace.store.standardiser import fit_moments
 
@@ -121,6 +123,24 @@ def test_reading_activations_calls_no_later_block_and_no_lm_head(lm):
     for handle in handles:
         handle.remove()
     assert calls == [0, 1, 0, 1, 2, "head"]
+
+
+def test_rows_spliced_in_give_the_logits_of_a_full_pass_with_these_rows_within_1e_5(lm):
+    mask = MASK.clone()
+    mask[2, 13:] = 0
+    is_token = mask == 1
+    is_token[:, 0] = False  # a special token keeps its own activations
+    batch = WindowBatch(IDS, mask, is_token, np.arange(len(IDS)))
+    x = read_activations(lm, 1, IDS, mask)
+    rows = x[is_token].flip(0) + 0.5
+
+    def replaced(own):
+        return own.clone().masked_scatter(is_token[..., None].expand_as(own), rows)
+
+    with splice(lm, 1, replaced):
+        full = logits(lm, IDS, mask)
+    assert (full - logits(lm, IDS, mask)).abs().max() > 1e-2
+    torch.testing.assert_close(spliced_logits(lm, 1, batch, x, rows), full, atol=1e-5, rtol=0)
 
 
 def test_resuming_skips_the_blocks_before_the_hook_point_and_restores_them(lm):
