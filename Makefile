@@ -7,7 +7,7 @@ MANIFEST ?=
 BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: reproduce test test-faults faults-reference overhead figures repro sync reference bands bench bench-reference lock setup
+.PHONY: reproduce test test-s3 test-faults faults-reference overhead figures repro sync reference bands bench bench-reference lock setup
 .DEFAULT_GOAL := reproduce
 
 reproduce: setup  ## every stage and figure of the default study
@@ -45,6 +45,10 @@ test: setup       ## style, types, layers, then all tests
 	snakefmt --check Snakefile workflow/rules
 	python -m pytest -q -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder  # the longest file first, not the one of most tests
 
+test-s3: setup    ## a DVC remote on a local S3 server; what that needs is added to the environment
+	$(PIP_INSTALL) --require-hashes --no-deps -r lock/s3.txt
+	python -m pytest -q tests/workflow/test_s3.py
+
 STEPS ?= 200
 WORKFLOWS ?= 20
 FAULTS_OUT ?= ../logs/faults
@@ -60,12 +64,13 @@ overhead: setup   ## what hashes, records, fsync and checkpoints cost of a finis
 	cd tests && python -m faults.overhead --study $(STUDY)
 
 LOCK_TOOL ?= build/lock
-HASHES = $(LOCK_TOOL)/bin/uv pip compile -q --no-config --no-deps --universal --generate-hashes --no-header --no-annotate
+HASHES = $(LOCK_TOOL)/bin/uv pip compile -q --no-config --universal --generate-hashes --no-header --no-annotate
 lock:             ## the hashes of every file of the releases in constraints.txt, to lock/
 	$(PYTHON) -m venv $(LOCK_TOOL)
 	$(LOCK_TOOL)/bin/python -m pip install -q --disable-pip-version-check uv==0.13.9
-	grep '^setuptools==' constraints.txt | $(HASHES) - -o lock/build.txt
-	grep -Ev '^(setuptools|torch)==' constraints.txt | $(HASHES) - -o lock/packages.txt
+	grep '^setuptools==' constraints.txt | $(HASHES) --no-deps - -o lock/build.txt
+	grep -Ev '^(setuptools|torch)==' constraints.txt | $(HASHES) --no-deps - -o lock/packages.txt
+	sed -n 's/^s3 = \[\(.*\)\]/\1/p' pyproject.toml | tr -d '" ' | tr ',' '\n' | $(HASHES) --python-version 3.11 -c lock/packages.txt - -o lock/s3.txt
 
 setup: $(VENV)/.installed
 

@@ -22,8 +22,17 @@ def test_the_lock_holds_every_pinned_version_but_torchs():
     assert set(pins("lock/build.txt")) == {"setuptools"}
 
 
+def test_what_s3_needs_agrees_with_what_is_pinned_and_with_the_extra():
+    pinned, of_s3 = pins("constraints.txt"), pins("lock/s3.txt")
+    assert {name: of_s3[name] for name in pinned if name in of_s3}.items() <= pinned.items()
+    extra = re.search(r"^s3 = \[(.*)\]", (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert extra is not None
+    wanted = dict(re.findall(r'"([\w-]+)(?:\[\w+\])?==([^"]+)"', extra[1]))
+    assert len(wanted) == 2 and wanted.items() <= of_s3.items()
+
+
 def test_every_entry_of_the_lock_has_a_hash_and_names_no_place():
-    for name in ("lock/build.txt", "lock/packages.txt"):
+    for name in ("lock/build.txt", "lock/packages.txt", "lock/s3.txt"):
         text = (ROOT / name).read_text(encoding="utf-8")
         entries = re.split(r"\n(?! )", text.strip())
         assert len(entries) == len(pins(name))

@@ -1,22 +1,23 @@
-"""A DVC remote on S3: what is pushed comes back byte for byte. Needs the extra `s3`."""
+"""A DVC remote on S3: what is pushed comes back and is current. `make test-s3` adds what this needs."""
 
 import importlib.util
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import time
 
 import pytest
+from workflow.conftest import Folder, steps
 
 MISSING = [name for name in ("moto", "flask", "dvc_s3") if importlib.util.find_spec(name) is None]
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(bool(MISSING), reason=f"pip install '.[s3]' to test S3: no {MISSING}"),
+    pytest.mark.skipif(bool(MISSING), reason=f"`make test-s3` adds what this needs: no {MISSING}"),
 ]
 KEYS = {
     "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": "us-east-1",
-    "DVC_NO_ANALYTICS": "1",
 }  # fmt: skip
 
 
@@ -37,27 +38,23 @@ def endpoint():
     server.wait()
 
 
-def test_a_push_to_s3_comes_back_byte_for_byte(endpoint, tmp_path):
-    env = {**os.environ, **KEYS}
-
-    def run(*command: str, cwd=tmp_path / "one") -> None:
-        subprocess.run(command, cwd=cwd, env=env, check=True, capture_output=True)
-
-    (tmp_path / "one/results").mkdir(parents=True)
-    content = os.urandom(1 << 20)
-    (tmp_path / "one/results/a.bin").write_bytes(content)
+def test_a_study_pushed_to_s3_is_pulled_into_a_fresh_clone_that_computes_nothing(
+    finished, endpoint, tmp_path
+):
     bucket = "import boto3, sys; boto3.client('s3', endpoint_url=sys.argv[1]).create_bucket(Bucket='bucket')"
-    run(sys.executable, "-c", bucket, endpoint)
-    dvc = (sys.executable, "-m", "dvc")
-    git = ("git", "-c", "user.name=test", "-c", "user.email=test@localhost")
-    run("git", "init", "-q")
-    run(*dvc, "init", "-q")
-    run(*dvc, "remote", "add", "-d", "shelf", "s3://bucket/x")
-    run(*dvc, "remote", "modify", "shelf", "endpointurl", endpoint)
-    run(*dvc, "add", "results")
-    run(*git, "add", "-A")
-    run(*git, "commit", "-qm", "one")
-    run(*dvc, "push")
-    run("git", "clone", "-q", str(tmp_path / "one"), str(tmp_path / "two"), cwd=tmp_path)
-    run(*dvc, "pull", cwd=tmp_path / "two")
-    assert (tmp_path / "two/results/a.bin").read_bytes() == content
+    subprocess.run([sys.executable, "-c", bucket, endpoint], env={**os.environ, **KEYS}, check=True)
+    study = finished.copied_to(tmp_path / "study")
+    assert steps(study.dvc("repro")) == []
+    study.git("add", "-A")
+    study.git("commit", "-qm", "study")
+    study.dvc("remote", "add", "--local", "--default", "shelf", "s3://bucket/x")
+    study.dvc("remote", "modify", "--local", "shelf", "endpointurl", endpoint)
+    study.run("dvc", "push", **KEYS)
+    study.git("clone", "-q", str(study.path), str(tmp_path / "clone"))
+    shutil.copy(study.path / ".dvc/config.local", tmp_path / "clone/.dvc/config.local")
+    clone = Folder(tmp_path / "clone")
+    clone.run("dvc", "pull", **KEYS)
+    clone.sync()
+    assert "Nothing to be done" in clone.snakemake()
+    assert "up to date" in clone.dvc("status")
+    assert clone.results() == finished.results()
