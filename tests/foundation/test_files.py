@@ -1,5 +1,6 @@
 """Files are whole or absent, deterministic, and refuse what they cannot be."""
 
+import errno
 import json
 import os
 import re
@@ -9,10 +10,14 @@ import threading
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
+from fispace.config.extract import TextConfig
 from fispace.errors import ArtifactError
+from fispace.store.documents import read_documents
 from fispace.store.files import (
     alone_in,
     atomic_path,
@@ -96,6 +101,28 @@ def test_a_truncated_table_is_named(tmp_path):
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(ArtifactError, match=r"t\.parquet"):
         read_table(path)
+
+
+@pytest.mark.parametrize(
+    "lack",
+    [pa.ArrowMemoryError("realloc of size 262144 failed"), OSError(errno.ENOMEM, "no memory")],
+)
+def test_a_file_is_not_blamed_for_a_lack_of_memory(tmp_path, monkeypatch, lack):
+    # the advice was to delete it and make it again
+    def fails(*_, **__):
+        raise lack
+
+    write_table(tmp_path / "t.parquet", FRAME, {})
+    monkeypatch.setattr(pq, "ParquetFile", fails)
+    text = TextConfig("parquet", str(tmp_path / "t.parquet"), "arm", None, None, None, None)
+    readers = (
+        lambda: read_table(tmp_path / "t.parquet"),
+        lambda: list(read_documents(text, None)),
+    )
+    for read in readers:
+        with pytest.raises(type(lack)) as error:
+            read()
+        assert error.value is lack
 
 
 def test_csv_keeps_every_digit(tmp_path):

@@ -18,7 +18,7 @@ from jaxtyping import Float
 
 from fispace.errors import ArtifactError, ArtifactMismatchError, NonFiniteError
 from fispace.seeds import numpy_stream
-from fispace.store.files import read_json, sha256_of
+from fispace.store.files import read_json, require_memory, sha256_of
 from fispace.store.shards import matrix_of
 from fispace.store.shuffle import Pools
 from fispace.store.tables import read_arrow
@@ -213,6 +213,7 @@ def _reading(path: Path) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        require_memory(error)
         said = " ".join(str(error).split())
         raise ArtifactError(
             f"{path} is not readable ({said:.200}): it is truncated or was altered. Delete it and "

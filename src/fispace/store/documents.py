@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from fispace.config.extract import TextConfig
 from fispace.errors import CorpusError
-from fispace.store.files import parse_json
+from fispace.store.files import parse_json, require_memory
 from fispace.store.shards import LABEL_PREFIX
 
 MAX_CHARACTERS = 10_000_000
@@ -95,6 +95,7 @@ def _read_parquet(path: Path, field: str) -> Iterator[Document]:
     try:
         file = pq.ParquetFile(path)
     except (pa.ArrowException, OSError, ValueError) as error:
+        require_memory(error)
         raise CorpusError(f"{path} is not readable as Parquet: {error}.") from None
     with file:
         names = file.schema_arrow.names
@@ -112,6 +113,7 @@ def _batches(file: pq.ParquetFile, columns: list[str], path: Path) -> Iterator[p
     try:
         yield from file.iter_batches(columns=columns, use_threads=False)
     except (pa.ArrowException, OSError, ValueError) as error:
+        require_memory(error)
         raise CorpusError(f"{path} is damaged: {error}.") from None
 
 

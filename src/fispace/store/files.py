@@ -3,6 +3,7 @@
 Must not: know what the files mean. A final name only ever holds a complete file.
 """
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -93,6 +94,12 @@ def parse_json(text: str | bytes) -> Any:
         return json.loads(text, parse_constant=_refuse_constant)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def require_memory(error: Exception) -> None:
+    """Raise a library's error again if what it lacked was memory: no file is to blame for that."""
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+        raise error
 
 
 def _refuse_constant(name: str) -> Any:

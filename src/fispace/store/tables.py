@@ -11,7 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fispace.errors import ArtifactError
-from fispace.store.files import atomic_path, canonical_json, parse_json, write_text
+from fispace.store.files import (
+    atomic_path,
+    canonical_json,
+    parse_json,
+    require_memory,
+    write_text,
+)
 
 RECIPE_KEY = b"fispace"
 COMPRESSION = "zstd"
@@ -95,6 +101,7 @@ def _read(path: Path, columns: list[str] | None = None) -> pa.Table:
     except FileNotFoundError:
         raise ArtifactError(f"{path} does not exist; run the rule that makes it.") from None
     except (pa.ArrowException, OSError, ValueError) as error:
+        require_memory(error)
         said = " ".join(str(error).split())
         raise ArtifactError(
             f"{path} is not readable as Parquet ({said:.200}). It is truncated or was edited; "

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from fispace.errors import ArtifactError, NonFiniteError
-from fispace.store.files import atomic_path, canonical_json, parse_json
+from fispace.store.files import atomic_path, canonical_json, parse_json, require_memory
 from fispace.store.tables import RECIPE_KEY
 
 KEY = RECIPE_KEY.decode()
@@ -41,6 +41,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             record = parse_json((file.metadata() or {})[KEY])
     except (SafetensorError, KeyError, ValueError, OSError, AttributeError) as error:
+        require_memory(error)
         raise ArtifactError(
             f"{path} is not readable as tensors of this workflow ({error}). It is truncated or was "
             "altered; delete it and run the workflow again."
