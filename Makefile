@@ -7,7 +7,7 @@ MANIFEST ?=
 BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: reproduce test test-s3 test-faults faults-reference overhead figures repro sync reference bands bench bench-reference lock setup
+.PHONY: reproduce test test-s3 test-clones test-faults faults-reference overhead figures repro sync reference bands bench bench-reference lock setup
 .DEFAULT_GOAL := reproduce
 
 reproduce: setup  ## every stage and figure of the default study
@@ -48,6 +48,9 @@ test: setup       ## style, types, layers, then all tests
 test-s3: setup    ## a DVC remote on a local S3 server; what that needs is added to the environment
 	$(PIP_INSTALL) --require-hashes --no-deps -r lock/s3.txt
 	python -m pytest -q tests/workflow/test_s3.py
+
+test-clones: setup  ## two clones, two environments, two tools, other surroundings: the same sha256 of every file?
+	cd tests && python -m faults.clones
 
 STEPS ?= 200
 WORKFLOWS ?= 20
