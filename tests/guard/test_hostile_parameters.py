@@ -10,6 +10,8 @@ import pytest
 import yaml
 from guard.conftest import MOST_BYTES, peak_bytes
 from guard.mutants import HOSTILE_LINES, HOSTILE_VALUES, mutant, places
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from workflow.conftest import Folder, working_copy
 
 from fispace import params
@@ -20,7 +22,10 @@ from fispace.steps.report.claims import read_claims
 from fispace.stimuli.battery import read_battery, read_prompts, read_words
 
 ROOT = Path(__file__).parents[2]
-STUDIES = ("params.yaml", "params/tiny.yaml", "params/pythia-70m.yaml", "params/local.yaml")
+STUDIES = (
+    "params.yaml", "params/tiny.yaml", "params/pythia-70m.yaml", "params/local.yaml",
+    "params/openllama-3b.yaml",
+)  # fmt: skip
 GIVEN = {"model": "some-folder", "text": "some.jsonl"}
 SCHEMA = ROOT / "workflow/schemas/claims.schema.yaml"
 ENGLISH = ROOT / "data/stimuli/english"
@@ -87,6 +92,49 @@ def test_one_hostile_value_is_refused_with_file_and_key(tmp_path):
         if said:
             assert "mine.yaml" in said
             assert str(key) in said or "line" in said, (key, holder[key], said)
+
+
+KEYS = [
+    "run",
+    "lm",
+    "train",
+    "arms",
+    "k",
+    "extract",
+    "text",
+    "factorial",
+    "factors",
+    "report",
+    "seeds",
+]
+SCALARS = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20), st.dates()
+)
+TREES = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4),
+        st.dictionaries(st.one_of(st.sampled_from(KEYS), SCALARS), inner, max_size=4),
+    ),
+    max_leaves=20,
+)
+
+
+@pytest.mark.usefixtures("repository_read_once")
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(tree=st.one_of(TREES, st.dictionaries(st.sampled_from(KEYS), TREES, max_size=4)))
+def test_whatever_yaml_can_say_is_refused_with_its_file_or_valid(tree, tmp_path):
+    text = yaml.safe_dump(tree, allow_unicode=True)
+    said = outcome(lambda path: load_study(ROOT, [path]), tmp_path / "mine.yaml", text)
+    assert not said or "mine.yaml" in said, said
+
+
+@pytest.mark.usefixtures("repository_read_once")
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(text=st.text(alphabet=st.characters(codec="utf-8"), max_size=200))
+def test_whatever_text_a_parameter_file_holds_is_refused_with_its_file_or_valid(text, tmp_path):
+    said = outcome(lambda path: load_study(ROOT, [path]), tmp_path / "mine.yaml", text)
+    assert not said or "mine.yaml" in said, said
 
 
 def test_mutated_claims_are_refused_with_their_file_or_valid(tmp_path):

@@ -125,6 +125,22 @@ def test_overlays_merge_mappings_and_replace_lists():
     assert base == {"a": {"b": 1, "c": [1, 2]}, "d": 1}
 
 
+def test_the_command_line_names_overlays_and_its_own_values_win(tmp_path):
+    for name, k in (("a", 3), ("b", 5)):
+        (tmp_path / f"{name}.yaml").write_text(f"train: {{k: {k}}}\n")
+    a, b = (str(tmp_path / f"{name}.yaml") for name in "ab")
+    assert study(overlay=a)["train"]["k"] == 3
+    assert study(overlay=[a, b])["train"]["k"] == 5
+    assert study(overlay=a, train={"k": "7"})["train"]["k"] == 7
+    assert study(overlay=a) == load_study(ROOT, [Path(a)])
+
+
+@pytest.mark.parametrize("given", [None, 3, "", {"a": "b"}, ["a.yaml", 3], True])
+def test_an_overlay_that_names_no_file_is_refused(given):
+    with pytest.raises(ParamsError, match="must be a parameter file"):
+        study(overlay=given)
+
+
 def test_a_null_arm_drops_the_row(tmp_path):
     text = "train: {arms: {sequential: null}, gain_curve: {arm: bias_only}}\n" + NOTHING_COMPARED
     arms = study(text, tmp_path)["train"]["arms"]
