@@ -5,6 +5,7 @@ Clones the last commit twice, sets up an environment in each, and runs the defau
 file, records included. Exit code 1 if one differs. No part of `make test`: it takes two whole runs.
 """
 
+import argparse
 import hashlib
 import logging
 import os
@@ -22,8 +23,12 @@ RESULTS = "results/testbed"
 def main() -> int:
     """Run both and compare; returns the exit code."""
     logging.basicConfig(format="%(message)s", stream=sys.stdout, level=logging.INFO)
+    parser = argparse.ArgumentParser(prog="python -m faults.clones", description=__doc__)
+    parser.add_argument("--keep", type=Path, help="new folder in which the clones are left")
+    kept: Path | None = parser.parse_args().keep
     with tempfile.TemporaryDirectory() as name:
-        place = Path(name)
+        place = Path(name) if kept is None else kept.resolve()
+        place.mkdir(exist_ok=kept is None)
         one = digests(made(place / "one", "reproduce", {}))
         two = digests(made(place / "other" / "study", "repro", odd_surroundings(place)))
     differing = sorted(path for path in one | two if one.get(path) != two.get(path))

@@ -209,7 +209,9 @@ def test_a_stage_tracks_every_parameter_section_that_its_rules_use():
             key for command in COMMANDS if command.chapter == name for key in keys(command, raw)
         }
         used |= {"train"} if re.search(r"\b(ARMS|SEEDS|RATES)\b", text) else set()
-        used |= {"extract"} if re.search(r"\bshards\(|=testbed_corpus,", text) else set()
+        used |= (
+            {"extract"} if re.search(r"extract/manifest\.json|=testbed_corpus,", text) else set()
+        )
         used |= {"lm"} if re.search(r"=testbed_lm,|=LM_OPTION,|=given_", text) else set()
         assert used <= set(stage["params"]), (name, used - set(stage["params"]))
 

@@ -11,6 +11,8 @@ rule extract:
         [path.format(run=RUN) for split in SPLITS for path in shards(split)],
 
 
+# Rules that read shards have the manifest as input, and not the shards: it holds their checksums, which
+# the commands compare. Snakemake would hash every input once more for each output of each job.
 rule extract_activations:
     """What does the LM hold at the hook point, token by token? Cost: a forward pass over the text."""
     input:
@@ -46,7 +48,6 @@ rule extract_standardiser:
     """What are mean and spread of each dimension over the train tokens? Cost: one read of the shards."""
     input:
         manifest="results/{run}/extract/manifest.json",
-        train=shards("train"),
     output:
         standardiser="results/{run}/extract/standardiser.safetensors",
     log:

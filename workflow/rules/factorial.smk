@@ -71,7 +71,6 @@ rule factorial_secondary:
         weights=ARM_WEIGHTS,
         lr="results/{run}/train/lr.json",
         manifest="results/{run}/extract/manifest.json",
-        shards=shards("train") + shards("val") + shards("test"),
         standardiser="results/{run}/extract/standardiser.safetensors",
     output:
         secondary=per_seed("results/{run}/factorial/seed{seed}.{site}.safetensors"),

@@ -18,7 +18,6 @@ rule fidelity_bounds:
     """What does the LM lose with zeros, or the mean, at the hook point? Cost: a few LM passes."""
     input:
         manifest="results/{run}/extract/manifest.json",
-        shards=shards("test") + shards("transfer"),
         standardiser="results/{run}/extract/standardiser.safetensors",
         lm=testbed_lm,
         given=given_model,
@@ -45,7 +44,6 @@ rule fidelity_arm:
     input:
         weights=per_seed("results/{run}/train/{arm}/seed{seed}.safetensors"),
         manifest="results/{run}/extract/manifest.json",
-        shards=shards("test") + shards("transfer"),
         standardiser="results/{run}/extract/standardiser.safetensors",
         lm=testbed_lm,
         given=given_model,

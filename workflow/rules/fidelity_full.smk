@@ -5,7 +5,6 @@ use rule fidelity_arm as fidelity_arm_more_seeds with:
     input:
         weights=per_seed("results/{run}/train/{arm}/seed{seed}.safetensors", MORE["seeds"]),
         manifest="results/{run}/extract/manifest.json",
-        shards=shards("test") + shards("transfer"),
         standardiser="results/{run}/extract/standardiser.safetensors",
         lm=testbed_lm,
         given=given_model,
@@ -97,7 +96,6 @@ rule fidelity_cut:
             f"results/{{run}}/train/at_k{{k}}/{CURVE_ARM}/seed{{seed}}.safetensors", k=CURVE_KS
         ),
         manifest="results/{run}/extract/manifest.json",
-        shards=shards("train") + shards("test") + shards("transfer"),
         standardiser="results/{run}/extract/standardiser.safetensors",
     output:
         cut="results/{run}/fidelity/full/cut/seed{seed}.parquet",
@@ -151,7 +149,6 @@ rule fidelity_audit:
             switch=SWITCHES,
         ),
         manifest="results/{run}/extract/manifest.json",
-        shards=shards("train") + shards("test"),
         standardiser="results/{run}/extract/standardiser.safetensors",
         lm=testbed_lm,
         given=given_model,

@@ -16,7 +16,6 @@ rule geometry_arm:
     input:
         weights=per_seed("results/{run}/train/{arm}/seed{seed}.safetensors"),
         manifest="results/{run}/extract/manifest.json",
-        shards=shards("test"),
         standardiser="results/{run}/extract/standardiser.safetensors",
     output:
         latents=per_seed("results/{run}/geometry/{arm}/seed{seed}.latents.parquet"),

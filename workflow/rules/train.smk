@@ -17,7 +17,6 @@ rule train_candidate:
     """How well does arm `sae` do at one peak learning rate? Cost: one training, a minute."""
     input:
         manifest="results/{run}/extract/manifest.json",
-        shards=shards("train") + shards("val"),
         standardiser="results/{run}/extract/standardiser.safetensors",
     output:
         curve="results/{run}/train/lr/{lr}.curve.parquet",
@@ -65,7 +64,6 @@ rule train_arm:
     """What does one arm learn from the standardised activations? Cost: one training, a minute."""
     input:
         manifest="results/{run}/extract/manifest.json",
-        shards=shards("train") + shards("val"),
         standardiser="results/{run}/extract/standardiser.safetensors",
         lr="results/{run}/train/lr.json",
         frozen=frozen_sae,

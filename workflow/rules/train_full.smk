@@ -5,7 +5,6 @@
 use rule train_arm as train_arm_at_k with:
     input:
         manifest="results/{run}/extract/manifest.json",
-        shards=shards("train") + shards("val"),
         standardiser="results/{run}/extract/standardiser.safetensors",
         lr="results/{run}/train/lr.json",
         frozen=frozen_sae,
@@ -29,7 +28,6 @@ use rule train_arm as train_arm_at_k with:
 use rule train_arm as train_arm_switched with:
     input:
         manifest="results/{run}/extract/manifest.json",
-        shards=shards("train") + shards("val"),
         standardiser="results/{run}/extract/standardiser.safetensors",
         lr="results/{run}/train/lr.json",
         frozen=frozen_sae,
