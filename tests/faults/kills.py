@@ -42,11 +42,11 @@ def kill_one(study: Folder, job: Job, rng: random.Random, number: int) -> Outcom
     """One job killed while it runs, looked at, and run again."""
     path = study.path.parent / f"step-{number}"
     seconds = seconds_noted(study, job)
-    for _ in range(TRIES):
+    for attempt in range(TRIES):
         folder = without(study, job, path)
         running, begin = start_job(folder, job), time.monotonic()
         if number % 2:
-            when = wait_for_write(folder, job, running, rng)
+            when = wait_for_write(folder, job, running, rng, attempt)
         else:
             when = wait_for_moment(running, seconds, rng)
         if kill(running):
@@ -72,10 +72,15 @@ def wait_for_moment(running: Running, seconds: float, rng: random.Random) -> str
     return f"after {moment:.1f} s of {seconds:.1f} s"
 
 
-def wait_for_write(folder: Folder, job: Job, running: Running, rng: random.Random) -> str:
-    """Wait until the job has begun its n-th write, n random, or is at its end."""
+def wait_for_write(
+    folder: Folder, job: Job, running: Running, rng: random.Random, attempt: int
+) -> str:
+    """Wait until the job has begun its n-th write, n random, or is at its end.
+
+    On a busy machine many writes pass unseen; each further attempt waits for half as many.
+    """
     most = MOST_WRITES_OF_A_TRAINING if "--scratch" in job.arguments else len(job.outputs) + 1
-    wanted, seen = rng.randint(1, most), set[str]()
+    wanted, seen = rng.randint(1, max(1, most >> attempt)), set[str]()
     places = {folder.path / Path(name).parent for name in job.outputs}
     if job.scratch:
         places.add(folder.path / job.scratch)
