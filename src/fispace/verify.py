@@ -47,10 +47,12 @@ def verify_run(run: str, /, *, overlay: Path | None) -> None:
         ArtifactError: if anything is found, or the run holds no results; every finding is logged.
     """
     folder = run_folder(run)
-    study = study_of(run, overlay)
+    noted = noted_by_workflow(run)
+    study = study_of(run, noted.get("config", {}), overlay)
     records, damaged = read_records(folder)
     findings = [*damaged, *compare(folder, records, study)]
-    findings += missing_by_plan(folder, records, study, planned_files(run))
+    planned = [Path(name) for name in noted.get("promised", [])]
+    findings += missing_by_plan(folder, records, study, planned)
     for finding in sorted(findings):
         log.info("%-8s %s: %s", finding.kind, finding.path, finding.why)
     _note_versions(records)
@@ -76,18 +78,43 @@ def run_folder(run: str) -> Path:
     return folder
 
 
-def study_of(run: str, overlay: Path | None) -> Study | None:
+def noted_by_workflow(run: str) -> dict[str, Any]:
+    """What the workflow noted when it last ran here; empty if it did not, or if that is damaged."""
+    path = LOGS / run / RUN_FILE
+    if not path.is_file():
+        return {}
+    try:
+        content: Any = read_json(path)
+    except ArtifactError:
+        content = None
+    if not _is_note(content):
+        log.info("%s is damaged: what the workflow promised is not compared.", path)
+        return {}
+    return content
+
+
+def _is_note(content: Any) -> bool:
+    """Whether a JSON value has the form of such a note, as far as it is read here."""
+    if not isinstance(content, dict) or not isinstance(content.get("config", {}), dict):
+        return False
+    promised = content.get("promised", [])
+    return isinstance(promised, list) and all(isinstance(name, str) for name in promised)
+
+
+def study_of(run: str, given: dict[str, Any], overlay: Path | None) -> Study | None:
     """The study as the run would be made today; None if no parameter file says it.
+
+    `given` are the values of the command line that the run was made with.
 
     Raises:
         ParamsError: if `overlay` is given and is no parameter file.
     """
-    given = _run_file(run).get("config", {})
-    others = {key: value for key, value in given.items() if key != OVERLAY}
-    files = sorted(Path("params").glob("*.yaml"))
-    tries = [given, others, *(others | {OVERLAY: str(path)} for path in files)]
     if overlay is not None:
-        tries = [others | {OVERLAY: str(overlay)}, others]
+        tries = [given | {OVERLAY: str(overlay)}]
+    else:
+        others = {key: value for key, value in given.items() if key != OVERLAY}
+        files = sorted(Path("params").glob("*.yaml"))
+        tries = [given, others, *(others | {OVERLAY: str(path)} for path in files)]
     for tried in tries:
         try:
             study = load_study(Path(), overrides=tried)
@@ -99,29 +126,6 @@ def study_of(run: str, overlay: Path | None) -> Study | None:
             return study
     log.info("no parameter file makes the run %s: parameters are not compared.", run)
     return None
-
-
-def planned_files(run: str) -> list[Path]:
-    """Files that the workflow promised when it last ran here; empty if it did not."""
-    return [Path(name) for name in _run_file(run).get("promised", [])]
-
-
-def _run_file(run: str) -> dict[str, Any]:
-    """What the workflow noted when it last ran here; empty if it did not, or if that is damaged."""
-    path = LOGS / run / RUN_FILE
-    if not path.is_file():
-        return {}
-    try:
-        content: Any = read_json(path)
-    except ArtifactError as error:
-        content = error
-    kinds = {"config": dict, "promised": list}
-    if isinstance(content, dict) and all(
-        isinstance(content.get(key, kind()), kind) for key, kind in kinds.items()
-    ):
-        return content
-    log.info("%s is damaged: what the workflow promised is not compared.", path)
-    return {}
 
 
 def read_records(folder: Path) -> tuple[list[Record], list[Finding]]:

@@ -6,7 +6,6 @@ file, records included. Exit code 1 if one differs. No part of `make test`: it t
 """
 
 import argparse
-import hashlib
 import logging
 import os
 import subprocess
@@ -15,6 +14,8 @@ import tempfile
 from pathlib import Path
 
 from workflow.conftest import ROOT, odd_surroundings
+
+from fispace.store.files import sha256_of
 
 log = logging.getLogger("faults.clones")
 RESULTS = "results/testbed"
@@ -62,7 +63,7 @@ def digests(folder: Path) -> dict[str, str]:
     files = (path for path in folder.rglob("*") if path.is_file())
     found = {str(path.relative_to(folder)): path for path in files}
     return {
-        name: hashlib.sha256(path.read_bytes()).hexdigest()
+        name: sha256_of(path)
         for name, path in found.items()
         if not path.name.startswith(".snakemake")
     }

@@ -5,6 +5,7 @@ import resource
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -38,12 +39,13 @@ class Folder:
         self, *arguments: str, ok: bool = True, most_bytes: int | None = None, **env: str
     ) -> str:
         """Output of `python -m ...` in the folder; fails the test if the tool fails and `ok`."""
-        limit = most_bytes or resource.RLIM_INFINITY
+        limit = None
+        if most_bytes is not None:
+            limit = partial(resource.setrlimit, resource.RLIMIT_AS, (most_bytes, most_bytes))
         done = subprocess.run(
             [sys.executable, "-m", *arguments], cwd=self.path, text=True, check=False,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=self.env(**env),
-            timeout=MOST_SECONDS,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
+            timeout=MOST_SECONDS, preexec_fn=limit,
         )  # fmt: skip
         if ok:
             assert done.returncode == 0, done.stdout[-4000:]
