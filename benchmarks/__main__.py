@@ -17,10 +17,10 @@ from benchmarks.steps import SIZES, Rounds, Rows, measure_cpu, measure_cuda
 from benchmarks.summary import page
 from benchmarks.tables import read_tables, table_of, write_tables
 from benchmarks.worker import set_environment
-from fispace.config.lm import LmConfig
 from fispace.errors import FispaceError
-from fispace.figures.style import rendered
+from fispace.plotting.style import rendered
 from fispace.store.files import atomic_path, read_json, write_json, write_text
+from fispace.study.config.lm import LmConfig
 
 MANIFEST = Path("results/testbed/extract/manifest.json")
 LM = LmConfig("results/testbed/testbed/lm", None, "float32", 1)

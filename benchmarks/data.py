@@ -25,7 +25,6 @@ from benchmarks.quality import MORE_LATENTS_PER_DIMENSION
 from benchmarks.rounds import take_turns
 from benchmarks.steps import Rounds, Rows
 from benchmarks.worker import THREADS
-from fispace.config.lm import LmConfig
 from fispace.lm.hooks import logits, read_activations
 from fispace.lm.load import load_lm
 from fispace.models.topk import encode_top_k
@@ -33,6 +32,7 @@ from fispace.store.activations import ActivationStore
 from fispace.store.files import sha256_of, write_json
 from fispace.store.prefetch import prefetched
 from fispace.store.shards import activation_table, write_shard
+from fispace.study.config.lm import LmConfig
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.job import CONTESTANTS
 from benchmarks.tables import Tables
-from fispace.figures.style import (
+from fispace.plotting.style import (
     BLUE,
     GREEN,
     GREY,

@@ -20,7 +20,7 @@ from benchmarks.activations import load_split, shuffled_batches
 from benchmarks.job import Job, Size, factory_of
 from benchmarks.steps import Rows
 from benchmarks.worker import THREADS, set_environment
-from fispace.measure.fidelity import FvuSums
+from fispace.stats.metrics import FvuSums
 from fispace.store.activations import ActivationStore
 
 log = logging.getLogger(__name__)

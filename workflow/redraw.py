@@ -17,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 from benchmarks.figure import draw as draw_benchmark
 from benchmarks.tables import read_tables
 from fispace.errors import FispaceError
-from fispace.figures.registry import FIGURES
-from fispace.figures.style import rendered
+from fispace.plotting.style import rendered
+from fispace.report.figure_registry import FIGURES
 from fispace.store.tables import read_csv
 
 REFERENCE = Path("results/reference")

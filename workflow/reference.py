@@ -16,7 +16,7 @@ from pathlib import Path
 
 import sync
 
-from fispace.steps.report.readme import rewrite_readme, shown_ledger
+from fispace.report.readme import rewrite_readme, shown_ledger
 
 DEFAULT_RUN = "testbed"
 SUFFIXES = {".csv", ".md", ".svg", ".pdf"}

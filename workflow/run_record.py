@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fispace.provenance import versions
+from fispace.provenance.records import versions
+from fispace.provenance.verify import LOGS, RUN_FILE
 from fispace.store.files import write_json
-from fispace.verify import LOGS, RUN_FILE
 
 
 def write_started(run: str, promised: Iterable[str], config: Mapping[str, Any]) -> None:

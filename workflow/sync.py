@@ -24,10 +24,10 @@ from typing import Any
 import yaml
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # the package as it stands here
-from fispace.code_digest import code_digest
-from fispace.commands import COMMANDS
 from fispace.errors import ArtifactError
-from fispace.provenance import FOLDER, Record, read_record
+from fispace.provenance.code_digest import code_digest
+from fispace.provenance.records import FOLDER, Record, read_record
+from fispace.study.commands import COMMANDS
 
 IN_SYNC = "FISPACE_IN_SYNC"
 """Set for the Snakemake calls below: they are the cure, the guard would stop them."""

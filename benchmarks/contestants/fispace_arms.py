@@ -6,18 +6,18 @@ import torch
 from torch import Tensor
 
 from benchmarks.job import Job
-from fispace.config.train import (
+from fispace.models.fit import Schedule, fit
+from fispace.models.integrated import IntegratedModel, ModelShape
+from fispace.models.numerics import fix_numerics, selection_dtype
+from fispace.models.objective import ArmObjective
+from fispace.study.config.train import (  # fmt: skip
     InitConfig,
     OptimiserConfig,
     OptimiserKind,
     Part,
     SelectBy,
     SelectIn,
-)  # fmt: skip
-from fispace.models.fit import Schedule, fit
-from fispace.models.integrated import IntegratedModel, ModelShape
-from fispace.models.numerics import fix_numerics, selection_dtype
-from fispace.models.objective import ArmObjective
+)
 
 DROPOUT = 0.15
 BETAS, EPS = (0.9, 0.999), 1e-8

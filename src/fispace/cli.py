@@ -16,12 +16,12 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-from fispace.commands import CHAPTERS, COMMANDS, TOOLS, Command, find_command
-from fispace.config.build import build
 from fispace.errors import FispaceError, ParamsError
-from fispace.provenance import hashed_inputs, state_of, write_record
+from fispace.provenance.records import hashed_inputs, state_of, write_record
 from fispace.seeds import named_streams
 from fispace.store.files import parse_json
+from fispace.study.commands import CHAPTERS, COMMANDS, TOOLS, Command, find_command
+from fispace.study.config.build import build
 
 USAGE_ERROR, USER_ERROR = 2, 1
 MEMORY_WORDS = ("can't allocate memory", "failed to map segment", "without exception set")

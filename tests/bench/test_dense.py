@@ -6,8 +6,8 @@ import torch
 from benchmarks.contestants.dense import DenseJoint, DenseSae
 from benchmarks.contestants.fispace_arms import INIT
 from benchmarks.job import Size
-from fispace.config.train import PARTS
 from fispace.models.integrated import IntegratedModel, ModelShape
+from fispace.study.config.train import PARTS
 
 SIZE = Size(d_model=6, n_latents=24, k=5, d_embed=4, batch_tokens=13)
 INTERACTION = ("V", "W_hidden", "b_hidden", "W_out")

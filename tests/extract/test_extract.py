@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from fispace.config.extract import ExtractStep, StandardiserStep, TextConfig
-from fispace.config.lm import LmConfig
+from fispace.chapters.extract import activations as extract
+from fispace.chapters.extract.activations import extract_activations, fit_standardiser
 from fispace.errors import (
     ArtifactError,
     CorpusError,
@@ -22,11 +22,11 @@ from fispace.errors import (
     ParamsError,
 )
 from fispace.lm.load import load_lm
-from fispace.steps import extract
-from fispace.steps.extract import extract_activations, fit_standardiser
 from fispace.store.activations import ActivationStore
 from fispace.store.shards import activation_table, write_shard
 from fispace.store.standardiser import load_standardiser
+from fispace.study.config.extract import ExtractStep, StandardiserStep, TextConfig
+from fispace.study.config.lm import LmConfig
 
 TEXT = TextConfig("jsonl", "", "text", None, None, None, None)
 

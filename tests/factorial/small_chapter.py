@@ -8,8 +8,25 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-from fispace.config.build import build
-from fispace.config.factorial import (
+from fispace.chapters.factorial.activations import read_stimuli
+from fispace.chapters.factorial.battery import write_battery
+from fispace.chapters.factorial.clamp import clamp_latents
+from fispace.chapters.factorial.discover import discover
+from fispace.chapters.factorial.generate import generate_texts
+from fispace.chapters.factorial.infer import infer
+from fispace.chapters.factorial.pairs import list_pairs
+from fispace.chapters.factorial.responses import measure_responses
+from fispace.chapters.factorial.secondary import train_secondary
+from fispace.chapters.factorial.single_latent_response import measure_singles
+from fispace.lm.hooks import read_activations
+from fispace.lm.load import load_lm
+from fispace.models.trained import initial_model
+from fispace.store.checkpoint import save_checkpoint
+from fispace.store.files import sha256_of, write_json
+from fispace.store.shards import activation_table, shard_name, write_shard
+from fispace.store.standardiser import fit_moments
+from fispace.study.config.build import build
+from fispace.study.config.factorial import (
     BatteryActivationsStep,
     BatteryStep,
     ClampStep,
@@ -23,25 +40,8 @@ from fispace.config.factorial import (
     SecondaryStep,
     SinglesStep,
 )
-from fispace.config.hypotheses import EquivalenceConfig, ExclusionConfig, Hypothesis
-from fispace.config.lm import LmConfig
-from fispace.lm.hooks import read_activations
-from fispace.lm.load import load_lm
-from fispace.models.trained import initial_model
-from fispace.steps.factorial.activations import read_stimuli
-from fispace.steps.factorial.battery import write_battery
-from fispace.steps.factorial.clamp import clamp_latents
-from fispace.steps.factorial.discover import discover
-from fispace.steps.factorial.generate import generate_texts
-from fispace.steps.factorial.infer import infer
-from fispace.steps.factorial.pairs import list_pairs
-from fispace.steps.factorial.responses import measure_responses
-from fispace.steps.factorial.secondary import train_secondary
-from fispace.steps.factorial.singles import measure_singles
-from fispace.store.checkpoint import save_checkpoint
-from fispace.store.files import sha256_of, write_json
-from fispace.store.shards import activation_table, shard_name, write_shard
-from fispace.store.standardiser import fit_moments
+from fispace.study.config.hypotheses import EquivalenceConfig, ExclusionConfig, Hypothesis
+from fispace.study.config.lm import LmConfig
 
 FACTORS = (
     FactorConfig("register", ("formal", "casual")),

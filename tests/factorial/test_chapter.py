@@ -17,31 +17,31 @@ from factorial.small_chapter import (
     write_model,
 )
 
-from fispace.config.factorial import DiscoverStep, ResponsesStep, SinglesStep
-from fispace.errors import ArtifactMismatchError, ParamsError, StimuliError
-from fispace.lm.hooks import logits, splice
-from fispace.lm.load import load_lm
-from fispace.lm.score import plan_words, score_words
-from fispace.measure.fidelity import kl_per_token, log_probabilities
-from fispace.models.interventions import Intervention, activation_of, base_of, movement
-from fispace.models.pairs import active_pairs, pair_readout, pair_weights
-from fispace.models.resume import Checkpoints, Training
-from fispace.models.secondary import hidden_vectors, residual_vectors
-from fispace.steps.factorial.conditions import Condition, moved_activations, replacement
-from fispace.steps.factorial.discover import discover
-from fispace.steps.factorial.infer import infer
-from fispace.steps.factorial.pipeline import (
+from fispace.chapters.factorial.conditions import Condition, moved_activations, replacement
+from fispace.chapters.factorial.discover import discover
+from fispace.chapters.factorial.encoder_stack import (
     Pipeline,
     encode_all,
     load_arm,
     load_pipeline,
     read_stimulus_tokens,
 )
-from fispace.steps.factorial.responses import measure_responses
-from fispace.steps.factorial.secondary import train_secondary
-from fispace.steps.factorial.singles import single_latent
+from fispace.chapters.factorial.infer import infer
+from fispace.chapters.factorial.responses import measure_responses
+from fispace.chapters.factorial.secondary import train_secondary
+from fispace.chapters.factorial.single_latent_response import single_latent
+from fispace.errors import ArtifactMismatchError, ParamsError, StimuliError
+from fispace.lm.hooks import logits, splice
+from fispace.lm.load import load_lm
+from fispace.lm.score import plan_words, score_words
+from fispace.models.interventions import Intervention, activation_of, base_of, movement
+from fispace.models.pairs import active_pairs, pair_readout, pair_weights
+from fispace.models.secondary import hidden_vectors, residual_vectors
+from fispace.models.training_state import Checkpoints, Training
+from fispace.stats.metrics import kl_per_token, log_probabilities
 from fispace.store.responses import Responses, read_responses, write_responses
 from fispace.store.tables import read_csv, read_recipe, read_table, write_table
+from fispace.study.config.factorial import DiscoverStep, ResponsesStep, SinglesStep
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from fispace.config.lm import LmConfig
 from fispace.lm.cached import Replacements
 from fispace.lm.generate import continue_texts, greedy, sampler
 from fispace.lm.hooks import logits, splice
 from fispace.lm.load import load_lm
 from fispace.seeds import numpy_stream
+from fispace.study.config.lm import LmConfig
 
 KINDS = ["llama", "gpt2", "gpt_neox"]
 PROMPTS = [[1, 7, 30, 4, 19], [1, 55], [1, 12, 12, 40, 8, 33, 21]]

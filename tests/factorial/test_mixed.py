@@ -4,14 +4,18 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fispace.config.factorial import CalibrateStep
-from fispace.config.hypotheses import CalibrationConfig
-from fispace.measure.equivalence import tost
-from fispace.measure.factorial import interaction_contrasts
-from fispace.measure.mixed import fit_crossed
-from fispace.measure.procedure import published_procedure, select_then_confirm, word_procedures
-from fispace.measure.simulate import flipped_cells, skewed, synthetic_halves, word_tables
-from fispace.steps.factorial.calibrate import null_runs, power_curve
+from fispace.chapters.factorial.calibrate import null_runs, power_curve
+from fispace.chapters.factorial.select_confirm import (
+    published_procedure,
+    select_then_confirm,
+    word_procedures,
+)
+from fispace.chapters.factorial.simulate import flipped_cells, skewed, synthetic_halves, word_tables
+from fispace.stats.equivalence import tost
+from fispace.stats.mixed import fit_crossed
+from fispace.stats.two_by_two import interaction_contrasts
+from fispace.study.config.factorial import CalibrateStep
+from fispace.study.config.hypotheses import CalibrationConfig
 
 BAND = (0.03, 0.07)
 

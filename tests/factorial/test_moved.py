@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from fispace.config.lm import LmConfig
 from fispace.lm.hooks import logits, splice
+from fispace.lm.intervention_scoring import Moves, score_moved
 from fispace.lm.load import load_lm
-from fispace.lm.moved import Moves, score_moved
 from fispace.lm.score import plan_words, score_words
+from fispace.study.config.lm import LmConfig
 
 PROMPTS = ["w20 w21", "w22 w23 w24 w25 w26", "w30"]
 SINGLE = ["w1", "w2", "w3"]

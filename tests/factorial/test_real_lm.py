@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from factorial.small_chapter import run_chapter
 
-from fispace.config.factorial import FactorConfig
 from fispace.store.tables import read_csv, read_table
+from fispace.study.config.factorial import FactorConfig
 
 LM = os.environ.get("FISPACE_REAL_LM")
 ENGLISH = Path(__file__).parents[2] / "data/stimuli/english"

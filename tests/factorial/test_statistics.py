@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from fispace.measure.factorial import (
+from fispace.stats.anova import published_anova, two_way_anova
+from fispace.stats.two_by_two import (
     benjamini_hochberg,
     flipped_abs_t,
     interaction_contrasts,
@@ -16,7 +17,6 @@ from fispace.measure.factorial import (
     sign_flips,
     welch_t,
 )
-from fispace.measure.factorial_anova import published_anova, two_way_anova
 
 N_ITEMS = 24
 

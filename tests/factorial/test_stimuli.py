@@ -8,13 +8,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from fispace.config.factorial import BatteryStep, FactorConfig
+from fispace.chapters.factorial.battery import contexts_of, write_battery
+from fispace.chapters.factorial.item_split import split_items
+from fispace.chapters.factorial.stimuli import read_battery, read_prompts, read_words
 from fispace.errors import ParamsError, StimuliError
-from fispace.steps.factorial.battery import contexts_of, write_battery
-from fispace.stimuli.battery import read_battery, read_prompts, read_words
-from fispace.stimuli.split import split_items
 from fispace.store.files import write_json
 from fispace.store.tables import read_csv
+from fispace.study.config.factorial import BatteryStep, FactorConfig
 
 ENGLISH = Path(__file__).parents[2] / "data/stimuli/english"
 FORMALITY = FactorConfig("formality", ("formal", "casual"))

@@ -10,20 +10,20 @@ import torch
 from factorial.small_chapter import FACTORS, run_chapter
 from scipy import stats
 
-from fispace.config.factorial import TruthStep
-from fispace.config.lm import LmConfig
-from fispace.config.testbed import GrammarConfig, LexiconConfig
-from fispace.lm.generate import greedy, sampler
-from fispace.steps.factorial.answers import beside_directions, movement_shares
-from fispace.steps.factorial.generate import word_counts
-from fispace.steps.factorial.planted import (
+from fispace.chapters.factorial.generate import word_counts
+from fispace.chapters.factorial.ground_truth import beside_directions, movement_shares
+from fispace.chapters.factorial.planted_contrast import (
     among_words,
     has_planted,
     planted_contrast,
     planted_reach,
 )
-from fispace.steps.factorial.truth import bayes_scores
+from fispace.chapters.factorial.truth import bayes_scores
+from fispace.lm.generate import greedy, sampler
 from fispace.store.tables import read_csv, read_table
+from fispace.study.config.factorial import TruthStep
+from fispace.study.config.lm import LmConfig
+from fispace.study.config.testbed import GrammarConfig, LexiconConfig
 from fispace.testbed.grammar import END_CLASS, START_NODE, build_grammar
 from fispace.testbed.syntax import CLASSES
 

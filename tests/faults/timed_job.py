@@ -55,7 +55,7 @@ def watched(watch: StopWatch) -> Callable[[list[str]], int]:
 
     def import_and_watch(name: str, package: str | None = None) -> Any:
         found = import_module(name, package)
-        resume = sys.modules.get("fispace.models.resume")
+        resume = sys.modules.get("fispace.models.training_state")
         if resume is not None and not hasattr(resume.Checkpoints.offer, "__wrapped__"):
             for method in ("__init__", "offer", "resume", "remove"):
                 watch.on(resume.Checkpoints, method, CHECKPOINTS)

@@ -7,18 +7,18 @@ from typing import Any
 
 import torch
 
-from fispace.config.extract import ExtractStep, StandardiserStep, TextConfig
-from fispace.config.fidelity import FidelityArmStep, FidelityBoundsStep
-from fispace.config.lm import LmConfig
+from fispace.chapters.extract.activations import extract_activations, fit_standardiser
+from fispace.chapters.fidelity.ablation_baselines import measure_bounds
+from fispace.chapters.fidelity.arm import measure_arm
 from fispace.lm.hooks import logits
 from fispace.lm.load import load_lm
 from fispace.models.trained import initial_model
 from fispace.seeds import numpy_stream
-from fispace.steps.extract import extract_activations, fit_standardiser
-from fispace.steps.fidelity.arm import measure_arm
-from fispace.steps.fidelity.bounds import measure_bounds
 from fispace.store.checkpoint import save_checkpoint
 from fispace.store.files import sha256_of
+from fispace.study.config.extract import ExtractStep, StandardiserStep, TextConfig
+from fispace.study.config.fidelity import FidelityArmStep, FidelityBoundsStep
+from fispace.study.config.lm import LmConfig
 
 D_MODEL, HOOK_POINT, N_DOCUMENTS = 16, 1, 60
 ALL_PARTS = ["sae", "linear", "bias", "interaction"]

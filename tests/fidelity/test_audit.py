@@ -11,17 +11,17 @@ import torch
 from fidelity.small_chapter import ALL_PARTS, Chapter, extracted, make_perfect, make_poor
 from scipy import stats
 
-from fispace.config.fidelity import FidelityAuditStep
+from fispace.chapters.fidelity.audit import Place, measure_audit, own_units, planned
 from fispace.errors import ArtifactMismatchError
 from fispace.lm.hooks import following_block
 from fispace.lm.load import load_lm
-from fispace.measure.audit_table import Compared, audit_table, document_t, token_t
 from fispace.models.sparse import sparse_sum
 from fispace.models.trained import load_trained, with_pooling
-from fispace.steps.fidelity.audit import Place, measure_audit, own_units, planned
+from fispace.report.audit_table import Compared, audit_table, document_t, token_t
 from fispace.store.activations import ActivationStore
 from fispace.store.standardiser import load_standardiser, own_standardiser, standardised_alone
 from fispace.store.tables import read_table
+from fispace.study.config.fidelity import FidelityAuditStep
 
 FULL = "+".join(ALL_PARTS)
 NORMS = {0: (-0.5, -0.9), 1: (-0.6, -0.9)}

@@ -16,18 +16,18 @@ from fidelity.small_chapter import (
     make_poor,
 )
 
-from fispace.config.fidelity import FidelityDifferencesStep, FidelityTableStep
-from fispace.lm import stored
+from fispace.chapters.fidelity import spliced_evaluation as passes
+from fispace.chapters.fidelity.differences import compare
+from fispace.chapters.fidelity.positions import position_curves
+from fispace.chapters.fidelity.shapley import shapley_decomposition
+from fispace.chapters.fidelity.split_errors import split_errors
+from fispace.chapters.fidelity.summary import summarise
+from fispace.lm import window_batches as stored
 from fispace.models.trained import load_trained
-from fispace.steps.fidelity import passes
-from fispace.steps.fidelity.differences import compare
-from fispace.steps.fidelity.positions import follow_window
-from fispace.steps.fidelity.shapley import share_out
-from fispace.steps.fidelity.split_errors import split_errors
-from fispace.steps.fidelity.summary import summarise
 from fispace.store.activations import ActivationStore
 from fispace.store.standardiser import Standardiser, load_standardiser
 from fispace.store.tables import read_table
+from fispace.study.config.fidelity import FidelityDifferencesStep, FidelityTableStep
 
 TABLE = FidelityTableStep(n_bootstrap=50, confidence=0.95, root_seed=0)
 FULL = "+".join(ALL_PARTS)
@@ -121,8 +121,10 @@ def tables(chapter: Chapter, perfect: Path) -> dict[str, pd.DataFrame]:
     )
     compared = FidelityDifferencesStep(("perfect",), 50, 0.95, 0)
     compare(compared, documents=documents, bounds=bounds, differences=out["differences"], table=csv)
-    share_out(TABLE, documents=documents, bounds=bounds, shapley=out["shapley"], table=csv)
-    follow_window(TABLE, positions=positions, curves=out["curves"])
+    shapley_decomposition(
+        TABLE, documents=documents, bounds=bounds, shapley=out["shapley"], table=csv
+    )
+    position_curves(TABLE, positions=positions, curves=out["curves"])
     return {name: read_table(path) for name, path in out.items()}
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fispace.measure.control_table import control_table
-from fispace.measure.document_sums import Resampled
+from fispace.chapters.fidelity.control_table import control_table
+from fispace.chapters.fidelity.document_sums import Resampled
 
 N = 6
 ERRORS = {("joint", 0): 1.0, ("joint", 1): 3.0, ("sae", 0): 2.0, ("sae", 1): 4.0, ("sae", 2): 9.0}

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fispace.measure.controls import (
+from fispace.chapters.fidelity.matched_errors import (
     cosine_matched_error,
     covariance_matched_error,
     error_moments,
@@ -14,8 +14,8 @@ from fispace.measure.controls import (
     isotropic_error,
     shuffled_error,
 )
+from fispace.chapters.fidelity.split_errors import SplitErrors, control_error
 from fispace.seeds import random_cycle
-from fispace.steps.fidelity.split_errors import SplitErrors, control_error
 
 N, D = 4000, 12
 CONTROLS = ("epsilon_random", "cosine_noise", "covariance_noise", "shuffled_error")

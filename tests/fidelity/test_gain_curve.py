@@ -6,15 +6,15 @@ import pytest
 import torch
 from train.small_training import PARAMS, SAE, SEQUENTIAL, run, write_store
 
-from fispace.config.arms import gain_ks
-from fispace.config.fidelity import FidelityCutStep
+from fispace.chapters.fidelity.gain_by_k import gain_table
+from fispace.chapters.fidelity.reduced_k import measure_cut
 from fispace.models.readout import ReadoutSums
 from fispace.models.sparse import Codes
 from fispace.models.topk import encode_top_k, largest_codes
 from fispace.models.trained import load_trained
-from fispace.steps.fidelity.cut import measure_cut
-from fispace.steps.fidelity.gain_curve import gain_table
 from fispace.store.tables import read_table
+from fispace.study.config.arms import gain_ks
+from fispace.study.config.fidelity import FidelityCutStep
 
 
 def drawn(*shape, seed):

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fispace.measure.bootstrap import ratio_interval, resample_counts
-from fispace.measure.fidelity import (
+from fispace.stats.bootstrap import ratio_interval, resample_counts
+from fispace.stats.metrics import (
     FiringCounts,
     FvuSums,
     dead_fraction,

@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from fispace.config.extract import ExtractStep, StandardiserStep, TextConfig
-from fispace.config.lm import LmConfig
+from fispace.chapters.extract.activations import extract_activations, fit_standardiser
 from fispace.lm.hooks import logits, splice
-from fispace.lm.stored import hooked_pass, load_extracted_lm, spliced_logits, window_batches
+from fispace.lm.window_batches import hooked_pass, load_extracted_lm, spliced_logits, window_batches
 from fispace.lm.windows import pad_id_of
-from fispace.measure.fidelity import kl_per_token, log_probabilities, next_token_ce
-from fispace.steps.extract import extract_activations, fit_standardiser
+from fispace.stats.metrics import kl_per_token, log_probabilities, next_token_ce
 from fispace.store.activations import ActivationStore
 from fispace.store.standardiser import load_standardiser
+from fispace.study.config.extract import ExtractStep, StandardiserStep, TextConfig
+from fispace.study.config.lm import LmConfig
 
 LM, TEXT = os.environ.get("FISPACE_REAL_LM"), os.environ.get("FISPACE_REAL_TEXT")
 HOOK_POINT = 1

@@ -6,14 +6,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fispace.config.train import InitConfig
-from fispace.measure.fidelity import fvu
-from fispace.measure.published import improvement
-from fispace.measure.shapley import coalitions, leave_one_out, shapley, total_value
-from fispace.measure.shapley_table import CANONICAL, DECODER, PUBLISHED, games
+from fispace.chapters.fidelity.arm import without_decoder
+from fispace.chapters.fidelity.shapley_table import CANONICAL, DECODER, PUBLISHED, games
 from fispace.models.integrated import IntegratedModel, ModelShape, ablations
 from fispace.models.sparse import sparse_sum
-from fispace.steps.fidelity.arm import without_decoder
+from fispace.stats.metrics import fvu
+from fispace.stats.published import improvement
+from fispace.stats.shapley import coalitions, leave_one_out, shapley, total_value
+from fispace.study.config.train import InitConfig
 
 PLAYERS = ("bias", "interaction", "linear")
 

@@ -6,19 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from fispace.config.lm import LmConfig
 from fispace.errors import HookPointError
-from fispace.lm.hooks import (
-    logits,
-    read_activations,
-    resolve_hook_point,
-    resumed_from,
-    splice,
-)
+from fispace.lm.hooks import logits, read_activations, resolve_hook_point, resumed_from, splice
 from fispace.lm.load import load_lm
-from fispace.lm.stored import WindowBatch, spliced_logits
-from fispace.measure.fidelity import kl_per_token, log_probabilities
+from fispace.lm.window_batches import WindowBatch, spliced_logits
+from fispace.stats.metrics import kl_per_token, log_probabilities
 from fispace.store.standardiser import fit_moments
+from fispace.study.config.lm import LmConfig
 
 KINDS = ["llama", "gpt2", "gpt_neox"]
 IDS = torch.randint(3, 60, (4, 20), generator=torch.Generator().manual_seed(0))

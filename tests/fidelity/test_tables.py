@@ -4,11 +4,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fispace.measure.bootstrap import document_weights, interval_of, ratio_samples
-from fispace.measure.difference_table import difference_table
-from fispace.measure.document_sums import Resampled, metric_samples, resampled, with_references
-from fispace.measure.fidelity_table import fidelity_table
-from fispace.measure.position_table import position_table
+from fispace.chapters.fidelity.difference_table import difference_table
+from fispace.chapters.fidelity.document_sums import (
+    Resampled,
+    metric_samples,
+    resampled,
+    with_references,
+)
+from fispace.chapters.fidelity.position_table import position_table
+from fispace.chapters.fidelity.summary_table import fidelity_table
+from fispace.stats.bootstrap import document_weights, interval_of, ratio_samples
 
 SIZES = [10.0, 30.0]  # tokens of the two documents
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fispace.cli import USAGE_ERROR, USER_ERROR, main
-from fispace.commands import CHAPTERS, COMMANDS, find_command
+from fispace.study.commands import CHAPTERS, COMMANDS, find_command
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess:
@@ -56,7 +56,7 @@ def calls(monkeypatch) -> list[dict]:
 
     arm.__doc__ = "Stands in for the step."
     command = replace(find_command("geometry", "arm"), config=None)
-    monkeypatch.setattr("fispace.steps.geometry.arm.measure_arm", arm)
+    monkeypatch.setattr("fispace.chapters.geometry.arm.measure_arm", arm)
     monkeypatch.setattr("fispace.cli.find_command", lambda *_: command)
     monkeypatch.setattr("fispace.cli.hashed_inputs", lambda *_: {})
     monkeypatch.setattr("fispace.cli.state_of", lambda *_: {})

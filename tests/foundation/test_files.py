@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from fispace.config.extract import TextConfig
 from fispace.errors import ArtifactError
 from fispace.store.documents import read_documents
 from fispace.store.files import (
@@ -29,6 +28,7 @@ from fispace.store.files import (
 )
 from fispace.store.tables import read_csv, read_recipe, read_table, write_csv, write_table
 from fispace.store.tensors import load_tensors, save_tensors
+from fispace.study.config.extract import TextConfig
 
 FRAME = pd.DataFrame({"arm": ["sae", "joint"], "seed": [0, 1], "value": [0.1, 1e-300]})
 

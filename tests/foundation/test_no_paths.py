@@ -3,9 +3,9 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from fispace.config.lm import LmConfig
+from fispace.study.config.lm import LmConfig
 
-STEPS = Path(__file__).parents[2] / "src/fispace/steps"
+PACKAGE = Path(__file__).parents[2] / "src/fispace"
 
 
 def test_what_is_recorded_of_an_lm_holds_no_name():
@@ -15,7 +15,7 @@ def test_what_is_recorded_of_an_lm_holds_no_name():
 
 
 def test_a_step_that_reads_an_lm_never_records_all_of_its_parameters():
-    for path in STEPS.rglob("*.py"):
+    for path in PACKAGE.rglob("*.py"):
         source = path.read_text()
         if "params.lm" in source and "asdict(params)" in source and "recipe = asdict" in source:
             assert "params.lm.recorded" in source, path

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from fispace.config.geometry import GeometryArmStep
 from fispace.models.integrated import IntegratedModel
 from fispace.models.trained import initial_model
 from fispace.seeds import numpy_stream, torch_stream
@@ -14,6 +13,7 @@ from fispace.store.checkpoint import save_checkpoint
 from fispace.store.files import sha256_of, write_json
 from fispace.store.shards import activation_table, shard_name, write_shard
 from fispace.store.standardiser import Standardiser
+from fispace.study.config.geometry import GeometryArmStep
 
 D_MODEL, N_LATENTS, K, D_EMBED = 16, 48, 4, 6
 PARAMS = GeometryArmStep(

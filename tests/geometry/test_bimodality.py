@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from fispace.measure.bimodality import dip_test, two_modes
 from fispace.seeds import numpy_stream
+from fispace.stats.bimodality import dip_test, two_modes
 
 
 def normal(n: int, name: str) -> np.ndarray:

@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fispace.config.train import PARTS, InitConfig
-from fispace.measure.functional import (
+from fispace.chapters.geometry.functional import (
     DecoderTerms,
     InteractionWeights,
     active_entries,
@@ -14,6 +13,7 @@ from fispace.measure.functional import (
 from fispace.models.integrated import IntegratedModel, ModelShape
 from fispace.models.sparse import Codes
 from fispace.seeds import torch_stream
+from fispace.study.config.train import PARTS, InitConfig
 
 SHAPE = ModelShape(d_model=7, n_latents=12, k=4, d_embed=5, dropout=0.2)
 

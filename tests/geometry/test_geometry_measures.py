@@ -1,12 +1,12 @@
-"""Laws and hand-computed values of `fispace.measure.geometry`."""
+"""Laws and hand-computed values of `fispace.stats.directions`."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fispace.measure import geometry
 from fispace.seeds import numpy_stream
+from fispace.stats import directions as geometry
 
 
 def rows(n: int, width: int, name: str) -> np.ndarray:

@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 from geometry.small_study import D_MODEL, N_LATENTS, PARAMS, write_checkpoint, write_store
 
-from fispace.config.geometry import GeometryArmStep
+from fispace.chapters.geometry.arm import measure_arm
+from fispace.chapters.geometry.summary import summarise
 from fispace.errors import ArtifactMismatchError
-from fispace.steps.geometry.arm import measure_arm
-from fispace.steps.geometry.summary import summarise
 from fispace.store.tables import read_csv, read_table
 from fispace.store.tensors import load_tensors, save_tensors
+from fispace.study.config.geometry import GeometryArmStep
 
 JOINT = ["sae", "linear", "bias", "interaction"]
 N_TOKENS = 300

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fispace.measure.latent_table import functional_rows, mode_rows
+from fispace.chapters.geometry.latent_table import functional_rows, mode_rows
 from fispace.seeds import numpy_stream
 
 N = 200

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from fispace.measure import geometry, published
 from fispace.seeds import numpy_stream
+from fispace.stats import directions as geometry
+from fispace.stats import published
 
 
 def test_norm_ratios_by_hand() -> None:

@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from fispace.measure import geometry, random_matrix
 from fispace.seeds import numpy_stream
+from fispace.stats import directions as geometry
+from fispace.stats import random_matrix
 
 
 def noise(n_rows: int, width: int) -> np.ndarray:

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from fispace.measure.geometry import sample_pairs
-from fispace.measure.top_dimensions import top_coordinates, top_overlap
 from fispace.seeds import numpy_stream
+from fispace.stats.directions import sample_pairs
+from fispace.stats.top_dimensions import top_coordinates, top_overlap
 
 PAIR = np.array([[0, 1]])
 
@@ -39,7 +39,7 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     w = numpy_stream(0, "tests", "blocks").standard_normal((9, 20))
     pairs = sample_pairs(9, 36, numpy_stream(0, "pairs"))
     whole = top_overlap(w, pairs, 4)
-    monkeypatch.setattr("fispace.measure.top_dimensions.BLOCK_ELEMENTS", 40)
+    monkeypatch.setattr("fispace.stats.top_dimensions.BLOCK_ELEMENTS", 40)
     assert top_overlap(w, pairs, 4) == pytest.approx(whole)
 
 

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from fispace.cli import main
-from fispace.commands import find_command
-from fispace.params import Study, load_study, slice_of
+from fispace.study.commands import find_command
+from fispace.study.params import Study, load_study, slice_of
 
 ROOT = Path(__file__).parents[2]
 RUN = "small"

@@ -15,15 +15,15 @@ import torch
 from guard.conftest import RUN
 from safetensors.torch import save_file
 
-from fispace.config.factorial import FactorConfig
+from fispace.chapters.factorial.stimuli import read_battery
 from fispace.errors import ArtifactError, ArtifactMismatchError, FispaceError, NonFiniteError
 from fispace.models.trained import load_trained
-from fispace.stimuli.battery import read_battery
 from fispace.store.activations import ActivationStore
 from fispace.store.checkpoint import load_checkpoint
 from fispace.store.files import parse_json, read_json, write_json
 from fispace.store.tables import RECIPE_KEY, read_csv, read_recipe, read_table, write_table
 from fispace.store.tensors import load_tensors, save_tensors
+from fispace.study.config.factorial import FactorConfig
 
 FLIPS = 60
 DEEP = "[" * 100_000
@@ -228,7 +228,7 @@ def test_a_result_is_never_written_through_a_link(tmp_path):
 
 def test_an_unfinished_extraction_cannot_name_files_elsewhere(small, monkeypatch):
     shutil.rmtree(small.file("extract"))
-    from fispace.steps import extract
+    from fispace.chapters.extract import activations as extract
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
@@ -296,7 +296,7 @@ def test_too_little_memory_is_said_in_words(small, monkeypatch, caplog, error):
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("fispace.steps.extract.fit_moments", fail)
+    monkeypatch.setattr("fispace.chapters.extract.activations.fit_moments", fail)
     at = f"results/{RUN}/extract"
     code = small.call("extract", "standardiser", manifest=f"{at}/manifest.json", standardiser="s")
     assert code == 1

@@ -14,12 +14,12 @@ from guard.conftest import MOST_BYTES, peak_bytes
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
-from fispace.config.extract import ExtractStep, TextConfig
-from fispace.config.lm import LmConfig
+from fispace.chapters.extract.activations import extract_activations
 from fispace.errors import CorpusError, FispaceError, ModelError
 from fispace.lm.load import load_lm
-from fispace.steps.extract import extract_activations
 from fispace.store.activations import ActivationStore
+from fispace.study.config.extract import ExtractStep, TextConfig
+from fispace.study.config.lm import LmConfig
 
 TEXT = TextConfig("jsonl", "", "text", None, None, None, None)
 WORDS = " ".join(f"w{i % 60}" for i in range(12))

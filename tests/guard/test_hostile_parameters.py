@@ -14,12 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from workflow.conftest import Folder, working_copy
 
-from fispace import params
-from fispace.config.factorial import FactorConfig
+from fispace.chapters.factorial.stimuli import read_battery, read_prompts, read_words
 from fispace.errors import FispaceError, ParamsError
-from fispace.params import load_study
-from fispace.steps.report.claims import read_claims
-from fispace.stimuli.battery import read_battery, read_prompts, read_words
+from fispace.report.claims import read_claims
+from fispace.study import params
+from fispace.study.config.factorial import FactorConfig
+from fispace.study.params import load_study
 
 ROOT = Path(__file__).parents[2]
 STUDIES = (

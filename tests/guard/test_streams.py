@@ -5,7 +5,7 @@ import json
 import pandas as pd
 from guard.conftest import RUN, SmallRun
 
-from fispace.provenance import records_in
+from fispace.provenance.records import records_in
 from fispace.seeds import numpy_stream
 from fispace.store.tables import read_table
 

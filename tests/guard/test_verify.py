@@ -12,8 +12,8 @@ import pytest
 from guard.conftest import ROOT, RUN, SmallRun, make
 
 from fispace.cli import main
-from fispace.commands import COMMANDS, WRITES
-from fispace.provenance import FOLDER, read_record, versions
+from fispace.provenance.records import FOLDER, read_record, versions
+from fispace.study.commands import COMMANDS, WRITES
 
 KINDS = {
     "extract/train/shard-1-of-2.parquet": "extract_activations",
@@ -141,7 +141,7 @@ def test_another_version_of_an_input_makes_what_was_made_from_it_stale(caplog):
 
 @pytest.mark.usefixtures("small")
 def test_changed_code_makes_what_it_made_stale(caplog, monkeypatch):
-    monkeypatch.setattr("fispace.verify.code_digest", lambda _: "0" * 64)
+    monkeypatch.setattr("fispace.provenance.verify.code_digest", lambda _: "0" * 64)
     assert any("the code of" in line for line in findings(caplog)[1])
 
 

@@ -12,22 +12,22 @@ from report.synthetic import (
     gain_curve_table,
 )
 
-from fispace.config.audit import AuditConfig
-from fispace.config.report import AuditStep, DiagramsStep, GeometryPlotsStep
-from fispace.measure.published import RATIOS
-from fispace.measure.verdicts import VERDICTS
+from fispace.chapters.factorial.calibration_plots import write_calibration_plots
+from fispace.chapters.factorial.plots import write_factorial_plots
+from fispace.chapters.fidelity.control_plots import write_control_plots
+from fispace.chapters.fidelity.gain_plots import write_gain_plots
+from fispace.chapters.fidelity.plots import write_fidelity_plots
+from fispace.chapters.geometry.plots import write_geometry_plots
+from fispace.chapters.testbed.plots import write_planted_plots
+from fispace.report.audit import write_audit, write_audit_plots
+from fispace.report.claims_plot import write_claims_plot
+from fispace.report.diagrams import write_diagrams
+from fispace.report.verdicts import VERDICTS
 from fispace.seeds import numpy_stream
-from fispace.steps.report.audit import write_audit, write_audit_plots
-from fispace.steps.report.calibration_plots import write_calibration_plots
-from fispace.steps.report.claims_plot import write_claims_plot
-from fispace.steps.report.control_plots import write_control_plots
-from fispace.steps.report.diagrams import write_diagrams
-from fispace.steps.report.factorial_plots import write_factorial_plots
-from fispace.steps.report.fidelity_plots import write_fidelity_plots
-from fispace.steps.report.gain_plots import write_gain_plots
-from fispace.steps.report.geometry_plots import write_geometry_plots
-from fispace.steps.report.planted_plots import write_planted_plots
+from fispace.stats.published import RATIOS
 from fispace.store.tables import write_csv, write_table
+from fispace.study.config.audit import AuditConfig
+from fispace.study.config.report import AuditStep, DiagramsStep, GeometryPlotsStep
 
 PARAMS = GeometryPlotsStep(
     histogram_bins=10, density_points=16, scatter_latents=15, spectrum_components=4, root_seed=0

@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 from report.test_compare import ledger
 
-from fispace.bands import LEVEL, write_bands
 from fispace.cli import main
-from fispace.compare import compare_ledgers
 from fispace.errors import ArtifactError
-from fispace.ledger import EITHER
-from fispace.measure.intervals import prediction_interval
-from fispace.measure.verdicts import VERDICTS
+from fispace.report.bands import LEVEL, write_bands
+from fispace.report.compare import compare_ledgers
+from fispace.report.ledger import EITHER
+from fispace.report.verdicts import VERDICTS
+from fispace.stats.intervals import prediction_interval
 
 REFERENCE = Path(__file__).parents[2] / "results/reference"
 

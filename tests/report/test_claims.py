@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 import yaml
 
-from fispace.config.report import ClaimsStep
 from fispace.errors import ClaimsError
-from fispace.measure.verdicts import TESTS
-from fispace.steps.report.claims import read_claims, write_claims
-from fispace.steps.report.long_table import NO_SEED, Quantity, quantity_frame
+from fispace.report.claims import read_claims, write_claims
+from fispace.report.verdicts import TESTS
+from fispace.store.quantities import NO_SEED, Quantity, quantity_frame
 from fispace.store.tables import read_csv, write_csv, write_table
+from fispace.study.config.report import ClaimsStep
 
 ROOT = Path(__file__).parents[2]
 CLAIMS, SCHEMA = ROOT / "workflow/claims.yaml", ROOT / "workflow/schemas/claims.schema.yaml"

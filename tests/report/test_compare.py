@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from fispace.cli import main
-from fispace.compare import compare_ledgers
 from fispace.errors import ArtifactError
-from fispace.ledger import ENDS
-from fispace.steps.report.claims_file import ANSWERS
+from fispace.report.claims_file import ANSWERS
+from fispace.report.compare import compare_ledgers
+from fispace.report.ledger import ENDS
 
 REFERENCE = Path(__file__).parents[2] / "results/reference"
 LEDGER = REFERENCE / "testbed/report/claims.csv"

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from report.synthetic import ERRORS
 
-from fispace.config.report import DocumentsStep
+from fispace.report.documents import write_documents
 from fispace.seeds import numpy_stream
-from fispace.steps.report.documents import write_documents
 from fispace.store.tables import read_csv, write_table
+from fispace.study.config.report import DocumentsStep
 
 PARAMS = DocumentsStep(confidence=0.95, n_bootstrap=400, few_documents=5, root_seed=0)
 N_DOCUMENTS = 60

@@ -13,13 +13,13 @@ import yaml
 from matplotlib.text import Text
 from report.plotted import N_LATENTS, PARAMS, latent_table, write_all
 
-from fispace.commands import CHAPTERS
+from fispace.chapters.geometry.plots import write_geometry_plots
 from fispace.errors import ParamsError
-from fispace.figures.registry import FIGURES
-from fispace.steps.report.draw import draw_figure
-from fispace.steps.report.geometry_plots import write_geometry_plots
-from fispace.steps.report.summary import CAPTIONS
+from fispace.report.draw import draw_figure
+from fispace.report.figure_registry import FIGURES
+from fispace.report.summary import CAPTIONS
 from fispace.store.tables import read_csv, write_table
+from fispace.study.commands import CHAPTERS
 
 ROOT = Path(__file__).parents[2]
 

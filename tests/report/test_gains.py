@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 from report.synthetic import controls_table, gain_curve_table, worlds_table
 
-from fispace.steps.report.curve_quantities import curve_quantities, published_ks
-from fispace.steps.report.gain_plots import write_gain_plots
-from fispace.steps.report.long_table import NO_SEED, quantity_frame
-from fispace.steps.report.planted_quantities import planted_quantities
+from fispace.chapters.fidelity.curve_quantities import curve_quantities, published_ks
+from fispace.chapters.fidelity.gain_plots import write_gain_plots
+from fispace.chapters.testbed.quantities import planted_quantities
+from fispace.store.quantities import NO_SEED, quantity_frame
 from fispace.store.tables import read_csv, write_table
 
 

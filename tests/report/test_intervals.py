@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from fispace.measure.intervals import prediction_interval, t_interval
 from fispace.seeds import numpy_stream
+from fispace.stats.intervals import prediction_interval, t_interval
 
 
 def test_the_interval_of_three_seeds_by_hand() -> None:

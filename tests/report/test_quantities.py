@@ -4,12 +4,12 @@ import pandas as pd
 import pytest
 from report.synthetic import family_table, fidelity_summary, geometry_summary, secondary_table
 
-from fispace.config.report import QuantitiesStep
-from fispace.steps.report.factorial_quantities import factorial_quantities
-from fispace.steps.report.fidelity_quantities import fidelity_quantities
-from fispace.steps.report.geometry_quantities import geometry_quantities
-from fispace.steps.report.long_table import Quantity, quantity_frame
-from fispace.steps.report.paper_quantities import paper_quantities
+from fispace.chapters.factorial.quantities import factorial_quantities
+from fispace.chapters.fidelity.quantities import fidelity_quantities
+from fispace.chapters.geometry.quantities import geometry_quantities
+from fispace.report.paper_quantities import paper_quantities
+from fispace.store.quantities import Quantity, quantity_frame
+from fispace.study.config.report import QuantitiesStep
 
 PARAMS = QuantitiesStep(
     confidence=0.95, mixture_latents=20_000, mixture_spread=0.2, null_rows=60, null_pairs=500,

@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from fispace.errors import ArtifactError, ParamsError
-from fispace.steps.report.claims_file import claim_name, read_claims
-from fispace.steps.report.markdown import claim_table, value_text
-from fispace.steps.report.readme import (
+from fispace.report.claims_file import claim_name, read_claims
+from fispace.report.markdown import claim_table, value_text
+from fispace.report.readme import (
     BEGIN,
     END,
     HEADLINES,
@@ -17,7 +17,7 @@ from fispace.steps.report.readme import (
     rewrite_readme,
     shown_ledger,
 )
-from fispace.steps.report.summary import write_summary
+from fispace.report.summary import write_summary
 from fispace.store.tables import read_csv, write_csv
 
 ROOT = Path(__file__).parents[2]

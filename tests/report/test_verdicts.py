@@ -5,9 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fispace.measure import verdicts
-from fispace.measure.intervals import Interval
-from fispace.measure.verdicts import (
+from fispace.report import verdicts
+from fispace.report.verdicts import (
     CONSTANT,
     EXPLAINED,
     NOT_REPRODUCED,
@@ -16,6 +15,7 @@ from fispace.measure.verdicts import (
     Range,
     Rule,
 )
+from fispace.stats.intervals import Interval
 
 NAN = float("nan")
 CLEAR = np.array([1.0, 1.1, 0.9])  # interval 0.75 to 1.25

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from fispace.config.testbed import GrammarConfig, LexiconConfig
+from fispace.study.config.testbed import GrammarConfig, LexiconConfig
 from fispace.testbed.grammar import Grammar, build_grammar
 
 TINY = GrammarConfig(

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fispace.config.testbed import BatteryConfig
 from fispace.errors import StimuliError
+from fispace.study.config.testbed import BatteryConfig
 from fispace.testbed.battery import COLUMNS, draw_battery
 from fispace.testbed.bayes import log_probabilities, pad, word_ids_of
 from fispace.testbed.grammar import Grammar, build_grammar

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import yaml
 
-from fispace.config.build import build
-from fispace.config.testbed import GrammarConfig
 from fispace.errors import ArtifactError
 from fispace.store.files import canonical_json
+from fispace.study.config.build import build
+from fispace.study.config.testbed import GrammarConfig
 from fispace.testbed.grammar import (
     START_NODE,
     Grammar,

@@ -9,11 +9,11 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from fispace.config import testbed as config
+from fispace.chapters.testbed.language import train_lm, write_corpus
 from fispace.errors import ArtifactMismatchError, DivergedError, ParamsError
-from fispace.steps.testbed.language import train_lm, write_corpus
 from fispace.store.files import read_json
 from fispace.store.tables import read_csv, read_recipe, read_table
+from fispace.study.config import testbed as config
 from fispace.testbed.bayes import floor_nats, log_probabilities, pad, word_ids_of
 from fispace.testbed.grammar import Grammar, build_grammar, grammar_from_json
 from fispace.testbed.language_model import (

@@ -7,15 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fispace.config.build import build
-from fispace.config.planted import PlantedConfig, PlantedStep, PlantedSummaryStep, WorldConfig
+from fispace.chapters.testbed.planted import measure_world
+from fispace.chapters.testbed.planted_summary import summarise_worlds
 from fispace.errors import ParamsError
-from fispace.measure.recovery import beyond_linear
-from fispace.params import load_study
 from fispace.seeds import numpy_stream
-from fispace.steps.testbed.planted import measure_world
-from fispace.steps.testbed.planted_summary import summarise_worlds
+from fispace.stats.recovery import beyond_linear
 from fispace.store.tables import read_csv, read_table
+from fispace.study.config.build import build
+from fispace.study.config.planted import PlantedConfig, PlantedStep, PlantedSummaryStep, WorldConfig
+from fispace.study.params import load_study
 from fispace.testbed.planted import draw, feature_variance, plant, strength_of
 
 ROOT = Path(__file__).parents[2]

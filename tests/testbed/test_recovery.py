@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from fispace.measure.recovery import (
+from fispace.stats.recovery import (
     auc,
     beyond_linear,
     captured_share,

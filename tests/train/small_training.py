@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from fispace.config.train import InitConfig, TrainArmStep
-from fispace.steps.train.arm import train_arm
+from fispace.chapters.train.arm import train_arm
 from fispace.store.activations import ActivationStore
 from fispace.store.files import sha256_of, write_json
 from fispace.store.shards import activation_table, write_shard
 from fispace.store.standardiser import fit_moments
+from fispace.study.config.train import InitConfig, TrainArmStep
 
 D_MODEL = 8
 SAE = {"parts": ["sae"], "frozen_sae_from": None}

@@ -7,13 +7,13 @@ import pytest
 import torch
 from train.small_training import D_MODEL, JOINT, PARAMS, PLAIN, SAE, SEQUENTIAL, run
 
-from fispace.config.train import ALL_PARTS, ControlArmConfig, InitConfig, Part
 from fispace.errors import ParamsError
 from fispace.models.integrated import IntegratedModel
 from fispace.models.interaction import FirstOrder
 from fispace.models.shape import ModelShape, matched_n_latents, n_parameters
 from fispace.models.trained import load_trained
 from fispace.store.tables import read_table
+from fispace.study.config.train import ALL_PARTS, ControlArmConfig, InitConfig, Part
 
 MATCHED = SAE | PLAIN | {"matched_to": "joint"}
 MLP_PROBE = SEQUENTIAL | PLAIN | {"pooling": "sum"}

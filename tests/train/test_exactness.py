@@ -11,12 +11,12 @@ from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 from train.small_training import JOINT, PARAMS, SAE, run
 
-from fispace.config.train import PARTS, AuxKConfig, InitConfig
 from fispace.models.integrated import IntegratedModel, ModelShape
 from fispace.models.objective import ArmObjective
 from fispace.models.optimiser import build_optimiser
 from fispace.models.sparse import Codes, pair_sum, sparse_sum
 from fispace.models.topk import encode_top_k
+from fispace.study.config.train import PARTS, AuxKConfig, InitConfig
 
 
 def drawn(*shape, seed, whole_numbers=False, is_transposed=False):

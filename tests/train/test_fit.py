@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fispace.config.train import PARTS, InitConfig, OptimiserConfig
 from fispace.errors import DivergedError
 from fispace.models.fit import Schedule, fit, mean_variance
 from fispace.models.integrated import IntegratedModel, ModelShape
 from fispace.models.objective import squared_error
+from fispace.study.config.train import PARTS, InitConfig, OptimiserConfig
 
 
 def schedule(n_steps=40, **changes):

@@ -5,9 +5,9 @@ import itertools
 import pytest
 import torch
 
-from fispace.config.train import PARTS, InitConfig
 from fispace.models.integrated import IntegratedModel, ModelShape, ablations, parts_name
 from fispace.models.sparse import Codes, sparse_sum
+from fispace.study.config.train import PARTS, InitConfig
 
 SHAPE = ModelShape(d_model=6, n_latents=20, k=4, d_embed=3, dropout=0.0)
 INIT = InitConfig(factors=0.5, linear=0.1, mlp=0.3)

@@ -2,7 +2,7 @@
 
 import torch
 
-from fispace.models.lifecycle import Lifecycle
+from fispace.models.latent_history import Lifecycle
 
 
 def codes(*tokens: list[tuple[int, float]]) -> tuple[torch.Tensor, torch.Tensor]:

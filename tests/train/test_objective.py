@@ -4,11 +4,11 @@ import pytest
 import torch
 from train.test_fit import linear_data, schedule
 
-from fispace.config.train import AuxKConfig, InitConfig
 from fispace.models.fit import fit
 from fispace.models.integrated import IntegratedModel, ModelShape
-from fispace.models.lifecycle import Lifecycle
+from fispace.models.latent_history import Lifecycle
 from fispace.models.objective import ArmObjective, aux_k_loss, squared_error
+from fispace.study.config.train import AuxKConfig, InitConfig
 
 
 def sae_model(n_latents=24, k=3):

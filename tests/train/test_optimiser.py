@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from fispace.config.train import PARTS, InitConfig
 from fispace.models.integrated import IntegratedModel, ModelShape
 from fispace.models.optimiser import Adam, build_optimiser, clip_gradients, coalesced
+from fispace.study.config.train import PARTS, InitConfig
 
 SETTINGS = {"lr": 0.01, "betas": (0.9, 0.999), "eps": 1e-8}
 

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from fispace.config.train import InitConfig, OptimiserConfig
 from fispace.models.fit import Schedule, fit
-from fispace.models.given_codes import GivenCodes, dense, sparse
+from fispace.models.fixed_codes import GivenCodes, dense, sparse
 from fispace.models.integrated import IntegratedModel, ModelShape
 from fispace.models.interaction import FirstOrder, Interaction
 from fispace.models.pair_scores import (
@@ -17,6 +16,7 @@ from fispace.models.pair_scores import (
 )
 from fispace.models.readout import fit_readout
 from fispace.models.sparse import Codes
+from fispace.study.config.train import InitConfig, OptimiserConfig
 
 N_LATENTS, K, TOKENS = 7, 4, 60
 INIT = InitConfig(factors=0.7, linear=0.1, mlp=0.7)

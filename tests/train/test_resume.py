@@ -14,13 +14,13 @@ import pytest
 from safetensors.torch import load_file
 from train.small_training import JOINT, PARAMS, SAE, SEQUENTIAL, run
 
-from fispace.config.train import AuxKConfig
+from fispace.chapters.train.arm import train_candidate
 from fispace.errors import DivergedError
-from fispace.models import resume
-from fispace.models.resume import FILE, Checkpoints
-from fispace.steps.train.arm import train_candidate
+from fispace.models import training_state as resume
+from fispace.models.training_state import FILE, Checkpoints
 from fispace.store.files import write_json
 from fispace.store.tensors import load_tensors, save_tensors
+from fispace.study.config.train import AuxKConfig
 
 LAST = PARAMS.n_steps
 AUX_K = AuxKConfig(k=4, coefficient=0.03, dead_tokens=300)
@@ -146,7 +146,7 @@ def test_a_killed_candidate_goes_on_too(store, monkeypatch):
         )  # fmt: skip
 
     train("undisturbed", 60.0)
-    monkeypatch.setattr("fispace.steps.train.arm.write_table", raise_killed)
+    monkeypatch.setattr("fispace.chapters.train.arm.write_table", raise_killed)
     with pytest.raises(Killed):
         train("out", 0.0)
     monkeypatch.undo()
@@ -228,7 +228,7 @@ def test_the_checkpoint_of_another_training_is_not_used(store, killed, monkeypat
         manifest = json.loads((store / "manifest.json").read_text())
         write_json(store / "manifest.json", manifest | {"hook_point": "elsewhere"})
     elif what == "code":
-        monkeypatch.setattr("fispace.models.resume.code_digest", lambda _: "0")
+        monkeypatch.setattr("fispace.models.training_state.code_digest", lambda _: "0")
     else:
         monkeypatch.setattr(np, "__version__", "0")
     taken = steps_taken(monkeypatch)

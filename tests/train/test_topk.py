@@ -7,11 +7,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fispace.config.train import SelectBy, SelectionDtype
 from fispace.models import topk
 from fispace.models.sae import TopKSae
 from fispace.models.sparse import Codes, sparse_sum
 from fispace.models.topk import encode_top_k, largest_codes, select_top_k
+from fispace.study.config.train import SelectBy, SelectionDtype
 
 
 def dense_reference(z, W_enc, b_enc, W_dec, k):

@@ -9,18 +9,18 @@ import pytest
 import torch
 from train.small_training import D_MODEL, JOINT, PARAMS, PLAIN, SAE, SEQUENTIAL, run
 
-from fispace.config.train import ArmConfig, ChooseLrStep
+from fispace.chapters.factorial.encoder_stack import load_arm
+from fispace.chapters.train.arm import train_candidate
+from fispace.chapters.train.lr import choose_lr
 from fispace.errors import ArtifactError, ArtifactMismatchError, DivergedError, ParamsError
 from fispace.models import numerics
 from fispace.models.numerics import selection_dtype
 from fispace.models.trained import initial_model, load_trained
-from fispace.steps.factorial.pipeline import load_arm
-from fispace.steps.train.arm import train_candidate
-from fispace.steps.train.lr import choose_lr
 from fispace.store.checkpoint import data_record
 from fispace.store.files import read_json, sha256_of, write_json
 from fispace.store.standardiser import unit_standardiser
 from fispace.store.tables import read_recipe, read_table
+from fispace.study.config.train import ArmConfig, ChooseLrStep
 
 
 def test_the_same_seed_twice_gives_the_same_bytes(store):
@@ -129,7 +129,7 @@ def test_the_sequential_arm_keeps_the_trained_sae_and_lowers_its_error(store):
 
 @pytest.mark.parametrize("options", [{"subtract_bias": True}, {"select_by": "contribution"}])
 def test_a_stored_model_is_the_one_that_was_validated_last(store, options):
-    from fispace.measure.fidelity import FvuSums
+    from fispace.stats.metrics import FvuSums
     from fispace.store.activations import ActivationStore
     from fispace.store.standardiser import load_standardiser
 

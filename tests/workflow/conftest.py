@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fispace.params import merged
+from fispace.study.params import merged
 
 ROOT = Path(__file__).parents[2]
 PARTS = ["README.md", "Snakefile", "dvc.yaml", "params.yaml", ".dvcignore", ".gitignore"]

@@ -1,9 +1,9 @@
 from pathlib import Path
 
 import pytest
-
-from fispace.code_digest import closure, code_digest
 from fispace.commands import COMMANDS
+
+from fispace.provenance.code_digest import closure, code_digest
 
 STEP = '''
 """A step."""

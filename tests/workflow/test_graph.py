@@ -8,7 +8,15 @@ import pytest
 import yaml
 from workflow.conftest import Folder
 
-from fispace.commands import ALIASES, CHAPTERS, COMMANDS, ONLY_FULL, Command, find_command, rule_of
+from fispace.study.commands import (
+    ALIASES,
+    CHAPTERS,
+    COMMANDS,
+    ONLY_FULL,
+    Command,
+    find_command,
+    rule_of,
+)
 
 ROOT = Path(__file__).parents[2]
 SHARED_DEPS = {"Snakefile", "workflow", "src/fispace"}
@@ -116,9 +124,7 @@ def test_every_rule_calls_the_command_line_and_is_logged_measured_and_tracked():
         called.add(command)
         chapter, verb = command
         assert name == f"{chapter}_{verb.replace('-', '_')}"
-        module = find_command(*command).module.removeprefix("fispace.steps.").split(".")
-        quoted = ", ".join(f'"{part}"' for part in module)
-        assert f"code=code_of({quoted})" in text, name
+        assert f'code=code_of("{chapter}", "{verb}")' in text, name
         if find_command(*command).config is not None:
             assert f'slice=slice_json("{chapter}", "{verb}")' in text, name
             assert "--params {params.slice:q}" in text, name
@@ -146,8 +152,9 @@ def test_a_chapter_has_one_name_everywhere(chapter):
     assert (ROOT / f"workflow/schemas/{chapter}.schema.yaml").is_file()
     assert (ROOT / f"workflow/rules/{chapter}.smk").is_file()
     assert f'include: "workflow/rules/{chapter}.smk"' in (ROOT / "Snakefile").read_text()
-    steps = ROOT / "src/fispace/steps"
-    assert (steps / f"{chapter}.py").is_file() or (steps / chapter / "__init__.py").is_file()
+    package = ROOT / "src/fispace"
+    home = package / "report" if chapter == "report" else package / "chapters" / chapter
+    assert (home / "__init__.py").is_file()
     assert list((ROOT / "tests" / chapter).glob("test_*.py"))
     assert any(command.chapter == chapter for command in COMMANDS)
     assert chapter in rule_texts()

@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fispace.commands import CHAPTERS, COMMANDS, find_command
 from fispace.errors import ParamsError
-from fispace.params import load_study, merged, slice_of, uses_testbed
-from fispace.strict_yaml import MAX_BYTES, read_yaml_mapping
+from fispace.study.commands import CHAPTERS, COMMANDS, find_command
+from fispace.study.params import load_study, merged, slice_of, uses_testbed
+from fispace.study.strict_yaml import MAX_BYTES, read_yaml_mapping
 
 ROOT = Path(__file__).parents[2]
 NOTHING_COMPARED = "fidelity: {full: {compared_with: [], controls_of: {sequential: null}}}"

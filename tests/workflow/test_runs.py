@@ -101,10 +101,10 @@ EDITS = {
     "a measurement's parameter": (
         "params.yaml", "group_threshold: 0.2", "group_threshold: 0.3", MEASURED,
     ),
-    "a step's code": ("src/fispace/steps/geometry/summary.py", "", CODE, SUMMARISED),
-    "code that a step imports": ("src/fispace/measure/intervals.py", "", CODE, CLAIMED),
+    "a step's code": ("src/fispace/chapters/geometry/summary.py", "", CODE, SUMMARISED),
+    "code that a step imports": ("src/fispace/stats/intervals.py", "", CODE, CLAIMED),
     "code that an import imports": ("src/fispace/measure/bimodality.py", "", CODE, MEASURED),
-    "code of the figures": ("src/fispace/figures/style.py", "", CODE, {*DRAWN, "report_summary"}),
+    "code of the figures": ("src/fispace/plotting/style.py", "", CODE, {*DRAWN, "report_summary"}),
     "code of every training": ("src/fispace/models/optimiser.py", "", CODE, None),
     "a claim": ("workflow/claims.yaml", "", "\n# another text\n", CLAIMED),
     "a comment": ("src/fispace/models/optimiser.py", "", "\n# a comment\n", set()),

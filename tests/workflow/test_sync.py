@@ -125,7 +125,7 @@ def stage(tmp_path, monkeypatch) -> dict:
     monkeypatch.chdir(tmp_path)
     record = {"command": "train choose-lr", "params": {}, "options": {}, "inputs": {}, "versions": {},
               "outputs": {"lr.json": "0"}, "streams": [],
-              "code": sync.code_digest("fispace.steps.train.lr")}  # fmt: skip
+              "code": sync.code_digest("fispace.chapters.train.lr")}  # fmt: skip
     path = Path("results/testbed/train/.provenance/lr.json.json")
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(record))

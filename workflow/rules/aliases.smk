@@ -1,4 +1,4 @@
-# Targets in the study's own words; the chapters behind them: fispace.commands.ALIASES.
+# Targets in the study's own words; the chapters behind them: fispace.study.commands.ALIASES.
 
 
 rule baseline:

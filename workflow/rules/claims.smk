@@ -86,7 +86,7 @@ rule report_claims_plot:
     benchmark:
         "logs/{run}/report/claims_plot.tsv"
     params:
-        code=code_of("report", "claims_plot"),
+        code=code_of("report", "claims-plot"),
     shell:
         "python -m fispace report claims-plot --ledger {input.ledger} --claims {output.claims}"
         " 2> {log}"

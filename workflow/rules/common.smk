@@ -13,11 +13,11 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "workflow")]
 search_path = os.pathsep.join([os.path.dirname(sys.executable), os.getenv("PATH", "")])
 os.environ.update(PYTHONPATH=sys.path[0], PATH=search_path)
 
-from fispace.code_digest import code_digest
-from fispace.commands import find_command
-from fispace.config.arms import all_arms, gain_ks
+from fispace.provenance.code_digest import code_digest
+from fispace.study.commands import find_command
+from fispace.study.config.arms import all_arms, gain_ks
 from fispace.errors import ParamsError
-from fispace.params import load_study, slice_of, uses_testbed
+from fispace.study.params import load_study, slice_of, uses_testbed
 from file_times import bring_to_now
 from run_record import write_ended, write_started
 from sync import foreign_message
@@ -69,7 +69,7 @@ def slice_json(chapter, verb):
 @cache
 def code_of(*module):
     """Digest of the code that the step's results depend on; an edit to it reruns its rules."""
-    return code_digest(".".join(["fispace.steps", *module]))
+    return code_digest(".".join(["fispace.chapters", *module]))
 
 
 def threads_of(chapter):

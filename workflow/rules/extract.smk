@@ -32,7 +32,7 @@ rule extract_activations:
     threads: threads_of("extract")
     params:
         slice=slice_json("extract", "activations"),
-        code=code_of("extract"),
+        code=code_of("extract", "activations"),
         lm=LM_OPTION,
         corpus=option("--corpus", "corpus"),
         scratch="scratch/{run}/extract",
@@ -56,7 +56,7 @@ rule extract_standardiser:
         "logs/{run}/extract/standardiser.tsv"
     params:
         slice=slice_json("extract", "standardiser"),
-        code=code_of("extract"),
+        code=code_of("extract", "standardiser"),
     shell:
         "python -m fispace extract standardiser --params {params.slice:q}"
         " --manifest {input.manifest} --standardiser {output.standardiser}"

@@ -53,7 +53,7 @@ rule fidelity_full_differences:
         "logs/{run}/fidelity/full_differences.tsv"
     params:
         slice=slice_json("fidelity", "full-differences"),
-        code=code_of("fidelity", "differences"),
+        code=code_of("fidelity", "full-differences"),
     shell:
         "python -m fispace fidelity full-differences --params {params.slice:q}"
         " --documents {input.documents} --bounds {input.bounds}"
@@ -127,7 +127,7 @@ rule fidelity_gain_curve:
         "logs/{run}/fidelity/gain_curve.tsv"
     params:
         slice=slice_json("fidelity", "gain-curve"),
-        code=code_of("fidelity", "gain_curve"),
+        code=code_of("fidelity", "gain-curve"),
     shell:
         "python -m fispace fidelity gain-curve --params {params.slice:q}"
         " --cut {input.cut} --curve {output.curve} --table {output.table}"

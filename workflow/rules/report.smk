@@ -38,7 +38,7 @@ rule report_fidelity_plots:
     benchmark:
         "logs/{run}/report/fidelity_plots.tsv"
     params:
-        code=code_of("report", "fidelity_plots"),
+        code=code_of("report", "fidelity-plots"),
     shell:
         "python -m fispace report fidelity-plots --fidelity {input.fidelity}"
         " --reconstruction {output.reconstruction} --kl {output.kl}"
@@ -60,7 +60,7 @@ rule report_control_plots:
     benchmark:
         "logs/{run}/report/control_plots.tsv"
     params:
-        code=code_of("report", "control_plots"),
+        code=code_of("report", "control-plots"),
     shell:
         "python -m fispace report control-plots --fidelity {input.fidelity}"
         " --contributions {input.contributions} --curves {input.curves}"
@@ -88,7 +88,7 @@ rule report_geometry_plots:
         "logs/{run}/report/geometry_plots.tsv"
     params:
         slice=slice_json("report", "geometry-plots"),
-        code=code_of("report", "geometry_plots"),
+        code=code_of("report", "geometry-plots"),
     shell:
         "python -m fispace report geometry-plots --params {params.slice:q}"
         " --latents {input.latents} --spectra {input.spectra} --norms {output.norms}"
@@ -118,7 +118,7 @@ rule report_factorial_plots:
     benchmark:
         "logs/{run}/report/factorial_plots.tsv"
     params:
-        code=code_of("report", "factorial_plots"),
+        code=code_of("report", "factorial-plots"),
     shell:
         "python -m fispace report factorial-plots --cells {input.cells}"
         " --points {input.points} --fits {input.fits} --histogram {input.histogram}"

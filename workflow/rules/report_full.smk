@@ -14,7 +14,7 @@ rule report_calibration_plots:
     benchmark:
         "logs/{run}/report/calibration_plots.tsv"
     params:
-        code=code_of("report", "calibration_plots"),
+        code=code_of("report", "calibration-plots"),
     shell:
         "python -m fispace report calibration-plots --table {input.table}"
         " --calibration {output.calibration}"
@@ -32,7 +32,7 @@ rule report_planted_plots:
     benchmark:
         "logs/{run}/report/planted_plots.tsv"
     params:
-        code=code_of("report", "planted_plots"),
+        code=code_of("report", "planted-plots"),
     shell:
         "python -m fispace report planted-plots --table {input.table} --planted {output.planted}"
         " 2> {log}"
@@ -72,7 +72,7 @@ rule report_audit_plots:
     benchmark:
         "logs/{run}/report/audit_plots.tsv"
     params:
-        code=code_of("report", "audit"),
+        code=code_of("report", "audit-plots"),
     shell:
         "python -m fispace report audit-plots --table {input.table} --audit {output.audit}"
         " 2> {log}"
@@ -91,7 +91,7 @@ rule report_gain_plots:
     benchmark:
         "logs/{run}/report/gain_plots.tsv"
     params:
-        code=code_of("report", "gain_plots"),
+        code=code_of("report", "gain-plots"),
     shell:
         "python -m fispace report gain-plots --curve {input.curve} --controls {input.controls}"
         " --gain-curve {output.gain_curve} --arm-controls {output.arm_controls}"

@@ -29,7 +29,7 @@ rule testbed_corpus:
         "logs/{run}/testbed/corpus.tsv"
     params:
         slice=slice_json("testbed", "corpus"),
-        code=code_of("testbed", "language"),
+        code=code_of("testbed", "corpus"),
     shell:
         "python -m fispace testbed corpus --params {params.slice:q}"
         " --grammar {output.grammar} --corpus {output.corpus} --stimuli {output.stimuli}"
@@ -51,7 +51,7 @@ rule testbed_lm:
     threads: STUDY["testbed"]["lm"]["threads"]
     params:
         slice=slice_json("testbed", "lm"),
-        code=code_of("testbed", "language"),
+        code=code_of("testbed", "lm"),
         folder="results/{run}/testbed/lm",
     shell:
         "python -m fispace testbed lm --params {params.slice:q}"
@@ -94,7 +94,7 @@ rule testbed_planted_summary:
         "logs/{run}/testbed/planted_summary.tsv"
     params:
         slice=slice_json("testbed", "planted-summary"),
-        code=code_of("testbed", "planted_summary"),
+        code=code_of("testbed", "planted-summary"),
     shell:
         "python -m fispace testbed planted-summary --params {params.slice:q}"
         " --metrics {input.metrics} --pairs {input.pairs}"

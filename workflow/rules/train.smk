@@ -30,7 +30,7 @@ rule train_candidate:
     params:
         slice=slice_json("train", "candidate"),
         seed=STUDY["train"]["lr_search_seed"],
-        code=code_of("train", "arm"),
+        code=code_of("train", "candidate"),
         scratch="scratch/{run}/train/lr/{lr}",
     shell:
         "python -m fispace train candidate --params {params.slice:q}"
@@ -53,7 +53,7 @@ rule train_choose_lr:
         "logs/{run}/train/choose_lr.tsv"
     params:
         slice=slice_json("train", "choose-lr"),
-        code=code_of("train", "lr"),
+        code=code_of("train", "choose-lr"),
     shell:
         "python -m fispace train choose-lr --params {params.slice:q}"
         " --curves {input.curves} --lr {output.lr}"

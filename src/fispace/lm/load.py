@@ -12,9 +12,9 @@ from safetensors import safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
-from fispace.config.lm import LmConfig
 from fispace.errors import ModelError
 from fispace.store.files import sha256_of
+from fispace.study.config.lm import LmConfig
 
 MOST_GROWTH = 16
 """Weights of a model per number stored for it: more than the densest packing gives."""

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from fispace.config.factorial import BatteryActivationsStep
 from fispace.errors import StimuliError
 from fispace.lm.hooks import read_activations
 from fispace.lm.windows import Window, cut_windows, padded
 from fispace.store.documents import Document
 from fispace.store.shards import activation_table
+from fispace.study.config.factorial import BatteryActivationsStep
 
 
 def stimulus_table(

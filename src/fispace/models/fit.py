@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fispace.config.train import OptimiserConfig
 from fispace.errors import DivergedError
 from fispace.models.objective import Objective
 from fispace.models.optimiser import build_optimiser, clip_gradients
 from fispace.models.progress import CurveRow, Progress
-from fispace.models.resume import Checkpoints, Training
+from fispace.models.training_state import Checkpoints, Training
+from fispace.study.config.train import OptimiserConfig
 
 log = logging.getLogger(__name__)
 

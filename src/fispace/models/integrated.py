@@ -14,12 +14,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fispace.config.train import ALL_PARTS, InitConfig, Part
 from fispace.models.interaction import HEADS
 from fispace.models.sae import TopKSae
 from fispace.models.shape import ModelShape, n_parameters
 from fispace.models.sparse import Codes, sparse_sum
 from fispace.seeds import torch_stream
+from fispace.study.config.train import ALL_PARTS, InitConfig, Part
 
 
 class IntegratedModel(nn.Module):

@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fispace.config.train import Pooling
 from fispace.models.shuffled import shuffled_pair_sum
 from fispace.models.sparse import Codes, pair_sum, sparse_sum
 from fispace.seeds import random_cycle
+from fispace.study.config.train import Pooling
 
 Stream = Callable[..., torch.Generator]
 """Generator of the model's own random stream of the given names."""

@@ -11,10 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fispace.config.train import Part
 from fispace.models.integrated import IntegratedModel
 from fispace.models.secondary import SecondarySae
 from fispace.models.sparse import Codes, sparse_sum
+from fispace.study.config.train import Part
 
 Activations = Float[Tensor, "tokens d_model"]
 

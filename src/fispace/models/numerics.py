@@ -5,7 +5,7 @@ Must not: seed anything; random streams have names.
 
 import torch
 
-from fispace.config.train import SelectIn, SelectionDtype
+from fispace.study.config.train import SelectIn, SelectionDtype
 
 BFLOAT16_PRODUCTS = ("avx512_bf16", "amx_bf16")
 """Capabilities of processors that multiply bfloat16 numbers faster than float32 ones."""

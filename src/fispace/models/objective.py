@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from fispace.config.train import AuxKConfig
 from fispace.models.integrated import IntegratedModel
-from fispace.models.lifecycle import Lifecycle
+from fispace.models.latent_history import Lifecycle
 from fispace.models.sae import TopKSae
 from fispace.models.sparse import sparse_sum
 from fispace.models.topk import encode_top_k
+from fispace.study.config.train import AuxKConfig
 
 
 class Losses(NamedTuple):

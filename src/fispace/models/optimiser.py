@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adam import adam
 
-from fispace.config.train import OptimiserKind
 from fispace.models.sae import TopKSae
+from fispace.study.config.train import OptimiserKind
 
 BLOCK_NUMBERS = 2**18
 """Weights of the rows updated together, so that they stay in the cache between their three uses."""

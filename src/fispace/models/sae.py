@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fispace.config.train import SelectBy, SelectionDtype
 from fispace.models.sparse import Codes, sparse_sum
 from fispace.models.topk import encode_top_k, largest_codes
+from fispace.study.config.train import SelectBy, SelectionDtype
 
 
 class TopKSae(nn.Module):

@@ -6,7 +6,7 @@ Must not: hold weights.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from fispace.config.train import Part, Pooling, SelectBy, SelectionDtype
+from fispace.study.config.train import Part, Pooling, SelectBy, SelectionDtype
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from fispace.config.train import SelectionDtype
 from fispace.models.sparse import Codes, Pattern, bag, bag_by_latent, products
+from fispace.study.config.train import SelectionDtype
 
 SLICE_TOKENS = {"cpu": 256, "cuda": 4096}
 """Tokens of one slice."""

@@ -7,19 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
-from fispace.config.arms import arm_config
-from fispace.config.build import build
-from fispace.config.train import (
+from fispace.errors import ArtifactMismatchError
+from fispace.models.integrated import IntegratedModel
+from fispace.models.shape import ModelShape
+from fispace.store.checkpoint import load_checkpoint
+from fispace.study.config.arms import arm_config
+from fispace.study.config.build import build
+from fispace.study.config.train import (
     ControlArmConfig,
     InitConfig,
     Pooling,
     SelectBy,
     SelectionDtype,
 )
-from fispace.errors import ArtifactMismatchError
-from fispace.models.integrated import IntegratedModel
-from fispace.models.shape import ModelShape
-from fispace.store.checkpoint import load_checkpoint
 
 
 class Trained(NamedTuple):

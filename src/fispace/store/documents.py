@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fispace.config.extract import TextConfig
 from fispace.errors import CorpusError
 from fispace.store.files import parse_json, require_memory
 from fispace.store.shards import LABEL_PREFIX
+from fispace.study.config.extract import TextConfig
 
 MAX_CHARACTERS = 10_000_000
 """Longest document: its tokens are held in memory at once, about a hundred bytes each."""

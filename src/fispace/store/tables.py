@@ -11,13 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fispace.errors import ArtifactError
-from fispace.store.files import (
-    atomic_path,
-    canonical_json,
-    parse_json,
-    require_memory,
-    write_text,
-)
+from fispace.store.files import atomic_path, canonical_json, parse_json, require_memory, write_text
 
 RECIPE_KEY = b"fispace"
 COMPRESSION = "zstd"

@@ -9,9 +9,9 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from fispace.config.testbed import BatteryConfig
 from fispace.errors import StimuliError
 from fispace.seeds import numpy_stream
+from fispace.study.config.testbed import BatteryConfig
 from fispace.testbed.grammar import END_CLASS, FACTORS, START_NODE, Grammar
 from fispace.testbed.states import NAMED_LEVELS
 from fispace.testbed.syntax import CLASSES

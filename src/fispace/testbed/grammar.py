@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from fispace.config.build import build
-from fispace.config.testbed import GrammarConfig
 from fispace.errors import ArtifactError, ParamsError
+from fispace.study.config.build import build
+from fispace.study.config.testbed import GrammarConfig
 from fispace.testbed.lexicon import Effect, WordType, build_lexicon
 from fispace.testbed.states import VARIABLES, StateSpace, variable_levels
 from fispace.testbed.syntax import CLASSES, END, FOLLOWS, START

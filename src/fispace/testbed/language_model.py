@@ -15,9 +15,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from fispace.config.testbed import TestbedLmConfig
 from fispace.errors import DivergedError
 from fispace.seeds import stream_seed
+from fispace.study.config.testbed import TestbedLmConfig
 from fispace.testbed.sampling import NO_WORD
 from fispace.testbed.tokenizer import BEGIN_ID, FINISH_ID, FIRST_WORD_ID, PADDING_ID
 

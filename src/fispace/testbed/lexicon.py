@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from fispace.config.testbed import GrammarConfig
+from fispace.study.config.testbed import GrammarConfig
 from fispace.testbed import words as spelling
 from fispace.testbed.states import NAMED_LEVELS, VARIABLES, StateSpace, variable_levels
 from fispace.testbed.syntax import CLASSES

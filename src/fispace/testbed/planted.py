@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Float32, Int
 
-from fispace.config.planted import WorldConfig
 from fispace.seeds import numpy_stream
+from fispace.study.config.planted import WorldConfig
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,37 @@
+"""`factorial activations`: the LM on every text, once for all seeds, one file a half.
+
+Must not: know a trained model.
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from fispace.chapters.factorial.item_split import CONFIRM, SELECT
+from fispace.lm.load import load_lm
+from fispace.lm.stimuli import stimulus_table
+from fispace.store.shards import write_shard
+from fispace.store.tables import read_csv
+from fispace.study.config.factorial import BatteryActivationsStep
+
+
+def read_stimuli(
+    params: BatteryActivationsStep, *, items: Path, lm_folder: Path | None,
+    select: Path, confirm: Path,
+) -> None:  # fmt: skip
+    """Write the LM's activations at the hook point on every text, one file per half.
+
+    Raises:
+        ModelError: if the LM cannot be loaded.
+        StimuliError: if a text does not fit into one window.
+    """
+    torch.set_num_threads(params.threads)
+    model, tokenizer = load_lm(params.lm, lm_folder)
+    table = read_csv(items)
+    for half, path in ((SELECT, select), (CONFIRM, confirm)):
+        texts = table.loc[table["half"] == half, "text"].tolist()
+        step = {"step": "factorial activations", "half": half, "lm": params.lm.recorded}
+        recipe = asdict(params) | step
+        rows = stimulus_table(params, model, tokenizer, texts)
+        write_shard(path, rows, len(rows), recipe)

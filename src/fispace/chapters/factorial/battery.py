@@ -1,0 +1,71 @@
+"""`factorial battery`: validated stimuli, their select/confirm split, response words and contexts.
+
+Must not: import torch, or look at an activation.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fispace.chapters.factorial.item_split import CONFIRM, split_items
+from fispace.chapters.factorial.stimuli import (
+    read_battery,
+    read_prompts,
+    read_words,
+    validated_words,
+)
+from fispace.errors import StimuliError
+from fispace.store.files import read_json
+from fispace.store.tables import write_csv
+from fispace.study.config.factorial import BatteryStep
+
+GRAMMAR_SUFFIX = ".json"
+
+
+def write_battery(
+    params: BatteryStep, *, stimuli: Path, responses: Path, prompts: Path | None,
+    items: Path, words: Path, contexts: Path,
+) -> None:  # fmt: skip
+    """Write the validated battery: items with their half, response words, and contexts to clamp in.
+
+    `responses` is a CSV, or the testbed's grammar.json with its list `planted`. The contexts are the
+    neutral prompts, where there are any, each its own item and of no cell, and then the texts of the
+    confirm items.
+
+    Raises:
+        StimuliError: if a file breaks a rule of its schema; names file, row and rule.
+    """
+    battery = read_battery(stimuli, params.factors, params.variant)
+    table: Any = split_items(battery, params.select_fraction, params.root_seed)
+    write_csv(items, table)
+    if responses.suffix == GRAMMAR_SUFFIX:
+        planted = pd.DataFrame(read_json(responses)["planted"])
+        write_csv(words, validated_words(responses, planted, params.factors))
+    else:
+        write_csv(words, read_words(responses, params.factors))
+    confirm = clamped_texts(table, params.clamp_items)
+    neutral = [read_prompts(prompts)] if prompts else []
+    write_csv(contexts, contexts_of(confirm, neutral, [factor.name for factor in params.factors]))
+
+
+def clamped_texts(table: Any, n_items: int | None) -> Any:
+    """Rows of the first `n_items` confirm items by name; of all for None."""
+    confirm = table[table["half"] == CONFIRM]
+    return confirm[confirm["item"].isin(sorted(set(confirm["item"]))[:n_items])]
+
+
+def contexts_of(texts: Any, neutral: list[pd.DataFrame], names: list[str]) -> pd.DataFrame:
+    """Contexts to clamp in: columns item, one per factor, prompt.
+
+    Raises:
+        StimuliError: if an item of the battery has the name of a prompt's.
+    """
+    for prompts in neutral:
+        both = sorted(set(prompts["item"]) & set(texts["item"]))
+        if both:
+            raise StimuliError(
+                f"The battery's item {both[0]!r} has the name of a neutral prompt; name it otherwise."
+            )
+    found = pd.concat([*neutral, texts.rename(columns={"text": "prompt"})], ignore_index=True)
+    return found[["item", *names, "prompt"]]

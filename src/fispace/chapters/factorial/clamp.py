@@ -1,0 +1,187 @@
+"""`factorial clamp`: interventions inside the running LM, and what it then expects.
+
+Must not: choose latents, or test a hypothesis.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from fispace.chapters.factorial.conditions import (
+    Condition,
+    conditions,
+    moved_activations,
+    replacement,
+)
+from fispace.chapters.factorial.design_array import Frame
+from fispace.chapters.factorial.encoder_stack import (
+    Pipeline,
+    encode_all,
+    load_pipeline,
+    read_stimulus_tokens,
+)
+from fispace.chapters.factorial.planted_contrast import has_planted, planted_contrast, planted_reach
+from fispace.lm.hooks import read_activations, splice
+from fispace.lm.intervention_scoring import Moves, score_moved
+from fispace.lm.load import load_lm
+from fispace.lm.score import PAD_ID, WordPlan, next_token_log_probs, plan_words
+from fispace.lm.windows import padded
+from fispace.stats.metrics import kl_per_token
+from fispace.store.tables import read_csv, write_table
+from fispace.study.config.factorial import IDENTITY, ClampStep
+
+EFFECT_COLUMNS = ("kind", "rank", "latent", "mode", "clamp", "item", "value")
+
+
+def clamp_latents(
+    params: ClampStep, *, lm_folder: Path | None, weights: Path, standardiser: Path,
+    secondary: Path, candidates: Path, words: Path, contexts: Path, select: Path, effects: Path,
+    planted: Path, checks: Path,
+) -> None:  # fmt: skip
+    """Write each word's change of log-probability by intervention, and what the identity costs.
+
+    `planted` holds the change of the planted contrast per item; without rows where the battery has
+    none.
+
+    Raises:
+        ModelError: if the LM cannot be loaded.
+        StimuliError: if a response word cannot be scored with the LM's tokenizer.
+    """
+    torch.set_num_threads(params.threads)
+    pipe = load_pipeline(weights, standardiser, secondary)
+    model, tokenizer = load_lm(params.lm, lm_folder)
+    chosen, prompts, listed = (read_csv(path) for path in (candidates, contexts, words))
+    key = {"arm": pipe.arm, "seed": pipe.seed}
+    recipe = asdict(params) | key | {"step": "factorial clamp", "lm": params.lm.recorded}
+    codes = encode_all(pipe, read_stimulus_tokens(select, pipe.units).z)
+    found = conditions(params, pipe, chosen, codes)
+    plan = plan_words(
+        tokenizer, prompts["prompt"].tolist(), listed["word"].tolist(), params.add_bos
+    )
+    base, moved = scores_of(params, pipe, model, plan, found)
+    write_table(effects, effect_table(prompts, found, moved - base, listed).assign(**key), recipe)
+    changes = planted_table(params, prompts, found, base, moved, listed)
+    write_table(planted, changes.assign(**key), recipe)
+    numbers = identity_checks(params, pipe, model, plan, chosen)
+    write_table(checks, numbers.assign(**key, site="clamp"), recipe)
+
+
+def scores_of(
+    params: ClampStep, pipe: Pipeline, model: Any, plan: WordPlan, found: list[Condition]
+) -> tuple[Float[np.ndarray, "prompts words"], Float[np.ndarray, "conditions prompts words"]]:
+    """Log-probabilities of the words on the unmoved pipeline, and under every condition."""
+    moves = Moves(
+        *(
+            moved_activations(pipe, found, params.add_back_errors, n_prefix)
+            for n_prefix in (int(params.add_bos), 0)
+        )
+    )
+    scores = score_moved(
+        model, params.lm.hook_point, plan, params.batch_contexts, moves, 1 + len(found)
+    )
+    return scores[0], scores[1:]
+
+
+def effect_table(
+    prompts: Frame, found: list[Condition],
+    changes: Float[np.ndarray, "conditions prompts words"], words: Frame,
+) -> pd.DataFrame:  # fmt: skip
+    """Each word's change by condition, averaged over the prompts of an item; zero at multiplier 1."""
+    items = sorted(set(prompts["item"]))
+    place = prompts["item"].map({item: i for i, item in enumerate(items)}).to_numpy()
+    share = np.eye(len(items))[:, place]
+    per_item = np.einsum("ip,cpw->ciw", share / share.sum(1, keepdims=True), changes)
+    rows = [
+        (c.kind, c.rank, c.latent, c.mode, c.clamp, item, word, per_item[i, j, k])
+        for i, c in enumerate(found)
+        for j, item in enumerate(items)
+        for k, word in enumerate(words["word"])
+    ]
+    columns = pd.Index([*EFFECT_COLUMNS[:-1], "word", "value"])
+    own: Frame = pd.DataFrame(rows, columns=columns)
+    multiplied = own[own["mode"] == "multiply"]
+    first = multiplied["clamp"] == multiplied["clamp"].iloc[0]
+    identity = multiplied[first].assign(clamp=IDENTITY, value=0.0)
+    merged: Frame = pd.concat([own, identity], ignore_index=True).merge(
+        words, on="word", how="left"
+    )
+    return merged
+
+
+def planted_table(
+    params: ClampStep, prompts: Frame, found: list[Condition],
+    base: Float[np.ndarray, "prompts words"],
+    moved: Float[np.ndarray, "conditions prompts words"], words: Frame,
+) -> pd.DataFrame:  # fmt: skip
+    """Change of the planted contrast of each item, by condition, and how far it could have gone."""
+
+    def rows() -> Iterator[tuple[Any, ...]]:
+        before = planted_contrast(base, prompts, words, params.factors)
+        for condition, scores in zip(found, moved, strict=True):
+            value = planted_contrast(scores, prompts, words, params.factors) - before
+            reach = planted_reach(scores - base, prompts, words, params.factors)
+            yield from ((*condition[:5], *own) for own in zip(items, value, reach, strict=True))
+
+    items = sorted(set(prompts["item"]))
+    filled = rows() if has_planted(prompts, words, params.factors) else ()
+    return pd.DataFrame(list(filled), columns=pd.Index([*EFFECT_COLUMNS, "reach"]))
+
+
+def identity_checks(
+    params: ClampStep, pipe: Pipeline, model: Any, plan: WordPlan, chosen: Frame
+) -> pd.DataFrame:
+    """KL(original || unmoved pipeline) after the prompts, and the prompts each latent is active in.
+
+    A multiplier does nothing to a latent that is not active: the share says how often it could.
+    """
+    kl, active = [], []
+    replace = replacement(pipe, None, params.add_back_errors, int(params.add_bos))
+    for start in range(0, len(plan.prompts), params.batch_contexts):
+        batch = plan.prompts[start : start + params.batch_contexts]
+        original = torch.from_numpy(next_token_log_probs(model, batch))
+        with splice(model, params.lm.hook_point, replace):
+            spliced = torch.from_numpy(next_token_log_probs(model, batch))
+        kl.append(kl_per_token(original, spliced))
+        active.append(_is_active(params, pipe, model, batch, chosen))
+    return _check_table(torch.cat(kl), np.concatenate(active), chosen, plan)
+
+
+def _is_active(
+    params: ClampStep, pipe: Pipeline, model: Any, batch: tuple[tuple[int, ...], ...],
+    chosen: Frame,
+) -> np.ndarray:  # fmt: skip
+    """[prompts latents] whether a chosen latent fires on any token of the prompt after BOS."""
+    ids, mask = padded([np.array(sequence) for sequence in batch], PAD_ID)
+    x = read_activations(model, params.lm.hook_point, ids, mask).float()
+    mask[:, : int(params.add_bos)] = 0
+    codes = encode_all(pipe, pipe.units.standardise(x.reshape(-1, x.shape[-1])))
+    found: list[Tensor] = []
+    for row in chosen.to_dict("records"):
+        if row["space"] not in codes:
+            found.append(torch.full((len(batch),), torch.nan))
+            continue
+        own = codes[row["space"]]
+        fires = ((own.indices == row["latent"]) & (own.values > 0)).any(1).reshape(ids.shape)
+        found.append((fires & mask.bool()).any(1).float())
+    return torch.stack(found, dim=1).numpy()
+
+
+def _check_table(kl: Tensor, active: np.ndarray, chosen: Frame, plan: WordPlan) -> pd.DataFrame:
+    n = len(plan.prompts)
+    rows: list[dict[str, Any]] = [
+        {"metric": "kl_identity_mean", "unit": "nats per prompt", "value": kl.mean().item()},
+        {"metric": "kl_identity_max", "unit": "nats per prompt", "value": kl.max().item()},
+    ]
+    shares = active.mean(0).tolist()
+    for row, share in zip(chosen.to_dict("records"), shares, strict=True):
+        if not np.isnan(share):
+            name = f"active_prompts_{row['kind']}_{row['rank']}"
+            rows.append({"metric": name, "unit": "fraction", "value": share})
+    return pd.DataFrame(rows).assign(split="confirm", n=n)

@@ -1,0 +1,138 @@
+"""`factorial generate`: continuations under clamps, greedy and sampled, and the words in them.
+
+Must not: choose a latent, or judge a text by anything but the response words in it.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from fispace.chapters.factorial.conditions import (
+    DIRECTIONS,
+    LINEAR,
+    NO_LATENT,
+    Condition,
+    random_direction,
+    replacement,
+)
+from fispace.chapters.factorial.design_array import Frame
+from fispace.chapters.factorial.encoder_stack import Pipeline, load_pipeline
+from fispace.lm.cached import Replacements
+from fispace.lm.generate import Choose, continue_texts, greedy, sampler
+from fispace.lm.load import load_lm
+from fispace.lm.score import plan_words
+from fispace.models.interventions import Intervention
+from fispace.seeds import numpy_stream
+from fispace.store.tables import read_csv, write_csv, write_table
+from fispace.study.config.factorial import GenerateStep
+
+UNMOVED = "unmoved"
+KINDS = ("candidate", "insensitive", "random", "primary")
+FIRST_RANK = 1
+
+
+def generate_texts(
+    params: GenerateStep, *, lm_folder: Path | None, weights: Path, standardiser: Path,
+    secondary: Path, candidates: Path, words: Path, contexts: Path, texts: Path, counts: Path,
+) -> None:  # fmt: skip
+    """Write continuations of the first contexts, and how often they hold words of each cell.
+
+    Raises:
+        ModelError: if the LM cannot be loaded.
+        StimuliError: if a response word cannot be scored with the LM's tokenizer.
+    """
+    torch.set_num_threads(params.threads)
+    pipe = load_pipeline(weights, standardiser, secondary)
+    lm = load_lm(params.lm, lm_folder)
+    listed, prompts = read_csv(words), read_csv(contexts).head(params.generation.n_contexts)
+    found = list(conditions(params, pipe, read_csv(candidates)))
+    rows = [row for c in found for row in continuations(params, pipe, lm, c, prompts)]
+    key = {"arm": pipe.arm, "seed": pipe.seed}
+    table = pd.DataFrame(rows).assign(**key)
+    recipe = asdict(params) | key | {"step": "factorial generate", "lm": params.lm.recorded}
+    write_table(texts, table, recipe)
+    write_csv(counts, word_counts(table, listed))
+
+
+def conditions(
+    params: GenerateStep, pipe: Pipeline, chosen: Frame
+) -> Iterator[tuple[str, float, Condition | None]]:
+    """The unmoved pipeline, and every clamp of the first latent of each kind and of the linear part."""
+    yield UNMOVED, 1.0, None
+    first = chosen[(chosen["rank"] == FIRST_RANK) & chosen["kind"].isin(KINDS)]
+    latents = [(row["kind"], row["space"], row["latent"]) for row in first.to_dict("records")]
+    latents += [
+        (DIRECTIONS[k], DIRECTIONS[k], latent) for k, _, latent in latents if k in DIRECTIONS
+    ]
+    latents += [(LINEAR, LINEAR, NO_LATENT)]
+    for kind, target, latent in latents:
+        unit = random_direction(pipe, params.root_seed, kind, FIRST_RANK)
+        for clamp in params.generation.clamps:
+            change = Intervention(target, latent, "multiply", clamp)
+            yield kind, clamp, Condition(kind, FIRST_RANK, latent, "multiply", clamp, change, unit)
+
+
+def continuations(
+    params: GenerateStep, pipe: Pipeline, lm: tuple[Any, Any],
+    named: tuple[str, float, Condition | None], prompts: Frame,
+) -> Iterator[dict[str, Any]]:  # fmt: skip
+    """One greedy and one sampled continuation of each context, under one condition."""
+    (kind, clamp, condition), (model, tokenizer) = named, lm
+    latent = -1 if condition is None else condition.latent
+    sequences = plan_words(tokenizer, prompts["prompt"].tolist(), [], params.add_bos).prompts
+    replace = Replacements(
+        *(
+            replacement(pipe, condition, params.add_back_errors, n_prefix)
+            for n_prefix in (int(params.add_bos), 0)
+        )
+    )
+    for decoding, choose in _decodings(params, len(sequences)):
+        tokens = continue_texts(
+            model, params.lm.hook_point, replace, sequences, params.generation.n_tokens, choose
+        )
+        for place, row in enumerate(tokens):
+            yield {
+                "kind": kind, "latent": latent, "clamp": clamp, "decoding": decoding,
+                "context": place, "item": prompts["item"].iloc[place],
+                "text": tokenizer.decode(row),
+            }  # fmt: skip
+
+
+def _decodings(params: GenerateStep, n_prompts: int) -> Iterator[tuple[str, Choose]]:
+    """Greedy, and sampled with the same uniform numbers under every condition."""
+    yield "greedy", greedy
+    stream = numpy_stream(params.root_seed, "factorial", "generate")
+    uniforms = stream.random((n_prompts, params.generation.n_tokens))
+    yield "sampled", sampler(uniforms, params.generation.temperature)
+
+
+def word_counts(texts: Frame, words: Frame) -> pd.DataFrame:
+    """Response words of each cell by condition, and how many texts differ from the unmoved ones.
+
+    A word counts at word boundaries, case ignored.
+    """
+    factors = [name for name in words.columns if name not in ("word", "contrast")]
+    keys = ["arm", "seed", "kind", "latent", "clamp", "decoding"]
+    place = ["decoding", "context"]
+    unmoved = texts[texts["kind"] == UNMOVED].set_index(place)["text"]
+    rows: list[dict[str, Any]] = []
+    for key, own in texts.groupby(keys, sort=False):
+        same = unmoved.loc[list(own[place].itertuples(index=False, name=None))].to_numpy()
+        head = dict(zip(keys, key, strict=True)) | {
+            "n_texts": len(own), "n_changed": int(np.sum(own["text"].to_numpy() != same)),
+        }  # fmt: skip
+        for cell, listed in words.groupby(factors, sort=False):
+            count = sum(_occurrences(text, listed["word"].tolist()) for text in own["text"])
+            rows.append(head | dict(zip(factors, cell, strict=True)) | {"count": count})
+    return pd.DataFrame(rows)
+
+
+def _occurrences(text: str, words: Sequence[str]) -> int:
+    pattern = "|".join(re.escape(word) for word in words)
+    return len(re.findall(rf"\b(?:{pattern})\b", text, flags=re.IGNORECASE))

@@ -1,0 +1,58 @@
+"""`factorial pairs`: the strongest pairs of primary latents behind each chosen secondary latent.
+
+Must not: choose a secondary latent, or read the confirm half.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from fispace.chapters.factorial.design_array import Frame
+from fispace.chapters.factorial.encoder_stack import Pipeline, load_pipeline, read_stimulus_tokens
+from fispace.models.pairs import Pairs, active_pairs, pair_readout, pair_weights
+from fispace.store.tables import read_csv, write_csv
+from fispace.study.config.factorial import PairsStep
+
+
+def list_pairs(
+    params: PairsStep, *, weights: Path, standardiser: Path, secondary: Path, candidates: Path,
+    select: Path, pairs: Path,
+) -> None:  # fmt: skip
+    """Write the strongest pairs of each chosen secondary latent on the select half."""
+    torch.set_num_threads(params.threads)
+    pipe = load_pipeline(weights, standardiser, secondary)
+    codes = pipe.model.sae.encode(read_stimulus_tokens(select, pipe.units).z)
+    found = active_pairs(codes, pipe.model.shape.n_latents)
+    chosen: Frame = read_csv(candidates)
+    tables = [
+        strongest_pairs(pipe, found, row, params.n_pairs)
+        for row in chosen[chosen["space"] == "secondary"].to_dict("records")
+    ]
+    write_csv(pairs, pd.concat(tables, ignore_index=True).assign(arm=pipe.arm, seed=pipe.seed))
+
+
+def strongest_pairs(
+    pipe: Pipeline, pairs: Pairs, row: dict[str, Any], n_pairs: int
+) -> pd.DataFrame:
+    """Pairs with the largest mean |contribution| = |weight| mean(f_i f_j) to the pre-activation.
+
+    `share` is that of the summed |contributions| of all pairs: small if no pair stands out.
+    """
+    readout, constant = pair_readout(pipe.model, pipe.secondary, row["latent"])
+    weights = pair_weights(pipe.model, readout, pairs)
+    contribution = weights * pairs.mean_product
+    order = np.argsort(-np.abs(contribution), kind="stable")[:n_pairs]
+    total = np.abs(contribution).sum()
+    return pd.DataFrame(
+        {
+            "kind": row["kind"], "rank": row["rank"], "latent": row["latent"],
+            "pair": np.arange(1, len(order) + 1), "first": pairs.first[order],
+            "second": pairs.second[order], "weight": weights[order],
+            "mean_product": pairs.mean_product[order], "contribution": contribution[order],
+            "share": np.abs(contribution[order]) / total if total else np.nan,
+            "constant": constant, "n_pairs": len(pairs.first),
+        }
+    )  # fmt: skip

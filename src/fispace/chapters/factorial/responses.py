@@ -1,0 +1,58 @@
+"""`factorial responses`: mean activation of every latent on every text, one file a half.
+
+Must not: compare cells.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from fispace.chapters.factorial.encoder_stack import (
+    Pipeline,
+    StimulusTokens,
+    encode_all,
+    load_pipeline,
+    read_stimulus_tokens,
+)
+from fispace.chapters.factorial.item_split import CONFIRM, NO_FACTOR, SELECT
+from fispace.store.responses import Responses, write_responses
+from fispace.store.tables import read_csv
+from fispace.study.config.factorial import ResponsesStep
+
+
+def measure_responses(
+    params: ResponsesStep, *, items: Path, weights: Path, standardiser: Path, secondary: Path,
+    residual: Path, select: Path, confirm: Path, select_responses: Path, confirm_responses: Path,
+) -> None:  # fmt: skip
+    """Write the mean activation of every latent of every SAE on every text, one file per half."""
+    torch.set_num_threads(params.threads)
+    pipe = load_pipeline(weights, standardiser, secondary, residual)
+    table: Any = read_csv(items)
+    files = ((SELECT, select, select_responses), (CONFIRM, confirm, confirm_responses))
+    for half, source, target in files:
+        texts = table[table["half"] == half]
+        texts = texts[["item", *(name for name in table if name not in NO_FACTOR)]]
+        tokens = read_stimulus_tokens(source, pipe.units)
+        means = mean_activations(pipe, tokens, len(texts), params.batch_tokens)
+        recipe = {"step": "factorial responses", "arm": pipe.arm, "seed": pipe.seed, "half": half}
+        write_responses(target, Responses(texts.reset_index(drop=True), means, recipe))
+
+
+def mean_activations(
+    pipe: Pipeline, tokens: StimulusTokens, n_texts: int, batch_tokens: int
+) -> dict[str, Float[np.ndarray, "texts latents"]]:
+    """Mean activation of every latent of every SAE over the tokens of each text."""
+    saes = {"primary": pipe.model.sae, "secondary": pipe.secondary.sae}
+    saes |= {"residual": pipe.residual.sae} if pipe.residual is not None else {}
+    sizes = {space: sae.W_dec.shape[0] for space, sae in saes.items()}
+    sums = {space: np.zeros((n_texts, width)) for space, width in sizes.items()}
+    for begin in range(0, len(tokens.z), batch_tokens):
+        rows = tokens.text[begin : begin + batch_tokens]
+        for space, codes in encode_all(pipe, tokens.z[begin : begin + batch_tokens]).items():
+            where = (rows[:, None], codes.indices.numpy())
+            np.add.at(sums[space], where, codes.values.double().numpy())
+    counts = np.bincount(tokens.text, minlength=n_texts)[:, None]
+    return {space: total / counts for space, total in sums.items()}

@@ -1,0 +1,184 @@
+"""`factorial secondary`: a TopK SAE on the interaction's first MLP layer, or on the raw residuals.
+
+Must not: define an SAE or a training loop.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from fispace.chapters.factorial.encoder_stack import initial_sae, load_arm
+from fispace.chapters.factorial.split_checks import require_same
+from fispace.errors import ParamsError, named_divergence
+from fispace.models.fit import Schedule, fit
+from fispace.models.integrated import IntegratedModel
+from fispace.models.numerics import fix_numerics
+from fispace.models.objective import squared_error
+from fispace.models.progress import CurveRow
+from fispace.models.secondary import SecondarySae, hidden_vectors, residual_vectors
+from fispace.models.training_state import Checkpoints, surroundings
+from fispace.seeds import torch_stream
+from fispace.stats.metrics import FvuSums, dead_fraction, l0
+from fispace.store.activations import ActivationStore
+from fispace.store.checkpoint import data_record, save_checkpoint
+from fispace.store.files import read_json, sha256_of
+from fispace.store.standardiser import Standardiser, fit_moments, load_standardiser
+from fispace.store.tables import write_table
+from fispace.study.config.factorial import SecondaryStep
+
+Reader = Callable[[IntegratedModel, Tensor], Tensor]
+
+SECONDARY, RESIDUAL = "secondary", "residual"
+SITES: dict[str, Reader] = {SECONDARY: hidden_vectors, RESIDUAL: residual_vectors}
+
+
+class Vectors(NamedTuple):
+    """What the SAE is trained on: one site of one model, over the stored tokens."""
+
+    model: IntegratedModel
+    units: Standardiser
+    store: ActivationStore
+    reader: Reader
+
+    def read(self, x: Float[Tensor, "tokens d_model"]) -> Float[Tensor, "tokens width"]:
+        """The site's vectors of raw activations."""
+        return self.reader(self.model, self.units.standardise(x))
+
+    def of(self, split: str) -> Iterator[Float[Tensor, "tokens width"]]:
+        """Those of all non-special tokens of a split, a row group at a time."""
+        for group in self.store.groups(split):
+            if len(group):
+                yield self.read(torch.from_numpy(group))
+
+
+class Quality(NamedTuple):
+    """One number that says how well the secondary SAE does."""
+
+    metric: str
+    unit: str
+    value: float
+    n: int
+    """Tokens."""
+
+
+def train_secondary(
+    params: SecondaryStep, *, site: str, weights: Path, lr: Path, manifest: Path,
+    standardiser: Path, scratch: Path, checkpoint_seconds: float, secondary: Path, curve: Path,
+    quality: Path,
+) -> None:  # fmt: skip
+    """Train the SAE of one site, arm and seed; writes its test quality.
+
+    Site `secondary` is the interaction's first MLP layer, `residual` what the linear parts leave
+    over: the same number of latents, K, tokens and optimiser. `scratch` and `checkpoint_seconds` are
+    those of `train arm`.
+
+    Raises:
+        ParamsError: if there is no such site.
+        ArtifactMismatchError: if the arm has no interaction, or was trained on another store.
+        DivergedError: if the loss becomes non-finite.
+    """
+    read = reader_of(site)
+    model, trained = load_arm(weights, standardiser)
+    require_same(weights, "manifest", trained["manifest"], sha256_of(manifest))
+    store, units = ActivationStore(manifest), load_standardiser(standardiser)
+    for split in ("train", "val", "test"):
+        store.verify(split)
+    key = {"arm": trained["arm"], "seed": trained["seed"], "site": site}
+    peak = float(read_json(lr)["lr"])
+    vectors = Vectors(model, units, store, read)
+    names = (trained["seed"], *([] if site == SECONDARY else [site]))
+    recipe = asdict(params) | key | {"step": "factorial secondary", "lr": peak}
+    recipe["weights"] = sha256_of(weights)
+    identity = recipe | data_record(manifest, standardiser) | surroundings(__name__)
+    checkpoints = Checkpoints(scratch, identity, checkpoint_seconds)
+    with named_divergence(f"{site} SAE of arm {key['arm']}, seed {key['seed']}"):
+        fitted, rows = fit_secondary(params, vectors, names, peak, checkpoints)
+    _save(secondary, fitted, recipe)
+    write_table(curve, pd.DataFrame(rows).assign(**key), recipe)
+    numbers = pd.DataFrame(secondary_quality(fitted, vectors.of("test")))
+    write_table(quality, numbers.assign(**key, split="test"), recipe)
+    checkpoints.remove()
+
+
+def reader_of(site: str) -> Reader:
+    """How the vectors of a site are read off the model.
+
+    Raises:
+        ParamsError: if there is no such site.
+    """
+    if site not in SITES:
+        raise ParamsError(f"--site {site}: no such site; there are {', '.join(SITES)}.")
+    return SITES[site]
+
+
+def fit_secondary(
+    params: SecondaryStep, vectors: Vectors, names: tuple[str | int, ...], lr: float,
+    checkpoints: Checkpoints,
+) -> tuple[SecondarySae, list[CurveRow]]:  # fmt: skip
+    """SAE trained on the site's vectors of train tokens, and its training curve.
+
+    `names` key its random streams.
+    """
+    fix_numerics(params.threads)
+    root, n_taken = (params.root_seed, "factorial", *names), checkpoints.n_steps
+
+    def stream(purpose: str, start: int = 0) -> Iterator[Tensor]:
+        rows = vectors.store.shuffled_batches(
+            "train", params.batch_tokens, params.pool_groups, (*root, purpose), start
+        )
+        return (vectors.read(torch.from_numpy(x)) for x in rows)
+
+    n_fitted = -(-params.standardiser_tokens // params.batch_tokens)
+    fitted = fit_moments((h.numpy() for h in _take(stream("standardiser"), n_fitted)), "keep")
+    n_latents = params.expansion * vectors.model.shape.d_embed
+    width = fitted.mean.shape[0]
+    sae = initial_sae(width, n_latents, params.k, torch_stream(*root, "init"))
+    secondary = SecondarySae(sae, fitted.mean, fitted.std)
+    curve = fit(
+        sae,
+        squared_error(lambda h: sae.decode(sae.encode(h))),
+        map(fitted.standardise, _take(stream("order", n_taken), params.n_steps - n_taken)),
+        Schedule(params, lr, params.n_steps, params.log_every, params.val_every),
+        lambda: secondary_quality(secondary, vectors.of("val"))[0].value,
+        checkpoints,
+    )
+    return secondary, curve
+
+
+@torch.no_grad()
+def secondary_quality(
+    secondary: SecondarySae, batches: Iterator[Float[Tensor, "tokens width"]]
+) -> list[Quality]:
+    """FVU in standardised units, L0 and share of dead latents, over whole batches of tokens."""
+    n_latents, width = secondary.sae.W_dec.shape
+    sums, active, fired = FvuSums(width), 0.0, torch.zeros(n_latents, dtype=torch.bool)
+    for hidden in batches:
+        codes = secondary.encode(hidden)
+        scale = secondary.std
+        sums.add(hidden / scale, secondary.decode(codes) / scale)
+        active += l0(codes.values).sum().item()
+        fired[codes.indices[codes.values > 0]] = True
+    n_tokens = sums.n_tokens
+    return [
+        Quality("fvu", "fraction", sums.fvu, n_tokens),
+        Quality("l0", "latents per token", active / n_tokens, n_tokens),
+        Quality("dead_latents", "fraction", dead_fraction(fired), n_tokens),
+    ]
+
+
+def _save(path: Path, secondary: SecondarySae, record: dict[str, Any]) -> None:
+    """Write a secondary SAE with its standardiser, its shape and its record."""
+    n_latents, width = secondary.sae.W_dec.shape
+    shape = {"n_latents": n_latents, "width": width, "k": secondary.sae.k}
+    save_checkpoint(path, secondary.state_dict(), record | shape)
+
+
+def _take(batches: Iterator[Tensor], count: int) -> Iterator[Tensor]:
+    for _ in range(count):
+        yield next(batches)

@@ -1,0 +1,83 @@
+"""`factorial singles`: what one primary latent does to the secondary ones, among others and alone.
+
+Must not: choose a secondary latent.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from fispace.chapters.factorial.design_array import Frame
+from fispace.chapters.factorial.encoder_stack import Pipeline, load_pipeline, read_stimulus_tokens
+from fispace.chapters.factorial.item_split import NO_FACTOR
+from fispace.store.tables import read_csv, read_table, write_csv
+from fispace.study.config.factorial import SinglesStep
+
+
+def measure_singles(
+    params: SinglesStep, *, items: Path, weights: list[Path], standardiser: Path,
+    secondary: list[Path], discovery: list[Path], confirm: Path, singles: Path, histogram: Path,
+) -> None:  # fmt: skip
+    """Write what one primary latent does to the secondary ones: among others, and alone (F3)."""
+    torch.set_num_threads(params.threads)
+    factors = [name for name in read_csv(items).columns if name not in NO_FACTOR]
+    numbers, bars = [], []
+    for path, sae, table in zip(weights, secondary, discovery, strict=True):
+        pipe = load_pipeline(path, standardiser, sae)
+        tokens = read_stimulus_tokens(confirm, pipe.units)
+        latent = strongest_primary(read_table(table), factors)
+        rows, counts = single_latent(params, pipe, tokens.z, latent)
+        key = {"arm": pipe.arm, "seed": pipe.seed, "primary_latent": latent}
+        numbers.append(rows.assign(**key))
+        bars.append(counts.assign(**key))
+    write_csv(singles, pd.concat(numbers, ignore_index=True))
+    write_csv(histogram, pd.concat(bars, ignore_index=True))
+
+
+def strongest_primary(discovery: Frame, factors: Sequence[str]) -> int:
+    """Primary latent with the largest |t| of a main effect on the select half."""
+    rows = discovery[(discovery["space"] == "primary") & discovery["effect"].isin(factors)]
+    return int(rows["latent"].iloc[int(rows["t"].abs().to_numpy().argmax())])
+
+
+@torch.no_grad()
+def single_latent(
+    params: SinglesStep, pipe: Pipeline, z: Float[Tensor, "tokens d_model"], latent: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Numbers and histogram of secondary activations on tokens where a primary latent is active.
+
+    `among others` keeps all codes of the token. `alone` keeps the one latent: factor pooling sums
+    over pairs, so what it adds is exactly zero, and the hidden vector is the bias. The author's
+    linear pooling made it look otherwise (p11:470-487).
+    """
+    codes = pipe.model.sae.encode(z)
+    is_own = (codes.indices == latent) & (codes.values > 0)
+    rows = is_own.any(1)
+    together = codes[rows]
+    alone = together.with_values(together.values * is_own[rows])
+    hidden = pipe.model.interaction.hidden(together)
+    values = pipe.secondary.encode(hidden).values.double().numpy().ravel()
+    pooled = pipe.model.interaction.pool(alone).abs()
+    scale = pipe.model.interaction.pool(together).abs()
+    numbers: list[dict[str, Any]] = [
+        {"metric": "active_share", "unit": "fraction", "value": rows.double().mean().item()},
+        {"metric": "pool_alone_max_abs", "unit": "pooled", "value": _largest(pooled)},
+        {"metric": "pool_among_others_max_abs", "unit": "pooled", "value": _largest(scale)},
+        {"metric": "secondary_l0", "unit": "latents per token",
+         "value": float((values > 0).sum() / max(int(rows.sum()), 1))},
+    ]  # fmt: skip
+    positive = values[values > 0]
+    top = positive.max() if positive.size else 1.0
+    counts, edges = np.histogram(positive, bins=params.histogram_bins, range=(0.0, top))
+    bars = {"bin_low": edges[:-1], "bin_high": edges[1:], "count": counts}
+    return pd.DataFrame(numbers).assign(n=len(z)), pd.DataFrame(bars)
+
+
+def _largest(values: Tensor) -> float:
+    return values.max().item() if values.numel() else 0.0

@@ -1,0 +1,209 @@
+"""Stimulus batteries: CSV to validated frames of items crossed with conditions.
+
+Must not: generate stimuli, run a model, or repair a broken battery.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fispace.errors import StimuliError
+from fispace.study.config.factorial import FactorConfig
+
+HEADER_LINES = 1
+"""Lines before the first row: line numbers in messages count from 1, as an editor does."""
+
+FRAME = "frame"
+"""Optional column: what an item's texts have in common."""
+
+PLANTED = "contrast"
+"""Column of a word's planted y11 - y10 - y01 + y00 in nats, where a battery has ground truth."""
+
+
+def read_battery(path: Path, factors: Sequence[FactorConfig], variant: str | None) -> pd.DataFrame:
+    """Items crossed with conditions: item, frame if there is one, one per factor, text; by item and cell.
+
+    One factor with two levels is a matched-pair battery, two factors are a 2x2 one. With `variant`,
+    only the rows of that variant are kept; the whole file is validated all the same.
+
+    Raises:
+        StimuliError: if the file breaks a rule of the schema; the message names file, row and rule.
+    """
+    columns = ["item", *(factor.name for factor in factors), "text"]
+    frame = _read_columns(path, columns)
+    _require_filled(path, frame, columns)
+    for factor in factors:
+        _require_levels(path, frame, factor)
+    _require_distinct(path, frame, ["text"], "a text may occur only once in a battery")
+    _require_variant(path, frame, variant)
+    keys = ["item", *(["variant"] if "variant" in frame else [])]
+    _require_balance(path, frame, keys, factors)
+    kept = frame[frame["variant"] == variant] if "variant" in frame else frame
+    return _sorted(kept, factors)
+
+
+def read_words(path: Path, factors: Sequence[FactorConfig]) -> pd.DataFrame:
+    """Response words: columns word, one per factor, and `contrast` if planted; equally many a cell.
+
+    Raises:
+        StimuliError: if the file breaks a rule of the schema; the message names file, row and rule.
+    """
+    return validated_words(path, _read(path), factors)
+
+
+def validated_words(path: Path, frame: Any, factors: Sequence[FactorConfig]) -> pd.DataFrame:
+    """The response words `frame` that were read from `path`, once they keep the rules.
+
+    Raises:
+        StimuliError: as `read_words`.
+    """
+    names = [factor.name for factor in factors]
+    _require_columns(path, frame, ["word", *names])
+    _require_filled(path, frame, ["word", *names])
+    for factor in factors:
+        _require_levels(path, frame, factor)
+    _require_distinct(path, frame, ["word"], "a response word may belong to one cell only")
+    counts = Counter(frame[names].itertuples(index=False, name=None))
+    sizes = {cell: counts[cell] for cell in product(*(factor.levels for factor in factors))}
+    if len(set(sizes.values())) != 1:
+        listed = ", ".join(f"{'/'.join(cell)}: {size}" for cell, size in sizes.items())
+        raise StimuliError(
+            f"{path}: every cell needs the same number of response words; found {listed}."
+        )
+    kept = frame[["word", *names, *([PLANTED] if PLANTED in frame else [])]]
+    return kept.reset_index(drop=True)
+
+
+def read_prompts(path: Path) -> pd.DataFrame:
+    """Neutral prompts, each its own item: columns item and prompt.
+
+    Items are numbered by the prompts' own order, not the file's: sign flips go by item, and no
+    p-value may depend on the order of rows.
+
+    Raises:
+        StimuliError: if the column `prompt` is missing, or a prompt is empty or occurs twice.
+    """
+    frame = _read_columns(path, ["prompt"])
+    _require_filled(path, frame, ["prompt"])
+    _require_distinct(path, frame, ["prompt"], "a prompt may occur only once")
+    numbers = frame["prompt"].rank(method="first").astype(int)
+    return pd.DataFrame({"item": numbers.map("prompt-{:03d}".format), "prompt": frame["prompt"]})
+
+
+def _read_columns(path: Path, columns: list[str]) -> Any:
+    frame = _read(path)
+    _require_columns(path, frame, columns)
+    return frame
+
+
+def _read(path: Path) -> Any:
+    try:
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+    except FileNotFoundError:
+        raise StimuliError(
+            f"{path} does not exist. A battery is a folder with stimuli.csv, responses.csv and "
+            "prompts.csv; set factorial.battery to such a folder."
+        ) from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        said = " ".join(str(error).split())
+        raise StimuliError(f"{path} is not readable as CSV in UTF-8: {said}") from None
+    if not isinstance(frame.index, pd.RangeIndex):  # pandas takes surplus cells for row names
+        raise StimuliError(
+            f"{path}, row 1: the rows hold more cells than the header names; put a text that "
+            "contains a comma in quotes."
+        )
+    if frame.empty:
+        raise StimuliError(f"{path}: the file has a header but no row.")
+    return frame
+
+
+def _require_columns(path: Path, frame: Any, columns: list[str]) -> None:
+    missing = [column for column in columns if column not in frame]
+    if missing:
+        raise StimuliError(
+            f"{path}, row 1: missing column {missing[0]!r}; a battery needs {', '.join(columns)} "
+            f"(the factors are declared in factorial.factors), found {', '.join(frame.columns)}."
+        )
+
+
+def _line(index: Any) -> int:
+    return int(index) + HEADER_LINES + 1
+
+
+def _require_filled(path: Path, frame: Any, columns: list[str]) -> None:
+    for column in columns:
+        empty = frame.index[frame[column].str.strip() == ""]
+        if len(empty):
+            raise StimuliError(f"{path}, row {_line(empty[0])}: the column {column!r} is empty.")
+
+
+def _require_levels(path: Path, frame: Any, factor: FactorConfig) -> None:
+    unknown = frame.index[~frame[factor.name].isin(factor.levels)]
+    if len(unknown):
+        found = frame.loc[unknown[0], factor.name]
+        raise StimuliError(
+            f"{path}, row {_line(unknown[0])}: unknown level {found!r} of {factor.name!r}; "
+            f"declared in factorial.factors are {', '.join(factor.levels)}."
+        )
+
+
+def _require_distinct(path: Path, frame: Any, columns: list[str], rule: str) -> None:
+    folded = frame[columns].apply(lambda column: column.str.strip().str.casefold())
+    again = frame.index[folded.duplicated()]
+    if len(again):
+        first = frame.index[(folded == folded.loc[again[0]]).all(axis=1)][0]
+        raise StimuliError(
+            f"{path}, row {_line(again[0])}: duplicate of row {_line(first)} "
+            f"({frame.loc[again[0], columns[0]]!r}); {rule}."
+        )
+
+
+def _require_variant(path: Path, frame: Any, variant: str | None) -> None:
+    known = sorted(set(frame["variant"])) if "variant" in frame else []
+    if variant is None and len(known) > 1:
+        raise StimuliError(
+            f"{path}: the battery has the variants {', '.join(known)}; choose one with "
+            "factorial.variant."
+        )
+    if variant is not None and variant not in known:
+        raise StimuliError(
+            f"{path}: no row of the variant {variant!r} (factorial.variant); "
+            + (f"there are {', '.join(known)}." if known else "the file has no column 'variant'.")
+        )
+
+
+def _require_balance(
+    path: Path, frame: Any, keys: list[str], factors: Sequence[FactorConfig]
+) -> None:
+    """Every item holds every cell exactly once."""
+    names = [factor.name for factor in factors]
+    again = frame.index[frame.duplicated([*keys, *names])]
+    if len(again):
+        row = frame.loc[again[0]]
+        raise StimuliError(
+            f"{path}, row {_line(again[0])}: unbalanced cells: item {row['item']!r} holds the cell "
+            f"{'/'.join(row[names])} more than once."
+        )
+    cells = set(product(*(factor.levels for factor in factors)))
+    for _, rows in frame.groupby(keys, sort=False):
+        missing = sorted(cells - set(rows[names].itertuples(index=False, name=None)))
+        if missing:
+            raise StimuliError(
+                f"{path}, row {_line(rows.index[0])}: item {rows['item'].iloc[0]!r} is missing the "
+                f"cell {'/'.join(missing[0])}; an item is realised in all {len(cells)} cells."
+            )
+
+
+def _sorted(frame: Any, factors: Sequence[FactorConfig]) -> Any:
+    """Rows by item, then by the index of each factor's level: cells in the order 00 01 10 11."""
+    names = [factor.name for factor in factors]
+    ranks = {factor.name: {level: i for i, level in enumerate(factor.levels)} for factor in factors}
+    order = frame.sort_values(
+        ["item", *names], key=lambda column: column.map(ranks.get(str(column.name), str))
+    )
+    kept = ["item", *([FRAME] if FRAME in order else []), *names, "text"]
+    return order[kept].reset_index(drop=True)

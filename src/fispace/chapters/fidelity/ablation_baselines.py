@@ -1,0 +1,72 @@
+"""`fidelity bounds`: the LM undisturbed, and with nothing at the hook point; the scale of CE recovered.
+
+Must not: load a trained model; the bounds belong to LM and text, and are measured once a study.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from fispace.chapters.fidelity.document_sums import (
+    EVALUATED,
+    INCLUDED,
+    KEY,
+    MASKED,
+    MEAN_ABLATION,
+    NO_ARM,
+    NO_SEED,
+    ORIGINAL,
+    ZERO_ABLATION,
+)
+from fispace.chapters.fidelity.spliced_evaluation import Pass, Scored, split_mean, undisturbed
+from fispace.lm.window_batches import load_extracted_lm, window_batches
+from fispace.lm.windows import pad_id_of
+from fispace.store.activations import ActivationStore
+from fispace.store.standardiser import Standardiser, load_standardiser
+from fispace.store.tables import write_table
+from fispace.study.config.fidelity import FidelityBoundsStep
+
+
+def measure_bounds(
+    params: FidelityBoundsStep, *, manifest: Path, standardiser: Path, lm_folder: Path | None,
+    bounds: Path,
+) -> None:  # fmt: skip
+    """Write sums per document of the original, of zeros, and of the train split's mean activation.
+
+    Raises:
+        ArtifactError, ArtifactMismatchError: if shards and LM do not belong together.
+    """
+    torch.set_num_threads(params.threads)
+    store, units = ActivationStore(manifest), load_standardiser(standardiser)
+    lm, tokenizer = load_extracted_lm(params.lm, lm_folder, store)
+    frames: list[pd.DataFrame] = []
+    for split in (name for name in EVALUATED if name in store.shards):
+        store.verify(split)
+        mean = split_mean(store, split)
+        batches = window_batches(store, split, params.batch_windows, pad_id_of(tokenizer))
+        for batch in tqdm(batches, desc=split, unit="batch", mininterval=5):
+            done = undisturbed(lm, params.lm.hook_point, batch)
+            frames.extend(frame.assign(split=split) for frame in _bounds_of(done, units, mean))
+    rows = pd.concat(frames).assign(arm=NO_ARM, seed=NO_SEED)
+    sums = rows.groupby([*KEY, "document_id"]).sum(min_count=1).reset_index()
+    write_table(bounds, sums, {"step": "fidelity bounds", **params.lm.recorded})
+
+
+@torch.no_grad()
+def _bounds_of(done: Pass, units: Standardiser, mean: Tensor) -> list[pd.DataFrame]:
+    found: list[pd.DataFrame] = []
+    fills: dict[str, Tensor] = {
+        ZERO_ABLATION: torch.zeros_like(units.mean),
+        MEAN_ABLATION: units.mean,
+    }
+    for special_tokens in (MASKED, INCLUDED):
+        scored = Scored(done, special_tokens)
+        found.append(scored.frame("", ORIGINAL, scored.original))
+        for condition, fill in fills.items():
+            x_hat = fill.expand_as(scored.rows)
+            sums = scored.errors(units, x_hat, mean) | scored.splice(x_hat)
+            found.append(scored.frame("", condition, sums))
+    return found

@@ -1,0 +1,234 @@
+"""`fidelity arm`: one trained model by every set of its parts, and the LM run on the reconstruction.
+
+Post-hoc ablation is a row here (other parts of one trained model), retrained ablation another arm.
+Must not: fit anything; train tokens are never read.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from fispace.chapters.fidelity.document_sums import (
+    EPSILON,
+    EVALUATED,
+    INCLUDED,
+    KEY,
+    MASKED,
+    ORIGINAL,
+    RECONSTRUCTION,
+)
+from fispace.chapters.fidelity.spliced_evaluation import Pass, Scored, split_mean, undisturbed
+from fispace.chapters.fidelity.split_errors import (
+    OF_SPLIT,
+    SplitErrors,
+    control_error,
+    split_errors,
+)
+from fispace.lm.window_batches import load_extracted_lm, window_batches
+from fispace.lm.windows import pad_id_of
+from fispace.models.integrated import IntegratedModel, ablations, parts_name
+from fispace.models.sparse import Codes
+from fispace.models.trained import load_trained
+from fispace.seeds import torch_stream
+from fispace.stats.metrics import FiringCounts, l0
+from fispace.store.activations import ActivationStore
+from fispace.store.checkpoint import data_record
+from fispace.store.files import sha256_of
+from fispace.store.standardiser import Standardiser, load_standardiser
+from fispace.store.tables import write_table
+from fispace.study.config.fidelity import Control, FidelityArmStep
+from fispace.study.config.train import Part
+
+ISOTROPIC: tuple[Control, ...] = ("epsilon_random",)
+"""Controls run with special tokens included: the paper's, which the schema requires."""
+
+POSITION_KEY = ["split", "special_tokens", "condition", "document_id", "position"]
+
+
+class Measurement(NamedTuple):
+    """One reconstruction, which tokens it replaces, and the controls run beside it."""
+
+    parts: tuple[Part, ...]
+    special_tokens: str
+    controls: tuple[Control, ...]
+
+
+@dataclass
+class _Split:
+    """What is measured on one split, and what has been found so far."""
+
+    params: FidelityArmStep
+    model: IntegratedModel
+    units: Standardiser
+    name: str
+    mean: Tensor
+    """Mean activation of the split's non-special tokens: the zero of its FVU."""
+    errors: dict[tuple[Part, ...], SplitErrors]
+    firing: FiringCounts
+    documents: list[pd.DataFrame] = field(default_factory=list[pd.DataFrame])
+    positions: list[pd.DataFrame] = field(default_factory=list[pd.DataFrame])
+
+
+def measure_arm(
+    params: FidelityArmStep, *, arm: str, seed: int, weights: Path, manifest: Path,
+    standardiser: Path, lm_folder: Path | None, documents: Path, positions: Path, latents: Path,
+) -> None:  # fmt: skip
+    """Write sums per document and condition, the same by position, and how often each latent fired.
+
+    Raises:
+        ArtifactError, ArtifactMismatchError: if checkpoint, shards, or LM do not belong together.
+    """
+    torch.set_num_threads(params.threads)
+    store = ActivationStore(manifest)
+    expected = {"arm": arm, "seed": seed} | data_record(manifest, standardiser)
+    model = load_trained(weights, expected).model
+    lm, tokenizer = load_extracted_lm(params.lm, lm_folder, store)
+    units, pad_id = load_standardiser(standardiser), pad_id_of(tokenizer)
+    done = [
+        _measure_split(params, lm, pad_id, model, units, store, split)
+        for split in EVALUATED
+        if split in store.shards
+    ]
+    record = {
+        "step": "fidelity arm", "arm": arm, "seed": seed, "checkpoint": sha256_of(weights),
+        "controls": params.controls, "epsilon_draws": params.epsilon_draws,
+    }  # fmt: skip
+    own = {"arm": arm, "seed": seed}
+    write_table(documents, summed([s.documents for s in done], [*KEY, "document_id"], own), record)
+    write_table(positions, summed([s.positions for s in done], POSITION_KEY, own), record)
+    write_table(latents, pd.concat([_firing_frame(s).assign(**own) for s in done]), record)
+
+
+def plan(parts: Sequence[Part], params: FidelityArmStep) -> list[Measurement]:
+    """What is measured of an arm with these parts.
+
+    Every set of parts that keeps the SAE; every set without a decoder, so that decoder, bias and
+    interaction can be told apart whatever the split between `sae` and `linear` is; and all parts
+    once more with special tokens included.
+    """
+    full = tuple(parts)
+    return [
+        *(
+            Measurement(kept, MASKED, params.controls if kept == full else params.ablation_controls)
+            for kept in ablations(parts)
+        ),
+        *(Measurement(kept, MASKED, ()) for kept in without_decoder(parts)),
+        Measurement(full, INCLUDED, ISOTROPIC),
+    ]
+
+
+def without_decoder(parts: Sequence[Part]) -> list[tuple[Part, ...]]:
+    """Every non-empty subset of the parts that are no decoder, smallest first."""
+    others: list[Part] = [part for part in parts if part not in ("sae", "linear")]
+    return [kept for size in range(len(others)) for kept in combinations(others, size + 1)]
+
+
+def summed(frames: list[list[pd.DataFrame]], key: list[str], own: dict[str, Any]) -> pd.DataFrame:
+    """Rows of the same key added up; what was measured in none of them stays missing."""
+    rows = pd.concat([frame for of_split in frames for frame in of_split]).assign(**own)
+    return (
+        rows.groupby([*(name for name in own if name not in key), *key])
+        .sum(min_count=1)
+        .reset_index()
+    )
+
+
+def _measure_split(
+    params: FidelityArmStep, lm: Any, pad_id: int, model: IntegratedModel, units: Standardiser,
+    store: ActivationStore, split: str,
+) -> _Split:  # fmt: skip
+    store.verify(split)
+    measurements = plan(model.parts, params)
+    of_split = {
+        kept: split_errors(
+            model, units, store, split, kept,
+            torch_stream(params.root_seed, "fidelity", "shuffled_error", split),
+        )
+        for kept, _, controls in measurements if OF_SPLIT & set(controls)
+    }  # fmt: skip
+    n_tokens, n_latents = store.n_tokens(split), model.shape.n_latents
+    firing = FiringCounts(n_latents, n_tokens, params.dead_window_tokens)
+    found = _Split(params, model, units, split, split_mean(store, split), of_split, firing)
+    batches = window_batches(store, split, params.batch_windows, pad_id)
+    for number, batch in enumerate(tqdm(batches, desc=split, unit="batch", mininterval=5)):
+        _measure_batch(found, undisturbed(lm, params.lm.hook_point, batch), measurements, number)
+    return found
+
+
+@torch.no_grad()
+def _measure_batch(found: _Split, done: Pass, measurements: list[Measurement], number: int) -> None:
+    """Add one batch: the original, and every measurement with its controls."""
+    first = found.firing.n_seen
+    for special_tokens in (MASKED, INCLUDED):
+        scored = Scored(done, special_tokens)
+        original = scored.frame("", ORIGINAL, scored.original)
+        found.documents.append(original.assign(split=found.name))
+        z = found.units.standardise(scored.rows)
+        codes = found.model.sae.encode(z)
+        residual_codes = found.model.residual_codes(z, found.model.parts)
+        if special_tokens == MASKED:
+            found.firing.add(codes.values, codes.indices)
+        for measurement in (m for m in measurements if m.special_tokens == special_tokens):
+            z_hat = found.model.reconstruct(codes, measurement.parts, residual_codes)
+            x_hat = found.units.restore(z_hat)
+            sums = scored.errors(found.units, x_hat, found.mean)
+            n_active = _n_active(measurement.parts, codes, residual_codes)
+            sums |= {"l0": scored.place(n_active)} | scored.splice(x_hat)
+            _keep(found, scored, measurement.parts, RECONSTRUCTION, sums, 1.0)
+            for control in measurement.controls:
+                _measure_control(found, scored, measurement.parts, control, x_hat, (first, number))
+
+
+def _n_active(parts: tuple[Part, ...], codes: Codes, residual_codes: Codes | None) -> Tensor:
+    """Active latents of each token: of the SAE, and of the second one where its part is kept."""
+    first = l0(codes.values)
+    if residual_codes is None or "residual_sae" not in parts:
+        return first
+    return first + l0(residual_codes.values)
+
+
+def _measure_control(
+    found: _Split, scored: Scored, parts: tuple[Part, ...], control: Control, x_hat: Tensor,
+    place: tuple[int, int],
+) -> None:  # fmt: skip
+    """Add one control of one batch; `place` is its first token's and its own number in the split."""
+    first, number = place
+    n_draws = found.params.epsilon_draws if control == EPSILON else 1
+    for draw in range(n_draws):
+        # arms and seeds share their draws: the difference between two is paired
+        stream = ("fidelity", control, found.name, scored.special_tokens, number, draw)
+        generator = torch_stream(found.params.root_seed, *stream)
+        error = x_hat - scored.rows
+        of_split = found.errors.get(parts)
+        noise = control_error(control, scored.rows, error, of_split, first, generator)
+        _keep(found, scored, parts, control, scored.splice(scored.rows + noise), 1 / n_draws)
+
+
+def _keep(
+    found: _Split, scored: Scored, parts: tuple[Part, ...], condition: str,
+    sums: dict[str, Tensor], share: float,
+) -> None:  # fmt: skip
+    frame = scored.frame(parts_name(parts), condition, sums, share)
+    found.documents.append(frame.assign(split=found.name))
+    if parts == found.model.parts and condition in (RECONSTRUCTION, EPSILON):
+        positions = scored.position_frame(condition, sums, share)
+        found.positions.append(positions.assign(split=found.name))
+
+
+def _firing_frame(found: _Split) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "split": found.name,
+            "latent": range(len(found.firing.n_fired)),
+            "n_fired": found.firing.n_fired,
+            "n_windows_fired": found.firing.n_windows_fired,
+            "n_windows": found.firing.n_windows,
+        }
+    )

@@ -1,0 +1,28 @@
+"""`fidelity differences`: arms against arms, reconstructions against their controls, paired by document.
+
+Must not: measure; it reads sums.
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from fispace.chapters.fidelity.difference_table import difference_table
+from fispace.chapters.fidelity.document_tables import read_sums, resampled_documents
+from fispace.store.tables import write_csv, write_table
+from fispace.study.config.fidelity import FidelityDifferencesStep
+
+
+def compare(
+    params: FidelityDifferencesStep, *, documents: list[Path], bounds: Path,
+    differences: Path, table: Path,
+) -> None:  # fmt: skip
+    """Write differences and ratios of losses with their paired intervals, as Parquet and as CSV.
+
+    Raises:
+        ArtifactError: if a table is missing or damaged.
+    """
+    rows = read_sums(documents, bounds)
+    drawn = resampled_documents(rows, params.root_seed, params.n_bootstrap)
+    result = difference_table(rows, drawn, params.compared_with, params.confidence)
+    write_table(differences, result, {"step": "fidelity differences", "params": asdict(params)})
+    write_csv(table, result)

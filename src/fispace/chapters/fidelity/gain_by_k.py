@@ -1,0 +1,53 @@
+"""`fidelity gain-curve`: the gain of every remedy over the cut SAE, by k, over seeds.
+
+Must not: measure; it reads FVUs.
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fispace.chapters.fidelity.document_sums import NO_SEED
+from fispace.stats.intervals import t_interval
+from fispace.store.tables import read_table, write_csv, write_table
+from fispace.study.config.fidelity import FidelityGainCurveStep
+
+Frame = Any  # pandas ships no types
+
+BASE = "sae_cut"
+PLACE = ["split", "k", "model"]
+
+
+def tabulate_gain_by_k(
+    params: FidelityGainCurveStep, *, cut: list[Path], curve: Path, table: Path
+) -> None:
+    """Write FVU and gain by k, model and seed, and their means over seeds, as Parquet and as CSV.
+
+    `gain` is 1 - FVU / FVU of `sae_cut` of the same seed and k: above zero the model loses less than
+    the SAE whose codes were cut. Rows with seed -1 hold the mean over seeds and Student's t interval.
+
+    Raises:
+        ArtifactError: if a table is missing or damaged.
+    """
+    result = gain_table(pd.concat([read_table(path) for path in cut]), params.confidence)
+    write_table(curve, result, {"step": "fidelity gain-curve", "params": asdict(params)})
+    write_csv(table, result)
+
+
+def gain_table(fvus: Frame, confidence: float) -> pd.DataFrame:
+    """Long table (split k model metric unit seed value low high n_seeds n_tokens)."""
+    base = fvus[fvus["model"] == BASE].set_index(["split", "k", "seed"])["value"]
+    cut = fvus.join(base.rename("cut"), on=["split", "k", "seed"])
+    gains = fvus.assign(metric="gain", unit="fraction", value=1 - cut["value"] / cut["cut"])
+    each = pd.concat([fvus, gains[gains["model"] != BASE]], ignore_index=True).assign(n_seeds=1)
+    means = []
+    for key, group in each.groupby([*PLACE, "metric", "unit", "n_tokens"]):
+        over = t_interval(group["value"].to_numpy(), confidence)
+        named = dict(zip([*PLACE, "metric", "unit", "n_tokens"], key, strict=True))
+        ends = {"value": over.mean, "low": over.low, "high": over.high, "n_seeds": over.n}
+        means.append(named | ends | {"seed": NO_SEED})
+    every = pd.concat([each, pd.DataFrame(means)], ignore_index=True)
+    every = every.sort_values([*PLACE, "metric", "seed"], kind="stable").reset_index(drop=True)
+    return every[[*PLACE, "metric", "unit", "seed", "value", "low", "high", "n_seeds", "n_tokens"]]

@@ -1,0 +1,122 @@
+"""`fidelity cut`: FVU where k is cut below the one that the SAE was trained with, and its remedies.
+
+Must not: run the LM, or train; the linear ceiling is solved from train tokens.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from fispace.chapters.fidelity.document_sums import EVALUATED
+from fispace.models.integrated import IntegratedModel
+from fispace.models.readout import ReadoutSums, SparseReadout
+from fispace.models.sparse import Codes
+from fispace.models.trained import load_trained
+from fispace.stats.metrics import FvuSums
+from fispace.store.activations import ActivationStore
+from fispace.store.checkpoint import data_record
+from fispace.store.standardiser import Standardiser, load_standardiser
+from fispace.store.tables import write_table
+from fispace.study.config.fidelity import FidelityCutStep
+
+Reconstruction = Callable[[Tensor, Codes], Tensor]
+"""z_hat from z and its codes by the SAE at its own k."""
+
+
+class Models(NamedTuple):
+    """What is compared: the SAE and the arm on it, and those trained at each k by that k."""
+
+    sae: IntegratedModel
+    arm: IntegratedModel
+    saes: Mapping[int, IntegratedModel]
+    arms: Mapping[int, IntegratedModel]
+
+
+def measure_cut(
+    params: FidelityCutStep, *, seed: int, sae: Path, arm: Path, saes: list[Path],
+    arms: list[Path], manifest: Path, standardiser: Path, cut: Path,
+) -> None:  # fmt: skip
+    """Write the FVU by k of the SAE whose codes are cut, and of what may win the loss back.
+
+    sae_cut         the SAE with its codes cut to the k largest, as the published comparison has it (W3)
+    decoder_refit   the same codes and the decoder with bias that reads them best on the train tokens
+    sae_trained     an SAE trained at that k
+    arm_cut         the arm trained on the whole codes, given the cut ones
+    arm_trained     the arm trained on the cut codes
+
+    The k are those of `saes` and `arms`, and the SAE's own.
+
+    Raises:
+        ArtifactError, ArtifactMismatchError: if checkpoints or shards do not belong together.
+    """
+    torch.set_num_threads(params.threads)
+    store, units = ActivationStore(manifest), load_standardiser(standardiser)
+    expected = {"seed": seed} | data_record(manifest, standardiser)
+    whole = [load_trained(path, expected).model for path in (sae, arm)]
+    trained = [
+        {model.shape.k: model for model in [whole[i], *_models(paths, expected)]}
+        for i, paths in enumerate((saes, arms))
+    ]
+    models = Models(whole[0], whole[1], trained[0], trained[1])
+    found = _measured(models, _readouts(models, store, units), store, units)
+    write_table(cut, found.assign(seed=seed), {"step": "fidelity cut", "seed": seed})
+
+
+def _models(paths: list[Path], expected: Mapping[str, object]) -> list[IntegratedModel]:
+    return [load_trained(path, dict(expected)).model for path in paths]
+
+
+@torch.no_grad()
+def _readouts(
+    models: Models, store: ActivationStore, units: Standardiser
+) -> dict[int, SparseReadout]:
+    """Best linear decoder of the codes cut to each k, over all train tokens."""
+    store.verify("train")
+    shape = models.sae.shape
+    sums = {k: ReadoutSums(shape.n_latents, shape.d_model) for k in models.saes}
+    for group in store.groups("train"):
+        z = units.standardise(torch.from_numpy(group))
+        codes = models.sae.sae.encode(z)
+        for k, of_k in sums.items():
+            of_k.add(models.sae.sae.cut(codes, k), z)
+    return {k: of_k.solve() for k, of_k in sums.items()}
+
+
+@torch.no_grad()
+def _measured(
+    models: Models, readouts: Mapping[int, SparseReadout], store: ActivationStore,
+    units: Standardiser,
+) -> pd.DataFrame:  # fmt: skip
+    rows = []
+    for split in (name for name in EVALUATED if name in store.shards):
+        store.verify(split)
+        compared = {
+            (k, name): reconstruct
+            for k in sorted(models.saes)
+            for name, reconstruct in _compared(models, readouts[k], k).items()
+        }
+        sums = {key: FvuSums(store.d_model) for key in compared}
+        for group in store.groups(split):
+            z = units.standardise(torch.from_numpy(group))
+            codes = models.sae.sae.encode(z)
+            for key, reconstruct in compared.items():
+                sums[key].add(z, reconstruct(z, codes))
+        for (k, name), of in sums.items():
+            own = {"split": split, "k": k, "model": name, "metric": "fvu", "unit": "1"}
+            rows.append(own | {"value": of.fvu, "n_tokens": of.n_tokens})
+    return pd.DataFrame(rows)
+
+
+def _compared(models: Models, readout: SparseReadout, k: int) -> dict[str, Reconstruction]:
+    sae, arm = models.sae, models.arm
+    return {
+        "sae_cut": lambda _, codes: sae.reconstruct(sae.sae.cut(codes, k), sae.parts),
+        "decoder_refit": lambda _, codes: readout(sae.sae.cut(codes, k)),
+        "sae_trained": lambda z, _: models.saes[k](z, models.saes[k].parts),
+        "arm_cut": lambda _, codes: arm.reconstruct(sae.sae.cut(codes, k), arm.parts),
+        "arm_trained": lambda z, _: models.arms[k](z, models.arms[k].parts),
+    }

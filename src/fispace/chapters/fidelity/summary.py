@@ -1,0 +1,31 @@
+"""`fidelity summary`: every metric of every condition, with its document interval.
+
+Must not: measure; it reads sums.
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+
+from fispace.chapters.fidelity.document_tables import read_sums, resampled_documents
+from fispace.chapters.fidelity.summary_table import fidelity_table
+from fispace.store.tables import read_table, write_csv, write_table
+from fispace.study.config.fidelity import FidelityTableStep
+
+
+def summarise(
+    params: FidelityTableStep, *, documents: list[Path], latents: list[Path], bounds: Path,
+    summary: Path, table: Path,
+) -> None:  # fmt: skip
+    """Write every metric of every (arm, parts, seed, split, special_tokens, condition).
+
+    Raises:
+        ArtifactError: if a table is missing or damaged.
+    """
+    rows = read_sums(documents, bounds)
+    fired = pd.concat([read_table(path) for path in latents], ignore_index=True)
+    drawn = resampled_documents(rows, params.root_seed, params.n_bootstrap)
+    result = fidelity_table(rows, fired, drawn, params.confidence)
+    write_table(summary, result, {"step": "fidelity summary", "params": asdict(params)})
+    write_csv(table, result)

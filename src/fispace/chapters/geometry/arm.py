@@ -1,0 +1,215 @@
+"""`geometry arm`: norms, Gram, spectra, modes and contributions of one trained arm, with nulls.
+
+Every number is computed on the trained weights and on the same arm's initial weights; beside them
+stand norms dealt out at random, and random directions by sample and by their exact law.
+Must not: define a measure; those are in `measure`.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from fispace.chapters.geometry.latent_table import functional_rows, log_norm_mixture, mode_rows
+from fispace.chapters.geometry.outputs import Batches, Outputs, run
+from fispace.chapters.geometry.weight_table import (
+    INITIAL,
+    MIXTURE_SPLIT,
+    PUBLISHED_SPLIT,
+    RANDOM,
+    TRAINED,
+    Ratios,
+    Row,
+    Spectra,
+    Weights,
+    factor_rows,
+    gram_rows,
+    norm_rows,
+    ratio_rows,
+    ratios_by_state,
+    spectra,
+    spectrum_rows,
+    top_dimension_rows,
+)
+from fispace.models.integrated import IntegratedModel
+from fispace.models.trained import initial_model, load_trained
+from fispace.seeds import numpy_stream
+from fispace.stats import directions as geometry
+from fispace.stats import published
+from fispace.store.activations import ActivationStore
+from fispace.store.checkpoint import data_record
+from fispace.store.standardiser import load_standardiser
+from fispace.store.tables import write_table
+from fispace.study.config.geometry import GeometryArmStep
+
+
+def measure_arm(
+    params: GeometryArmStep, *, arm: str, seed: int, weights: Path, manifest: Path,
+    standardiser: Path, latents: Path, spectrum: Path, table: Path,
+) -> None:  # fmt: skip
+    """Write the geometry of one arm and seed.
+
+    `table` is long (arm seed state metric unit value n); `latents` has one row a latent; `spectrum`
+    one row a component, state and centring.
+
+    Raises:
+        ArtifactError: if the checkpoint or a shard is missing or altered.
+        ArtifactMismatchError: if the checkpoint is of another arm, seed or store.
+    """
+    torch.set_num_threads(params.threads)
+    expected = {"arm": arm, "seed": seed} | data_record(manifest, standardiser)
+    trained = load_trained(weights, expected)
+    models = {TRAINED: trained.model, INITIAL: initial_model(trained.record).eval()}
+    by_state = {state: _weights(model) for state, model in models.items()}
+    test = _test_batches(manifest, standardiser, params.batch_tokens)
+
+    def stream(name: str) -> np.random.Generator:
+        return numpy_stream(params.root_seed, "geometry", arm, seed, name)
+
+    drawn = _drawn(len(by_state[TRAINED]["decoder"]), params.functional_latents, stream("drawn"))
+    outputs = {state: run(model, test, params, drawn) for state, model in models.items()}
+    of = spectra(by_state, stream(RANDOM))
+    ratios = ratios_by_state(by_state, stream("permuted"))
+    thresholds = _thresholds(by_state, params)
+    rows = [
+        *_weight_rows(by_state, of, ratios, thresholds, params, stream("top")),
+        *_parameter_rows(models[TRAINED]),
+        *_output_rows(outputs),
+        *_latent_rows(by_state, outputs, drawn, thresholds, stream("functional")),
+    ]
+    recipe = {"step": "geometry arm", "arm": arm, "seed": seed}
+    per_latent = _latent_table(by_state, ratios, outputs[TRAINED], params.group_threshold)
+    write_table(table, _keyed(pd.DataFrame(rows), arm, seed), recipe)
+    write_table(spectrum, _keyed(_spectrum_table(of), arm, seed), recipe)
+    write_table(latents, _keyed(per_latent, arm, seed), recipe)
+
+
+def _weights(model: IntegratedModel) -> Weights:
+    rows = {"decoder": model.sae.W_dec}
+    if "linear" in model.parts:
+        rows["linear"] = model.W_lin
+    if "interaction" in model.parts:
+        rows["factors"] = model.interaction.V
+    return {name: weight.detach().cpu().numpy() for name, weight in rows.items()}
+
+
+def _test_batches(manifest: Path, standardiser: Path, batch_tokens: int) -> Batches:
+    store, scale = ActivationStore(manifest), load_standardiser(standardiser)
+    store.verify("test")
+
+    def batches() -> Iterator[Tensor]:
+        for group in store.groups("test"):
+            yield from scale.standardise(torch.from_numpy(group)).split(batch_tokens)
+
+    return batches
+
+
+def _drawn(n_latents: int, n_drawn: int, stream: np.random.Generator) -> np.ndarray:
+    """Which latents are taken out of the interaction one by one: all, or that many at random."""
+    is_drawn = np.zeros(n_latents, dtype=bool)
+    is_drawn[stream.choice(n_latents, min(n_drawn, n_latents), replace=False)] = True
+    return is_drawn
+
+
+def _weight_rows(
+    by_state: Mapping[str, Weights], of: Spectra, ratios: Ratios,
+    thresholds: Mapping[str, float], params: GeometryArmStep, stream: np.random.Generator,
+) -> Iterator[Row]:  # fmt: skip
+    """Rows that need only the weights."""
+    pairs = _pairs(by_state, params)
+    yield from norm_rows(by_state)
+    yield from gram_rows(by_state, pairs)
+    yield from top_dimension_rows(by_state, pairs, params, stream)
+    yield from spectrum_rows(of, len(by_state[TRAINED]["decoder"]), params)
+    yield from ratio_rows(ratios, thresholds)
+    yield from factor_rows(by_state)
+
+
+def _pairs(by_state: Mapping[str, Weights], params: GeometryArmStep) -> np.ndarray:
+    stream = numpy_stream(params.root_seed, "geometry", "pairs")  # the same pairs for every arm
+    return geometry.sample_pairs(len(by_state[TRAINED]["decoder"]), params.gram_pairs, stream)
+
+
+def _thresholds(by_state: Mapping[str, Weights], params: GeometryArmStep) -> dict[str, float]:
+    """The paper's threshold, and the one between the two modes of the trained decoder norms."""
+    squared = geometry.squared_norms(by_state[TRAINED]["decoder"])
+    mixture = float(np.exp(log_norm_mixture(squared).threshold))
+    return {PUBLISHED_SPLIT: params.group_threshold, MIXTURE_SPLIT: mixture}
+
+
+def _parameter_rows(model: IntegratedModel) -> Iterator[Row]:
+    for part in model.parts:
+        yield Row(TRAINED, f"n_parameters_{part}", "parameters", model.n_parameters(part), 1)
+    yield Row(TRAINED, "n_latents", "latents", model.shape.n_latents, 1)
+
+
+def _output_rows(outputs: Mapping[str, Outputs]) -> Iterator[Row]:
+    for state, output in outputs.items():
+        n = output.n_tokens
+        yield Row(state, "variance_explained_published", "fraction", output.variance_explained, n)
+        yield Row(state, "active_share", "fraction", output.firings.mean() / n, n)
+        yield Row(state, "never_fired_share", "fraction", (output.firings == 0).mean(), n)
+        for part, value in output.mean_abs.items():
+            yield Row(state, f"mean_abs_output_{part}", "z", value, n)
+        if len(output.mean_abs) == 2:
+            shares = published.mean_output_shares(**output.mean_abs)
+            for part, value in zip(("linear", "interaction"), shares, strict=True):
+                yield Row(state, f"mean_output_share_{part}", "fraction", value, n)
+        if output.live_units is not None:
+            yield Row(state, "interaction_live_units", "fraction", output.live_units, n)
+
+
+def _latent_rows(
+    by_state: Mapping[str, Weights], outputs: Mapping[str, Outputs], drawn: np.ndarray,
+    thresholds: Mapping[str, float], stream: np.random.Generator,
+) -> Iterable[Row]:  # fmt: skip
+    """Rows of norm modes and of functional contributions, on weights and outputs together."""
+    for state, output in outputs.items():
+        squared = geometry.squared_norms(by_state[state]["decoder"])
+        yield from mode_rows(state, squared, output.firings, thresholds[PUBLISHED_SPLIT])
+        growth = {part: values[drawn] for part, values in output.growth.items()}
+        yield from functional_rows(state, growth, squared[drawn], thresholds, stream)
+
+
+def _latent_table(
+    by_state: Mapping[str, Weights], ratios: Ratios, trained: Outputs, threshold: float
+) -> pd.DataFrame:
+    columns: dict[str, Any] = {"latent": np.arange(len(trained.firings))}
+    for state, weights in by_state.items():
+        for name, rows in weights.items():
+            columns[f"squared_norm_{name}_{state}"] = geometry.squared_norms(rows)
+    for state, (_, of) in ratios.items():
+        columns |= {f"ratio_{name}_{state}": getattr(of, name) for name in published.RATIOS}
+    columns |= {f"fvu_growth_{part}": values for part, values in trained.growth.items()}
+    columns["is_low"] = columns[f"squared_norm_decoder_{TRAINED}"] < threshold
+    moved = by_state[TRAINED]["decoder"] - by_state[INITIAL]["decoder"]
+    columns["distance_from_initial"] = np.sqrt(geometry.squared_norms(moved))
+    columns["firings"] = trained.firings.astype(np.int64)
+    columns["mean_activation"] = trained.activation / np.maximum(trained.firings, 1)
+    columns["n_tokens"] = trained.n_tokens
+    return pd.DataFrame(columns)
+
+
+def _spectrum_table(of: Spectra) -> pd.DataFrame:
+    parts = [
+        pd.DataFrame(
+            {
+                "state": state,
+                "centred": centred,
+                "component": np.arange(1, len(shares) + 1),
+                "share": shares,
+            }
+        )
+        for (state, centred), shares in of.items()
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _keyed(frame: pd.DataFrame, arm: str, seed: int) -> pd.DataFrame:
+    frame.insert(0, "seed", seed)
+    frame.insert(0, "arm", arm)
+    return frame

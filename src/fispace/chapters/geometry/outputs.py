@@ -1,0 +1,126 @@
+"""What an arm's model does on the test tokens: firing, part outputs, functional contributions.
+
+Must not: define a measure, or write a file.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from fispace.chapters.geometry.functional import (
+    DecoderTerms,
+    InteractionWeights,
+    active_entries,
+    interaction_growth,
+)
+from fispace.models.integrated import IntegratedModel
+from fispace.models.sparse import Codes
+from fispace.stats import published
+from fispace.stats.metrics import FvuSums
+from fispace.study.config.geometry import GeometryArmStep
+
+Batches = Callable[[], Iterable[Float[Tensor, "tokens d_model"]]]
+PerLatent = Float[np.ndarray, " n_latents"]
+
+
+class Outputs(NamedTuple):
+    """What one model does on the test tokens."""
+
+    firings: PerLatent
+    """Tokens on which a latent is active."""
+    activation: PerLatent
+    """Sum of a latent's activations over the tokens."""
+    growth: dict[str, PerLatent]
+    """Growth of the FVU without one latent in one part: decoder, linear, interaction as the arm has.
+
+    In the interaction NaN for latents that were not drawn.
+    """
+    mean_abs: dict[str, float]
+    """Mean |output| of those of the parts linear and interaction that the arm has."""
+    live_units: float | None
+    """Share of the interaction's hidden units that any token activates; None without interaction."""
+    variance_explained: float
+    n_tokens: int
+
+
+@torch.no_grad()
+def run(
+    model: IntegratedModel, test: Batches, params: GeometryArmStep,
+    is_drawn: Bool[np.ndarray, " n_latents"],
+) -> Outputs:  # fmt: skip
+    """One pass over the test tokens; only drawn latents are taken out of the interaction."""
+    sums = _Sums(model, torch.from_numpy(is_drawn))
+    scores: list[float] = []
+    for number, z in enumerate(test()):
+        codes = model.sae.encode(z)
+        z_hat = model.reconstruct(codes, model.parts)
+        sums.add(z, z_hat, codes)
+        if number < params.n_published_batches and len(z) > 1:
+            scores.append(published.variance_explained(z.numpy(), z_hat.numpy()))
+    return sums.outputs(float(np.mean(scores)))
+
+
+class _Sums:
+    """Sums over the test tokens of everything that `Outputs` needs."""
+
+    def __init__(self, model: IntegratedModel, is_drawn: Bool[Tensor, " n_latents"]) -> None:
+        n_latents, d_model = model.shape.n_latents, model.shape.d_model
+        self.model, self.is_drawn = model, is_drawn
+        self.firings, self.activation = np.zeros(n_latents), np.zeros(n_latents)
+        self.absolute: Counter[str] = Counter()
+        self.is_live = np.zeros(0, dtype=bool)
+        self.terms = DecoderTerms(n_latents, d_model)
+        self.interaction = torch.zeros(n_latents, dtype=torch.float64)
+        self.fvu = FvuSums(d_model)
+        self.n_tokens = 0
+
+    def add(self, z: Tensor, z_hat: Tensor, codes: Codes) -> None:
+        n_latents = len(self.firings)
+        values, indices = codes.values.double().numpy().ravel(), codes.indices.numpy().ravel()
+        self.firings += np.bincount(indices[values > 0], minlength=n_latents)
+        self.activation += np.bincount(indices, weights=values, minlength=n_latents)
+        if "linear" in self.model.parts:
+            self._add_output("linear", self.model.contribution(codes, "linear"))
+        self.fvu.add(z, z_hat)
+        self.n_tokens += len(z)
+        active, residual = active_entries(codes.values, codes.indices), z - z_hat
+        self.terms.add(active, residual)
+        if "interaction" in self.model.parts:
+            weights = _interaction_weights(self.model)
+            self.interaction += interaction_growth(active, residual, weights, self.is_drawn)
+            hidden = self.model.interaction.hidden(codes)
+            fired = (hidden > 0).any(0).numpy()
+            self.is_live = fired | self.is_live if len(self.is_live) else fired
+            # with its mean, as the author has it
+            self._add_output("interaction", self.model.interaction.output(hidden))
+
+    def _add_output(self, part: str, output: Tensor) -> None:
+        mean = output.abs().mean().item()
+        self.absolute[part] += mean * len(output)  # pyright: ignore[reportArgumentType]
+
+    def outputs(self, variance_explained: float) -> Outputs:
+        mean_abs = {part: total / self.n_tokens for part, total in self.absolute.items()}
+        live_units = float(self.is_live.mean()) if len(self.is_live) else None
+        return Outputs(
+            self.firings, self.activation, self._growth(), mean_abs, live_units,
+            variance_explained, self.n_tokens,
+        )  # fmt: skip
+
+    def _growth(self) -> dict[str, PerLatent]:
+        found = {"decoder": self.terms.growth(self.model.sae.W_dec)}
+        if "linear" in self.model.parts:
+            found["linear"] = self.terms.growth(self.model.W_lin)
+        if "interaction" in self.model.parts:
+            unknown = torch.full_like(self.interaction, torch.nan)
+            found["interaction"] = torch.where(self.is_drawn, self.interaction, unknown)
+        return {part: (sums / self.fvu.squares).numpy() for part, sums in found.items()}
+
+
+def _interaction_weights(model: IntegratedModel) -> InteractionWeights:
+    part = model.interaction
+    return InteractionWeights(part.V, part.W_hidden, part.b_hidden, part.W_out)

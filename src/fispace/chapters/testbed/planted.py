@@ -1,0 +1,138 @@
+"""`testbed planted`: which planted pairs are found, and how much of their variance, in one world.
+
+Must not: define a model, a score, or an interval.
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+
+from fispace.chapters.testbed.planted_arms import Found, Tokens, train_arms
+from fispace.models.fixed_codes import dense
+from fispace.models.numerics import fix_numerics
+from fispace.models.pair_scores import all_pairs, factor_scores, functional_scores
+from fispace.seeds import numpy_stream
+from fispace.stats.recovery import (
+    auc,
+    beyond_linear,
+    captured_share,
+    match_features,
+    net_captured_share,
+)
+from fispace.store.tables import write_table
+from fispace.study.config.planted import SCORES, PlantedStep
+from fispace.testbed.planted import Sample, World, draw, plant
+
+log = logging.getLogger(__name__)
+
+Row = dict[str, Any]
+
+
+def measure_world(params: PlantedStep, *, world: int, metrics: Path, pairs: Path) -> None:
+    """Write one world's measurements at every share, and the scores of all its pairs of features.
+
+    `metrics` is long: arm, share, metric, value; metrics are
+
+    auc_factor, auc_functional      of the planted pairs among all pairs, by either score
+    captured_interaction, _all      share of the planted non-linear variance in the interaction's
+                                    output, or in the whole reconstruction
+    net_captured_interaction        the same, less all else that the interaction puts out
+    gain                            1 - error / error of the best linear readout of the same codes
+    fvu, match                      of the reconstruction; median correlation of matched latents
+
+    Raises:
+        DivergedError: if a loss becomes non-finite.
+    """
+    fix_numerics(params.threads)
+    rows: list[Row] = []
+    scores: list[pd.DataFrame] = []
+    for share in params.planted.shares:
+        planted = plant(params.planted.world, share, params.root_seed, world)
+        train, heldout = _tokens(params, planted, world)
+        for arm, found in train_arms(params, world, train, heldout):
+            key = {"world": world, "share": share, "arm": arm}
+            scored = _scored(found, heldout, planted)
+            values = _measured(found, heldout) | _aucs(scored)
+            rows += [key | {"metric": name, "value": value} for name, value in values.items()]
+            scores.append(scored.assign(**key))
+            log.info("world %d, share %g, %s: %s", world, share, arm, values)
+    recipe = asdict(params) | {"step": "testbed planted", "world": world}
+    write_table(metrics, pd.DataFrame(rows), recipe)
+    write_table(pairs, pd.concat(scores, ignore_index=True), recipe)
+
+
+def _tokens(params: PlantedStep, world: World, number: int) -> tuple[Tokens, Tokens]:
+    """Training and held-out tokens, in the units of the training tokens.
+
+    One scale for all dimensions keeps the noise isotropic and the shares exact.
+    """
+    sizes = {"train": params.planted.n_tokens, "heldout": params.planted.n_heldout_tokens}
+    samples = [
+        draw(world, n, numpy_stream(params.root_seed, "testbed", "planted", number, split))
+        for split, n in sizes.items()
+    ]
+    mean = samples[0].x.mean(0)
+    scale = np.sqrt(np.square(samples[0].x - mean).mean())
+    train, heldout = (_in_units(sample, mean, scale) for sample in samples)
+    return train, heldout
+
+
+def _in_units(sample: Sample, mean: Float[np.ndarray, " d_model"], scale: np.floating) -> Tokens:
+    arrays = ((sample.x - mean) / scale, sample.features, sample.interaction / scale)
+    return Tokens(*(torch.from_numpy(array) for array in arrays))
+
+
+def _measured(found: Found, heldout: Tokens) -> Row:
+    features = heldout.features.numpy()
+    planted = beyond_linear(features, heldout.planted.numpy())
+    whole = beyond_linear(features, found.z_hat.numpy())
+    error = (heldout.z - found.z_hat).square().sum()
+    values: Row = {
+        "captured_all": captured_share(planted, whole),
+        "gain": float(1 - error / (heldout.z - found.linear).square().sum()),
+        "fvu": float(error / (heldout.z - heldout.z.mean(0)).square().sum()),
+    }
+    if found.output is not None:
+        own = beyond_linear(features, found.output.numpy())
+        values["captured_interaction"] = captured_share(planted, own)
+        values["net_captured_interaction"] = net_captured_share(planted, own)
+    return values
+
+
+def _scored(found: Found, heldout: Tokens, world: World) -> pd.DataFrame:
+    """Scores of all pairs of features, each by the latents matched to the two."""
+    n_latents = found.model.shape.n_latents
+    activations = dense(found.codes, n_latents).numpy()
+    matched = match_features(heldout.features.numpy(), activations)
+    first, second = np.triu_indices(len(matched.latents), 1)
+    is_planted = np.zeros((len(matched.latents),) * 2, dtype=np.bool_)
+    is_planted[world.pairs[:, 0], world.pairs[:, 1]] = True
+    columns: Row = {"first": first, "second": second, "is_planted": is_planted[first, second]}
+    for name, values in _scores(found, matched.latents):
+        columns[name] = values
+    frame = pd.DataFrame(columns)
+    frame.attrs["match"] = float(np.median(matched.correlations))
+    return frame
+
+
+def _scores(found: Found, latents: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    if found.output is None:
+        return
+    if found.model.shape.pooling == "pairs":  # factors have no products in the first-order control
+        yield "factor", factor_scores(found.model, found.codes, all_pairs(latents))
+    yield "functional", functional_scores(found.model, found.codes, latents)
+
+
+def _aucs(scored: pd.DataFrame) -> Row:
+    planted = scored["is_planted"].to_numpy()
+    found = {
+        f"auc_{name}": auc(scored[name].to_numpy(), planted) for name in SCORES if name in scored
+    }
+    return found | {"match": scored.attrs["match"]}

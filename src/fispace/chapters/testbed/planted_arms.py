@@ -1,0 +1,152 @@
+"""The models that look for planted pairs: trained on one world, applied to its held-out tokens.
+
+Must not: score pairs, or write files.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from fispace.errors import named_divergence
+from fispace.models.fit import Schedule, fit
+from fispace.models.fixed_codes import GivenCodes, sparse
+from fispace.models.integrated import IntegratedModel
+from fispace.models.objective import ArmObjective, Objective
+from fispace.models.readout import fit_readout
+from fispace.models.shape import ModelShape
+from fispace.models.sparse import Codes
+from fispace.seeds import stream_seed, torch_stream
+from fispace.study.config.planted import FIRST_ORDER, ORACLE, PlantedStep
+from fispace.study.config.train import Part, Pooling
+
+Matrix = Float[Tensor, "tokens width"]
+HEAD: tuple[Part, ...] = ("linear", "bias", "interaction")
+BASE: tuple[Part, ...] = ("sae", "bias")
+WHOLE: tuple[Part, ...] = ("sae", "linear", "bias", "interaction")
+POOLINGS: tuple[tuple[str, Pooling], ...] = (("", "pairs"), (FIRST_ORDER, "sum"))
+"""Suffix of an arm's name, and its pooling."""
+
+
+class Tokens(NamedTuple):
+    """Tokens of a world in units of its training tokens: centred, of mean variance 1 a dimension."""
+
+    z: Matrix
+    features: Matrix
+    """True codes a, in their own units."""
+    planted: Matrix
+    """The planted term in the units of z, not centred."""
+
+
+class Found(NamedTuple):
+    """An arm on the held-out tokens."""
+
+    model: IntegratedModel
+    codes: Codes
+    output: Matrix | None
+    """Contribution of the interaction part; None in an arm that has none."""
+    z_hat: Matrix
+    linear: Matrix
+    """Best linear readout of the same codes, fitted on the training tokens."""
+
+
+def train_arms(
+    params: PlantedStep, number: int, train: Tokens, heldout: Tokens
+) -> Iterator[tuple[str, Found]]:
+    """Every arm by name.
+
+    oracle      interaction part on the true codes, on what their best linear readout leaves
+    sae         SAE with bias: no interaction
+    sequential  interaction part on the codes of that SAE, frozen, on what their readout leaves
+    joint       SAE, linear, bias and interaction part trained together
+    *_first_order   the same with the pooling sum_i f_i v_i, which holds no product
+    """
+    own = params.planted.training
+    true = tuple(sparse(tokens.features, own.oracle_k) for tokens in (train, heldout))
+    n_features = train.features.shape[1]
+    yield ORACLE, _head(params, number, "pairs", n_features, true, train)
+    base = _whole(params, number, "pairs", BASE, train, heldout)
+    yield "sae", base
+    codes = (encoded(base.model, train.z), base.codes)
+    for suffix, pooling in POOLINGS:
+        yield f"sequential{suffix}", _head(params, number, pooling, own.n_latents, codes, train)
+    for suffix, pooling in POOLINGS:
+        yield f"joint{suffix}", _whole(params, number, pooling, WHOLE, train, heldout)
+
+
+@torch.no_grad()
+def encoded(model: IntegratedModel, z: Matrix) -> Codes:
+    """Codes of the model's SAE."""
+    return model.sae.encode(z)
+
+
+def _head(
+    params: PlantedStep, number: int, pooling: Pooling, n_latents: int, codes: tuple[Codes, ...],
+    train: Tokens,
+) -> Found:  # fmt: skip
+    """Linear, bias and interaction part on given codes.
+
+    They are fitted to what the codes' best linear readout leaves, divided by its deviation: a part
+    that starts while the decoder still moves follows the decoder instead, and loses its hidden units.
+    """
+    readout = fit_readout(codes[0], train.z, n_latents)
+    left = train.z - readout(codes[0])
+    scale = left.square().mean().sqrt()
+    model = _model(params, number, n_latents, pooling, HEAD)
+    objective = GivenCodes(model, codes[0], left / scale)
+    _fit(params, number, model, objective.batches(_order(params, number)), objective)
+    with torch.no_grad():
+        linear = readout(codes[1])
+        z_hat = linear + scale * model.reconstruct(codes[1], HEAD)
+        output = scale * model.interaction(codes[1])
+    return Found(model, codes[1], output, z_hat, linear)
+
+
+def _whole(
+    params: PlantedStep, number: int, pooling: Pooling, parts: tuple[Part, ...],
+    train: Tokens, heldout: Tokens,
+) -> Found:  # fmt: skip
+    """An arm of the study, by its objective: everything is trained, from its initial weights."""
+    n_latents = params.planted.training.n_latents
+    model = _model(params, number, n_latents, pooling, parts)
+    batches = (train.z[rows] for rows in _order(params, number))
+    _fit(params, number, model, batches, ArmObjective(model, is_frozen=False, aux_k=None))
+    codes = encoded(model, heldout.z)
+    readout = fit_readout(encoded(model, train.z), train.z, n_latents)
+    with torch.no_grad():
+        output = model.interaction(codes) if "interaction" in parts else None
+        z_hat = model.reconstruct(codes, parts)
+    return Found(model, codes, output, z_hat, readout(codes))
+
+
+def _model(
+    params: PlantedStep, number: int, n_latents: int, pooling: Pooling, parts: tuple[Part, ...]
+) -> IntegratedModel:
+    own, world = params.planted.training, params.planted.world
+    shape = ModelShape(world.d_model, n_latents, own.k, own.d_embed, own.dropout, pooling=pooling)
+    return IntegratedModel(shape, parts, own.init, params.root_seed, number)
+
+
+def _fit(
+    params: PlantedStep, number: int, model: IntegratedModel, batches: Iterable[Tensor],
+    objective: Objective,
+) -> None:  # fmt: skip
+    torch.manual_seed(stream_seed(params.root_seed, "testbed", "planted", number, "dropout"))
+    own = params.planted.training
+    at_end = own.n_steps  # nothing is logged or validated before
+    schedule = Schedule(own, own.lr, own.n_steps, log_every=at_end, val_every=at_end)
+    with named_divergence(f"planted world {number}"):
+        fit(model, objective, batches, schedule, lambda: float("nan"))
+    model.eval().requires_grad_(False)
+
+
+def _order(params: PlantedStep, number: int) -> Iterator[Int[Tensor, " _"]]:
+    """Rows of every batch: whole batches of one shuffle after another, the same for all arms."""
+    own, n_tokens = params.planted.training, params.planted.n_tokens
+    stream = torch_stream(params.root_seed, "testbed", "planted", number, "order")
+    n_whole = n_tokens // own.batch_tokens
+    for begin in range(0, own.n_steps, n_whole):
+        shuffled = torch.randperm(n_tokens, generator=stream).split(own.batch_tokens)
+        yield from shuffled[: min(n_whole, own.n_steps - begin)]

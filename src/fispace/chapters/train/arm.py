@@ -1,0 +1,243 @@
+"""`train arm` and `train candidate`: every arm and seed by one function.
+
+Must not: define a model or a loop; an arm is its row in params.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from fispace.errors import named_divergence
+from fispace.models.fit import Schedule, fit
+from fispace.models.integrated import IntegratedModel
+from fispace.models.numerics import fix_numerics, selection_dtype
+from fispace.models.objective import ArmObjective
+from fispace.models.progress import CurveRow
+from fispace.models.shape import ModelShape, matched_n_latents
+from fispace.models.trained import Trained, initial_model, load_trained
+from fispace.models.training_state import Checkpoints, surroundings
+from fispace.seeds import stream_seed
+from fispace.stats.metrics import FvuSums
+from fispace.store.activations import ActivationStore
+from fispace.store.checkpoint import data_record, save_checkpoint
+from fispace.store.files import read_json, sha256_of
+from fispace.store.prefetch import prefetched
+from fispace.store.standardiser import (
+    Standardiser,
+    load_standardiser,
+    standardised_alone,
+    unit_standardiser,
+)
+from fispace.store.tables import write_table
+from fispace.study.config.arms import arm_config
+from fispace.study.config.build import build
+from fispace.study.config.train import Part, TrainArmStep
+
+
+def train_arm(
+    params: TrainArmStep, *, arm: str, row: str, matched_row: str | None, changed: str | None,
+    seed: int, lr: Path, manifest: Path, standardiser: Path, frozen: Path | None, scratch: Path,
+    checkpoint_seconds: float, weights: Path, curve: Path, lifecycle: Path,
+) -> None:  # fmt: skip
+    """Train one arm with one seed at the chosen rate; writes checkpoint, curve and life cycles.
+
+    An arm whose parameter count equals another's has as many latents as that takes, not
+    `params.n_latents`; `matched_row` is the other's row. `changed` is a mapping, as JSON, of
+    parameters that take the place of those of `params`; of a copied SAE a smaller k cuts the codes.
+    Where `params.select_in` is auto, a copied SAE goes on selecting in the precision it was trained in.
+
+    The training is kept in `scratch` every `checkpoint_seconds`, so a killed one goes on from there
+    to the bytes that it would have written undisturbed.
+
+    Raises:
+        ArtifactError: if a shard is missing or altered.
+        ArtifactMismatchError: if the frozen SAE was trained on other data or with other sizes.
+        ParamsError: if `changed` holds what is no parameter of a training.
+        DivergedError: if the loss becomes non-finite.
+    """
+    peak = float(read_json(lr)["lr"])
+    if changed is not None:
+        params = build(TrainArmStep, asdict(params) | json.loads(changed), "train")
+    copied = None
+    if frozen is not None:
+        shared = data_record(manifest, standardiser) | {"seed": seed}
+        copied = load_trained(frozen, shared | {"arm": json.loads(row)["frozen_sae_from"]})
+    params = _decided(params, manifest, copied)
+    if matched_row is not None:
+        params = _matched(params, json.loads(row), json.loads(matched_row), manifest)
+    record = _record(params, arm, json.loads(row), seed, peak, manifest, standardiser)
+    model = initial_model(record)
+    if copied is not None:
+        model.sae.load_state_dict(copied.model.sae.state_dict())
+        model.freeze_sae()
+    else:
+        model.subtracts_bias = params.subtract_bias and "bias" in model.parts
+    store, units = _open(params, manifest, standardiser)
+    identity = _identity(record, frozen)
+    checkpoints = Checkpoints(scratch, identity, checkpoint_seconds)
+    with named_divergence(f"arm {arm}, seed {seed}"):
+        fitted = _fit(params, model, record, (store, units), checkpoints)
+    model.absorb_bias()
+    if "interaction" in model.parts:
+        batches = _stored_batches(store, units, "train", params.mean_tokens)
+        model.interaction.mean_output.copy_(mean_interaction(model, batches))
+    save_checkpoint(weights, model.state_dict(), record)
+    write_table(curve, fitted.curve, record)
+    write_table(lifecycle, fitted.lifecycle, record)
+    checkpoints.remove()
+
+
+def train_candidate(
+    params: TrainArmStep, *, lr: float, seed: int, manifest: Path, standardiser: Path,
+    scratch: Path, checkpoint_seconds: float, curve: Path,
+) -> None:  # fmt: skip
+    """Train the arm `sae` at one candidate learning rate; writes only the curve.
+
+    `scratch` and `checkpoint_seconds` are those of `train arm`.
+
+    Raises:
+        ArtifactError: if a shard is missing or altered.
+        DivergedError: if the loss becomes non-finite.
+    """
+    row = {"parts": ["sae"], "frozen_sae_from": None}
+    params = _decided(params, manifest, None)
+    record = _record(params, "lr_candidate", row, seed, lr, manifest, standardiser)
+    store, units = _open(params, manifest, standardiser)
+    checkpoints = Checkpoints(scratch, _identity(record, None), checkpoint_seconds)
+    with named_divergence(f"learning rate candidate {lr}, seed {seed}"):
+        fitted = _fit(params, initial_model(record), record, (store, units), checkpoints)
+    write_table(curve, fitted.curve, record)
+    checkpoints.remove()
+
+
+@torch.no_grad()
+def mean_interaction(model: IntegratedModel, batches: Iterator[Tensor]) -> Tensor:
+    """Mean output of the interaction's MLP over the given tokens, accumulated in float64."""
+    model.eval()
+    total, n_tokens = torch.zeros(model.shape.d_model, dtype=torch.float64), 0
+    for z in batches:
+        codes = model.sae.encode(z)
+        total += model.interaction.output(model.interaction.hidden(codes)).double().sum(0)
+        n_tokens += len(z)
+    return (total / n_tokens).float()
+
+
+def _decided(params: TrainArmStep, manifest: Path, copied: Trained | None) -> TrainArmStep:
+    """The parameters with the precision of the selection decided: one for all arms, whatever their size.
+
+    The record of a training, and so every reader of its weights on any machine, has the decision.
+    """
+    if copied is not None and params.select_in == "auto":
+        return replace(params, select_in=copied.record["params"]["select_in"])
+    shape = ActivationStore(manifest).d_model, params.n_latents, params.k
+    return replace(params, select_in=selection_dtype(params.select_in, *shape))
+
+
+def _matched(
+    params: TrainArmStep, row: dict[str, Any], matched_row: dict[str, Any], manifest: Path
+) -> TrainArmStep:
+    """The parameters with the latents that give the row's model the matched one's parameter count."""
+    d_model = ActivationStore(manifest).d_model
+    shape = ModelShape(d_model, params.n_latents, params.k, params.d_embed, params.dropout)
+    parts, matched_parts = (arm_config(given, "row").parts for given in (row, matched_row))
+    return replace(params, n_latents=matched_n_latents(shape, parts, matched_parts))
+
+
+def _record(
+    params: TrainArmStep, arm: str, row: dict[str, Any], seed: int, lr: float,
+    manifest: Path, standardiser: Path,
+) -> dict[str, Any]:  # fmt: skip
+    """What identifies a training: everything but the code."""
+    config = arm_config(row, f"{arm}")
+    return {
+        "step": "train",
+        "arm": arm,
+        "row": json.loads(json.dumps(asdict(config))),
+        "seed": seed,
+        "lr": lr,
+        "params": json.loads(json.dumps(asdict(params))),
+        **data_record(manifest, standardiser),
+    }
+
+
+def _identity(record: dict[str, Any], frozen: Path | None) -> dict[str, Any]:
+    """All that decides the numbers of a training: its record, and what else is another elsewhere."""
+    source = None if frozen is None else sha256_of(frozen)
+    return record | {"frozen": source} | surroundings(__name__)
+
+
+def _open(
+    params: TrainArmStep, manifest: Path, standardiser: Path
+) -> tuple[ActivationStore, Standardiser]:
+    """The store and the standardiser of what it gives; by row group, it has been applied already."""
+    is_alone = params.standardise_per == "row_group"
+    store = ActivationStore(manifest, standardised_alone if is_alone else None)
+    store.verify("train")
+    store.verify("val")
+    return store, unit_standardiser(store.d_model) if is_alone else load_standardiser(standardiser)
+
+
+class Fitted(NamedTuple):
+    """What a training leaves behind besides the weights."""
+
+    curve: pd.DataFrame
+    lifecycle: pd.DataFrame
+    """One row a latent at every validation; columns: models.lifecycle.LifecycleRows."""
+
+
+def _fit(
+    params: TrainArmStep, model: IntegratedModel, record: dict[str, Any],
+    data: tuple[ActivationStore, Standardiser], checkpoints: Checkpoints,
+) -> Fitted:  # fmt: skip
+    fix_numerics(params.threads)
+    seed, (store, units) = record["seed"], data
+    torch.manual_seed(stream_seed(params.root_seed, "train", seed, "dropout", record["arm"]))
+    # Data order is keyed without the arm, so arms of a seed are paired.
+    stream = (params.root_seed, "train", seed, "order")
+    rows = store.shuffled_batches(
+        "train", params.batch_tokens, params.pool_groups, stream, checkpoints.n_steps
+    )
+    left = islice(rows, params.n_steps - checkpoints.n_steps)
+    batches = (units.standardise(torch.from_numpy(x)) for x in left)
+    is_frozen = record["row"]["frozen_sae_from"] is not None
+    objective = ArmObjective(model, is_frozen, params.aux_k)
+    checkpoints.include("lifecycle", objective.lifecycle)
+
+    def validate() -> float:
+        objective.lifecycle.record(model.newest_sae.W_dec)
+        return _val_fvu(model, _stored_batches(store, units, "val"))
+
+    ready = prefetched(batches, params.prefetch_batches)
+    schedule = Schedule(
+        params, record["lr"], params.n_steps, params.log_every, params.val_every
+    )  # fmt: skip
+    curve = fit(model, objective, ready, schedule, validate, checkpoints)
+    snapshots = (
+        pd.DataFrame({name: column.numpy() for name, column in rows._asdict().items()})
+        for rows in objective.lifecycle.ledger
+    )
+    return Fitted(pd.DataFrame(curve, columns=pd.Index(CurveRow._fields)), pd.concat(snapshots))
+
+
+def _stored_batches(
+    store: ActivationStore, units: Standardiser, split: str, n_tokens: int | None = None
+) -> Iterator[Tensor]:
+    """Non-special tokens of a split, or about `n_tokens` of them, standardised, by row groups."""
+    for group in store.groups(split, n_tokens):
+        yield units.standardise(torch.from_numpy(group))
+
+
+@torch.no_grad()
+def _val_fvu(model: IntegratedModel, batches: Iterator[Tensor]) -> float:
+    parts: Sequence[Part] = model.parts
+    sums = FvuSums(model.shape.d_model)
+    for z in batches:
+        sums.add(z, model(z, parts))
+    return sums.fvu

@@ -1,0 +1,248 @@
+"""Records of what made the files: one for each finished command, in `.provenance/` beside its outputs.
+
+A record holds the command's parameters and options, the digest of its code, the random streams it
+used, the hashes of what it read and wrote, and the versions that can change the bytes. It holds no
+clock, host, user or folder outside the working folder, so equal runs leave equal records.
+Must not: judge; `fispace.provenance.verify` does.
+"""
+
+import json
+import os
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass, is_dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from platform import python_version
+from typing import Any
+
+from fispace.errors import ArtifactError
+from fispace.provenance.code_digest import code_digest
+from fispace.store.files import read_json, sha256_of, write_json
+from fispace.study.commands import Command, rule_of
+
+FOLDER = ".provenance"
+PARTIAL = ".partial-"
+NOT_INPUT = frozenset({"scratch"})
+"""Path options that name neither a result nor an input: unfinished work of the command itself."""
+NOT_RECORDED = frozenset({"checkpoint_seconds"})
+"""Options that change how a command works, and no byte of what it writes."""
+
+LIBRARIES = (
+    "fispace", "numpy", "pandas", "pyarrow", "scipy", "scikit-learn", "statsmodels", "diptest",
+    "torch", "transformers", "tokenizers", "safetensors", "matplotlib",
+)  # fmt: skip
+
+Hashes = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one finished command read and wrote. Files are named relative to `base`."""
+
+    command: str
+    params: dict[str, Any] | None
+    options: dict[str, Any]
+    inputs: Hashes
+    outputs: Hashes
+    streams: list[str]
+    code: str
+    versions: dict[str, str]
+    path: Path
+
+    @property
+    def base(self) -> Path:
+        """Folder that the names of the files start from."""
+        return self.path.parent.parent
+
+    @property
+    def rule(self) -> str:
+        """Rule that calls the command."""
+        return rule_of(self.command)
+
+
+def options_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a call that name no file: arm, seed, row, ..."""
+    plain = {
+        name: value
+        for name, value in values.items()
+        if name not in {"params", *NOT_RECORDED} and value is not None
+    }
+    return {name: value for name, value in plain.items() if not _paths(value)}
+
+
+def inputs_of(command: Command, values: Mapping[str, Any]) -> list[Path]:
+    """Files that a call reads, those in folders and in its parameters included, sorted."""
+    names = [name for name in values if name not in {*command.writes, *NOT_INPUT, "params"}]
+    named = [path for name in names for path in _paths(values[name])]
+    texts = [getattr(values.get("params"), name, None) for name in ("text", "transfer")]
+    named += [Path(text.path) for text in texts if text is not None and text.path]
+    return sorted({file for path in named for file in _files(path)})
+
+
+State = dict[Path, tuple[int, int]]
+
+
+def state_of(command: Command, values: Mapping[str, Any]) -> State:
+    """Every file that the call may replace, with what changes when it does."""
+    named = [path for name in command.writes for path in _paths(values[name])]
+    stats = {file: file.stat() for path in named for file in _files(path)}
+    return {file: (stat.st_ino, stat.st_mtime_ns) for file, stat in stats.items()}
+
+
+def outputs_of(command: Command, values: Mapping[str, Any], before: State) -> list[Path]:
+    """Files that a finished call has written, sorted; in a folder, only those it made or replaced."""
+    named = {path for name in command.writes for path in _paths(values[name])}
+    after = state_of(command, values)
+    return sorted(path for path in after if path in named or after[path] != before.get(path))
+
+
+def _paths(value: Any) -> list[Path]:
+    items = value if isinstance(value, list) else [value]
+    return [item for item in items if isinstance(item, Path)]
+
+
+def _files(path: Path) -> list[Path]:
+    """The file, or the files of the folder; what is hidden there is no result."""
+    if not path.is_dir():
+        return [path] if path.is_file() else []
+    inside = (file for file in path.rglob("*") if file.is_file())
+    return [file for file in inside if not _is_hidden(file.relative_to(path))]
+
+
+def _is_hidden(relative: Path) -> bool:
+    return any(part.startswith(".") for part in relative.parts)
+
+
+def hashed_inputs(command: Command, values: Mapping[str, Any]) -> dict[Path, str]:
+    """Hashes of what a call is about to read, each compared with the record of what made it.
+
+    Raises:
+        ArtifactError: if a file is not as its own command left it; the message names the rule.
+    """
+    hashes = {path: sha256_of(path) for path in inputs_of(command, values)}
+    for path, found in hashes.items():
+        makers = [record for record in records_above(path) if _name(path, record) in record.outputs]
+        if makers and all(record.outputs[_name(path, record)] != found for record in makers):
+            raise ArtifactError(
+                f"{path} is not as the rule {makers[0].rule} left it: its checksum is {found[:12]}..., "
+                f"{makers[0].outputs[_name(path, makers[0])][:12]}... was recorded. It is truncated "
+                f"or was altered. Delete it and run `snakemake --cores all {path}`."
+            )
+    return hashes
+
+
+def _name(path: Path, record: Record) -> str:
+    return _relative(path, record.base)
+
+
+def _relative(path: Path, base: Path) -> str:
+    return Path(os.path.relpath(path, base)).as_posix()
+
+
+def write_record(
+    command: Command, values: Mapping[str, Any], inputs: Mapping[Path, str], before: State,
+    streams: Collection[str],
+) -> None:  # fmt: skip
+    """Record a finished call beside what it wrote since the state `before`."""
+    outputs = outputs_of(command, values, before)
+    if not outputs:
+        return
+    base = Path(os.path.commonpath([path.parent for path in outputs]))
+    record = {
+        "command": f"{command.chapter} {command.verb}",
+        "params": without_places(plain(values.get("params"))),
+        "options": options_of(values),
+        "inputs": {_shown(path, base): found for path, found in inputs.items()},
+        "outputs": {_relative(path, base): sha256_of(path) for path in outputs},
+        "streams": sorted(streams),
+        "code": code_digest(command.module),
+        "versions": versions(),
+    }
+    name = "-".join(outputs[0].relative_to(base).parts)
+    write_json(base / FOLDER / f"{name}.json", record)
+
+
+def without_places(params: Any) -> Any:
+    """A parameter slice without what may be a folder of this machine; the files' hashes stand for it."""
+    if not isinstance(params, dict):
+        return params
+    cleaned = dict(params)
+    for section, key in (("lm", "name"), ("text", "path"), ("transfer", "path")):
+        if isinstance(cleaned.get(section), dict):
+            cleaned[section] = {**cleaned[section], key: None}
+    return cleaned
+
+
+def _shown(path: Path, base: Path) -> str:
+    """Relative to the outputs where the file lies in the working folder, else its bare name."""
+    inside = path.resolve().is_relative_to(Path.cwd().resolve())
+    return _relative(path, base) if inside else path.name
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Versions of what can change the bytes of a result."""
+    found = {name: _version(name) for name in LIBRARIES}
+    return {"python": python_version()} | found
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def records_above(path: Path) -> Iterator[Record]:
+    """Records in the folders that hold the file, nearest first, up to the working folder."""
+    here = Path.cwd()
+    for folder in path.parents:
+        if (folder / FOLDER).is_dir():
+            yield from records_in(folder)
+        if folder.resolve() == here:
+            return
+
+
+def records_in(folder: Path) -> Iterator[Record]:
+    """Records of the commands whose outputs lie in the folder.
+
+    Raises:
+        ArtifactError: if a record is not readable as one.
+    """
+    for path in sorted((folder / FOLDER).glob("*.json")):
+        if not path.name.startswith(PARTIAL):
+            yield read_record(path)
+
+
+def read_record(path: Path) -> Record:
+    """One record.
+
+    Raises:
+        ArtifactError: if it is not JSON, lacks a key, or names a file outside its folder.
+    """
+    content: Any = read_json(path)
+    if not _is_record(content):
+        raise ArtifactError(
+            f"{path} is no record of a command: it was altered. Delete it and what lies beside it, "
+            "and run the workflow again."
+        )
+    return Record(**content, path=path)
+
+
+def _is_record(content: Any) -> bool:
+    """Whether a JSON value has the form of a record, and names no output outside its folder."""
+    kinds = {"command": str, "options": dict, "inputs": dict, "outputs": dict, "code": str}
+    kinds |= {"versions": dict, "params": dict | None, "streams": list}
+    if not isinstance(content, dict) or set(content) != set(kinds):
+        return False
+    if not all(isinstance(content[key], kind) for key, kind in kinds.items()):
+        return False
+    tables = [content[key].values() for key in ("inputs", "outputs", "versions")]
+    outside = [name for name in content["outputs"] if ".." in Path(name).parts or name[:1] == "/"]
+    return not outside and all(isinstance(word, str) for table in tables for word in table)
+
+
+def plain(value: Any) -> Any:
+    """A configuration as the JSON it came from."""
+    return json.loads(json.dumps(asdict(value))) if is_dataclass(value) else value  # pyright: ignore

@@ -1,0 +1,50 @@
+"""`report claims-plot`: the numbers that the claims overview draws.
+
+Must not: draw or judge; the verdict is a cell of the ledger.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fispace.report.claims_file import ANSWERS
+from fispace.report.markdown import value_text
+from fispace.store.tables import read_csv, write_csv
+
+LIMIT = 200.0
+"""Ratios beyond it are drawn at the edge; the ledger has the number."""
+SHOWN = dict(zip(ANSWERS, ("published", "controlled", "on a null"), strict=True))
+"""Answers as the table has them; a bare `null` is read back from CSV as a missing value."""
+
+
+def write_claims_plot(*, ledger: Path, claims: Path) -> None:
+    """Write one row a claim and answer: our number over the printed one, with its interval.
+
+    Columns: order, claim, printed, answer, ratio, low, high, is_off, limit, verdict. A claim printed
+    as zero has no ratio.
+
+    Raises:
+        ArtifactError: if the ledger is missing or damaged.
+    """
+    write_csv(claims, pd.DataFrame(_rows(read_csv(ledger).to_dict("records"))))
+
+
+def _rows(ledger: list[dict[Any, Any]]) -> Iterator[dict[str, object]]:
+    for order, row in enumerate(ledger):
+        name = f"{row['id']} {row['item'].replace('_', ' ')} ({value_text(row['printed'], row['unit'])})"
+        for answer in ANSWERS:
+            ends = np.array(
+                [row[f"{answer}_{end}"] for end in ("mean", "low", "high")], dtype=float
+            )
+            if np.isnan(ends[0]) or row["printed"] == 0:
+                ends = np.full(3, np.nan)
+            ratios = ends / (row["printed"] or np.nan)
+            shown = np.clip(ratios, -LIMIT, LIMIT)
+            yield {
+                "order": order, "claim": name, "printed": row["printed"], "answer": SHOWN[answer],
+                "ratio": shown[0], "low": shown[1:].min(), "high": shown[1:].max(),
+                "is_off": bool(abs(ratios[0]) > LIMIT), "limit": LIMIT, "verdict": row["verdict"],
+            }  # fmt: skip

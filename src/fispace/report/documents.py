@@ -1,0 +1,90 @@
+"""`report documents`: intervals over documents of every quantity of the fidelity chapter.
+
+Must not: know a claim, or resample tokens.
+"""
+
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fispace.chapters.fidelity.document_sums import (
+    EPSILON,
+    RECONSTRUCTION,
+    metric_samples,
+    with_references,
+)
+from fispace.chapters.fidelity.quantities import (
+    LOSSES,
+    Levels,
+    named_quantities,
+    of_decoders,
+    short_parts,
+)
+from fispace.seeds import numpy_stream
+from fispace.stats.bootstrap import resample_counts
+from fispace.store.quantities import Frame
+from fispace.store.tables import read_table, write_csv
+from fispace.study.config.report import DocumentsStep
+
+CONDITIONS = (RECONSTRUCTION, EPSILON)
+
+
+def write_documents(params: DocumentsStep, *, sums: list[Path], bounds: Path, table: Path) -> None:
+    """Write one row a quantity: its interval over documents, and over samples of a few documents.
+
+    Columns: quantity, low, high, few_low, few_high, n_documents. Every quantity is computed anew on
+    each resample of the test documents, the same for all arms and seeds, then averaged over seeds;
+    the ends are percentiles. Gains and last steps are thereby paired.
+
+    Raises:
+        ArtifactError: if a table of sums is missing or damaged.
+    """
+    of_arms = pd.concat([read_table(path) for path in sums], ignore_index=True)
+    frame = of_decoders(with_references(of_arms, read_table(bounds)))
+    rows = frame[frame["condition"].isin(CONDITIONS)].copy()
+    rows["parts"] = short_parts(rows)
+    ids = np.sort(rows["document_id"].unique())
+    all_, few = _counts(params, len(ids))
+    draws = _draws(rows, ids, np.concatenate([all_, few]))
+    tails = [(1 - params.confidence) / 2, (1 + params.confidence) / 2]
+    found = [
+        (name, *np.quantile(of[: len(all_)], tails), *np.quantile(of[len(all_) :], tails), len(ids))
+        for name, of in sorted(draws.items())
+    ]
+    columns = ["quantity", "low", "high", "few_low", "few_high", "n_documents"]
+    write_csv(table, pd.DataFrame(found, columns=pd.Index(columns)))
+
+
+def _counts(params: DocumentsStep, n_documents: int) -> tuple[np.ndarray, np.ndarray]:
+    """Resamples of all documents, and samples of a few of them drawn with replacement."""
+    stream = numpy_stream(params.root_seed, "report", "documents")
+    few = stream.multinomial(
+        params.few_documents, np.full(n_documents, 1 / n_documents), size=params.n_bootstrap
+    )
+    return resample_counts(n_documents, params.n_bootstrap, stream), few.astype(np.float64)
+
+
+def _draws(rows: Frame, ids: np.ndarray, counts: np.ndarray) -> dict[str, np.ndarray]:
+    """Mean over seeds of every quantity, for each resample."""
+    found: dict[str, list[np.ndarray]] = defaultdict(list)
+    for _, of_seed in rows.groupby("seed"):
+        levels, random = (
+            _levels(of_seed[of_seed["condition"] == name], ids, counts) for name in CONDITIONS
+        )
+        with np.errstate(divide="ignore", invalid="ignore"):  # a part can be zero everywhere
+            for name, value, _ in named_quantities(levels, random):
+                found[name].append(np.asarray(value))
+    return {name: np.mean(values, axis=0) for name, values in found.items()}
+
+
+def _levels(rows: Frame, ids: np.ndarray, counts: np.ndarray) -> Levels:
+    levels: Levels = {}
+    for (arm, parts), group in rows.groupby(["arm", "parts"]):
+        by_document = group.set_index("document_id").loc[ids]
+        for metric in LOSSES:
+            values = metric_samples(by_document, metric, counts)
+            if values is not None:
+                levels.setdefault(metric, {})[str(arm), str(parts)] = values
+    return levels

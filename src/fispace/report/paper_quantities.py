@@ -1,0 +1,101 @@
+"""Named quantities at the paper's own sizes: its parameter counts, and nulls of its numbers.
+
+No model and no seed of ours enters. Must not: know a claim.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from fispace.seeds import numpy_stream
+from fispace.stats import published, random_matrix
+from fispace.stats.directions import n_components_for, sample_pairs
+from fispace.stats.top_dimensions import top_overlap
+from fispace.store.quantities import NO_SEED, Quantity
+from fispace.study.config.report import QuantitiesStep
+
+PAPER_THRESHOLD = 0.2
+CHUNK_ROWS = 10_000
+
+
+def paper_quantities(params: QuantitiesStep) -> Iterator[Quantity]:
+    """What the paper's sizes alone give.
+
+    paper.parameters.*       arithmetic on d_model 3,200, n_latents 50,000 and d_embed 300
+    paper.mixture_null.*     the published ratio statistics of decoder norms drawn from the two
+                             printed modes, with the NFM's norms as initialised
+    paper.random_rows.*      cosines, Gram entries, spectrum and top coordinates of random directions
+    paper.initial_factors.*  most unequal factor vector at initialisation, 200 wide as in the notes
+    """
+    yield from _parameters()
+    yield from _mixture_null(params)
+    yield from _random_rows(params)
+    yield from _initial_factors(params)
+
+
+def _parameters() -> Iterator[Quantity]:
+    counts = published.parameter_counts(
+        published.PAPER_D_MODEL, published.PAPER_N_LATENTS, published.PAPER_D_EMBED
+    )
+    nfm = counts.linear + counts.interaction
+    values = {
+        "total": counts.total,
+        "share_linear": counts.linear / counts.total,
+        "share_nfm": nfm / counts.total,
+        "share_interaction": counts.interaction / counts.total,
+        "interaction_mlp": counts.interaction_mlp,
+        "mlp_share_of_nfm": counts.interaction_mlp / nfm,
+        "interaction_share_of_nfm": counts.interaction / nfm,
+    }
+    for name, value in values.items():
+        unit = "fraction" if "share" in name else "parameters"
+        yield Quantity(f"paper.parameters.{name}", NO_SEED, float(value), unit, 1)
+
+
+def _mixture_null(params: QuantitiesStep) -> Iterator[Quantity]:
+    stream = numpy_stream(params.root_seed, "report", "mixture null")
+    squared, ratios = published.norm_mixture_null(
+        params.mixture_latents, params.mixture_spread, stream
+    )
+    correlations = published.ratio_correlations(ratios, squared)
+    n, n_low = len(squared), int(np.sum(squared < PAPER_THRESHOLD))
+    for name in published.RATIOS:
+        low, high = published.group_means(getattr(ratios, name), squared, PAPER_THRESHOLD)
+        stem = f"paper.mixture_null.ratio_{name}"
+        yield Quantity(f"{stem}_spearman", NO_SEED, correlations[name], "1", n)
+        yield Quantity(f"{stem}_low", NO_SEED, low, "fraction", n_low)
+        yield Quantity(f"{stem}_high", NO_SEED, high, "fraction", n - n_low)
+
+
+def _random_rows(params: QuantitiesStep) -> Iterator[Quantity]:
+    d_model, n_latents = published.PAPER_D_MODEL, published.PAPER_N_LATENTS
+    cosine = random_matrix.mean_abs_cosine(d_model)
+    first = random_matrix.marchenko_pastur_spectrum(n_latents, d_model)
+    first = first[: published.PAPER_FIRST_COMPONENTS]
+    count = n_components_for(first, published.PAPER_SPECTRUM_TARGET)
+    values = {
+        "mean_abs_cosine": (cosine, "1"),
+        "gram_mean_abs_dot": (cosine * published.PAPER_SAE_SQUARED_NORM, "z2"),
+        "pca_share": (count / len(first), "fraction"),
+    }
+    for name, (value, unit) in values.items():
+        yield Quantity(f"paper.random_rows.{name}", NO_SEED, value, unit, n_latents)
+    stream = numpy_stream(params.root_seed, "report", "random rows")
+    rows = stream.standard_normal((params.null_rows, d_model))
+    pairs = sample_pairs(params.null_rows, params.null_pairs, stream)
+    for name, value in top_overlap(rows, pairs, published.PAPER_TOP)._asdict().items():
+        yield Quantity(f"paper.random_rows.top_{name}", NO_SEED, value, "1", len(pairs))
+
+
+def _initial_factors(params: QuantitiesStep) -> Iterator[Quantity]:
+    stream = numpy_stream(params.root_seed, "report", "initial factors")
+    ginis, ranks = [], []
+    for start in range(0, params.mixture_latents, CHUNK_ROWS):
+        n_rows = min(CHUNK_ROWS, params.mixture_latents - start)
+        # both measures ignore scale, so the initial standard deviation does not enter
+        rows = stream.standard_normal((n_rows, published.PAPER_NOTES_D_EMBED))
+        ginis.append(published.gini(rows).max())
+        ranks.append(published.effective_rank(rows).min())
+    n = params.mixture_latents
+    yield Quantity("paper.initial_factors.gini_max", NO_SEED, float(max(ginis)), "1", n)
+    yield Quantity("paper.initial_factors.effective_rank_min", NO_SEED, float(min(ranks)), "1", n)

@@ -1,0 +1,110 @@
+"""`report summary`: the claims, factorial tests and figures of a run on one Markdown page.
+
+Must not: compute; every number is a cell of a table, or a count of its rows.
+"""
+
+from pathlib import Path
+
+from fispace.errors import ParamsError
+from fispace.report.factorial_lines import factorial_lines
+from fispace.report.markdown import LEGEND, claim_table, document
+from fispace.report.verdicts import VERDICTS
+from fispace.store.files import write_text
+from fispace.store.quantities import Frame
+from fispace.store.tables import read_csv
+
+CAPTIONS = {
+    "claims": "Every printed number, ours beside it, and the verdict",
+    "pipeline": "The study (paper F1)",
+    "architecture": "The integrated model (paper F2)",
+    "reconstruction": "Reconstruction by arm and parts, each seed",
+    "kl": "KL by condition, with random errors of the same size",
+    "controls": "KL of all parts of an arm, and of errors of the same size that know less",
+    "shapley": "What each part contributes, as published and with one decoder",
+    "positions": "KL along the window, special tokens masked and included",
+    "norms": "Squared norms of the decoder rows (paper F6, F7), with initial norms and firing rates",
+    "norm_ratios": "Contribution ratios by norm group (paper F8), with the norm null",
+    "ratio_scatter": "Contribution ratios against the squared norm (paper F9), with both nulls",
+    "spectrum": "Spectrum of the decoder (paper F5), with its nulls",
+    "clamping": "Clamping a secondary latent (paper F4)",
+    "secondary_activations": "Secondary activations of one primary latent (paper F3)",
+    "interaction": "Activations in the four cells of the confirm items: parallel is no interaction",
+    "family": "Every declared hypothesis, in units of its equivalence bound",
+    "generations": "Response words in continuations under clamps, and texts that a clamp changes",
+    "calibration": "False positives and power of the complete procedure (target full)",
+    "planted": "Recovery of planted pairs, and gains beside the null and the control (target full)",
+    "gain_curve": "Gain over the SAE whose k is cut at test time, and what explains it (target full)",
+    "arm_controls": "What the sequential and the joint arm gain over each control (target full)",
+    "claims_full": "Every printed number, ours over all arms and seeds, and the verdict (target full)",
+    "audit": "Where each weakness of the published study alone moves the headline gains (target full)",
+}
+
+VERDICT_LEGEND = (
+    "Verdict: computed from each claim's predicate in `workflow/claims.yaml`. *Reproduced*: our number "
+    "has the claimed direction, over seeds and over documents, and keeps it beyond its null and under "
+    "control. *Explained by the null*: it has the direction, but a null reaches it or the control takes "
+    "it away; an absolute number that a null at the paper's own sizes gives counts here too. *Not "
+    "testable*: an absolute number of another model, or one undefined in this run."
+)
+
+
+def write_summary(
+    *, run: str, target: str, ledger: Path, family: Path, truth: Path | None,
+    figures: list[str], figure_folder: str, summary: Path,
+) -> None:  # fmt: skip
+    """Write the page; `figure_folder` is relative to its own. `truth` is given where it is known.
+
+    Raises:
+        ParamsError: if a figure has no caption here.
+    """
+    unknown = sorted(set(figures) - set(CAPTIONS))
+    if unknown:
+        raise ParamsError(f"--figures {unknown[0]}: no such figure; known: {', '.join(CAPTIONS)}.")
+    claims = read_csv(ledger)
+    answers = read_csv(truth) if truth else None
+    lines = [
+        f"# Summary of the run `{run}`, target `{target}`",
+        "",
+        _coverage(claims),
+        "",
+        "## Claims",
+        "",
+        LEGEND,
+        "",
+        VERDICT_LEGEND,
+        "",
+        *claim_table(claims),
+        "",
+        "Definitions, sources and remarks: `claims.csv`. Every quantity by seed: `quantities.csv`.",
+        "",
+        *factorial_lines(read_csv(family), answers),
+        "## Figures",
+        "",
+        "Beside each figure lie its PDF and the CSV with exactly the plotted numbers.",
+    ]
+    for name in figures:
+        lines += [
+            "",
+            f"**{CAPTIONS[name]}**",
+            "",
+            f"![{CAPTIONS[name]}]({figure_folder}/{name}.svg)",
+        ]
+    write_text(summary, document(lines))
+
+
+def _coverage(claims: Frame) -> str:
+    answered = int(claims["published_quantity"].notna().sum())
+    is_printed = claims["printed"].notna()
+    of_printed, of_others = (
+        _tally(claims[chosen]["verdict"]) for chosen in (is_printed, ~is_printed)
+    )
+    return (
+        f"{len(claims)} rows on {claims['id'].nunique()} claims, {is_printed.sum()} of them with a printed "
+        f"number; this run answers {answered} by the definition given. Verdicts on printed numbers: "
+        f"{of_printed}. On questions that the paper did not ask: {of_others}."
+    )
+
+
+def _tally(verdicts: Frame) -> str:
+    counts = verdicts.value_counts()
+    return "; ".join(f"{counts.get(name, 0)} {name}" for name in VERDICTS)
