@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fispace.errors import ArtifactError
 from fispace.report.markdown import LEGEND, claim_table
+from fispace.report.tables import LEDGER
 from fispace.store.files import write_text
 from fispace.store.tables import read_csv
 
@@ -57,7 +58,7 @@ def result_block(ledger: Path) -> str:
     Raises:
         ArtifactError: if the ledger is missing or lacks a headline.
     """
-    claims = read_csv(ledger)
+    claims = read_csv(ledger, LEDGER)
     claims.index = claims["id"] + "." + claims["item"]
     is_full = bool(claims.index.isin(OF_FULL).any())
     shown = [name for name in HEADLINES if is_full or name not in OF_FULL]

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from fispace.chapters.factorial.item_split import CONFIRM, SELECT
+from fispace.chapters.factorial.tables import ITEMS
 from fispace.lm.load import load_lm
 from fispace.lm.stimuli import stimulus_table
 from fispace.store.shards import write_shard
@@ -28,7 +29,7 @@ def read_stimuli(
     """
     torch.set_num_threads(params.threads)
     model, tokenizer = load_lm(params.lm, lm_folder)
-    table = read_csv(items)
+    table = read_csv(items, ITEMS)
     for half, path in ((SELECT, select), (CONFIRM, confirm)):
         texts = table.loc[table["half"] == half, "text"].tolist()
         step = {"step": "factorial activations", "half": half, "lm": params.lm.recorded}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fispace.chapters.fidelity.control_table import control_table
 from fispace.chapters.fidelity.document_tables import read_sums, resampled_documents
+from fispace.chapters.fidelity.tables import CONTROLS
 from fispace.store.tables import write_csv, write_table
 from fispace.study.config.fidelity import FidelityControlsStep
 
@@ -25,4 +26,4 @@ def compare_controls(
     drawn = resampled_documents(rows, params.root_seed, params.n_bootstrap)
     result = control_table(rows, drawn, params.controls_of, params.confidence)
     write_table(controls, result, {"step": "fidelity controls", "params": asdict(params)})
-    write_csv(table, result)
+    write_csv(table, result, CONTROLS)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from fispace.chapters.fidelity.document_tables import read_sums, resampled_documents
 from fispace.chapters.fidelity.summary_table import fidelity_table
+from fispace.chapters.fidelity.tables import SUMMARY
 from fispace.store.tables import read_table, write_csv, write_table
 from fispace.study.config.fidelity import FidelityTableStep
 
@@ -28,4 +29,4 @@ def summarise(
     drawn = resampled_documents(rows, params.root_seed, params.n_bootstrap)
     result = fidelity_table(rows, fired, drawn, params.confidence)
     write_table(summary, result, {"step": "fidelity summary", "params": asdict(params)})
-    write_csv(table, result)
+    write_csv(table, result, SUMMARY)
