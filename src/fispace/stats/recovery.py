@@ -71,7 +71,7 @@ def captured_share(planted: Rows, found: Rows) -> float:
 
 
 def net_captured_share(planted: Rows, found: Rows) -> float:
-    """1 - sum |s - y|^2 / sum |s|^2: like `captured_share`, but anything in y besides s counts against it; <= 1."""
+    """1 - sum |s - y|^2 / sum |s|^2, at most 1: whatever y adds to s counts against it."""
     energy = float(np.square(planted).sum())
     return 1 - float(np.square(planted - found).sum()) / energy if energy > 0 else float("nan")
 

@@ -36,7 +36,8 @@ def top_overlap(rows: Rows, pairs: Int[np.ndarray, "pairs 2"], n_top: int) -> To
     """Overlap of the pairs' `n_top` largest coordinates, and the cosine of the rows on them.
 
     |cosine| on a set S is |sum_S a_d b_d| / (|a_S| |b_S|). For unrelated rows it is about
-    sqrt(2 / (pi |S|)), so restricting it to few shared coordinates raises it without any relation. Source: author's p16b.
+    sqrt(2 / (pi |S|)), so restricting it to few shared coordinates raises it without any relation.
+    Source: author's p16b.
     """
     is_top = top_coordinates(rows, n_top)
     wide = rows.astype(np.float64)
