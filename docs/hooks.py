@@ -4,20 +4,21 @@ Pages link to files of the repository by relative paths, as any viewer of the re
 site gets copies of these files. Must not: hold text of a page.
 """
 
+import posixpath
 import re
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import griffe
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
-from mkdocs.structure.files import File, Files
+from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src/fispace"
-REFERENCE, COPIES = "reference", "repository"
+REFERENCE, DOCS, COPIES = "reference", "docs/", "repository/"
 LINK = re.compile(r"(?<=\]\()(?P<path>[^)\s:#]+)(?P<anchor>#[^)\s]*)?(?=\))")
 ALIGNED = re.compile(r"\S {2,}\S")
 """A line whose words are laid out in columns."""
@@ -36,26 +37,30 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages of the reference, and copies of the files that pages link to."""
+    """Add the pages of the reference, and copies of what pages link to, pages linked by them included."""
+    pages = [(file.src_uri, file.content_string) for file in files.documentation_pages()]
     for name, modules in packages().items():
         files.append(File.generated(config, f"{REFERENCE}/{name}.md", content=page_of(name, modules)))
-    for page in [file for file in files.documentation_pages() if file.generated_by is None]:
-        for linked in linked_files(page.content_string, page.src_uri):
-            copy = f"{COPIES}/{linked}"
-            if files.get_file_from_path(copy) is None:
-                files.append(File.generated(config, copy, abs_src_path=str(ROOT / linked)))
+    while pages:
+        uri, text = pages.pop()
+        for target in linked_files(text, uri):
+            copy = site_uri(target)
+            if files.get_file_from_path(copy) is not None:
+                continue
+            source, hidden = str(ROOT / target), InclusionLevel.NOT_IN_NAV
+            files.append(File.generated(config, copy, abs_src_path=source, inclusion=hidden))
+            if target.endswith(".md"):
+                pages.append((copy, (ROOT / target).read_text(encoding="utf-8")))
     return files
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
-    """Point links out of docs/ to the site's copies."""
+    """Point links between docs/ and the rest of the repository to the site's copies."""
+    uri = page.file.src_uri
 
     def moved(link: re.Match[str]) -> str:
-        target = outside(link["path"], page.file.src_uri)
-        if target is None:
-            return link[0]
-        up = "../" * page.file.src_uri.count("/")
-        return f"{up}{COPIES}/{target}{link['anchor'] or ''}"
+        target = posixpath.relpath(site_uri(target_of(link["path"], uri)), posixpath.dirname(uri))
+        return f"{target}{link['anchor'] or ''}"
 
     return LINK.sub(moved, markdown)
 
@@ -82,30 +87,34 @@ def page_of(name: str, modules: list[str]) -> str:
     return "\n".join(lines)
 
 
-def linked_files(markdown: str, page: str) -> Iterator[str]:
+def linked_files(markdown: str, uri: str) -> Iterator[str]:
     """Files outside docs/ that a page links to, from the root of the repository.
 
     Raises:
         PluginError: if there is no such file.
     """
     for link in LINK.finditer(markdown):
-        target = outside(link["path"], page)
-        if target is None:
+        target = target_of(link["path"], uri)
+        if target.startswith(DOCS):
             continue
         if not (ROOT / target).is_file():
-            raise PluginError(f"docs/{page} links to {target}, which is no file of the repository.")
+            raise PluginError(f"{home_of(uri)} links to {target}, which is no file here.")
         yield target
 
 
-def outside(link: str, page: str) -> str | None:
-    """The linked path from the root of the repository, where it leaves docs/."""
-    parts: list[str] = []
-    for part in PurePosixPath("docs", page).parent.joinpath(link).parts:
-        if part == "..":
-            parts.pop()
-        else:
-            parts.append(part)
-    return None if parts[0] == "docs" else "/".join(parts)
+def target_of(link: str, uri: str) -> str:
+    """Where a page's relative link leads, from the root of the repository."""
+    return posixpath.normpath(posixpath.join(posixpath.dirname(home_of(uri)), link))
+
+
+def home_of(uri: str) -> str:
+    """Path of a page in the repository, by its path in the site."""
+    return uri.removeprefix(COPIES) if uri.startswith(COPIES) else DOCS + uri
+
+
+def site_uri(path: str) -> str:
+    """The inverse of `home_of`."""
+    return path.removeprefix(DOCS) if path.startswith(DOCS) else COPIES + path
 
 
 class LaidOut(griffe.Extension):
