@@ -116,10 +116,10 @@ def run_chapter(
     write_battery(
         BatteryStep(factors, None, 0.5, None, 0), stimuli=battery / "stimuli.csv",
         responses=battery / "responses.csv", prompts=battery / "prompts.csv",
-        items=at.items, words=at.words, contexts=at.contexts,
+        item_table=at.items, words=at.words, contexts=at.contexts,
     )  # fmt: skip
     read_stimuli(
-        BatteryActivationsStep(lm, 128, True, 16, 1), items=at.items, lm_folder=None,
+        BatteryActivationsStep(lm, 128, True, 16, 1), item_table=at.items, lm_folder=None,
         select=at.select, confirm=at.confirm,
     )  # fmt: skip
     sites = ((at.secondary, at.curve, at.quality), (at.residual, at.res_curve, at.res_quality))
@@ -130,7 +130,7 @@ def run_chapter(
             secondary=sae, curve=curve, quality=quality,
         )  # fmt: skip
     measure_responses(
-        ResponsesStep(100, 1), items=at.items, weights=at.weights, standardiser=at.standardiser,
+        ResponsesStep(100, 1), item_table=at.items, weights=at.weights, standardiser=at.standardiser,
         secondary=at.secondary, residual=at.residual, select=at.select, confirm=at.confirm,
         select_responses=at.select_responses, confirm_responses=at.confirm_responses,
     )  # fmt: skip
@@ -154,7 +154,7 @@ def run_chapter(
         counts=at.counts,
     )  # fmt: skip
     measure_singles(
-        SinglesStep(10, 1), items=at.items, weights=[at.weights], standardiser=at.standardiser,
+        SinglesStep(10, 1), item_table=at.items, weights=[at.weights], standardiser=at.standardiser,
         secondary=[at.secondary], discovery=[at.discovery], confirm=at.confirm,
         singles=at.singles, histogram=at.histogram,
     )  # fmt: skip

@@ -169,7 +169,7 @@ def test_testbed_words_come_from_the_grammar_and_confirm_texts_are_the_contexts(
     write_json(tmp_path / "grammar.json", {"planted": planted})
     write_battery(
         BatteryStep(FACTORS, None, 0.5, None, 0), stimuli=stimuli,
-        responses=tmp_path / "grammar.json", prompts=None, items=tmp_path / "items.csv",
+        responses=tmp_path / "grammar.json", prompts=None, item_table=tmp_path / "items.csv",
         words=tmp_path / "words.csv", contexts=tmp_path / "contexts.csv",
     )  # fmt: skip
     items, contexts = read_csv(tmp_path / "items.csv"), read_csv(tmp_path / "contexts.csv")
@@ -184,7 +184,7 @@ def test_testbed_words_come_from_the_grammar_and_confirm_texts_are_the_contexts(
 def write_english(folder: Path, clamp_items: int | None = None) -> None:
     write_battery(
         BatteryStep(FACTORS, "keyword", 0.5, clamp_items, 0), stimuli=ENGLISH / "stimuli.csv",
-        responses=ENGLISH / "responses.csv", prompts=ENGLISH / "prompts.csv", items=folder / "items.csv",
+        responses=ENGLISH / "responses.csv", prompts=ENGLISH / "prompts.csv", item_table=folder / "items.csv",
         words=folder / "words.csv", contexts=folder / "contexts.csv",
     )  # fmt: skip
 

@@ -17,7 +17,7 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
 from fispace.errors import ParamsError
-from fispace.study.commands import COMMANDS, Command
+from fispace.study.commands import Command, all_commands
 from fispace.study.config.arms import (
     check_arms,
     check_comparisons,
@@ -248,7 +248,7 @@ def _check_across(study: Study) -> None:
     if study["factorial"]["arm"] not in study["train"]["arms"]:
         raise ParamsError(f"factorial.arm: no arm {study['factorial']['arm']!r} in train.arms.")
     check_comparisons(study["train"], study["fidelity"])
-    for command in COMMANDS:
+    for command in all_commands():
         if command.config is not None:
             build(command.config, slice_of(study, command), command.chapter)
 
