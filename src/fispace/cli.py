@@ -23,7 +23,6 @@ from fispace.study.commands import (
     commands_of,
     find_command,
 )
-from fispace.study.config.build import build
 from fispace.study.declarations import Function, Kind, Option
 
 PROGRAM = "python -m fispace"
@@ -208,4 +207,4 @@ def _parse_params(command: Command, text: str) -> Any:
     except ValueError as error:
         raise ParamsError(f"--params of {where} {command.verb} is not JSON: {error}.") from None
     assert command.config is not None
-    return build(command.config, value, where)
+    return command.config.read(value, where)

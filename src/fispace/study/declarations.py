@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fispace.study.config.base import Config
 
 PACKAGE = Path(__file__).parents[1]
 DECLARATIONS = "fispace.study.step"
@@ -68,7 +71,7 @@ class Function:
     """Dotted name of the class of its argument `params`; None if it has none."""
 
     @property
-    def config(self) -> type | None:
+    def config(self) -> "type[Config] | None":
         """Class whose fields are exactly the parameters that the function depends on."""
         if self.config_path is None:
             return None
