@@ -79,7 +79,9 @@ def _draws(rows: Frame, ids: np.ndarray, counts: np.ndarray) -> dict[str, np.nda
         with np.errstate(divide="ignore", invalid="ignore"):  # a part can be zero everywhere
             for name, value, _ in named_quantities(levels, random):
                 found[name].append(np.asarray(value))
-    return {name: np.mean(values, axis=0) for name, values in found.items()}
+    means = {name: np.mean(values, axis=0) for name, values in found.items()}
+    # a quotient that divides by zero on one resample has no interval
+    return {name: np.where(np.isinf(of), np.nan, of) for name, of in means.items()}
 
 
 def _levels(rows: Frame, ids: np.ndarray, counts: np.ndarray) -> Levels:
