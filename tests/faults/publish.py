@@ -1,4 +1,4 @@
-"""Puts the harness's tables where git keeps them, and their summary on docs/robustness.md: `make faults-reference`.
+"""Puts the harness's tables where git keeps them, and their summary into docs/robustness.md.
 
 Must not: try anything, or touch the page outside its generated block.
 """
@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from faults.table import TRIALS, Table
+
 from fispace.report.blocks import Block
 
 ROOT = Path(__file__).parents[2]

@@ -69,7 +69,7 @@ def write_page(
     return (folder / "s.md").read_text()
 
 
-def write_ledger(path: Path, names: tuple[str, ...] = HEADLINES) -> Path:
+def write_ledger(path: Path, names: tuple[str, ...] = OF_PAGE) -> Path:
     write_csv(path, pd.DataFrame([ledger_row(name) for name in names]))
     return path
 
