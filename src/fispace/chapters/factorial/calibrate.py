@@ -8,7 +8,6 @@ Must not: define a test, or a distribution.
 # statsmodels ships no types
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from fispace.seeds import numpy_stream
 from fispace.store.responses import read_responses
 from fispace.store.tables import write_csv, write_table
 from fispace.study.config.factorial import CalibrateStep
+from fispace.study.step import Reads, Writes, command
 
 Halves = tuple[np.ndarray, np.ndarray]
 
@@ -55,9 +55,10 @@ PROCEDURES = {
 """What each p-value of a run is: kind of test, and what it is of."""
 
 
+@command("factorial", "calibrate", target="full")
 def calibrate(
-    params: CalibrateStep, *, select: list[Path], confirm: list[Path], calibration: Path,
-    power: Path, table: Path,
+    params: CalibrateStep, *, select: list[Reads], confirm: list[Reads], calibration: Writes,
+    power: Writes, table: Writes,
 ) -> None:  # fmt: skip
     """Write false-positive rates on null data sets, and power against the planted size, as CSV.
 
@@ -78,7 +79,7 @@ def calibrate(
     write_csv(calibration, rates)
     write_csv(power, curve)
     both = pd.concat([rates.assign(table="calibration"), curve.assign(table="power")])
-    write_table(table, both, asdict(params) | {"step": "factorial calibrate"})
+    write_table(table, both, params.plain() | {"step": "factorial calibrate"})
 
 
 def _cells(params: CalibrateStep, path: Path, half: str) -> Float[np.ndarray, "items 2 2 latents"]:
