@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fispace.study.commands import ALIASES, CHAPTERS, COMMANDS, TOOLS
+from fispace.study.commands import ALIASES, CHAPTERS, all_commands, all_tools
 
 ROOT = Path(__file__).parents[2]
 KATEX = ROOT / "docs/assets/katex"
@@ -84,8 +84,8 @@ def test_every_make_target_exists(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_every_command_of_the_package_exists(page):
-    known = {(one.chapter, one.verb) for one in COMMANDS}
-    chapters, tools = {chapter for chapter, _ in known}, {tool.name for tool in TOOLS}
+    known = {(one.chapter, one.verb) for one in all_commands()}
+    chapters, tools = {chapter for chapter, _ in known}, {tool.name for tool in all_tools()}
     for line in commands(page):
         found = re.match(r"(?:python -m )?fispace ([a-z]+)(?: ([a-z-]+))?", line)
         if found and found[1] not in tools:
