@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 
 from fispace.errors import ArtifactError
-from fispace.report.audit_table import NUMBERS, Compared, Pair, audit_table
+from fispace.report.audit_table import Compared, Pair, audit_table
+from fispace.store.metric_registry import FRACTION
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_csv, read_table, write_csv, write_table
 from fispace.study.config.audit import (
@@ -114,7 +115,7 @@ def write_audit_plots(*, table: Path, audit: Path) -> None:
 def _plotted(table: Frame) -> Iterator[dict[str, Any]]:
     for order, (switch, rows) in enumerate(table.groupby("switch", sort=False)):
         for row in rows.to_dict("records"):
-            is_gain = NUMBERS[row["number"]] == "fraction"
+            is_gain = row["unit"] == FRACTION
             numbers = f"{row['fair']:.2f} → {row['switched']:.2f}".replace("-", "−")
             text = f"{TEXTS.get(row['number'], '')}: {numbers}"
             yield {
