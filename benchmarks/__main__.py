@@ -23,7 +23,7 @@ from fispace.store.files import atomic_path, read_json, write_json, write_text
 from fispace.study.config.lm import LmConfig
 
 MANIFEST = Path("results/testbed/extract/manifest.json")
-LM = LmConfig("results/testbed/testbed/lm", None, "float32", 1)
+LM = LmConfig(name="results/testbed/testbed/lm", revision=None, dtype="float32", hook_point=1)
 """The default study's LM, for the comparison of extraction with its forward pass."""
 SECTIONS = ("steps", "scaling", "data", "quality")
 ROUNDS = Rounds(n_warmup=2, n_rounds=9)

@@ -6,10 +6,9 @@ clock, host, user or folder outside the working folder, so equal runs leave equa
 Must not: judge; `fispace.provenance.verify` does.
 """
 
-import json
 import os
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -149,9 +148,10 @@ def write_record(
     if not outputs:
         return
     base = Path(os.path.commonpath([path.parent for path in outputs]))
+    params = values.get("params")
     record = {
         "command": f"{command.chapter} {command.verb}",
-        "params": without_places(plain(values.get("params"))),
+        "params": without_places(params.plain() if params is not None else None),
         "options": options_of(values),
         "inputs": {_shown(path, base): found for path, found in inputs.items()},
         "outputs": {_relative(path, base): sha256_of(path) for path in outputs},
@@ -241,8 +241,3 @@ def _is_record(content: Any) -> bool:
     tables = [content[key].values() for key in ("inputs", "outputs", "versions")]
     outside = [name for name in content["outputs"] if ".." in Path(name).parts or name[:1] == "/"]
     return not outside and all(isinstance(word, str) for table in tables for word in table)
-
-
-def plain(value: Any) -> Any:
-    """A configuration as the JSON it came from."""
-    return json.loads(json.dumps(asdict(value))) if is_dataclass(value) else value  # pyright: ignore
