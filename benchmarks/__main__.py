@@ -10,7 +10,7 @@ from benchmarks.activations import require_manifest
 from benchmarks.data import measure_data
 from benchmarks.figure import draw
 from benchmarks.machine import machine
-from benchmarks.publish import README, REFERENCE, publish
+from benchmarks.publish import PAGE, REFERENCE, publish
 from benchmarks.quality import Training, measure_quality
 from benchmarks.scaling import N_LATENTS, measure_scaling
 from benchmarks.steps import SIZES, Rounds, Rows, measure_cpu, measure_cuda
@@ -39,7 +39,7 @@ def main() -> int:
     set_environment()
     try:
         if options.publish:
-            publish(options.out, REFERENCE, README)
+            publish(options.out, REFERENCE, PAGE)
         else:
             run(options.only or SECTIONS, options.manifest or [MANIFEST], options.out)
             write_report(options.out)
