@@ -53,7 +53,6 @@ rule report_claims:
     the verdict? Cost: seconds."""
     input:
         claims="workflow/claims.yaml",
-        schema="workflow/schemas/claims.schema.yaml",
         quantities="results/{run}/report/quantities.parquet",
         documents="results/{run}/report/documents.csv",
     output:
@@ -69,7 +68,7 @@ rule report_claims:
         target="all",
     shell:
         "python -m fispace report claims --params {params.slice:q} --target {params.target}"
-        " --claims {input.claims} --schema {input.schema} --quantities {input.quantities}"
+        " --claims {input.claims} --quantities {input.quantities}"
         " --documents {input.documents}"
         " --ledger {output.ledger} --metrics {output.metrics}"
         " 2> {log}"

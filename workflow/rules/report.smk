@@ -151,6 +151,7 @@ rule report_summary:
     """What came out, on one page? Cost: seconds."""
     input:
         ledger="results/{run}/report/claims.csv",
+        weaknesses="workflow/weaknesses.yaml",
         family="results/{run}/factorial/infer.csv",
         truth=of_run("results/{run}/factorial/{name}", name=TRUTH_FILES[:1]),
         svgs=of_run("results/{run}/report/figures/{figure}.svg", figure=FIGURES),
@@ -168,6 +169,6 @@ rule report_summary:
         truth=option("--truth", "truth"),
     shell:
         "python -m fispace report summary --run {wildcards.run} --target {params.target}"
-        " --ledger {input.ledger} --family {input.family} {params.truth}"
+        " --ledger {input.ledger} --weaknesses {input.weaknesses} --family {input.family} {params.truth}"
         " --figures {params.figures} --figure-folder {params.figure_folder} --summary {output.summary}"
         " 2> {log}"

@@ -44,6 +44,7 @@ rule report_audit:
     input:
         documents=of_run("results/{run}/fidelity/full/audit/seed{seed}.parquet", seed=SEEDS),
         quantities="results/{run}/report/quantities.parquet",
+        weaknesses="workflow/weaknesses.yaml",
     output:
         audit="results/{run}/report/full/audit.parquet",
         table="results/{run}/report/full/audit.csv",
@@ -57,7 +58,7 @@ rule report_audit:
     shell:
         "python -m fispace report audit --params {params.slice:q}"
         " --documents {input.documents} --quantities {input.quantities}"
-        " --audit {output.audit} --table {output.table}"
+        " --weaknesses {input.weaknesses} --audit {output.audit} --table {output.table}"
         " 2> {log}"
 
 
@@ -130,7 +131,6 @@ use rule report_documents as report_documents_full with:
 use rule report_claims as report_claims_full with:
     input:
         claims="workflow/claims.yaml",
-        schema="workflow/schemas/claims.schema.yaml",
         quantities="results/{run}/report/full/quantities.parquet",
         documents="results/{run}/report/full/documents.csv",
     output:
@@ -160,6 +160,7 @@ use rule report_claims_plot as report_claims_plot_full with:
 use rule report_summary as report_summary_full with:
     input:
         ledger="results/{run}/report/full/claims.csv",
+        weaknesses="workflow/weaknesses.yaml",
         family="results/{run}/factorial/infer.csv",
         truth=of_run("results/{run}/factorial/{name}", name=TRUTH_FILES[:1]),
         svgs=of_run("results/{run}/report/figures/{figure}.svg", figure=PAGE),

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from fispace.errors import ArtifactError
-from fispace.report.claims_file import ANSWERS
+from fispace.report.claim import ANSWERS
 from fispace.report.ledger import (
     EITHER,
     ENDS,
@@ -38,8 +38,9 @@ def write_bands(*, ledgers: list[Path], bands: Path) -> None:
 
     A band is the 99 % prediction interval for one more run, mean +- t_(n-1) s sqrt(1 + 1/n), for runs
     from one normal distribution. On average over such bands one number in a hundred leaves its own; of
-    few runs, one whose values happen to agree is left more often. A number that a run does not have
-    gets none. Columns: those of a ledger that `fispace compare` reads, and `n_runs`.
+    few runs, one whose values happen to agree is left more often. A number that a run does not have,
+    or that is not of the same quantity in all, gets none. Columns: those of a ledger that
+    `fispace compare` reads, and `n_runs`.
 
     Raises:
         ArtifactError: if there are fewer than three, two of them are the same run, one of them is no
@@ -86,6 +87,10 @@ def _band(runs: list[pd.Series]) -> dict[str, object]:
     cells["verdict"] = EITHER.join(sorted({row["verdict"] for row in runs}))
     for answer in ANSWERS:
         values = np.array([row[f"{answer}_{ENDS[0]}"] for row in runs], dtype=np.float64)
+        quantities = {row[f"{answer}_quantity"] for row in runs}
+        if len(quantities) > 1:
+            values = np.full(len(runs), np.nan)
+        cells[f"{answer}_quantity"] = quantities.pop() if len(quantities) == 1 else None
         interval = prediction_interval(values, LEVEL)
         cells |= {f"{answer}_{end}": getattr(interval, end) for end in ENDS}
     return cells | {N_RUNS: len(runs)}

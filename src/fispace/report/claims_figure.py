@@ -30,6 +30,7 @@ ANSWERS = {
     "published": (BLUE, "o", "ours, as published", -0.2),
     "controlled": (ORANGE, "D", "ours, controlled", 0.2),
     "on a null": (GREY, "s", "ours, null", 0.0),
+    "paper's sizes": (INK, "v", "the paper's sizes alone", 0.1),
 }
 """Colour, marker, label and shift of each answer."""
 VERDICTS = {

@@ -9,12 +9,14 @@ from pathlib import Path
 import pandas as pd
 
 from fispace.errors import ArtifactError
-from fispace.report.claims_file import ANSWERS
+from fispace.report.claim import ANSWERS
 from fispace.store.tables import read_csv
 
 KEY = ["id", "item"]
 ENDS = ("mean", "low", "high")
 NUMBERS = [f"{answer}_{end}" for answer in ANSWERS for end in ENDS]
+QUANTITIES = [f"{answer}_quantity" for answer in ANSWERS]
+"""Whose numbers they are: a ratio, or the difference that a run gives in its place."""
 N_RUNS = "n_runs"
 """The column that bands have and a run's ledger has not."""
 EITHER = " or "
@@ -34,7 +36,7 @@ def read_ledger(path: Path, *, may_be_bands: bool = False) -> pd.DataFrame:
             f"{' or bands (`fispace bands` makes them)' if may_be_bands else ''}."
         )
     frame = read_csv(path)
-    wanted = [*KEY, "verdict", *NUMBERS]
+    wanted = [*KEY, "verdict", *QUANTITIES, *NUMBERS]
     missing = [name for name in wanted if name not in frame.columns]
     if missing:
         raise _no_ledger(path, f"it has no column {missing[0]!r}")
@@ -48,7 +50,7 @@ def read_ledger(path: Path, *, may_be_bands: bool = False) -> pd.DataFrame:
     if bool(frame.duplicated(KEY).any()):
         raise _no_ledger(path, f"{name_of(frame[frame.duplicated(KEY)].iloc[0])} stands twice")
     try:
-        return texts.join(frame[NUMBERS].astype("float64"))
+        return frame[[*KEY, "verdict", *QUANTITIES]].join(frame[NUMBERS].astype("float64"))
     except ValueError as error:
         raise _no_ledger(path, f"what should be a number is none ({error})") from None
 

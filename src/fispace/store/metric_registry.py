@@ -190,6 +190,10 @@ AT_PAPER_SIZES = (
 METRICS = (*FIDELITY, *CONTRASTS, *GEOMETRY, *FACTORIAL, *PLANTED_PAIRS, *AT_PAPER_SIZES)
 PLANTED = "planted_"
 """Prefix of quantities that are a metric of planted pairs."""
+LAST = ("factorial", "secondary", "residual", "clamp", "paper")
+"""First words of quantities whose metric is their last word."""
+RESPONSE = "value"
+"""Last word of quantities in the unit of a response, which is no metric's."""
 
 
 @cache
@@ -215,6 +219,18 @@ def unit_of(name: str) -> str:
         LookupError: if there is no such metric.
     """
     return metric_of(name).unit
+
+
+def unit_of_quantity(name: str) -> str | None:
+    """The one unit of a quantity, by its name; None for a response, which has its own.
+
+    Raises:
+        LookupError: if it is of no metric.
+    """
+    first, *rest = name.split(".")
+    if first in LAST:
+        return None if rest[-1] == RESPONSE else unit_of(rest[-1])
+    return unit_of(first.removeprefix(PLANTED))
 
 
 def with_units(rows: Frame) -> Frame:

@@ -5,7 +5,7 @@ Must not: know a claim, or choose a latent; rank 1 was chosen on the select half
 
 from collections.abc import Iterator
 
-from fispace.store.metric_registry import unit_of
+from fispace.store.metric_registry import RESPONSE, unit_of
 from fispace.store.quantities import NO_SEED, Frame, Quantity
 
 FIRST_RANK = 1
@@ -13,8 +13,6 @@ KINDS = ("candidate", "insensitive", "random")
 """Kinds that claims ask for: named even where a seed has none."""
 
 PER_CLAMP, PER_QUANTILE = "clamp", "set"
-VALUE = "value"
-"""The contrast itself, in the unit of the row's response."""
 COLUMNS = ("t", "p", "p_sign_flip", "p_max", "q", "p_equivalence", "partial_eta2")
 COLUMNS += ("published_f", "published_p", "two_way_f", "two_way_p")
 """Metrics of the test."""
@@ -51,7 +49,7 @@ def _tests(first: Frame) -> Iterator[Quantity]:
         if row["family"] in (PER_CLAMP, PER_QUANTILE):
             stem += f".{row['clamp']:g}"
         seed, n = int(row["seed"]), int(row["n"])
-        yield Quantity(f"{stem}.{VALUE}", seed, float(row[VALUE]), str(row["unit"]), n)
+        yield Quantity(f"{stem}.{RESPONSE}", seed, float(row[RESPONSE]), str(row["unit"]), n)
         for column in COLUMNS:
             value = float(row.get(column, float("nan")))
             yield Quantity(f"{stem}.{column}", seed, value, unit_of(column), n)

@@ -1,0 +1,257 @@
+"""The claim: one printed number, the quantities that answer it, and the predicate that judges it.
+
+Must not: read a file, or know a quantity's value.
+"""
+
+from collections import Counter
+from fnmatch import fnmatchcase
+from typing import Annotated, ClassVar, Literal, get_args
+
+from pydantic import AfterValidator, Field, model_validator
+
+from fispace.store.metric_registry import UNITS
+from fispace.study.config.base import Config, Distinct, NonEmpty, Refusal, Values
+
+Answer = Literal["published", "controlled", "null", "paper_sizes"]
+"""Which number of ours stands beside the printed one; the columns of the ledger."""
+ANSWERS: tuple[Answer, ...] = get_args(Answer)
+Target = Literal["all", "full"]
+Level = float | str
+"""A number, or the name of a quantity, paired by seed."""
+Quantity = NonEmpty
+"""Name of a row of quantities.csv."""
+
+
+class Entry(Config):
+    """An entry of the file of claims."""
+
+    noun: ClassVar[str] = "key"
+
+
+class Absolute(Entry):
+    """An absolute number of another model: not testable."""
+
+    test: Literal["absolute"]
+
+
+class AtPaperSizes(Entry):
+    """What needs only the paper's sizes must be the printed number.
+
+    `at_paper_sizes`: the number itself. `null_at_paper_sizes`: its null there, which then explains it;
+    else it is not testable.
+    """
+
+    test: Literal["at_paper_sizes", "null_at_paper_sizes"]
+    tolerance: Annotated[float, Field(ge=0)]
+    """Largest relative difference from the printed number."""
+
+
+class OverSeeds(Entry):
+    """What our own models must show."""
+
+    reference: Level
+    """What the numbers are compared with."""
+    controlled_reference: Level | None = None
+    """The reference of `controlled`, where it is another one."""
+    sample: Literal["few_documents"] | None = None
+    """Judge the interval over samples of `report.few_documents` documents."""
+    published: Quantity | None = None
+    """Quantity judged in place of the claim's own."""
+    controlled: Quantity | None = None
+    """Quantity judged in place of the claim's own."""
+    null: Quantity | None = None
+    """Quantity judged in place of the claim's own."""
+
+    def reference_of(self, answer: Answer) -> Level:
+        """What this answer is compared with."""
+        own = self.controlled_reference if answer == "controlled" else None
+        return self.reference if own is None else own
+
+
+class Direction(OverSeeds):
+    """Our numbers lie on one side of the reference.
+
+    `above`, `below`: their intervals over seeds and, where there is one, over documents.
+    `every_above`, `every_below`: each seed's, for numbers whose mean says nothing, such as p-values.
+    """
+
+    test: Literal["above", "below", "every_above", "every_below"]
+    against: Distinct[Literal["null", "controlled"]]
+    """What else must hold, else the claim is explained by the null. `null`: our effect exceeds that of
+    the null. `controlled`: the controlled number passes the same test."""
+
+
+class NoEffect(OverSeeds):
+    """No difference from the reference is seen.
+
+    `covers`: the interval covers it. `at_most`: no interval lies above it.
+    """
+
+    test: Literal["covers", "at_most"]
+    against: Distinct[Literal["controlled"]]
+    """`controlled`: the controlled number must pass the same test, else the control explains the claim."""
+
+
+Judged = Direction | NoEffect
+Predicate = Annotated[Absolute | AtPaperSizes | Direction | NoEffect, Field(discriminator="test")]
+
+
+class Comparison(Entry):
+    """What a controlled number is compared with."""
+
+    says: NonEmpty
+    """The comparison, as a phrase of the ledger's column `controlled_against`."""
+    quantities: Annotated[Values[NonEmpty], Field(min_length=1)]
+    """Patterns of the quantities that make it; `*` stands for anything."""
+
+    def is_made_by(self, quantity: str) -> bool:
+        """Whether the quantity compares with this."""
+        return any(fnmatchcase(quantity, pattern) for pattern in self.quantities)
+
+
+def _known_unit(unit: str) -> str:
+    if unit not in UNITS:
+        raise ValueError(f"{unit!r} is no unit; there are {', '.join(UNITS)}")
+    return unit
+
+
+class Claim(Entry):
+    """One printed number, or one question that the paper did not ask."""
+
+    id: Annotated[str, Field(pattern="^(N([1-9]|1[0-9]|20)|P[1-3])$")]
+    """Number of the claim in the inventory of the paper, N1 to N20; P1 to P3 are recovery, gain and false
+    positives on planted pairs, for which the paper has no number."""
+    item: Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
+    """Name of this number within its claim."""
+    target: Target
+    """Who answers it: `all` is the default run, `full` the target full alone, whose ledger has both."""
+    statement: NonEmpty
+    """What the number is said to show, in the paper's terms."""
+    printed: float | None
+    """The printed value; null where the paper has no such number."""
+    unit: Annotated[str, AfterValidator(_known_unit)]
+    """Unit of the printed number and of every answer to it."""
+    where: NonEmpty
+    """Where it was printed, and the author's script that computes it; see workflow/weaknesses.yaml."""
+    definition: NonEmpty
+    """How the paper computes it."""
+    published: Quantity | None
+    """Our models, by the paper's own definition; null where the paper has no such number."""
+    controlled: Quantity | None
+    """The claim's question, asked against the comparison that `controlled_against` names."""
+    controlled_against: Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")] | None = None
+    """Key of `comparisons`: what `controlled` compares with."""
+    null: Quantity | None
+    """The same quantity where the effect cannot exist: initial weights, a bias alone."""
+    paper_sizes: Quantity | None = None
+    """The same from the paper's own sizes alone; no model of ours enters."""
+    same_as: Annotated[dict[Answer, str], Field(default_factory=dict)]
+    """Answers that are another claim's number as well, by that claim's name."""
+    predicate: Predicate
+    """What our numbers must show; the verdict is computed from it."""
+    remark: NonEmpty | None
+    """What to know when reading the row."""
+
+    @property
+    def name(self) -> str:
+        """As in `N5.gain`."""
+        return f"{self.id}.{self.item}"
+
+    @property
+    def answered_by(self) -> Answer:
+        """The answer that the predicate tests first."""
+        if isinstance(self.predicate, AtPaperSizes):
+            return "paper_sizes"
+        return "controlled" if self.published is None else "published"
+
+    def quantity(self, answer: Answer) -> str | None:
+        """Quantity of one answer, as the ledger shows it."""
+        return getattr(self, answer)
+
+    def judged_quantity(self, answer: Answer) -> str | None:
+        """Quantity that the verdict rests on: the predicate's own, or else the claim's answer."""
+        own = getattr(self.predicate, answer, None)
+        return self.quantity(answer) if own is None else own
+
+    @model_validator(mode="after")
+    def _is_asked_and_answered(self) -> "Claim":
+        if (self.controlled is None) != (self.controlled_against is None):
+            says = "names what `controlled` is compared with: give both, or neither"
+            raise Refusal("controlled_against", says)
+        if self.printed is None and self.published is not None:
+            raise Refusal(
+                "published",
+                "the paper has no such number (printed is null), so that nothing is as published; "
+                "the answer belongs under `controlled`",
+            )
+        if isinstance(self.predicate, AtPaperSizes) and self.printed is None:
+            raise Refusal("printed", f"{self.predicate.test} compares with a printed number")
+        for answer in self.needed:
+            if self.judged_quantity(answer) is None:
+                says = f"it tests the answer {answer!r}, but the claim has none"
+                raise Refusal("predicate", f"{says}. Name a quantity under {answer!r}")
+        if self.answered_by in getattr(self.predicate, "against", ()):
+            raise Refusal(
+                ("predicate", "against"),
+                f"{self.answered_by!r} is the number that is judged, and no control of itself",
+            )
+        return self
+
+    @property
+    def needed(self) -> tuple[Answer, ...]:
+        """Answers that the predicate tests."""
+        if isinstance(self.predicate, Absolute):
+            return ()
+        return (self.answered_by, *getattr(self.predicate, "against", ()))
+
+
+class Claims(Entry):
+    """The file of claims."""
+
+    comparisons: dict[str, Comparison]
+    """What controlled numbers are compared with, by key."""
+    claims: Annotated[Values[Claim], Field(min_length=1)]
+    """Every printed number that the study answers, in the order of the ledger."""
+
+    @model_validator(mode="after")
+    def _are_told_apart(self) -> "Claims":
+        counts = Counter(claim.name for claim in self.claims)
+        first: dict[tuple[Answer, str], Claim] = {}
+        for place, claim in enumerate(self.claims):
+            if counts[claim.name] > 1:
+                says = f"{claim.name} stands there twice; give the second another item"
+                raise Refusal(("claims", place, "item"), says)
+            self._check_comparison(place, claim)
+            for answer in ANSWERS:
+                quantity = claim.quantity(answer)
+                if quantity is not None:
+                    _check_shared(place, claim, answer, first.setdefault((answer, quantity), claim))
+                elif answer in claim.same_as:
+                    raise Refusal(("claims", place, "same_as"), f"there is no answer {answer!r}")
+        return self
+
+    def _check_comparison(self, place: int, claim: Claim) -> None:
+        key, quantity = claim.controlled_against, claim.controlled
+        if key is None or quantity is None:
+            return
+        if key not in self.comparisons:
+            known = ", ".join(sorted(self.comparisons))
+            says = f"{key!r} is no comparison; there are {known}"
+            raise Refusal(("claims", place, "controlled_against"), says)
+        if not self.comparisons[key].is_made_by(quantity):
+            says = f"{quantity} is not compared with {key!r} ({self.comparisons[key].says})"
+            raise Refusal(("claims", place, "controlled"), says)
+
+
+def _check_shared(place: int, claim: Claim, answer: Answer, first: Claim) -> None:
+    """Two claims are two questions: one number answers both only if the second says so."""
+    said = claim.same_as.get(answer)
+    expected = None if first is claim else first.name
+    if said != expected:
+        keys = ("claims", place, "same_as" if expected is None else answer)
+        says = (
+            f"{answer} is not the number of {said}" if expected is None
+            else f"{claim.quantity(answer)} answers {expected} already. Another question needs another "
+            f"quantity; if the two are one number, say so: `same_as: {{{answer}: {expected}}}`"
+        )  # fmt: skip
+        raise Refusal(keys, says)
