@@ -19,13 +19,10 @@ from fispace.errors import ArtifactError
 from fispace.provenance.code_digest import code_digest
 from fispace.store.files import read_json, sha256_of, write_json
 from fispace.study.commands import Command, rule_of
+from fispace.study.declarations import Kind
 
 FOLDER = ".provenance"
 PARTIAL = ".partial-"
-NOT_INPUT = frozenset({"scratch"})
-"""Path options that name neither a result nor an input: unfinished work of the command itself."""
-NOT_RECORDED = frozenset({"checkpoint_seconds"})
-"""Options that change how a command works, and no byte of what it writes."""
 
 LIBRARIES = (
     "fispace", "numpy", "pandas", "pyarrow", "scipy", "scikit-learn", "statsmodels", "diptest",
@@ -60,20 +57,15 @@ class Record:
         return rule_of(self.command)
 
 
-def options_of(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of a call that name no file: arm, seed, row, ..."""
-    plain = {
-        name: value
-        for name, value in values.items()
-        if name not in {"params", *NOT_RECORDED} and value is not None
-    }
-    return {name: value for name, value in plain.items() if not _paths(value)}
+def options_of(command: Command, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a call that name no file and can change a result: arm, seed, row, ..."""
+    named = {name: values[name] for name in command.names_of(Kind.VALUE)}
+    return {name: value for name, value in named.items() if value is not None}
 
 
 def inputs_of(command: Command, values: Mapping[str, Any]) -> list[Path]:
     """Files that a call reads, those in folders and in its parameters included, sorted."""
-    names = [name for name in values if name not in {*command.writes, *NOT_INPUT, "params"}]
-    named = [path for name in names for path in _paths(values[name])]
+    named = [path for name in command.names_of(Kind.READS) for path in _paths(values[name])]
     texts = [getattr(values.get("params"), name, None) for name in ("text", "transfer")]
     named += [Path(text.path) for text in texts if text is not None and text.path]
     return sorted({file for path in named for file in _files(path)})
@@ -150,9 +142,9 @@ def write_record(
     base = Path(os.path.commonpath([path.parent for path in outputs]))
     params = values.get("params")
     record = {
-        "command": f"{command.chapter} {command.verb}",
+        "command": command.name,
         "params": without_places(params.plain() if params is not None else None),
-        "options": options_of(values),
+        "options": options_of(command, values),
         "inputs": {_shown(path, base): found for path, found in inputs.items()},
         "outputs": {_relative(path, base): sha256_of(path) for path in outputs},
         "streams": sorted(streams),

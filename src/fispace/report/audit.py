@@ -4,7 +4,6 @@ Must not: measure; every number comes from `fidelity audit` or from the quantiti
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -16,6 +15,7 @@ from fispace.store.metric_registry import FRACTION
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_csv, read_table, write_csv, write_table
 from fispace.study.config.report import AuditStep
+from fispace.study.step import Reads, Writes, command
 
 NO_WEAKNESS = "–"
 """Of a switch that the study added."""
@@ -24,9 +24,10 @@ STATES = ("trained", "decoder_trained")
 TEXTS = {"kl_t": "t of the difference in KL", "norm_spearman": "Spearman of NFM share and norm"}
 
 
+@command("report", "audit", sections=("train",), target="full")
 def write_audit(
-    params: AuditStep, *, documents: list[Path], quantities: Path, weaknesses: Path, audit: Path,
-    table: Path,
+    params: AuditStep, *, documents: list[Reads], quantities: Reads, weaknesses: Reads, audit: Writes,
+    table: Writes,
 ) -> None:  # fmt: skip
     """Write what every switch does to the headline numbers, as Parquet and as CSV.
 
@@ -79,7 +80,8 @@ def _described(
     return next(codes, NO_WEAKNESS), f"trained with {said}"
 
 
-def write_audit_plots(*, table: Path, audit: Path) -> None:
+@command("report", "audit-plots", target="full")
+def write_audit_plots(*, table: Reads, audit: Writes) -> None:
     """Write one row a switch and number: label, ends of the drawn interval, text of what is no gain.
 
     Columns: order label number fair switched low high is_moved text. `is_moved`: the interval of the

@@ -20,6 +20,7 @@ from fispace.stats.intervals import Interval, t_interval
 from fispace.store.files import write_json
 from fispace.store.tables import read_csv, read_table, write_csv
 from fispace.study.config.report import ClaimsStep
+from fispace.study.step import Reads, Writes, command
 
 TEXT_COLUMNS = ("id", "item", "target", "statement", "printed", "unit", "where", "definition")
 ENDS = ("mean", "low", "high", "n")
@@ -27,9 +28,10 @@ RATIO_ENDS = ENDS[:3]
 Cells = dict[str, Any]
 
 
+@command("report", "claims")
 def write_claims(
-    params: ClaimsStep, *, target: str, claims: Path, quantities: Path, documents: Path,
-    ledger: Path, metrics: Path,
+    params: ClaimsStep, *, target: str, claims: Reads, quantities: Reads, documents: Reads,
+    ledger: Writes, metrics: Writes,
 ) -> None:  # fmt: skip
     """Write the ledger (CSV, one row a claim) and the same numbers as nested JSON.
 

@@ -63,7 +63,7 @@ def claims(table: Frame) -> Figure:
         if pd.notna(row["ratio"]):
             _answer(axis, row)
     axis.set_xlabel("our number / printed number (symmetric log scale)")
-    figure.legend(handles=_handles(), loc="outside upper center", ncols=4)
+    figure.legend(handles=_handles(), loc="outside upper center", ncols=3)
     return figure
 
 
