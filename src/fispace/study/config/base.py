@@ -5,7 +5,7 @@ params.yaml and configurations of commands are composed of groups by inheritance
 value of a parameter, or know a chapter.
 """
 
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, ValidationError
 
@@ -48,9 +48,6 @@ class Config(BaseModel):
         use_attribute_docstrings=True,
         defer_build=True,
     )
-
-    noun: ClassVar[str] = "parameter"
-    """What messages call a field."""
 
     @classmethod
     def read(cls: type[Group], values: Any, where: str) -> Group:

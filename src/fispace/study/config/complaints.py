@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from fispace.study.config.base import Config, Keys, Refusal
+from fispace.study.config.base import Keys, Refusal
 
 SHOWN = 200
 """Most characters of a value that a message repeats."""
@@ -49,11 +49,6 @@ class _Place(NamedTuple):
     holder: type[BaseModel] | None
     """Model of which the last key is a field, or should be."""
     meaning: str | None
-
-    @property
-    def noun(self) -> str:
-        """What the holder calls its fields."""
-        return getattr(self.holder, "noun", Config.noun)
 
 
 def first_complaint(error: ValidationError, model: type[BaseModel]) -> Refusal:
@@ -130,15 +125,9 @@ def _complaint(detail: ErrorDetails, together: list[ErrorDetails], place: _Place
         return refusal
     if kind == "extra_forbidden" and place.holder is not None:
         known = ", ".join(sorted(place.holder.model_fields))
-        return Refusal(place.keys, f"unknown {place.noun}; known here: {known}")
+        return Refusal(place.keys, f"unknown parameter; known here: {known}")
     if kind == "missing":
-        return Refusal(place.keys, f"missing {place.noun}{meant}")
-    if kind == "union_tag_invalid":
-        key = ctx["discriminator"].strip("'")
-        says = f"expected one of {ctx['expected_tags']}, got {shown(ctx['tag'])}{meant}"
-        return Refusal((*place.keys, key), says)
-    if kind == "union_tag_not_found":
-        return Refusal((*place.keys, ctx["discriminator"].strip("'")), f"missing {place.noun}")
+        return Refusal(place.keys, f"missing parameter{meant}")
     if kind in SCALARS:
         names = ", ".join(f"'{SCALARS[d['type']]}'" for d in together if d["type"] in SCALARS)
         end = ADVICE if isinstance(value, str) else meant
