@@ -5,9 +5,9 @@ Must not: read a file, or know a quantity's value.
 
 from collections import Counter
 from fnmatch import fnmatchcase
-from typing import Annotated, ClassVar, Literal, get_args
+from typing import Annotated, Literal, get_args
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from fispace.store.metric_registry import UNITS
 from fispace.study.config.base import Config, Distinct, NonEmpty, Refusal, Values
@@ -22,19 +22,13 @@ Quantity = NonEmpty
 """Name of a row of quantities.csv."""
 
 
-class Entry(Config):
-    """An entry of the file of claims."""
-
-    noun: ClassVar[str] = "key"
-
-
-class Absolute(Entry):
+class Absolute(Config):
     """An absolute number of another model: not testable."""
 
     test: Literal["absolute"]
 
 
-class AtPaperSizes(Entry):
+class AtPaperSizes(Config):
     """What needs only the paper's sizes must be the printed number.
 
     `at_paper_sizes`: the number itself. `null_at_paper_sizes`: its null there, which then explains it;
@@ -46,7 +40,7 @@ class AtPaperSizes(Entry):
     """Largest relative difference from the printed number."""
 
 
-class OverSeeds(Entry):
+class OverSeeds(Config):
     """What our own models must show."""
 
     reference: Level
@@ -93,10 +87,28 @@ class NoEffect(OverSeeds):
 
 
 Judged = Direction | NoEffect
-Predicate = Annotated[Absolute | AtPaperSizes | Direction | NoEffect, Field(discriminator="test")]
+PREDICATES = {
+    test: kind
+    for kind in (Absolute, AtPaperSizes, Direction, NoEffect)
+    for test in get_args(kind.model_fields["test"].annotation)
+}
+"""Kind of predicate by its test."""
 
 
-class Comparison(Entry):
+def _by_test(values: object) -> object:
+    """The predicate whose test is named; what is no mapping is left to be refused."""
+    if not isinstance(values, dict):
+        return values
+    test = values.get("test")
+    if not isinstance(test, str) or test not in PREDICATES:
+        raise Refusal("test", f"expected one of {', '.join(PREDICATES)}, got {test!r:.200}")
+    return PREDICATES[test].checked(values)
+
+
+Predicate = Annotated[Absolute | AtPaperSizes | Direction | NoEffect, BeforeValidator(_by_test)]
+
+
+class Comparison(Config):
     """What a controlled number is compared with."""
 
     says: NonEmpty
@@ -115,7 +127,7 @@ def _known_unit(unit: str) -> str:
     return unit
 
 
-class Claim(Entry):
+class Claim(Config):
     """One printed number, or one question that the paper did not ask."""
 
     id: Annotated[str, Field(pattern="^(N([1-9]|1[0-9]|20)|P[1-3])$")]
@@ -205,7 +217,7 @@ class Claim(Entry):
         return (self.answered_by, *getattr(self.predicate, "against", ()))
 
 
-class Claims(Entry):
+class Claims(Config):
     """The file of claims."""
 
     comparisons: dict[str, Comparison]

@@ -38,19 +38,14 @@ LEGEND = (
 
 
 def claim_table(ledger: Frame) -> list[str]:
-    """Lines of the Markdown table of the ledger's rows."""
+    """Lines of the Markdown table of the ledger's rows; with the verdicts if the ledger has them."""
     rows = ledger.to_dict("records")
     answers = [name for name in COLUMNS if name != "paper_sizes" or _any(rows, name)]
-    header = [
-        "",
-        "claim",
-        "printed",
-        *(text for name in answers for text in _headers(name)),
-        "verdict",
-    ]
-    ruler = ["---", "---", "---:", *(text for name in answers for text in _rulers(name)), "---"]
-    lines = [header, ruler, *(_cells(row, answers) for row in rows)]
-    return [table_line(line) for line in lines]
+    columns = [column for name in answers for column in _columns(name)]
+    if "verdict" in ledger:
+        columns.append(("verdict", "---"))
+    header, ruler = zip(("", "---"), ("claim", "---"), ("printed", "---:"), *columns, strict=True)
+    return [table_line(line) for line in (header, ruler, *(_cells(row, answers) for row in rows))]
 
 
 def table_line(cells: Iterable[str]) -> str:
@@ -62,12 +57,10 @@ def _any(rows: list[dict[Any, Any]], answer: str) -> bool:
     return any(isinstance(row[f"{answer}_quantity"], str) for row in rows)
 
 
-def _headers(answer: str) -> list[str]:
-    return [COLUMNS[answer], AGAINST] if answer == "controlled" else [COLUMNS[answer]]
-
-
-def _rulers(answer: str) -> list[str]:
-    return ["---:", "---"] if answer == "controlled" else ["---:"]
+def _columns(answer: str) -> list[tuple[str, str]]:
+    """Header and ruler of an answer's columns."""
+    own = (COLUMNS[answer], "---:")
+    return [own, (AGAINST, "---")] if answer == "controlled" else [own]
 
 
 def _cells(row: dict[Any, Any], answers: list[str]) -> list[str]:
@@ -80,7 +73,7 @@ def _cells(row: dict[Any, Any], answers: list[str]) -> list[str]:
         found.append(interval_text(row, answer))
         if answer == "controlled":
             found.append(_text(row["controlled_against"]) or ABSENT)
-    return [*found, str(row["verdict"]) + _judged_by(row, answers)]
+    return [*found, f"{row['verdict']}{_judged_by(row, answers)}"] if "verdict" in row else found
 
 
 def _judged_by(row: dict[Any, Any], answers: list[str]) -> str:

@@ -5,7 +5,7 @@ Must not: measure, or know what a weakness moves.
 
 import re
 from pathlib import Path
-from typing import Annotated, ClassVar, NamedTuple
+from typing import Annotated, NamedTuple
 
 from pydantic import Field, model_validator
 
@@ -23,13 +23,7 @@ Url = Annotated[str, Field(pattern="^https://[^ ]+$")]
 Code = Annotated[str, Field(pattern=f"^{CODE.pattern}$")]
 
 
-class Entry(Config):
-    """An entry of the file of weaknesses."""
-
-    noun: ClassVar[str] = "key"
-
-
-class Paper(Entry):
+class Paper(Config):
     """The paper."""
 
     title: NonEmpty
@@ -37,7 +31,7 @@ class Paper(Entry):
     url: Url
 
 
-class Repository(Entry):
+class Repository(Config):
     """The author's public code, in the state that locations count lines in."""
 
     url: Url
@@ -45,7 +39,7 @@ class Repository(Entry):
     folder: NonEmpty
 
 
-class Script(Entry):
+class Script(Config):
     """One script of the author."""
 
     file: NonEmpty
@@ -53,7 +47,7 @@ class Script(Entry):
     does: NonEmpty
 
 
-class Weakness(Entry):
+class Weakness(Config):
     """One thing that is weak in the published study, and what is done here instead."""
 
     what: NonEmpty
@@ -76,7 +70,7 @@ class Place(NamedTuple):
     url: str
 
 
-class PublishedStudy(Entry):
+class PublishedStudy(Config):
     """The file of weaknesses."""
 
     paper: Paper
