@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from fispace.errors import ArtifactError
-from fispace.report.claim import ANSWERS
 from fispace.report.ledger import (
     EITHER,
     ENDS,
@@ -24,6 +23,7 @@ from fispace.report.ledger import (
     read_ledger,
     require_same_claims,
 )
+from fispace.report.predicate import ANSWERS
 from fispace.stats.intervals import prediction_interval
 from fispace.store.tables import write_csv
 from fispace.study.step import tool

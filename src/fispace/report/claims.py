@@ -12,9 +12,10 @@ import pandas as pd
 
 from fispace.errors import ClaimsError
 from fispace.report.answers import numbers_of, over_seeds
-from fispace.report.claim import ANSWERS, Answer, Claims, OverSeeds
+from fispace.report.claim import Claims
 from fispace.report.claims_file import of_target, read_claims, require_quantities
 from fispace.report.judge import Case, case_of, excess_over_null, judge, judged_documents
+from fispace.report.predicate import ANSWERS, Answer, OverSeeds
 from fispace.report.verdicts import VERDICTS, Range, Reading
 from fispace.stats.intervals import Interval, t_interval
 from fispace.store.files import write_json

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import get_args
 
 from fispace.errors import ClaimsError, ParamsError
-from fispace.report.claim import ANSWERS, Claim, Claims, OverSeeds, Target
+from fispace.report.claim import Claim, Claims, Target
+from fispace.report.predicate import ANSWERS, OverSeeds
 from fispace.study.config.base import Keys, Refusal
 from fispace.study.strict_yaml import read_yaml_mapping
 

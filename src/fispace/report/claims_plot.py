@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fispace.report.claim import ANSWERS
 from fispace.report.markdown import value_text
+from fispace.report.predicate import ANSWERS
 from fispace.store.tables import read_csv, write_csv
 from fispace.study.step import Reads, Writes, command
 

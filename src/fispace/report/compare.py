@@ -13,8 +13,8 @@ from typing import NamedTuple
 import pandas as pd
 
 from fispace.errors import ArtifactError
-from fispace.report.claim import ANSWERS
 from fispace.report.ledger import EITHER, ENDS, KEY, name_of, read_ledger, require_same_claims
+from fispace.report.predicate import ANSWERS
 from fispace.study.step import tool
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,8 @@ import numpy as np
 from fispace.errors import ClaimsError
 from fispace.report import verdicts
 from fispace.report.answers import Given, Numbers, given_numbers
-from fispace.report.claim import Absolute, Answer, AtPaperSizes, Claim, Judged
+from fispace.report.claim import Claim
+from fispace.report.predicate import Absolute, Answer, AtPaperSizes, Judged
 from fispace.report.verdicts import CONSTANT, Range, Reading, Rule, Values
 from fispace.study.config.report import ClaimsStep
 

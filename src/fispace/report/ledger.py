@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from fispace.errors import ArtifactError
-from fispace.report.claim import ANSWERS
+from fispace.report.predicate import ANSWERS
 from fispace.store.tables import read_csv
 
 KEY = ["id", "item"]
