@@ -9,7 +9,15 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from fispace.report.predicate import ANSWERS, Absolute, Answer, AtPaperSizes, Predicate, Quantity
+from fispace.report.predicate import (
+    ANSWERS,
+    Absolute,
+    Answer,
+    AtPaperSizes,
+    OverSeeds,
+    Quantity,
+    Tested,
+)
 from fispace.store.metric_registry import UNITS
 from fispace.study.config.base import Config, NonEmpty, Refusal, Values
 
@@ -67,7 +75,7 @@ class Claim(Config):
     """The same from the paper's own sizes alone; no model of ours enters."""
     same_as: Annotated[dict[Answer, str], Field(default_factory=dict)]
     """Answers that are another claim's number as well, by that claim's name."""
-    predicate: Predicate
+    predicate: Tested
     """What our numbers must show; the verdict is computed from it."""
     remark: NonEmpty | None
     """What to know when reading the row."""
@@ -93,6 +101,11 @@ class Claim(Config):
         own = getattr(self.predicate, answer, None)
         return self.quantity(answer) if own is None else own
 
+    @property
+    def against(self) -> tuple[Answer, ...]:
+        """Answers that the first one is held against."""
+        return self.predicate.against if isinstance(self.predicate, OverSeeds) else ()
+
     @model_validator(mode="after")
     def _is_asked_and_answered(self) -> "Claim":
         if (self.controlled is None) != (self.controlled_against is None):
@@ -110,7 +123,7 @@ class Claim(Config):
             if self.judged_quantity(answer) is None:
                 says = f"it tests the answer {answer!r}, but the claim has none"
                 raise Refusal("predicate", f"{says}. Name a quantity under {answer!r}")
-        if self.answered_by in getattr(self.predicate, "against", ()):
+        if self.answered_by in self.against:
             raise Refusal(
                 ("predicate", "against"),
                 f"{self.answered_by!r} is the number that is judged, and no control of itself",
@@ -122,7 +135,7 @@ class Claim(Config):
         """Answers that the predicate tests."""
         if isinstance(self.predicate, Absolute):
             return ()
-        return (self.answered_by, *getattr(self.predicate, "against", ()))
+        return (self.answered_by, *self.against)
 
 
 class Claims(Config):
@@ -130,11 +143,13 @@ class Claims(Config):
 
     comparisons: dict[str, Comparison]
     """What controlled numbers are compared with, by key."""
-    claims: Annotated[Values[Claim], Field(min_length=1)]
+    claims: Values[Claim]
     """Every printed number that the study answers, in the order of the ledger."""
 
     @model_validator(mode="after")
     def _are_told_apart(self) -> "Claims":
+        if not self.claims:
+            raise Refusal("claims", "there is none")
         counts = Counter(claim.name for claim in self.claims)
         first: dict[tuple[Answer, str], Claim] = {}
         for place, claim in enumerate(self.claims):

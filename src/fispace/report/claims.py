@@ -80,10 +80,9 @@ def _ledger_row(case: Case, claims: Claims, reading: Reading, params: ClaimsStep
             cells["controlled_against"] = key and claims.comparisons[key].says
     excess = excess_over_null(case)
     cells |= _cells("excess", None if excess is None else t_interval(excess, params.confidence))
-    against: tuple[Answer, ...] = getattr(predicate, "against", ())
     cells |= {"test": predicate.test, "reference": getattr(predicate, "reference", None)}
     # a bare `null` would be read back from CSV as a missing value
-    cells["against"] = ", ".join(f"the {name}" for name in against) or None
+    cells["against"] = ", ".join(f"the {name}" for name in claim.against) or None
     cells |= _judged_cells(case, params.confidence)
     return cells | reading._asdict() | {"remark": claim.remark}
 

@@ -12,7 +12,7 @@ from fispace.errors import ClaimsError
 from fispace.report import verdicts
 from fispace.report.answers import Given, Numbers, given_numbers
 from fispace.report.claim import Claim
-from fispace.report.predicate import Absolute, Answer, AtPaperSizes, Judged
+from fispace.report.predicate import Absolute, Answer, AtPaperSizes, OverSeeds
 from fispace.report.verdicts import CONSTANT, Range, Reading, Rule, Values
 from fispace.study.config.report import ClaimsStep
 
@@ -46,7 +46,7 @@ def judge(case: Case, params: ClaimsStep) -> Reading:
         return verdicts.absolute()
     tolerance = predicate.tolerance if isinstance(predicate, AtPaperSizes) else 0.0
     rule = Rule(predicate.test, tolerance, params.confidence, params.explained_share)
-    if isinstance(predicate, AtPaperSizes):
+    if not isinstance(predicate, OverSeeds):
         return _judge_at_paper_sizes(case, rule)
     first = case.of(case.claim.answered_by)
     if first.is_undefined:
@@ -70,7 +70,7 @@ def _judge_at_paper_sizes(case: Case, rule: Rule) -> Reading:
     return test(rule, found.sample[CONSTANT], printed)
 
 
-def _judge_over_seeds(case: Case, predicate: Judged, rule: Rule) -> Reading:
+def _judge_over_seeds(case: Case, predicate: OverSeeds, rule: Rule) -> Reading:
     first = case.claim.answered_by
     is_held = _holds(case, predicate, rule, first)
     explanations: dict[str, bool | None] = {}
@@ -84,7 +84,7 @@ def _judge_over_seeds(case: Case, predicate: Judged, rule: Rule) -> Reading:
     return verdicts.judged(is_held, explanations)
 
 
-def _holds(case: Case, predicate: Judged, rule: Rule, answer: Answer) -> bool | None:
+def _holds(case: Case, predicate: OverSeeds, rule: Rule, answer: Answer) -> bool | None:
     (differences,) = _differences(case, predicate, answer, answer)
     level, found = predicate.reference_of(answer), judged_documents(case, predicate, answer)
     if found is None or isinstance(level, str):
@@ -93,7 +93,7 @@ def _holds(case: Case, predicate: Judged, rule: Rule, answer: Answer) -> bool | 
     return verdicts.holds(rule, differences, Range(found.low - base, found.high - base))
 
 
-def judged_documents(case: Case, predicate: Judged, answer: Answer) -> Range | None:
+def judged_documents(case: Case, predicate: OverSeeds, answer: Answer) -> Range | None:
     """Interval over documents that the verdict on an answer rests on, where it has a meaning."""
     of_few = predicate.sample == "few_documents"
     given = case.of(answer)
@@ -102,7 +102,7 @@ def judged_documents(case: Case, predicate: Judged, answer: Answer) -> Range | N
     return (case.numbers.few_documents if of_few else case.numbers.documents).get(given.quantity)
 
 
-def _differences(case: Case, predicate: Judged, like: Answer, *answers: Answer) -> list[Values]:
+def _differences(case: Case, predicate: OverSeeds, like: Answer, *answers: Answer) -> list[Values]:
     """Answers less the reference of `like`, on their common seeds."""
     level, neutral = predicate.reference_of(like), case.of(like).neutral
     samples = [case.of(answer).sample for answer in answers]

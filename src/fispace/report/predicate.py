@@ -3,9 +3,9 @@
 Must not: know a quantity's value, or reach a verdict.
 """
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, ClassVar, Literal, get_args
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from fispace.study.config.base import Config, Distinct, NonEmpty, Refusal
 
@@ -18,31 +18,44 @@ Quantity = NonEmpty
 """Name of a row of quantities.csv."""
 
 
-class Absolute(Config):
+class Predicate(Config):
+    """What our numbers must show."""
+
+    TESTS: ClassVar[tuple[str, ...]]
+    """Tests of this kind."""
+
+    test: str
+
+
+class Absolute(Predicate):
     """An absolute number of another model: not testable."""
 
-    test: Literal["absolute"]
+    TESTS = ("absolute",)
 
 
-class AtPaperSizes(Config):
+class AtPaperSizes(Predicate):
     """What needs only the paper's sizes must be the printed number.
 
     `at_paper_sizes`: the number itself. `null_at_paper_sizes`: its null there, which then explains it;
     else it is not testable.
     """
 
-    test: Literal["at_paper_sizes", "null_at_paper_sizes"]
+    TESTS = ("at_paper_sizes", "null_at_paper_sizes")
+
     tolerance: Annotated[float, Field(ge=0)]
     """Largest relative difference from the printed number."""
 
 
-class OverSeeds(Config):
+class OverSeeds(Predicate):
     """What our own models must show."""
 
     reference: Level
     """What the numbers are compared with."""
     controlled_reference: Level | None = None
     """The reference of `controlled`, where it is another one."""
+    against: Distinct[Literal["null", "controlled"]]
+    """What else must hold, else the claim is explained by the null. `null`: our effect exceeds that of
+    the null. `controlled`: the controlled number passes the same test."""
     sample: Literal["few_documents"] | None = None
     """Judge the interval over samples of `report.few_documents` documents."""
     published: Quantity | None = None
@@ -65,10 +78,7 @@ class Direction(OverSeeds):
     `every_above`, `every_below`: each seed's, for numbers whose mean says nothing, such as p-values.
     """
 
-    test: Literal["above", "below", "every_above", "every_below"]
-    against: Distinct[Literal["null", "controlled"]]
-    """What else must hold, else the claim is explained by the null. `null`: our effect exceeds that of
-    the null. `controlled`: the controlled number passes the same test."""
+    TESTS = ("above", "below", "every_above", "every_below")
 
 
 class NoEffect(OverSeeds):
@@ -77,17 +87,17 @@ class NoEffect(OverSeeds):
     `covers`: the interval covers it. `at_most`: no interval lies above it.
     """
 
-    test: Literal["covers", "at_most"]
-    against: Distinct[Literal["controlled"]]
-    """`controlled`: the controlled number must pass the same test, else the control explains the claim."""
+    TESTS = ("covers", "at_most")
+
+    @model_validator(mode="after")
+    def _has_no_excess(self) -> "NoEffect":
+        if "null" in self.against:
+            raise Refusal("against", "what claims no effect has none that could exceed a null's")
+        return self
 
 
-Judged = Direction | NoEffect
-PREDICATES = {
-    test: kind
-    for kind in (Absolute, AtPaperSizes, Direction, NoEffect)
-    for test in get_args(kind.model_fields["test"].annotation)
-}
+KINDS: tuple[type[Predicate], ...] = (Direction, NoEffect, AtPaperSizes, Absolute)
+PREDICATES = {test: kind for kind in KINDS for test in kind.TESTS}
 """Kind of predicate by its test."""
 
 
@@ -101,4 +111,5 @@ def _by_test(values: object) -> object:
     return PREDICATES[test].checked(values)
 
 
-Predicate = Annotated[Absolute | AtPaperSizes | Direction | NoEffect, BeforeValidator(_by_test)]
+Tested = Annotated[Predicate, BeforeValidator(_by_test)]
+"""A predicate of the kind that its test says."""
