@@ -14,6 +14,7 @@ from fispace.report import verdicts
 from fispace.report.claims import write_claims
 from fispace.report.claims_file import read_claims
 from fispace.report.predicate import PREDICATES
+from fispace.report.tables import DOCUMENTS, LEDGER
 from fispace.store.quantities import NO_SEED, Quantity, quantity_frame
 from fispace.store.tables import read_csv, write_csv, write_table
 from fispace.study.config.report import ClaimsStep
@@ -67,6 +68,7 @@ class Ledger:
                     "n_documents": [40],
                 }
             ),
+            DOCUMENTS,
         )
         write_table(folder / "q.parquet", quantity_frame(found), {})
 
@@ -82,7 +84,7 @@ class Ledger:
             quantities=self.folder / "q.parquet", documents=self.folder / "documents.csv",
             ledger=ledger, metrics=self.folder / "claims.json",
         )  # fmt: skip
-        return read_csv(ledger)
+        return read_csv(ledger, LEDGER)
 
 
 @pytest.fixture

@@ -8,14 +8,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from fispace.errors import ClaimsError
 from fispace.report.answers import numbers_of, over_seeds
 from fispace.report.claim import Claims
 from fispace.report.claims_file import of_target, read_claims, require_quantities
 from fispace.report.judge import Case, case_of, excess_over_null, judge, judged_documents
 from fispace.report.predicate import ANSWERS, Answer, OverSeeds
+from fispace.report.tables import DOCUMENTS, LEDGER
 from fispace.report.verdicts import VERDICTS, Range, Reading
 from fispace.stats.intervals import Interval, t_interval
 from fispace.store.files import write_json
@@ -49,7 +48,7 @@ def write_claims(
     """
     found = read_claims(claims)
     rows = of_target(found, target)
-    numbers = numbers_of(read_table(quantities), read_csv(documents))
+    numbers = numbers_of(read_table(quantities), read_csv(documents, DOCUMENTS))
     require_quantities(rows, numbers.units, claims)
     cases = [case_of(claim, numbers, params) for claim in rows]
     readings = [_judged(case, params, claims) for case in cases]
@@ -59,7 +58,7 @@ def write_claims(
     ]
     metric = {claim.name: _metric(line) for claim, line in zip(rows, lines, strict=True)}
     counts = Counter(reading.verdict for reading in readings)
-    write_csv(ledger, pd.DataFrame(lines))
+    write_csv(ledger, LEDGER.frame(lines), LEDGER)
     write_json(metrics, metric | {"verdicts": {name: counts[name] for name in VERDICTS}})
 
 
@@ -80,7 +79,8 @@ def _ledger_row(case: Case, claims: Claims, reading: Reading, params: ClaimsStep
             cells["controlled_against"] = key and claims.comparisons[key].says
     excess = excess_over_null(case)
     cells |= _cells("excess", None if excess is None else t_interval(excess, params.confidence))
-    cells |= {"test": predicate.test, "reference": getattr(predicate, "reference", None)}
+    reference = getattr(predicate, "reference", None)  # a number, or the name of a quantity
+    cells |= {"test": predicate.test, "reference": None if reference is None else str(reference)}
     # a bare `null` would be read back from CSV as a missing value
     cells["against"] = ", ".join(f"the {name}" for name in claim.against) or None
     cells |= _judged_cells(case, params.confidence)
