@@ -26,6 +26,7 @@ from fispace.store.files import sha256_of, write_json
 from fispace.store.shards import activation_table, shard_name, write_shard
 from fispace.store.standardiser import fit_moments
 from fispace.study.config.build import build
+from fispace.study.config.extract import SpecialTokensConfig
 from fispace.study.config.factorial import (
     BatteryActivationsStep,
     BatteryStep,
@@ -43,6 +44,7 @@ from fispace.study.config.factorial import (
 from fispace.study.config.hypotheses import EquivalenceConfig, ExclusionConfig, Hypothesis
 from fispace.study.config.lm import LmConfig
 
+AS_MARKED = SpecialTokensConfig((), ())
 FACTORS = (
     FactorConfig("register", ("formal", "casual")),
     FactorConfig("affect", ("neutral", "emotional")),
@@ -119,7 +121,7 @@ def run_chapter(
         items=at.items, words=at.words, contexts=at.contexts,
     )  # fmt: skip
     read_stimuli(
-        BatteryActivationsStep(lm, 128, True, 16, 1), items=at.items, lm_folder=None,
+        BatteryActivationsStep(lm, 128, True, AS_MARKED, 16, 1), items=at.items, lm_folder=None,
         select=at.select, confirm=at.confirm,
     )  # fmt: skip
     sites = ((at.secondary, at.curve, at.quality), (at.residual, at.res_curve, at.res_quality))

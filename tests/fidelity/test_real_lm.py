@@ -14,10 +14,16 @@ from fispace.lm.windows import pad_id_of
 from fispace.stats.metrics import kl_per_token, log_probabilities, next_token_ce
 from fispace.store.activations import ActivationStore
 from fispace.store.standardiser import load_standardiser
-from fispace.study.config.extract import ExtractStep, StandardiserStep, TextConfig
+from fispace.study.config.extract import (
+    ExtractStep,
+    SpecialTokensConfig,
+    StandardiserStep,
+    TextConfig,
+)
 from fispace.study.config.lm import LmConfig
 
 LM, TEXT = os.environ.get("FISPACE_REAL_LM"), os.environ.get("FISPACE_REAL_TEXT")
+AS_MARKED = SpecialTokensConfig((), ())
 HOOK_POINT = 1
 
 pytestmark = [
@@ -33,7 +39,8 @@ def params() -> ExtractStep:
     return ExtractStep(
         lm=LmConfig(str(LM), None, "float32", HOOK_POINT),
         text=TextConfig("jsonl", TEXT, "text", None, None, None, None), transfer=None,
-        window_tokens=128, min_window_tokens=8, add_bos=True, val_fraction=0.2, test_fraction=0.2,
+        window_tokens=128, min_window_tokens=8, add_bos=True, special_tokens=AS_MARKED,
+        val_fraction=0.2, test_fraction=0.2,
         max_tokens={"train": 6000, "val": 2000, "test": 2000, "transfer": 1},
         shards={"train": 2, "val": 1, "test": 1, "transfer": 1},
         store_dtype="float16", row_group_tokens=1024, batch_windows=16, root_seed=0, threads=1,

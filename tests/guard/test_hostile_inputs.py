@@ -18,9 +18,10 @@ from fispace.chapters.extract.activations import extract_activations
 from fispace.errors import CorpusError, FispaceError, ModelError
 from fispace.lm.load import load_lm
 from fispace.store.activations import ActivationStore
-from fispace.study.config.extract import ExtractStep, TextConfig
+from fispace.study.config.extract import ExtractStep, SpecialTokensConfig, TextConfig
 from fispace.study.config.lm import LmConfig
 
+AS_MARKED = SpecialTokensConfig((), ())
 TEXT = TextConfig("jsonl", "", "text", None, None, None, None)
 WORDS = " ".join(f"w{i % 60}" for i in range(12))
 
@@ -29,7 +30,8 @@ WORDS = " ".join(f"w{i % 60}" for i in range(12))
 def params(lm_folders: dict[str, Path]) -> ExtractStep:
     return ExtractStep(
         lm=LmConfig(str(lm_folders["llama"]), None, "float32", 1), text=TEXT, transfer=None,
-        window_tokens=16, min_window_tokens=4, add_bos=True, val_fraction=0.3, test_fraction=0.3,
+        window_tokens=16, min_window_tokens=4, add_bos=True, special_tokens=AS_MARKED,
+        val_fraction=0.3, test_fraction=0.3,
         max_tokens={"train": 300, "val": 100, "test": 100, "transfer": 100},
         shards={"train": 1, "val": 1, "test": 1, "transfer": 1},
         store_dtype="float32", row_group_tokens=128, batch_windows=8, root_seed=3, threads=1,

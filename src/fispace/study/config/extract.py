@@ -33,6 +33,14 @@ class TextConfig:
 
 
 @dataclass(frozen=True)
+class SpecialTokensConfig:
+    """Tokens that are special beside those that the tokenizer marks as such, and marked ones that are not."""
+
+    add: tuple[str, ...]
+    exempt: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ExtractStep:
     """What `extract activations` depends on."""
 
@@ -42,6 +50,7 @@ class ExtractStep:
     window_tokens: int
     min_window_tokens: int
     add_bos: bool
+    special_tokens: SpecialTokensConfig
     val_fraction: float
     test_fraction: float
     max_tokens: dict[str, int]

@@ -6,6 +6,7 @@ Meanings and ranges: workflow/schemas/factorial.schema.yaml.
 from dataclasses import dataclass
 
 from fispace.errors import ParamsError
+from fispace.study.config.extract import SpecialTokensConfig
 from fispace.study.config.hypotheses import (
     CalibrationConfig,
     EquivalenceConfig,
@@ -63,6 +64,7 @@ class BatteryActivationsStep:
     lm: LmConfig
     window_tokens: int
     add_bos: bool
+    special_tokens: SpecialTokensConfig
     batch_windows: int
     threads: int
 
