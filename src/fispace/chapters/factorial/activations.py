@@ -15,6 +15,9 @@ from fispace.store.shards import write_shard
 from fispace.store.tables import read_csv
 from fispace.study.config.factorial import BatteryActivationsStep
 
+IN_COLUMN = "special_tokens"
+"""Parameter that no recipe repeats: the column `is_special` says of each token what came of it."""
+
 
 def read_stimuli(
     params: BatteryActivationsStep, *, items: Path, lm_folder: Path | None,
@@ -32,6 +35,6 @@ def read_stimuli(
     for half, path in ((SELECT, select), (CONFIRM, confirm)):
         texts = table.loc[table["half"] == half, "text"].tolist()
         step = {"step": "factorial activations", "half": half, "lm": params.lm.recorded}
-        recipe = asdict(params) | step
+        recipe = {name: value for name, value in asdict(params).items() if name != IN_COLUMN} | step
         rows = stimulus_table(params, model, tokenizer, texts)
         write_shard(path, rows, len(rows), recipe)
