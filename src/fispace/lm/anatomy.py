@@ -32,7 +32,7 @@ class Output(NamedTuple):
 
     n_calls: int
     is_bare: bool
-    """A tensor, and not a tuple that begins with one."""
+    """A tensor, and not a tuple or list that begins with one."""
     width: int | None
     """Of a tensor [batch pos width]; None where the module gives another shape, or no tensor."""
 
@@ -54,8 +54,8 @@ class Anatomy(NamedTuple):
 
 
 def tensor_of(output: Any) -> Any:
-    """Activations in a module's output: Llama blocks return a tensor, others a tuple."""
-    return output[0] if isinstance(output, tuple) and output else output
+    """Activations in a module's output: Llama blocks return a tensor, others a tuple or a list."""
+    return output[0] if isinstance(output, tuple | list) and output else output
 
 
 _KNOWN: WeakKeyDictionary[Any, Anatomy] = WeakKeyDictionary()

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from fispace.errors import ModelError
 from fispace.lm.probe import (
@@ -31,16 +32,10 @@ Sharing = Literal["padded", "equal lengths", "alone"]
 def padding_is_harmless(model: Any, width: int) -> bool:
     """Whether a short text in one batch with one of `width` tokens gets the logits that it gets alone."""
     short = probe_text(model, min(PROBE_TOKENS, (width + 1) // 2))
-    long = probe_text(model, width, first=2)
-    ids = torch.zeros(2, width, dtype=torch.long)
-    mask = torch.zeros_like(ids)
-    for row, text in enumerate((short, long)):
-        ids[row, : len(text)], mask[row, : len(text)] = text, 1
-    together = plain_pass(model, ids, mask)
-    return all(
-        agree(together[row, : len(text)], _alone(model, text))
-        for row, text in enumerate((short, long))
-    )
+    texts = [short, probe_text(model, width, first=2)]
+    mask = pad_sequence([torch.ones_like(text) for text in texts], batch_first=True)
+    together = plain_pass(model, pad_sequence(texts, batch_first=True), mask)
+    return agree(together[0, : len(short)], _alone(model, short))
 
 
 @UpToALength

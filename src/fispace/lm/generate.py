@@ -40,7 +40,7 @@ def continue_texts(
     require_positions(
         model, n_fed, f"a prompt of {longest} tokens and a continuation of {n_tokens} need {n_fed}"
     )
-    kept = keeping(model, n_fed)
+    kept = keeping(model, n_fed, 1)
     started = _Whole if kept == "nothing" else _Kept
     parts = groups(
         [len(prompt) for prompt in prompts], "padded" if kept == "padded" else "equal lengths"

@@ -99,6 +99,8 @@ def splice(model: Any, hook_point: int | str, replace: Replace) -> Iterator[None
         if is_probing():
             return output
         new = replace(tensor_of(output)).to(tensor_of(output).dtype)
+        if isinstance(output, list):
+            return [new, *output[1:]]
         return (new, *output[1:]) if isinstance(output, tuple) else new
 
     _, module = resolve_hook_point(model, hook_point)

@@ -58,7 +58,9 @@ def _kept(model: Any, plan: WordPlan) -> Keeping:
     """What is kept of prompts: of no use where all words have one token, read off a prompt's end."""
     n_prompts = [len(plan.prompts[context.prompt]) for context in plan.contexts]
     n_new = [len(c.tokens) - n for c, n in zip(plan.contexts, n_prompts, strict=True)]
-    return keeping(model, max(n_prompts) + max(n_new)) if any(n_new) else "nothing"
+    if not any(n_new):
+        return "nothing"
+    return keeping(model, max(n_prompts) + max(n_new), max(n_new))
 
 
 def _by_prompt(plan: WordPlan, size: int, equal: bool) -> Iterator[list[WordContext]]:
@@ -178,7 +180,7 @@ def _score_branches(
     for own, (moved, moved_after) in zip(scores, variants, strict=True):
         output, cache = _prompt_pass(model, hook_point, at.prompt_ids, at.prompt_mask, moved)
         at.first.add(own, output)
-        cache.batch_select_indices(at.prompt_of)
+        cache.reorder_cache(at.prompt_of)
         with splice(model, hook_point, lambda _, own=moved_after: own):
             output, _ = continued(model, at.start_ids, at.mask, cache)
         at.later.add(own, output)
