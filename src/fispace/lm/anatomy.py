@@ -52,6 +52,29 @@ class Anatomy(NamedTuple):
         """Length of the list of blocks."""
         return 0 if self.blocks is None else len(self.blocks)
 
+    def fault_of(self, path: str) -> str:
+        """What keeps a module from being a hook point, in words; empty where nothing does."""
+        if path not in self.outputs:
+            return "is not reached by a text"
+        output = self.outputs[path]
+        if output.n_calls > 1:
+            return f"runs {output.n_calls} times in one pass, so it gives no one vector a token"
+        if output.width is None:
+            return "gives no vector a token: its output is no tensor [batch, tokens, width]"
+        return ""
+
+    def serving(self, near: str = "") -> str:
+        """The hook points that serve, in words: the blocks, and what is inside the one around `near`."""
+        said, within = "Hook points that serve: ", ""
+        if self.n_blocks:
+            first, last = f"{self.blocks_path}.0", f"{self.blocks_path}.{self.n_blocks - 1}"
+            depth = len(first.split("."))
+            inside = near.startswith(f"{self.blocks_path}.")
+            within = ".".join(near.split(".")[:depth]) if inside else first
+            said += f"an index of 0 to {self.n_blocks - 1}, the output of {first} to {last}; or "
+        paths = [path for path in self.outputs if not within or f"{path}.".startswith(f"{within}.")]
+        return f"{said}{', '.join(path for path in paths if not self.fault_of(path))}."
+
 
 def tensor_of(output: Any) -> Any:
     """Activations in a module's output: Llama blocks return a tensor, others a tuple or a list."""

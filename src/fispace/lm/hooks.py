@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from fispace.errors import HookPointError
-from fispace.lm.anatomy import Anatomy, anatomy_of, tensor_of, two_texts
+from fispace.lm.anatomy import anatomy_of, tensor_of, two_texts
 from fispace.lm.batching import by_groups
 from fispace.lm.probe import REFUSALS, agree, call, is_probing, plain_pass
 
@@ -36,48 +36,22 @@ def resolve_hook_point(model: Any, hook_point: int | str) -> tuple[str, nn.Modul
         if not 0 <= hook_point < parts.n_blocks:
             raise HookPointError(
                 f"lm.hook_point={hook_point}: {type(model).__name__} has {parts.n_blocks} blocks. "
-                f"{_serving(parts, '')}"
+                f"{parts.serving()}"
             )
         hook_point = f"{parts.blocks_path}.{hook_point}"
     modules = dict(model.named_modules())
     if not hook_point or hook_point not in modules:
         raise HookPointError(
             f"lm.hook_point={hook_point!r} does not exist in {type(model).__name__}. "
-            f"{_serving(parts, hook_point)}"
+            f"{parts.serving(hook_point)}"
         )
-    fault = _fault(parts, hook_point)
+    fault = parts.fault_of(hook_point)
     if fault:
         raise HookPointError(
             f"lm.hook_point={hook_point!r} of {type(model).__name__} {fault}. "
-            f"{_serving(parts, hook_point)}"
+            f"{parts.serving(hook_point)}"
         )
     return hook_point, modules[hook_point]
-
-
-def _fault(parts: Anatomy, path: str) -> str:
-    """What keeps a module from being a hook point; empty where nothing does."""
-    if path not in parts.outputs:
-        return "is not reached by a text"
-    output = parts.outputs[path]
-    if output.n_calls > 1:
-        return f"runs {output.n_calls} times in one pass, so its output is not one vector a token"
-    if output.width is None:
-        return "does not give one vector a token: its output is not a tensor [batch, tokens, width]"
-    return ""
-
-
-def _serving(parts: Anatomy, path: str) -> str:
-    """The hook points that serve, near the path that was asked for."""
-    first, last = f"{parts.blocks_path}.0", f"{parts.blocks_path}.{parts.n_blocks - 1}"
-    near, said = "", "Hook points that serve: "
-    if parts.n_blocks:
-        said = f"An index is 0 to {parts.n_blocks - 1}, the output of {first} to {last}; inside"
-        inside = path.startswith(f"{parts.blocks_path}.")
-        depth = parts.blocks_path.count(".") + 2
-        near = ".".join(path.split(".")[:depth]) if inside else first
-        said += f" {near} these serve as well: "
-    names = [name for name in parts.outputs if name.startswith(near) and not _fault(parts, name)]
-    return f"{said}{', '.join(names) or 'none'}."
 
 
 def following_block(model: Any, hook_point: int | str) -> int | None:
