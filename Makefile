@@ -7,7 +7,7 @@ MANIFEST ?=
 BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: reproduce test test-s3 test-clones test-faults faults-reference overhead figures repro sync reference bands bench bench-reference lock setup
+.PHONY: reproduce test docs test-s3 test-clones test-faults faults-reference overhead figures repro sync reference bands bench bench-reference lock setup
 .DEFAULT_GOAL := reproduce
 
 reproduce: setup  ## every stage and figure of the default study
@@ -22,8 +22,11 @@ repro: setup      ## the same through DVC
 sync: setup       ## after dvc pull or dvc checkout
 	python workflow/sync.py
 
+docs: setup       ## the documentation to build/site/, to be opened from disk
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict -q
+
 STUDY_OPTIONS ?=
-reference: setup  ## copy a run's tables, figures and claims to results/reference/; the default run's to README.md
+reference: setup  ## copy a run's tables, figures and claims to results/reference/; the default run's to README.md and docs/ledger.md
 	python workflow/reference.py $(STUDY_OPTIONS)
 
 BANDS = results/reference/bands
@@ -33,7 +36,7 @@ bands: setup      ## where another machine's numbers should lie, from the ledger
 bench: $(BENCH_VENV)/.installed  ## speed, memory and quality beside other tools, on activations of the default study or of MANIFEST
 	$(BENCH_VENV)/bin/python -m benchmarks $(addprefix --manifest ,$(MANIFEST))
 
-bench-reference: $(BENCH_VENV)/.installed  ## copy the benchmark to results/reference/bench/ and into README.md
+bench-reference: $(BENCH_VENV)/.installed  ## copy the benchmark to results/reference/bench/ and into docs/benchmark.md
 	$(BENCH_VENV)/bin/python -m benchmarks --publish
 
 TEST_WORKERS ?= 2
@@ -59,7 +62,7 @@ FAULTS ?= --seed 1 --out $(FAULTS_OUT)
 test-faults: setup  ## kill -9, full disks and the like, on copies of the tiny study; hours at these counts
 	cd tests && python -m faults --steps $(STEPS) --workflows $(WORKFLOWS) $(FAULTS)
 
-faults-reference: setup  ## its table to results/reference/faults/ and into README.md
+faults-reference: setup  ## its table to results/reference/faults/ and into docs/robustness.md
 	cd tests && python -m faults.publish --out $(FAULTS_OUT)
 
 STUDY ?= ..

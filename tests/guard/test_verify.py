@@ -13,7 +13,7 @@ from guard.conftest import ROOT, RUN, SmallRun, make
 
 from fispace.cli import main
 from fispace.provenance.records import FOLDER, read_record, versions
-from fispace.study.commands import COMMANDS, WRITES
+from fispace.study.commands import all_commands
 
 KINDS = {
     "extract/train/shard-1-of-2.parquet": "extract_activations",
@@ -108,6 +108,29 @@ def test_what_another_command_altered_is_never_silently_used(small, caplog, name
             assert read() == 1
             assert Path(name).name in caplog.text
             assert KINDS[name] in caplog.text
+
+
+@pytest.mark.parametrize("lost", ["standardiser.safetensors.json", ""])
+def test_an_input_without_the_record_of_its_command_is_refused(small, caplog, lost):
+    records = small.file("extract") / FOLDER
+    (records / lost).unlink() if lost else shutil.rmtree(records)
+    at = f"results/{RUN}/extract"
+    code = small.call("train", "candidate", lr=0.01, seed=0, manifest=f"{at}/manifest.json",
+                      standardiser=f"{at}/standardiser.safetensors", scratch="scratch/c",
+                      checkpoint_seconds=60, curve="c.parquet")  # fmt: skip
+    assert code == 1
+    first = "standardiser.safetensors" if lost else "manifest.json"
+    said = caplog.records[-1].getMessage()
+    assert f"{at}/{first} has no record of the command that made it" in said
+    assert f"fispace adopt {RUN}" in said and f"snakemake --cores all {at}/{first}" in said
+    assert not (small.path / "c.parquet").exists()
+
+
+def test_a_users_own_file_needs_no_record(small):
+    table = Path("norms.csv")
+    assert table.is_file() and not (small.path / FOLDER).exists()
+    drawn = {kind: f"results/{RUN}/report/figures/again.{kind}" for kind in ("svg", "pdf")}
+    assert small.call("report", "draw", figure="norms", table=table, **drawn) == 0
 
 
 def test_a_file_that_no_command_wrote_is_named(small, caplog):
@@ -217,15 +240,12 @@ def test_equal_runs_in_two_folders_leave_equal_records(small, tmp_path, monkeypa
 
 def test_every_command_declares_what_it_writes_as_its_rule_does():
     text = "\n".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
-    assert set(WRITES) == {(command.chapter, command.verb) for command in COMMANDS}
-    for command in COMMANDS:
-        call = re.search(
-            rf"python -m fispace {command.chapter} {command.verb}\b.*?2> ", text, re.DOTALL
-        )
-        assert call is not None
-        given = set(re.findall(r"--([\w-]+) \{output\.", call[0]))
-        given |= set(re.findall(r"--([\w-]+) \{params\.(?:folder|out)\}", call[0]))
-        assert {name.replace("-", "_") for name in given} == set(command.writes), command
+    for command in all_commands():
+        rule = re.search(rf"^rule {command.rule}:\n(?:    .*\n|\n)*", text, re.MULTILINE)
+        assert rule is not None
+        output = re.search(r"^    output:\n((?:        .*\n)+)", rule[0], re.MULTILINE)
+        assert output is not None
+        assert set(re.findall(r"^        (\w+)=", output[1], re.M)) == set(command.writes), command
 
 
 def test_verify_takes_seconds_and_no_torch(small):

@@ -6,10 +6,9 @@ clock, host, user or folder outside the working folder, so equal runs leave equa
 Must not: judge; `fispace.provenance.verify` does.
 """
 
-import json
 import os
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -20,13 +19,11 @@ from fispace.errors import ArtifactError
 from fispace.provenance.code_digest import code_digest
 from fispace.store.files import read_json, sha256_of, write_json
 from fispace.study.commands import Command, rule_of
+from fispace.study.declarations import Kind
 
+RESULTS = Path("results")
 FOLDER = ".provenance"
 PARTIAL = ".partial-"
-NOT_INPUT = frozenset({"scratch"})
-"""Path options that name neither a result nor an input: unfinished work of the command itself."""
-NOT_RECORDED = frozenset({"checkpoint_seconds"})
-"""Options that change how a command works, and no byte of what it writes."""
 
 LIBRARIES = (
     "fispace", "numpy", "pandas", "pyarrow", "scipy", "scikit-learn", "statsmodels", "diptest",
@@ -61,20 +58,15 @@ class Record:
         return rule_of(self.command)
 
 
-def options_of(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of a call that name no file: arm, seed, row, ..."""
-    plain = {
-        name: value
-        for name, value in values.items()
-        if name not in {"params", *NOT_RECORDED} and value is not None
-    }
-    return {name: value for name, value in plain.items() if not _paths(value)}
+def options_of(command: Command, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a call that name no file and can change a result: arm, seed, row, ..."""
+    named = {name: values[name] for name in command.names_of(Kind.VALUE)}
+    return {name: value for name, value in named.items() if value is not None}
 
 
 def inputs_of(command: Command, values: Mapping[str, Any]) -> list[Path]:
     """Files that a call reads, those in folders and in its parameters included, sorted."""
-    names = [name for name in values if name not in {*command.writes, *NOT_INPUT, "params"}]
-    named = [path for name in names for path in _paths(values[name])]
+    named = [path for name in command.names_of(Kind.READS) for path in _paths(values[name])]
     texts = [getattr(values.get("params"), name, None) for name in ("text", "transfer")]
     named += [Path(text.path) for text in texts if text is not None and text.path]
     return sorted({file for path in named for file in _files(path)})
@@ -117,12 +109,21 @@ def _is_hidden(relative: Path) -> bool:
 def hashed_inputs(command: Command, values: Mapping[str, Any]) -> dict[Path, str]:
     """Hashes of what a call is about to read, each compared with the record of what made it.
 
+    Files of the user, outside the results, have no record.
+
     Raises:
-        ArtifactError: if a file is not as its own command left it; the message names the rule.
+        ArtifactError: if a result has no record, or is not as its own command left it; the message
+            names the rule.
     """
     hashes = {path: sha256_of(path) for path in inputs_of(command, values)}
     for path, found in hashes.items():
         makers = [record for record in records_above(path) if _name(path, record) in record.outputs]
+        if run := None if makers else _run_of(path):
+            raise ArtifactError(
+                f"{path} has no record of the command that made it, so that nothing says what it was "
+                f"made from. Where it is a copy, copy the folder {FOLDER} beside it too and run "
+                f"`fispace adopt {run}`; else delete it and run `snakemake --cores all {path}`."
+            )
         if makers and all(record.outputs[_name(path, record)] != found for record in makers):
             raise ArtifactError(
                 f"{path} is not as the rule {makers[0].rule} left it: its checksum is {found[:12]}..., "
@@ -130,6 +131,12 @@ def hashed_inputs(command: Command, values: Mapping[str, Any]) -> dict[Path, str
                 f"or was altered. Delete it and run `snakemake --cores all {path}`."
             )
     return hashes
+
+
+def _run_of(path: Path) -> str | None:
+    """The run that a result belongs to; None for a file outside the results."""
+    place = Path(os.path.relpath(path, RESULTS))  # the results themselves may be a link elsewhere
+    return None if place.parts[0] == ".." else place.parts[0]
 
 
 def _name(path: Path, record: Record) -> str:
@@ -149,10 +156,11 @@ def write_record(
     if not outputs:
         return
     base = Path(os.path.commonpath([path.parent for path in outputs]))
+    params = values.get("params")
     record = {
-        "command": f"{command.chapter} {command.verb}",
-        "params": without_places(plain(values.get("params"))),
-        "options": options_of(values),
+        "command": command.name,
+        "params": without_places(params.plain() if params is not None else None),
+        "options": options_of(command, values),
         "inputs": {_shown(path, base): found for path, found in inputs.items()},
         "outputs": {_relative(path, base): sha256_of(path) for path in outputs},
         "streams": sorted(streams),
@@ -241,8 +249,3 @@ def _is_record(content: Any) -> bool:
     tables = [content[key].values() for key in ("inputs", "outputs", "versions")]
     outside = [name for name in content["outputs"] if ".." in Path(name).parts or name[:1] == "/"]
     return not outside and all(isinstance(word, str) for table in tables for word in table)
-
-
-def plain(value: Any) -> Any:
-    """A configuration as the JSON it came from."""
-    return json.loads(json.dumps(asdict(value))) if is_dataclass(value) else value  # pyright: ignore

@@ -4,13 +4,13 @@ Must not: measure; every number comes from `fidelity audit` or from the quantiti
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from fispace.errors import ArtifactError
 from fispace.report.audit_table import NUMBERS, Compared, Pair, audit_table
+from fispace.report.tables import AUDIT, AUDIT_PLOT
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_csv, read_table, write_csv, write_table
 from fispace.study.config.audit import (
@@ -23,6 +23,7 @@ from fispace.study.config.audit import (
     UNTRAINED_NORMS,
 )
 from fispace.study.config.report import AuditStep
+from fispace.study.step import Reads, Writes, command
 
 WEAKNESSES = {
     ABLATED_BASELINE: ("W2", "baseline: the arm itself, its other parts cut away"),
@@ -54,8 +55,9 @@ STATES = ("trained", "decoder_trained")
 TEXTS = {"kl_t": "t of the difference in KL", "norm_spearman": "Spearman of NFM share and norm"}
 
 
+@command("report", "audit", sections=("train",), target="full")
 def write_audit(
-    params: AuditStep, *, documents: list[Path], quantities: Path, audit: Path, table: Path
+    params: AuditStep, *, documents: list[Reads], quantities: Reads, audit: Writes, table: Writes
 ) -> None:
     """Write what every switch does to the headline numbers, as Parquet and as CSV.
 
@@ -73,7 +75,7 @@ def write_audit(
     found.insert(0, "weakness", [weakness for weakness, _ in described])
     found.insert(2, "what", [what for _, what in described])
     write_table(audit, found, {"step": "report audit", "arm": settings.arm})
-    write_csv(table, found)
+    write_csv(table, found, AUDIT)
 
 
 def _norms(quantities: Frame, arm: str) -> dict[int, Pair]:
@@ -99,7 +101,8 @@ def _described(switch: str, switches: dict[str, dict[str, Any]]) -> tuple[str, s
     return weakness, "trained with " + ", ".join(f"{key} {value}" for key, value in changed.items())
 
 
-def write_audit_plots(*, table: Path, audit: Path) -> None:
+@command("report", "audit-plots", target="full")
+def write_audit_plots(*, table: Reads, audit: Writes) -> None:
     """Write one row a switch and number: label, ends of the drawn interval, text of what is no gain.
 
     Columns: order label number fair switched low high is_moved text. `is_moved`: the interval of the
@@ -108,7 +111,7 @@ def write_audit_plots(*, table: Path, audit: Path) -> None:
     Raises:
         ArtifactError: if the table is missing or damaged.
     """
-    write_csv(audit, pd.DataFrame(_plotted(read_csv(table))))
+    write_csv(audit, AUDIT_PLOT.frame(_plotted(read_csv(table, AUDIT))), AUDIT_PLOT)
 
 
 def _plotted(table: Frame) -> Iterator[dict[str, Any]]:

@@ -15,6 +15,7 @@ import pandas as pd
 from fispace.errors import ArtifactError
 from fispace.report.claims_file import ANSWERS
 from fispace.report.ledger import (
+    BANDS,
     EITHER,
     ENDS,
     KEY,
@@ -26,6 +27,7 @@ from fispace.report.ledger import (
 )
 from fispace.stats.intervals import prediction_interval
 from fispace.store.tables import write_csv
+from fispace.study.step import tool
 
 log = logging.getLogger(__name__)
 
@@ -33,13 +35,15 @@ LEVEL = 0.99
 LEAST_RUNS = 3
 
 
+@tool("bands")
 def write_bands(*, ledgers: list[Path], bands: Path) -> None:
-    """Write the band of every number of LEDGERS, claims.csv files of at least three runs of one study.
+    """Write, from several runs of one study, where another machine's numbers should lie.
 
-    A band is the 99 % prediction interval for one more run, mean +- t_(n-1) s sqrt(1 + 1/n), for runs
-    from one normal distribution. On average over such bands one number in a hundred leaves its own; of
-    few runs, one whose values happen to agree is left more often. A number that a run does not have
-    gets none. Columns: those of a ledger that `fispace compare` reads, and `n_runs`.
+    LEDGERS are claims.csv files of at least three runs. A band is the 99 % prediction interval for
+    one more run, mean +- t_(n-1) s sqrt(1 + 1/n), for runs from one normal distribution. On average
+    over such bands one number in a hundred leaves its own; of few runs, one whose values happen to
+    agree is left more often. A number that a run does not have gets none. Columns: those of a
+    ledger that `fispace compare` reads, and `n_runs`.
 
     Raises:
         ArtifactError: if there are fewer than three, two of them are the same run, one of them is no
@@ -56,8 +60,8 @@ def write_bands(*, ledgers: list[Path], bands: Path) -> None:
     frames = [frame.loc[frames[0].index] for frame in frames]
     _require_different_runs(dict(zip(ledgers, frames, strict=True)), len(ledgers))
     rows = [_band([frame.iloc[place] for frame in frames]) for place in range(len(frames[0]))]
-    found = pd.DataFrame(rows)
-    write_csv(bands, found)
+    found = BANDS.frame(rows)
+    write_csv(bands, found, BANDS)
     for row in found.to_dict("records"):
         if EITHER in row["verdict"]:
             log.info("verdict  %s: %s", name_of(row), row["verdict"])
@@ -73,7 +77,7 @@ def _require_different_runs(frames: dict[Path, pd.DataFrame], n_given: int) -> N
     if len(frames) < n_given:
         raise ArtifactError("--ledgers: a file is given twice; give each run's ledger once.")
     for (one, numbers), (other, others) in combinations(frames.items(), 2):
-        if numbers[NUMBERS].equals(others[NUMBERS]):
+        if numbers[list(NUMBERS)].equals(others[list(NUMBERS)]):
             raise ArtifactError(
                 f"{one} and {other} hold the same numbers: they are one run, or two that rounded alike. "
                 "Bands need runs that differ in more than where they were made."

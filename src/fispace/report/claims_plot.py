@@ -4,15 +4,15 @@ Must not: draw or judge; the verdict is a cell of the ledger.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from fispace.report.claims_file import ANSWERS
 from fispace.report.markdown import value_text
+from fispace.report.tables import CLAIMS_PLOT, LEDGER
 from fispace.store.tables import read_csv, write_csv
+from fispace.study.step import Reads, Writes, command
 
 LIMIT = 200.0
 """Ratios beyond it are drawn at the edge; the ledger has the number."""
@@ -20,7 +20,8 @@ SHOWN = dict(zip(ANSWERS, ("published", "controlled", "on a null"), strict=True)
 """Answers as the table has them; a bare `null` is read back from CSV as a missing value."""
 
 
-def write_claims_plot(*, ledger: Path, claims: Path) -> None:
+@command("report", "claims-plot")
+def write_claims_plot(*, ledger: Reads, claims: Writes) -> None:
     """Write one row a claim and answer: our number over the printed one, with its interval.
 
     Columns: order, claim, printed, answer, ratio, low, high, is_off, limit, verdict. A claim printed
@@ -29,10 +30,11 @@ def write_claims_plot(*, ledger: Path, claims: Path) -> None:
     Raises:
         ArtifactError: if the ledger is missing or damaged.
     """
-    write_csv(claims, pd.DataFrame(_rows(read_csv(ledger).to_dict("records"))))
+    rows = _rows(read_csv(ledger, LEDGER).to_dict("records"))
+    write_csv(claims, CLAIMS_PLOT.frame(rows), CLAIMS_PLOT)
 
 
-def _rows(ledger: list[dict[Any, Any]]) -> Iterator[dict[str, object]]:
+def _rows(ledger: list[dict[Any, Any]]) -> Iterator[dict[str, Any]]:
     for order, row in enumerate(ledger):
         name = f"{row['id']} {row['item'].replace('_', ' ')} ({value_text(row['printed'], row['unit'])})"
         for answer in ANSWERS:

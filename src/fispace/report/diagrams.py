@@ -3,13 +3,12 @@
 Must not: draw. Every box names the module that it stands for.
 """
 
-from pathlib import Path
 from typing import NamedTuple
 
-import pandas as pd
-
+from fispace.report.tables import DIAGRAM
 from fispace.store.tables import write_csv
 from fispace.study.config.report import DiagramsStep
+from fispace.study.step import Writes, command
 
 
 class Shape(NamedTuple):
@@ -30,10 +29,11 @@ class Shape(NamedTuple):
 STEP_Y, STEP_HEIGHT = 0.62, 0.5
 
 
-def write_diagrams(params: DiagramsStep, *, pipeline: Path, architecture: Path) -> None:
+@command("report", "diagrams", sections=("train",))
+def write_diagrams(params: DiagramsStep, *, pipeline: Writes, architecture: Writes) -> None:
     """Write two tables as CSV: `pipeline` (paper F1) and `architecture` (paper F2)."""
     for path, shapes in ((pipeline, pipeline_shapes()), (architecture, model_shapes(params))):
-        write_csv(path, pd.DataFrame(shapes, columns=pd.Index(Shape._fields)))
+        write_csv(path, DIAGRAM.frame(shape._asdict() for shape in shapes), DIAGRAM)
 
 
 def pipeline_shapes() -> list[Shape]:
@@ -45,7 +45,10 @@ def pipeline_shapes() -> list[Shape]:
     middle, top, low = STEP_Y + STEP_HEIGHT / 2, STEP_Y + 0.57, STEP_Y - 0.57
     steps = [
         box(0.05, STEP_Y, "testbed", "text, and a language\nmodel that knows it", "fispace.chapters.testbed"),
-        box(1.49, STEP_Y, "extract", "activations at one\nhook point, standardised", "fispace.chapters.extract"),
+        box(
+            1.49, STEP_Y, "extract", "activations at one\nhook point, standardised",
+            "fispace.chapters.extract",
+        ),
         box(2.93, STEP_Y, "train", "every arm and seed,\none loop", "fispace.chapters.train"),
         box(4.37, top, "fidelity", "FVU; KL, CE of\nthe spliced model", "fispace.chapters.fidelity"),
         box(4.37, STEP_Y, "geometry", "norms, spectra,\ncontributions, nulls", "fispace.chapters.geometry"),

@@ -4,7 +4,6 @@ Must not: know a claim, or resample tokens.
 """
 
 from collections import defaultdict
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,16 +21,21 @@ from fispace.chapters.fidelity.quantities import (
     of_decoders,
     short_parts,
 )
+from fispace.report.tables import DOCUMENTS
 from fispace.seeds import numpy_stream
 from fispace.stats.bootstrap import resample_counts
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_table, write_csv
 from fispace.study.config.report import DocumentsStep
+from fispace.study.step import Reads, Writes, command
 
 CONDITIONS = (RECONSTRUCTION, EPSILON)
 
 
-def write_documents(params: DocumentsStep, *, sums: list[Path], bounds: Path, table: Path) -> None:
+@command("report", "documents")
+def write_documents(
+    params: DocumentsStep, *, sums: list[Reads], bounds: Reads, table: Writes
+) -> None:
     """Write one row a quantity: its interval over documents, and over samples of a few documents.
 
     Columns: quantity, low, high, few_low, few_high, n_documents. Every quantity is computed anew on
@@ -53,8 +57,7 @@ def write_documents(params: DocumentsStep, *, sums: list[Path], bounds: Path, ta
         (name, *np.quantile(of[: len(all_)], tails), *np.quantile(of[len(all_) :], tails), len(ids))
         for name, of in sorted(draws.items())
     ]
-    columns = ["quantity", "low", "high", "few_low", "few_high", "n_documents"]
-    write_csv(table, pd.DataFrame(found, columns=pd.Index(columns)))
+    write_csv(table, pd.DataFrame(found, columns=pd.Index(DOCUMENTS.columns)), DOCUMENTS)
 
 
 def _counts(params: DocumentsStep, n_documents: int) -> tuple[np.ndarray, np.ndarray]:

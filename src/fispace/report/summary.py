@@ -3,15 +3,16 @@
 Must not: compute; every number is a cell of a table, or a count of its rows.
 """
 
-from pathlib import Path
-
+from fispace.chapters.factorial.tables import FAMILY, TRUTH
 from fispace.errors import ParamsError
 from fispace.report.factorial_lines import factorial_lines
 from fispace.report.markdown import LEGEND, claim_table, document
+from fispace.report.tables import LEDGER
 from fispace.report.verdicts import VERDICTS
 from fispace.store.files import write_text
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_csv
+from fispace.study.step import Reads, Writes, command
 
 CAPTIONS = {
     "claims": "Every printed number, ours beside it, and the verdict",
@@ -48,9 +49,10 @@ VERDICT_LEGEND = (
 )
 
 
+@command("report", "summary")
 def write_summary(
-    *, run: str, target: str, ledger: Path, family: Path, truth: Path | None,
-    figures: list[str], figure_folder: str, summary: Path,
+    *, run: str, target: str, ledger: Reads, family: Reads, truth: Reads | None, figures: list[str],
+    figure_folder: str, summary: Writes,
 ) -> None:  # fmt: skip
     """Write the page; `figure_folder` is relative to its own. `truth` is given where it is known.
 
@@ -60,8 +62,8 @@ def write_summary(
     unknown = sorted(set(figures) - set(CAPTIONS))
     if unknown:
         raise ParamsError(f"--figures {unknown[0]}: no such figure; known: {', '.join(CAPTIONS)}.")
-    claims = read_csv(ledger)
-    answers = read_csv(truth) if truth else None
+    claims = read_csv(ledger, LEDGER)
+    answers = read_csv(truth, TRUTH) if truth else None
     lines = [
         f"# Summary of the run `{run}`, target `{target}`",
         "",
@@ -77,7 +79,7 @@ def write_summary(
         "",
         "Definitions, sources and remarks: `claims.csv`. Every quantity by seed: `quantities.csv`.",
         "",
-        *factorial_lines(read_csv(family), answers),
+        *factorial_lines(read_csv(family, FAMILY), answers),
         "## Figures",
         "",
         "Beside each figure lie its PDF and the CSV with exactly the plotted numbers.",

@@ -6,7 +6,6 @@ Must not: know how a model is hooked, or keep activations of more than one shard
 import logging
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,6 +32,7 @@ from fispace.store.files import alone_in, fingerprint, read_json, sha256_of, wri
 from fispace.store.shards import activation_table, shard_name, write_shard
 from fispace.store.standardiser import fit_moments
 from fispace.study.config.extract import ExtractStep, StandardiserStep, TextConfig
+from fispace.study.step import Reads, ReadsFolder, Scratch, Writes, WritesFolder, command
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +40,14 @@ UNIT_INTERVAL = 2.0**63
 TRANSFER = "transfer"
 
 
+@command("extract", "activations")
 def extract_activations(
-    params: ExtractStep, *, lm_folder: Path | None, corpus: Path | None, scratch: Path, out: Path
+    params: ExtractStep,
+    *,
+    lm_folder: ReadsFolder | None,
+    corpus: Reads | None,
+    scratch: Scratch,
+    out: WritesFolder,
 ) -> None:
     """Write `out/{split}/shard-*.parquet` and `out/manifest.json`.
 
@@ -64,7 +70,7 @@ def extract_activations(
     splits = _windows_by_split(params, corpus, (model, tokenizer), special)
     recipe = _recipe(params, model, lm_folder, splits)
     listed = {text: token_id for token_id, text in special.items()}
-    work = scratch / fingerprint(recipe | {"shards": params.shards, "special": listed})[:16]
+    work = scratch / fingerprint(recipe | {"shards": params.shards.plain(), "special": listed})[:16]
     with alone_in(scratch):  # a killed workflow's job may still be at it
         job = _Extraction(params, model, tokenizer, recipe, listed, work)
         _write_splits(job, splits, out)
@@ -84,7 +90,8 @@ def _write_splits(job: "_Extraction", splits: dict[str, list[Window]], out: Path
     write_json(out / "manifest.json", job.recipe | found)
 
 
-def fit_standardiser(params: StandardiserStep, *, manifest: Path, standardiser: Path) -> None:
+@command("extract", "standardiser")
+def fit_standardiser(params: StandardiserStep, *, manifest: Reads, standardiser: Writes) -> None:
     """Write mean and population standard deviation of the non-special train tokens.
 
     Raises:
@@ -94,7 +101,7 @@ def fit_standardiser(params: StandardiserStep, *, manifest: Path, standardiser: 
     store = ActivationStore(manifest)
     store.verify("train")
     fitted = fit_moments(store.groups("train"), params.zero_variance)
-    record = asdict(params) | {
+    record = params.plain() | {
         "step": "extract standardiser",
         "manifest": sha256_of(manifest),
         "n_tokens": store.n_tokens("train"),
@@ -106,7 +113,7 @@ def _windows_by_split(
     params: ExtractStep, corpus: Path | None, lm: tuple[Any, Any], special: Iterable[int]
 ) -> dict[str, list[Window]]:
     """Windows of every split, each split filled up to its number of tokens."""
-    limits = {split: params.max_tokens[split] for split in params.splits}
+    limits = {split: params.max_tokens.of(split) for split in params.splits}
     kept: dict[str, list[Window]] = {split: [] for split in limits}
     own = [split for split in limits if split != TRANSFER]
     for text, targets in ((params.text, own), (params.transfer, [TRANSFER])):
@@ -121,7 +128,7 @@ def _windows_by_split(
             elif max(left.values()) <= 0:
                 break
     for split, windows in kept.items():
-        _require_windows(split, windows, params.shards[split])
+        _require_windows(split, windows, params.shards.of(split))
     return kept
 
 
@@ -198,7 +205,7 @@ def _data_fingerprint(windows: list[Window]) -> str:
 
 def _make_split(job: _Extraction, split: str, windows: list[Window]) -> list[dict[str, Any]]:
     """Manifest entries of a split, its windows dealt evenly to its shards."""
-    count = job.params.shards[split]
+    count = job.params.shards.of(split)
     cuts = [number * len(windows) // count for number in range(count + 1)]
     return [
         _make_shard(job, windows[cuts[number - 1] : cuts[number]], shard_name(split, number, count))

@@ -3,25 +3,25 @@
 Must not: know a trained model.
 """
 
-from dataclasses import asdict
-from pathlib import Path
-
 import torch
 
 from fispace.chapters.factorial.item_split import CONFIRM, SELECT
+from fispace.chapters.factorial.tables import ITEMS
 from fispace.lm.load import load_lm
 from fispace.lm.stimuli import stimulus_table
 from fispace.store.shards import write_shard
 from fispace.store.tables import read_csv
 from fispace.study.config.factorial import BatteryActivationsStep
+from fispace.study.step import Reads, ReadsFolder, Writes, command
 
 IN_COLUMN = "special_tokens"
 """Parameter that no recipe repeats: the column `is_special` says of each token what came of it."""
 
 
+@command("factorial", "activations", sections=("extract",))
 def read_stimuli(
-    params: BatteryActivationsStep, *, items: Path, lm_folder: Path | None,
-    select: Path, confirm: Path,
+    params: BatteryActivationsStep, *, item_table: Reads, lm_folder: ReadsFolder | None, select: Writes,
+    confirm: Writes,
 ) -> None:  # fmt: skip
     """Write the LM's activations at the hook point on every text, one file per half.
 
@@ -31,10 +31,10 @@ def read_stimuli(
     """
     torch.set_num_threads(params.threads)
     model, tokenizer = load_lm(params.lm, lm_folder)
-    table = read_csv(items)
+    table = read_csv(item_table, ITEMS)
     for half, path in ((SELECT, select), (CONFIRM, confirm)):
         texts = table.loc[table["half"] == half, "text"].tolist()
         step = {"step": "factorial activations", "half": half, "lm": params.lm.recorded}
-        recipe = {name: value for name, value in asdict(params).items() if name != IN_COLUMN} | step
+        recipe = {name: value for name, value in params.plain().items() if name != IN_COLUMN} | step
         rows = stimulus_table(params, model, tokenizer, texts)
         write_shard(path, rows, len(rows), recipe)

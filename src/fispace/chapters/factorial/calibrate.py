@@ -8,7 +8,6 @@ Must not: define a test, or a distribution.
 # statsmodels ships no types
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +25,12 @@ from fispace.chapters.factorial.select_confirm import (
 )
 from fispace.chapters.factorial.simulate import flipped_cells, synthetic_halves, word_tables
 from fispace.chapters.factorial.split_checks import require_same
+from fispace.chapters.factorial.tables import CALIBRATION, POWER
 from fispace.seeds import numpy_stream
 from fispace.store.responses import read_responses
 from fispace.store.tables import write_csv, write_table
 from fispace.study.config.factorial import CalibrateStep
+from fispace.study.step import Reads, Writes, command
 
 Halves = tuple[np.ndarray, np.ndarray]
 
@@ -55,9 +56,10 @@ PROCEDURES = {
 """What each p-value of a run is: kind of test, and what it is of."""
 
 
+@command("factorial", "calibrate", target="full")
 def calibrate(
-    params: CalibrateStep, *, select: list[Path], confirm: list[Path], calibration: Path,
-    power: Path, table: Path,
+    params: CalibrateStep, *, select: list[Reads], confirm: list[Reads], calibration: Writes,
+    power: Writes, table: Writes,
 ) -> None:  # fmt: skip
     """Write false-positive rates on null data sets, and power against the planted size, as CSV.
 
@@ -75,10 +77,10 @@ def calibrate(
     tables = [*_null_rates(params, measured, n_items), *_word_rates(params, n_items[1])]
     rates = pd.concat(tables, ignore_index=True)
     curve = power_curve(params, n_items)
-    write_csv(calibration, rates)
-    write_csv(power, curve)
+    write_csv(calibration, rates, CALIBRATION)
+    write_csv(power, curve, POWER)
     both = pd.concat([rates.assign(table="calibration"), curve.assign(table="power")])
-    write_table(table, both, asdict(params) | {"step": "factorial calibrate"})
+    write_table(table, both, params.plain() | {"step": "factorial calibrate"})
 
 
 def _cells(params: CalibrateStep, path: Path, half: str) -> Float[np.ndarray, "items 2 2 latents"]:

@@ -3,20 +3,19 @@
 Must not: draw, or simulate.
 """
 
-from pathlib import Path
-
 import pandas as pd
 
+from fispace.chapters.factorial.tables import CALIBRATION_PLOT
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_table, write_csv
+from fispace.study.step import Reads, Writes, command
 
 
-def write_calibration_plots(*, table: Path, calibration: Path) -> None:
+@command("factorial", "calibration-plots", target="full")
+def write_calibration_plots(*, table: Reads, calibration: Writes) -> None:
     """Write false-positive rates with the band they must lie in, and the power curve, as one CSV."""
     rows: Frame = read_table(table)
     rates = rows[rows["table"] == "calibration"]
     power = rows[rows["table"] == "power"]
-    columns = ["table", "null", "test", "procedure", "what", "size", "criterion", "rate", "low"]
-    columns += ["high", "n", "band_low", "band_high", "in_band"]
     shown: Frame = pd.concat([rates, power], ignore_index=True)
-    write_csv(calibration, shown[columns])
+    write_csv(calibration, shown[list(CALIBRATION_PLOT.columns)], CALIBRATION_PLOT)

@@ -4,8 +4,6 @@ Must not: choose latents, or test a hypothesis.
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +25,7 @@ from fispace.chapters.factorial.encoder_stack import (
     read_stimulus_tokens,
 )
 from fispace.chapters.factorial.planted_contrast import has_planted, planted_contrast, planted_reach
+from fispace.chapters.factorial.tables import CANDIDATES, CONTEXTS, WORDS
 from fispace.lm.hooks import read_activations
 from fispace.lm.intervention_scoring import Moves, prompt_log_probs, score_moved
 from fispace.lm.load import load_lm
@@ -35,14 +34,16 @@ from fispace.lm.windows import padded
 from fispace.stats.metrics import kl_per_token
 from fispace.store.tables import read_csv, write_table
 from fispace.study.config.factorial import IDENTITY, ClampStep
+from fispace.study.step import Reads, ReadsFolder, Writes, command
 
 EFFECT_COLUMNS = ("kind", "rank", "latent", "mode", "clamp", "item", "value")
 
 
+@command("factorial", "clamp", sections=("extract",))
 def clamp_latents(
-    params: ClampStep, *, lm_folder: Path | None, weights: Path, standardiser: Path,
-    secondary: Path, candidates: Path, words: Path, contexts: Path, select: Path, effects: Path,
-    planted: Path, checks: Path,
+    params: ClampStep, *, lm_folder: ReadsFolder | None, weights: Reads, standardiser: Reads,
+    secondary: Reads, candidates: Reads, words: Reads, contexts: Reads, select: Reads,
+    effects: Writes, planted: Writes, checks: Writes,
 ) -> None:  # fmt: skip
     """Write each word's change of log-probability by intervention, and what the identity costs.
 
@@ -57,9 +58,10 @@ def clamp_latents(
     torch.set_num_threads(params.threads)
     pipe = load_pipeline(weights, standardiser, secondary)
     model, tokenizer = load_lm(params.lm, lm_folder)
-    chosen, prompts, listed = (read_csv(path) for path in (candidates, contexts, words))
+    chosen = read_csv(candidates, CANDIDATES)
+    prompts, listed = read_csv(contexts, CONTEXTS), read_csv(words, WORDS)
     key = {"arm": pipe.arm, "seed": pipe.seed}
-    recipe = asdict(params) | key | {"step": "factorial clamp", "lm": params.lm.recorded}
+    recipe = params.plain() | key | {"step": "factorial clamp", "lm": params.lm.recorded}
     codes = encode_all(pipe, read_stimulus_tokens(select, pipe.units).z)
     found = conditions(params, pipe, chosen, codes)
     texts = prompts["prompt"].tolist(), listed["word"].tolist()

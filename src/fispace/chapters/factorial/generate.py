@@ -5,8 +5,6 @@ Must not: choose a latent, or judge a text by anything but the response words in
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +21,7 @@ from fispace.chapters.factorial.conditions import (
 )
 from fispace.chapters.factorial.design_array import Frame
 from fispace.chapters.factorial.encoder_stack import Pipeline, load_pipeline
+from fispace.chapters.factorial.tables import CANDIDATES, CONTEXTS, GENERATION_COUNTS, WORDS
 from fispace.lm.cached import Replacements
 from fispace.lm.generate import Choose, continue_texts, greedy, sampler
 from fispace.lm.load import load_lm
@@ -31,15 +30,18 @@ from fispace.models.interventions import Intervention
 from fispace.seeds import numpy_stream
 from fispace.store.tables import read_csv, write_csv, write_table
 from fispace.study.config.factorial import GenerateStep
+from fispace.study.step import Reads, ReadsFolder, Writes, command
 
 UNMOVED = "unmoved"
 KINDS = ("candidate", "insensitive", "random", "primary")
 FIRST_RANK = 1
 
 
+@command("factorial", "generate", sections=("extract",))
 def generate_texts(
-    params: GenerateStep, *, lm_folder: Path | None, weights: Path, standardiser: Path,
-    secondary: Path, candidates: Path, words: Path, contexts: Path, texts: Path, counts: Path,
+    params: GenerateStep, *, lm_folder: ReadsFolder | None, weights: Reads, standardiser: Reads,
+    secondary: Reads, candidates: Reads, words: Reads, contexts: Reads, texts: Writes,
+    counts: Writes,
 ) -> None:  # fmt: skip
     """Write continuations of the first contexts, and how often they hold words of each cell.
 
@@ -51,14 +53,15 @@ def generate_texts(
     torch.set_num_threads(params.threads)
     pipe = load_pipeline(weights, standardiser, secondary)
     lm = load_lm(params.lm, lm_folder)
-    listed, prompts = read_csv(words), read_csv(contexts).head(params.generation.n_contexts)
-    found = list(conditions(params, pipe, read_csv(candidates)))
+    listed, prompts = read_csv(words, WORDS), read_csv(contexts, CONTEXTS)
+    prompts = prompts.head(params.generation.n_contexts)
+    found = list(conditions(params, pipe, read_csv(candidates, CANDIDATES)))
     rows = [row for c in found for row in continuations(params, pipe, lm, c, prompts)]
     key = {"arm": pipe.arm, "seed": pipe.seed}
     table = pd.DataFrame(rows).assign(**key)
-    recipe = asdict(params) | key | {"step": "factorial generate", "lm": params.lm.recorded}
+    recipe = params.plain() | key | {"step": "factorial generate", "lm": params.lm.recorded}
     write_table(texts, table, recipe)
-    write_csv(counts, word_counts(table, listed))
+    write_csv(counts, word_counts(table, listed), GENERATION_COUNTS)
 
 
 def conditions(
@@ -120,7 +123,7 @@ def word_counts(texts: Frame, words: Frame) -> pd.DataFrame:
 
     A word counts at word boundaries, case ignored.
     """
-    factors = [name for name in words.columns if name not in ("word", "contrast")]
+    factors = WORDS.factors(words)
     keys = ["arm", "seed", "kind", "latent", "clamp", "decoding"]
     place = ["decoding", "context"]
     unmoved = texts[texts["kind"] == UNMOVED].set_index(place)["text"]
@@ -133,7 +136,7 @@ def word_counts(texts: Frame, words: Frame) -> pd.DataFrame:
         for cell, listed in words.groupby(factors, sort=False):
             count = sum(_occurrences(text, listed["word"].tolist()) for text in own["text"])
             rows.append(head | dict(zip(factors, cell, strict=True)) | {"count": count})
-    return pd.DataFrame(rows)
+    return GENERATION_COUNTS.frame(rows, factors)
 
 
 def _occurrences(text: str, words: Sequence[str]) -> int:

@@ -3,7 +3,6 @@
 Must not: choose a secondary latent, or read the confirm half.
 """
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,26 +11,30 @@ import torch
 
 from fispace.chapters.factorial.design_array import Frame
 from fispace.chapters.factorial.encoder_stack import Pipeline, load_pipeline, read_stimulus_tokens
+from fispace.chapters.factorial.tables import CANDIDATES, PAIRS
 from fispace.models.pairs import Pairs, active_pairs, pair_readout, pair_weights
 from fispace.store.tables import read_csv, write_csv
 from fispace.study.config.factorial import PairsStep
+from fispace.study.step import Reads, Writes, command
 
 
+@command("factorial", "pairs")
 def list_pairs(
-    params: PairsStep, *, weights: Path, standardiser: Path, secondary: Path, candidates: Path,
-    select: Path, pairs: Path,
+    params: PairsStep, *, weights: Reads, standardiser: Reads, secondary: Reads, candidates: Reads,
+    select: Reads, pairs: Writes,
 ) -> None:  # fmt: skip
     """Write the strongest pairs of each chosen secondary latent on the select half."""
     torch.set_num_threads(params.threads)
     pipe = load_pipeline(weights, standardiser, secondary)
     codes = pipe.model.sae.encode(read_stimulus_tokens(select, pipe.units).z)
     found = active_pairs(codes, pipe.model.shape.n_latents)
-    chosen: Frame = read_csv(candidates)
+    chosen: Frame = read_csv(candidates, CANDIDATES)
     tables = [
         strongest_pairs(pipe, found, row, params.n_pairs)
         for row in chosen[chosen["space"] == "secondary"].to_dict("records")
     ]
-    write_csv(pairs, pd.concat(tables, ignore_index=True).assign(arm=pipe.arm, seed=pipe.seed))
+    listed = pd.concat(tables, ignore_index=True) if tables else PAIRS.frame([])
+    write_csv(pairs, listed.assign(arm=pipe.arm, seed=pipe.seed), PAIRS)
 
 
 def strongest_pairs(

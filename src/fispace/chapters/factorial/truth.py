@@ -5,7 +5,6 @@ again what `factorial infer` has tested.
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from fispace.chapters.factorial.planted_contrast import (
     word_contrasts,
 )
 from fispace.chapters.factorial.stimuli import PLANTED
+from fispace.chapters.factorial.tables import CONTEXTS, TRUTH, WORDS
 from fispace.errors import StimuliError
 from fispace.lm.load import load_lm
 from fispace.lm.score import plan_words, require_scorable, score_words
@@ -29,15 +29,17 @@ from fispace.stats.two_by_two import one_sample_t
 from fispace.store.files import read_json
 from fispace.store.tables import read_csv, read_table, write_csv, write_table
 from fispace.study.config.factorial import TruthStep
+from fispace.study.step import Reads, ReadsFolder, Writes, command
 from fispace.testbed.bayes import predictive, word_ids_of
 from fispace.testbed.grammar import Grammar, grammar_from_json
 
 OBSERVERS = ("bayes", "lm")
 
 
+@command("factorial", "truth", sections=("extract",))
 def compare_truth(
-    params: TruthStep, *, lm_folder: Path | None, grammar: Path, words: Path, contexts: Path,
-    family: Path, planted: list[Path], by_word: Path, answers: Path,
+    params: TruthStep, *, lm_folder: ReadsFolder | None, grammar: Reads, words: Reads,
+    contexts: Reads, family: Reads, planted: list[Reads], by_word: Writes, answers: Writes,
 ) -> None:  # fmt: skip
     """Write each word's planted contrast beside the LM's and the ideal observer's, and the answers.
 
@@ -45,7 +47,7 @@ def compare_truth(
         StimuliError: if the battery has no planted contrast.
     """
     torch.set_num_threads(params.threads)
-    listed, prompts = read_csv(words), read_csv(contexts)
+    listed, prompts = read_csv(words, WORDS), read_csv(contexts, CONTEXTS)
     if not has_planted(prompts, listed, params.factors):
         raise StimuliError(f"{words}: no column {PLANTED!r}, or contexts without cells: no truth.")
     scores = {
@@ -53,11 +55,11 @@ def compare_truth(
         "lm": lm_scores(params, lm_folder, prompts, listed),
     }
     table = word_table(params, scores, prompts, listed)
-    write_table(by_word, table, asdict(params) | {"step": "factorial truth"})
+    write_table(by_word, table, params.plain() | {"step": "factorial truth"})
     moves = pd.concat([read_table(path) for path in planted], ignore_index=True)
     latents = about_latents(params, read_table(family), moves)
     rows = [*_carried(params, scores, prompts, listed), *latents]
-    write_csv(answers, pd.DataFrame(rows))
+    write_csv(answers, TRUTH.frame(row._asdict() for row in rows), TRUTH)
 
 
 def lm_scores(

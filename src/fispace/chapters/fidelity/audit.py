@@ -6,7 +6,7 @@ train, or compute a gain.
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +41,9 @@ from fispace.study.config.audit import (
     TRAIN_SPLIT,
     AuditConfig,
 )
-from fispace.study.config.build import build
 from fispace.study.config.fidelity import FidelityAuditStep
 from fispace.study.config.train import Part
+from fispace.study.step import Reads, ReadsFolder, Writes, command
 
 KEY = ["switch", "arm", "parts", "split", "document_id"]
 
@@ -71,10 +71,11 @@ class Place:
 Plan = dict[Place, list[Measurement]]
 
 
+@command("fidelity", "audit", target="full")
 def measure_audit(
-    params: FidelityAuditStep, *, audit: str, seed: int, arm_weights: Path,
-    arm_switched: list[Path], baseline_weights: Path, baseline_switched: list[Path],
-    manifest: Path, standardiser: Path, lm_folder: Path | None, documents: Path,
+    params: FidelityAuditStep, *, audit: str, seed: int, arm_weights: Reads,
+    arm_switched: list[Reads], baseline_weights: Reads, baseline_switched: list[Reads],
+    manifest: Reads, standardiser: Reads, lm_folder: ReadsFolder | None, documents: Writes,
 ) -> None:  # fmt: skip
     """Write sums per document of arm and baseline, as they are and under every switch.
 
@@ -92,7 +93,7 @@ def measure_audit(
     store, units = ActivationStore(manifest), load_standardiser(standardiser)
     expected = {"seed": seed} | data_record(manifest, standardiser)
     lm, tokenizer = load_extracted_lm(params.lm, lm_folder, store)
-    settings = build(AuditConfig, json.loads(audit), "train.audit")
+    settings = AuditConfig.read(json.loads(audit), "train.audit")
     switches = [(NO_SWITCH, {}), *settings.switches.items()]
     trained: dict[tuple[str, str], Trained] = {}
     for arm, paths in (
@@ -109,7 +110,7 @@ def measure_audit(
         for place, measurements in plan.items()
         for frame in _measured(params, store, lm, pad_id_of(tokenizer), place, measurements)
     ]
-    record = {"step": "fidelity audit", "seed": seed, "audit": asdict(settings)}
+    record = {"step": "fidelity audit", "seed": seed, "audit": settings.plain()}
     rows = pd.concat(found).groupby(KEY).sum().reset_index()
     write_table(documents, rows.assign(seed=seed), record)
 

@@ -3,18 +3,18 @@
 Must not: measure; it reads sums.
 """
 
-from dataclasses import asdict
-from pathlib import Path
-
 from fispace.chapters.fidelity.control_table import control_table
 from fispace.chapters.fidelity.document_tables import read_sums, resampled_documents
+from fispace.chapters.fidelity.tables import CONTROLS
 from fispace.store.tables import write_csv, write_table
 from fispace.study.config.fidelity import FidelityControlsStep
+from fispace.study.step import Reads, Writes, command
 
 
+@command("fidelity", "controls", sections=("fidelity.full",), target="full")
 def compare_controls(
-    params: FidelityControlsStep, *, documents: list[Path], bounds: Path,
-    controls: Path, table: Path,
+    params: FidelityControlsStep, *, documents: list[Reads], bounds: Reads, controls: Writes,
+    table: Writes,
 ) -> None:  # fmt: skip
     """Write FVU and KL gains with paired intervals over documents and seeds, as Parquet and as CSV.
 
@@ -24,5 +24,5 @@ def compare_controls(
     rows = read_sums(documents, bounds)
     drawn = resampled_documents(rows, params.root_seed, params.n_bootstrap)
     result = control_table(rows, drawn, params.controls_of, params.confidence)
-    write_table(controls, result, {"step": "fidelity controls", "params": asdict(params)})
-    write_csv(table, result)
+    write_table(controls, result, {"step": "fidelity controls", "params": params.plain()})
+    write_csv(table, result, CONTROLS)

@@ -3,18 +3,19 @@
 Must not: measure; it reads sums.
 """
 
-from dataclasses import asdict
-from pathlib import Path
-
 from fispace.chapters.fidelity.difference_table import difference_table
 from fispace.chapters.fidelity.document_tables import read_sums, resampled_documents
+from fispace.chapters.fidelity.tables import DIFFERENCES
 from fispace.store.tables import write_csv, write_table
 from fispace.study.config.fidelity import FidelityDifferencesStep
+from fispace.study.step import Reads, Writes, command
 
 
+@command("fidelity", "differences")
+@command("fidelity", "full-differences", sections=("fidelity.full",), target="full")
 def compare(
-    params: FidelityDifferencesStep, *, documents: list[Path], bounds: Path,
-    differences: Path, table: Path,
+    params: FidelityDifferencesStep, *, documents: list[Reads], bounds: Reads, differences: Writes,
+    table: Writes,
 ) -> None:  # fmt: skip
     """Write differences and ratios of losses with their paired intervals, as Parquet and as CSV.
 
@@ -24,5 +25,5 @@ def compare(
     rows = read_sums(documents, bounds)
     drawn = resampled_documents(rows, params.root_seed, params.n_bootstrap)
     result = difference_table(rows, drawn, params.compared_with, params.confidence)
-    write_table(differences, result, {"step": "fidelity differences", "params": asdict(params)})
-    write_csv(table, result)
+    write_table(differences, result, {"step": "fidelity differences", "params": params.plain()})
+    write_csv(table, result, DIFFERENCES)

@@ -3,16 +3,16 @@
 Must not: measure; it reads FVUs.
 """
 
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from fispace.chapters.fidelity.document_sums import NO_SEED
+from fispace.chapters.fidelity.tables import GAIN_CURVE
 from fispace.stats.intervals import t_interval
 from fispace.store.tables import read_table, write_csv, write_table
 from fispace.study.config.fidelity import FidelityGainCurveStep
+from fispace.study.step import Reads, Writes, command
 
 Frame = Any  # pandas ships no types
 
@@ -20,8 +20,9 @@ BASE = "sae_cut"
 PLACE = ["split", "k", "model"]
 
 
+@command("fidelity", "gain-curve", target="full")
 def tabulate_gain_by_k(
-    params: FidelityGainCurveStep, *, cut: list[Path], curve: Path, table: Path
+    params: FidelityGainCurveStep, *, cut: list[Reads], curve: Writes, table: Writes
 ) -> None:
     """Write FVU and gain by k, model and seed, and their means over seeds, as Parquet and as CSV.
 
@@ -32,8 +33,8 @@ def tabulate_gain_by_k(
         ArtifactError: if a table is missing or damaged.
     """
     result = gain_table(pd.concat([read_table(path) for path in cut]), params.confidence)
-    write_table(curve, result, {"step": "fidelity gain-curve", "params": asdict(params)})
-    write_csv(table, result)
+    write_table(curve, result, {"step": "fidelity gain-curve", "params": params.plain()})
+    write_csv(table, result, GAIN_CURVE)
 
 
 def gain_table(fvus: Frame, confidence: float) -> pd.DataFrame:

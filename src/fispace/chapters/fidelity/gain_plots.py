@@ -3,19 +3,22 @@
 Must not: draw, or compare arms.
 """
 
-from pathlib import Path
-
 import pandas as pd
 
 from fispace.chapters.fidelity.control_table import DOCUMENTS, SEEDS
 from fispace.chapters.fidelity.curve_quantities import GAIN, published_ks
 from fispace.chapters.fidelity.document_sums import NO_SEED
 from fispace.chapters.fidelity.quantities import SPLIT
+from fispace.chapters.fidelity.tables import ARM_CONTROLS_PLOT, GAIN_CURVE_PLOT
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_table, write_csv
+from fispace.study.step import Reads, Writes, command
 
 
-def write_gain_plots(*, curve: Path, controls: Path, gain_curve: Path, arm_controls: Path) -> None:
+@command("fidelity", "gain-plots", target="full")
+def write_gain_plots(
+    *, curve: Reads, controls: Reads, gain_curve: Writes, arm_controls: Writes
+) -> None:
     """Write both tables as CSV; of either, rows without a seed are the means over seeds.
 
     `gain_curve`: gain of every remedy over the SAE whose codes are cut, by k; `published` names the
@@ -25,8 +28,8 @@ def write_gain_plots(*, curve: Path, controls: Path, gain_curve: Path, arm_contr
     Raises:
         ArtifactError: if a table is missing or damaged.
     """
-    write_csv(gain_curve, _gains(read_table(curve)))
-    write_csv(arm_controls, _over_controls(read_table(controls)))
+    write_csv(gain_curve, _gains(read_table(curve)), GAIN_CURVE_PLOT)
+    write_csv(arm_controls, _over_controls(read_table(controls)), ARM_CONTROLS_PLOT)
 
 
 def _gains(curve: Frame) -> pd.DataFrame:

@@ -3,17 +3,22 @@
 Must not: measure; it reads sums.
 """
 
-from dataclasses import asdict
-from pathlib import Path
-
 from fispace.chapters.fidelity.document_tables import read_sums, resampled_documents
 from fispace.chapters.fidelity.shapley_table import shapley_table
+from fispace.chapters.fidelity.tables import SHAPLEY
 from fispace.store.tables import write_csv, write_table
 from fispace.study.config.fidelity import FidelityTableStep
+from fispace.study.step import Reads, Writes, command
 
 
+@command("fidelity", "shapley")
 def shapley_decomposition(
-    params: FidelityTableStep, *, documents: list[Path], bounds: Path, shapley: Path, table: Path
+    params: FidelityTableStep,
+    *,
+    documents: list[Reads],
+    bounds: Reads,
+    shapley: Writes,
+    table: Writes,
 ) -> None:
     """Write Shapley and leave-one-out values and shares of every arm and seed, as Parquet and as CSV.
 
@@ -23,5 +28,5 @@ def shapley_decomposition(
     rows = read_sums(documents, bounds)
     drawn = resampled_documents(rows, params.root_seed, params.n_bootstrap)
     result = shapley_table(rows, drawn, params.confidence)
-    write_table(shapley, result, {"step": "fidelity shapley", "params": asdict(params)})
-    write_csv(table, result)
+    write_table(shapley, result, {"step": "fidelity shapley", "params": params.plain()})
+    write_csv(table, result, SHAPLEY)

@@ -3,20 +3,20 @@
 Must not: measure; it reads sums.
 """
 
-from dataclasses import asdict
-from pathlib import Path
-
 import pandas as pd
 
 from fispace.chapters.fidelity.document_tables import read_sums, resampled_documents
 from fispace.chapters.fidelity.summary_table import fidelity_table
+from fispace.chapters.fidelity.tables import SUMMARY
 from fispace.store.tables import read_table, write_csv, write_table
 from fispace.study.config.fidelity import FidelityTableStep
+from fispace.study.step import Reads, Writes, command
 
 
+@command("fidelity", "summary")
 def summarise(
-    params: FidelityTableStep, *, documents: list[Path], latents: list[Path], bounds: Path,
-    summary: Path, table: Path,
+    params: FidelityTableStep, *, documents: list[Reads], latents: list[Reads], bounds: Reads,
+    summary: Writes, table: Writes,
 ) -> None:  # fmt: skip
     """Write every metric of every (arm, parts, seed, split, special_tokens, condition).
 
@@ -27,5 +27,5 @@ def summarise(
     fired = pd.concat([read_table(path) for path in latents], ignore_index=True)
     drawn = resampled_documents(rows, params.root_seed, params.n_bootstrap)
     result = fidelity_table(rows, fired, drawn, params.confidence)
-    write_table(summary, result, {"step": "fidelity summary", "params": asdict(params)})
-    write_csv(table, result)
+    write_table(summary, result, {"step": "fidelity summary", "params": params.plain()})
+    write_csv(table, result, SUMMARY)

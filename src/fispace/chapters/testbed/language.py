@@ -5,7 +5,6 @@ Must not: define probabilities, an architecture or a training loop.
 
 import logging
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +12,13 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
+from fispace.chapters.testbed.tables import STIMULI
 from fispace.errors import ArtifactMismatchError, ParamsError
 from fispace.store.files import atomic_path, write_json
 from fispace.store.shards import LABEL_PREFIX
 from fispace.store.tables import read_table, write_csv, write_table
 from fispace.study.config.testbed import TestbedCorpusStep, TestbedLmStep
+from fispace.study.step import Reads, Writes, WritesFolder, command
 from fispace.testbed.battery import draw_battery
 from fispace.testbed.bayes import floor_nats, pad, unigram_nats, word_ids_of
 from fispace.testbed.grammar import Grammar, build_grammar, grammar_to_json
@@ -32,7 +33,10 @@ STUDY, TRAINING = "study", "lm-training"
 """Purposes of the two document streams; no document belongs to both."""
 
 
-def write_corpus(params: TestbedCorpusStep, *, grammar: Path, corpus: Path, stimuli: Path) -> None:
+@command("testbed", "corpus")
+def write_corpus(
+    params: TestbedCorpusStep, *, grammar: Writes, corpus: Writes, stimuli: Writes
+) -> None:
     """Write the grammar, the labelled study corpus, and the factorial battery.
 
     Raises:
@@ -45,13 +49,14 @@ def write_corpus(params: TestbedCorpusStep, *, grammar: Path, corpus: Path, stim
         built, size.n_documents, size.document_words, params.root_seed, STUDY
     )
     write_json(grammar, grammar_to_json(built))
-    write_table(corpus, _corpus_table(built, documents), asdict(params))
-    write_csv(stimuli, battery)
+    write_table(corpus, _corpus_table(built, documents), params.plain())
+    write_csv(stimuli, battery, STIMULI)
     log.info("%d documents, %d words", size.n_documents, documents.lengths.sum())
 
 
+@command("testbed", "lm")
 def train_lm(
-    params: TestbedLmStep, *, corpus: Path, lm_folder: Path, curve: Path, floor: Path
+    params: TestbedLmStep, *, corpus: Reads, lm_folder: WritesFolder, curve: Writes, floor: Writes
 ) -> None:
     """Write the trained LM with its tokenizer, the training curve, and LM loss beside Bayes floor.
 
@@ -80,7 +85,7 @@ def train_lm(
     n_tokens = int((heldout >= 0).sum())
     lm_nats, bayes_nats = float(-scores.sum() / n_tokens), floor_nats(grammar, heldout)
     _save_lm(lm_folder, model, build_tokenizer(grammar, config.n_positions))
-    write_table(curve, rows, asdict(params))
+    write_table(curve, rows, params.plain())
     write_json(
         floor,
         {

@@ -5,8 +5,6 @@ Must not: define a model, a score, or an interval.
 
 import logging
 from collections.abc import Iterator
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +26,7 @@ from fispace.stats.recovery import (
 )
 from fispace.store.tables import write_table
 from fispace.study.config.planted import SCORES, PlantedStep
+from fispace.study.step import Writes, command
 from fispace.testbed.planted import Sample, World, draw, plant
 
 log = logging.getLogger(__name__)
@@ -35,7 +34,8 @@ log = logging.getLogger(__name__)
 Row = dict[str, Any]
 
 
-def measure_world(params: PlantedStep, *, world: int, metrics: Path, pairs: Path) -> None:
+@command("testbed", "planted", target="full")
+def measure_world(params: PlantedStep, *, world: int, metrics: Writes, pairs: Writes) -> None:
     """Write one world's measurements at every share, and the scores of all its pairs of features.
 
     `metrics` is long: arm, share, metric, value; metrics are
@@ -63,7 +63,7 @@ def measure_world(params: PlantedStep, *, world: int, metrics: Path, pairs: Path
             rows += [key | {"metric": name, "value": value} for name, value in values.items()]
             scores.append(scored.assign(**key))
             log.info("world %d, share %g, %s: %s", world, share, arm, values)
-    recipe = asdict(params) | {"step": "testbed planted", "world": world}
+    recipe = params.plain() | {"step": "testbed planted", "world": world}
     write_table(metrics, pd.DataFrame(rows), recipe)
     write_table(pairs, pd.concat(scores, ignore_index=True), recipe)
 

@@ -4,17 +4,17 @@ Must not: train, or score a pair.
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from fispace.chapters.testbed.tables import PLANTED
 from fispace.stats.intervals import t_interval
 from fispace.stats.recovery import null_threshold, share_above
 from fispace.store.tables import read_table, write_csv, write_table
 from fispace.study.config.planted import FIRST_ORDER, ORACLE, SCORES, PlantedSummaryStep
+from fispace.study.step import Reads, Writes, command
 
 Frame = Any  # pandas ships no types
 Row = dict[str, Any]
@@ -22,9 +22,10 @@ Row = dict[str, Any]
 KEYS = ["world", "share", "arm"]
 
 
+@command("testbed", "planted-summary", sections=("testbed.planted",), target="full")
 def summarise_worlds(
-    params: PlantedSummaryStep, *, metrics: list[Path], pairs: list[Path], summary: Path,
-    table: Path,
+    params: PlantedSummaryStep, *, metrics: list[Reads], pairs: list[Reads], summary: Writes,
+    table: Writes,
 ) -> None:  # fmt: skip
     """Write means and t intervals over worlds; `table` holds every world beside them.
 
@@ -46,10 +47,10 @@ def summarise_worlds(
     derived = [*_against_oracle(measured), *_excesses(measured), *_found(scored, params.alpha)]
     every: Frame = pd.concat([measured, pd.DataFrame(derived)], ignore_index=True)
     means = _over_worlds(every, params.confidence)
-    write_csv(summary, means)
+    write_csv(summary, means, PLANTED)
     each = every.rename(columns={"value": "mean"}).dropna(subset=["mean"])
     both: Frame = pd.concat([means, each], ignore_index=True)
-    write_table(table, both, asdict(params) | {"step": "testbed planted-summary"})
+    write_table(table, both, params.plain() | {"step": "testbed planted-summary"})
 
 
 def _values(measured: Frame, metric: str) -> dict[tuple[int, float, str], float]:

@@ -3,10 +3,10 @@
 Must not: draw, or measure.
 """
 
-from pathlib import Path
-
+from fispace.chapters.testbed.tables import PLANTED_PLOT
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_table, write_csv
+from fispace.study.step import Reads, Writes, command
 
 METRICS = ("auc_factor", "auc_functional", "found_functional")
 METRICS += ("captured_interaction", "captured_all", "gain")
@@ -14,9 +14,10 @@ FALSE = "false_functional"
 """Shown only where no pair is planted: there every pair found is a false one."""
 
 
-def write_planted_plots(*, table: Path, planted: Path) -> None:
+@command("testbed", "planted-plots", target="full")
+def write_planted_plots(*, table: Reads, planted: Writes) -> None:
     """Write what the figure shows: means over worlds with intervals, and every world (`world`)."""
     rows: Frame = read_table(table)
     is_null = (rows["metric"] == FALSE) & (rows["share"] == 0)
     shown = rows[rows["metric"].isin(METRICS) | is_null]
-    write_csv(planted, shown[["metric", "arm", "share", "world", "mean", "low", "high", "n"]])
+    write_csv(planted, shown[list(PLANTED_PLOT.columns)], PLANTED_PLOT)
