@@ -25,6 +25,7 @@ from fispace.store.checkpoint import save_checkpoint
 from fispace.store.files import sha256_of, write_json
 from fispace.store.shards import activation_table, shard_name, write_shard
 from fispace.store.standardiser import fit_moments
+from fispace.study.config.extract import SpecialTokensConfig
 from fispace.study.config.factorial import (
     BatteryActivationsStep,
     BatteryStep,
@@ -42,6 +43,7 @@ from fispace.study.config.factorial import (
 from fispace.study.config.hypotheses import EquivalenceConfig, ExclusionConfig, Hypothesis
 from fispace.study.config.lm import LmConfig
 
+AS_MARKED = SpecialTokensConfig(add=(), exempt=())
 FACTORS = (
     FactorConfig(name="register", levels=("formal", "casual")),
     FactorConfig(name="affect", levels=("neutral", "emotional")),
@@ -124,7 +126,14 @@ def run_chapter(
         contexts=at.contexts,
     )
     read_stimuli(
-        BatteryActivationsStep(lm=lm, window_tokens=128, add_bos=True, batch_windows=16, threads=1),
+        BatteryActivationsStep(
+            lm=lm,
+            window_tokens=128,
+            add_bos=True,
+            special_tokens=AS_MARKED,
+            batch_windows=16,
+            threads=1,
+        ),
         item_table=at.items,
         lm_folder=None,
         select=at.select,
@@ -173,6 +182,7 @@ def run_chapter(
         GenerateStep(
             lm=lm,
             add_bos=True,
+            special_tokens=AS_MARKED,
             generation=GenerationConfig(
                 n_contexts=3, n_tokens=4, temperature=1.0, clamps=(1.0, 4.0)
             ),
@@ -227,6 +237,7 @@ def clamp_step(lm: LmConfig, factors: Factors = FACTORS) -> ClampStep:
         lm=lm,
         factors=factors,
         add_bos=True,
+        special_tokens=AS_MARKED,
         clamps=(-4.0, 0.0, 1.0, 4.0),
         quantiles=(0.5,),
         n_candidates=2,
