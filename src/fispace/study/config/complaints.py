@@ -14,6 +14,7 @@ from fispace.study.config.base import Keys, Refusal
 
 SHOWN = 200
 """Most characters of a value that a message repeats."""
+TEXT_ADVICE = "; a text that YAML takes for something else stands in quotes, as in '1' or 'no'"
 ADVICE = "; numbers stand without quotes and with a decimal point, as in 1.0e-3"
 SCALARS = {
     "int_type": "integer",
@@ -130,7 +131,7 @@ def _complaint(detail: ErrorDetails, together: list[ErrorDetails], place: _Place
         return Refusal(place.keys, f"missing parameter{meant}")
     if kind in SCALARS:
         names = ", ".join(f"'{SCALARS[d['type']]}'" for d in together if d["type"] in SCALARS)
-        end = ADVICE if isinstance(value, str) else meant
+        end = ADVICE if isinstance(value, str) else TEXT_ADVICE if kind == "string_type" else meant
         return Refusal(place.keys, f"{shown(value)} is not of type {names}{end}")
     if kind in CONTAINERS:
         return Refusal(place.keys, f"expected {CONTAINERS[kind]}, got {shown(value)}{meant}")
