@@ -15,6 +15,7 @@ from fispace.chapters.factorial.hypothesis_tests import PLANTED as PLANTED_SLOPE
 from fispace.chapters.factorial.test_inputs import MULTIPLY
 from fispace.seeds import numpy_stream
 from fispace.stats.two_by_two import one_sample_t, sign_flip_test, sign_flips
+from fispace.store.metric_registry import unit_of
 from fispace.study.config.factorial import TruthStep
 
 NONE = float("nan")
@@ -53,7 +54,9 @@ def about_latents(params: TruthStep, family: Frame, moves: Frame) -> Iterator[An
     for kind, found in shares.groupby("kind", sort=True):
         answer = f"{100 * found.mean():.2g} % of what the clamps do to these words is planted"
         numbers = (found.mean(), found.min(), found.max(), NONE)
-        yield Answer("share_of_movement", kind, *numbers, "fraction", len(found), answer)
+        yield Answer(
+            "share_of_movement", kind, *numbers, unit_of("share_of_movement"), len(found), answer
+        )
     yield from beside_directions(params, "over_direction", slopes)
     yield from beside_directions(params, "share_over_direction", shares)
 
@@ -104,7 +107,7 @@ def beside_directions(params: TruthStep, question: str, sizes: Frame) -> Iterato
         value, low, high = (_quotient(x[0]) for x in (test.estimate, test.low, test.high))
         verb = "more than" if p <= params.alpha and value > 1 else "not shown to be more than"
         answer = f"{verb} random directions of the same length"
-        yield Answer(question, kind, value, low, high, p, "1", len(quotients), answer)
+        yield Answer(question, kind, value, low, high, p, unit_of(question), len(quotients), answer)
 
 
 def _quotient(logarithm: float) -> float:
