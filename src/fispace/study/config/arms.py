@@ -6,7 +6,7 @@ Must not: hold a default, or know what a part computes.
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from fispace.study.config.audit import MEASURED, NO_SWITCH, Audited
 from fispace.study.config.base import Config, Distinct, InnerShare, Name, Refusal, Seed, Threaded
@@ -17,8 +17,10 @@ from fispace.study.config.train import (
     ControlArmConfig,
     Switchable,
 )
+from fispace.study.names import arm_name
 
 Rows = Mapping[str, ArmConfig]
+ArmName = Annotated[Name, AfterValidator(arm_name)]
 
 BASELINE_ARM = "sae"
 TABLES = ("arms", "control_arms")
@@ -53,9 +55,9 @@ class TrainSection(ArmTraining, ChooseLrStep, Audited, Threaded):
     checkpoint_seconds: Annotated[int, Field(ge=1, le=86_400)]
     """Seconds between savings of an unfinished training, which a restarted job continues; they change no
     result."""
-    arms: Annotated[dict[Name, ArmConfig], Field(min_length=1, max_length=100)]
+    arms: Annotated[dict[ArmName, ArmConfig], Field(min_length=1, max_length=100)]
     """One row per arm; its name is a file name. Arm sae is needed: the learning rate is chosen on it."""
-    control_arms: Annotated[dict[Name, ControlArmConfig], Field(max_length=100)]
+    control_arms: Annotated[dict[ArmName, ControlArmConfig], Field(max_length=100)]
     """Arms of the target full alone: rows like those of arms, with two options more."""
     more_seeds: MoreSeedsConfig
     """Trainings of the target full beyond seeds."""

@@ -45,6 +45,12 @@ class TextConfig(Config):
                 f"missing: source={self.source!r} needs a file, folder or dataset name. On the "
                 "command line: --config text=PATH",
             )
+        if self.source == "testbed" and self.path is not None:
+            raise Refusal(
+                "path",
+                f"must be null: source='testbed' is the corpus that the testbed writes. For {self.path} set "
+                "source to txt, jsonl, parquet or hub",
+            )
         if self.source == "txt" and self.delimiter is None:
             raise Refusal(
                 "delimiter",
