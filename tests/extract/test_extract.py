@@ -316,7 +316,7 @@ def test_one_long_document_is_said_to_lack_documents_and_how_to_cut_it(params, t
         run(params.changed(text=text), tmp_path)
     said = str(caught.value)
     assert "What is missing is documents, not text" in said and "the text has 1" in said
-    assert r"extract.text.delimiter to the regular expression between them (now '\\n\\n'" in said
+    assert r"extract.text.delimiter to the regular expression between them (now '\n\n'" in said
     assert "more text" not in said
     run(params.changed(text=text.changed(delimiter=r"\n")), tmp_path)
 

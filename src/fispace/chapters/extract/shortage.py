@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from fispace.study.config.extract import ExtractStep, TextConfig
 
 CUT_BY: Mapping[str, str] = {
-    "txt": "set extract.text.delimiter to the regular expression between them (now {delimiter!r}; line ends "
+    "txt": "set extract.text.delimiter to the regular expression between them (now '{delimiter}'; line ends "
     "are read as \\n, so a blank line is '\\n\\s*\\n')",
     "jsonl": "give each a line of its own",
     "parquet": "give each a row of its own",
@@ -26,7 +26,8 @@ def what_is_missing(
     if not is_own:
         return "It holds no document that is not blank."
     if n_own == 0:
-        cut = CUT_BY[text.source].format(delimiter=text.delimiter)
+        delimiter = (text.delimiter or "").replace("\n", r"\n")
+        cut = CUT_BY[text.source].format(delimiter=delimiter)
         return (
             "What is missing is documents, not text: a document goes to one split as a whole, and the text "
             f"has {len(is_own)}, none of which goes to this one. Give more documents; if what was read as "
