@@ -93,7 +93,7 @@ def test_a_lexicon_too_small_for_the_battery_is_an_error(grammar: Grammar) -> No
                 "zipf_exponent": 20.0,
                 "additive_strength": 20.0,
             }
-        )  # fmt: skip
+        )
     )
     with pytest.raises(StimuliError, match="lower n_items or enlarge the lexicon"):
         draw_battery(single, BatteryConfig(n_items=300, n_sentences=1), 0)

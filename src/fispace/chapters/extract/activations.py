@@ -5,7 +5,7 @@ Must not: know how a model is hooked, or keep activations of more than one shard
 
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,10 +14,18 @@ import torch
 from tqdm import tqdm
 
 from fispace.chapters.extract.shortage import what_is_missing
-from fispace.errors import CorpusError, ModelError
+from fispace.errors import CorpusError
+from fispace.lm.batching import require_positions
 from fispace.lm.hooks import read_activations, resolve_hook_point
 from fispace.lm.load import load_lm, model_fingerprint
-from fispace.lm.windows import Window, cut_windows, pad_id_of, padded
+from fispace.lm.windows import (
+    Window,
+    cut_windows,
+    pad_id_of,
+    padded,
+    require_embedded,
+    special_tokens,
+)
 from fispace.seeds import stream_seed
 from fispace.store.activations import ActivationStore
 from fispace.store.documents import read_documents
@@ -49,29 +57,25 @@ def extract_activations(
 
     Raises:
         CorpusError: if the text is missing, empty, or too short for the shards asked for.
-        ModelError, HookPointError: if the model or its hook point does not exist.
+        ModelError: if the model cannot be loaded, fails the self-test, has fewer positions than a window
+            has tokens, or does not embed a token of the text.
+        HookPointError: if the hook point does not exist, or does not serve.
         NonFiniteError: if an activation is not finite; the message names shard and row.
     """
     torch.set_num_threads(params.threads)
     model, tokenizer = load_lm(params.lm, lm_folder)
-    resolve_hook_point(model, params.lm.hook_point)  # fails before the text is tokenised
-    _require_positions(model, params.window_tokens)
-    splits = _windows_by_split(params, corpus, tokenizer)
+    require_positions(
+        model, params.window_tokens, f"extract.window_tokens={params.window_tokens}"
+    )  # fails before the text is tokenised
+    special = special_tokens(tokenizer, params.special_tokens)
+    splits = _windows_by_split(params, corpus, (model, tokenizer), special)
     recipe = _recipe(params, model, lm_folder, splits)
-    work = scratch / fingerprint(recipe | {"shards": params.shards.plain()})[:16]
+    listed = {text: token_id for token_id, text in special.items()}
+    work = scratch / fingerprint(recipe | {"shards": params.shards.plain(), "special": listed})[:16]
     with alone_in(scratch):  # a killed workflow's job may still be at it
-        _write_splits(_Extraction(params, model, tokenizer, recipe, work), splits, out)
+        job = _Extraction(params, model, tokenizer, recipe, listed, work)
+        _write_splits(job, splits, out)
         shutil.rmtree(scratch)
-
-
-def _require_positions(model: Any, window_tokens: int) -> None:
-    """Refuse windows longer than the model has positions for; not every model says how many."""
-    most = getattr(model.config, "max_position_embeddings", None)
-    if most is not None and window_tokens > most:
-        raise ModelError(
-            f"extract.window_tokens={window_tokens}, but the model has {most} positions. Set it to at "
-            f"most {most}."
-        )
 
 
 def _write_splits(job: "_Extraction", splits: dict[str, list[Window]], out: Path) -> None:
@@ -81,8 +85,10 @@ def _write_splits(job: "_Extraction", splits: dict[str, list[Window]], out: Path
         (out / split).mkdir(parents=True, exist_ok=True)
         for shard in shards:
             (job.work / split / shard["file"]).replace(out / split / shard["file"])
-    manifest = job.recipe | {"d_model": entries["train"][0]["d_model"], "shards": entries}
-    write_json(out / "manifest.json", manifest)
+    found = {
+        "d_model": entries["train"][0]["d_model"], "special_tokens": job.special, "shards": entries,
+    }  # fmt: skip
+    write_json(out / "manifest.json", job.recipe | found)
 
 
 @command("extract", "standardiser")
@@ -105,7 +111,7 @@ def fit_standardiser(params: StandardiserStep, *, manifest: Reads, standardiser:
 
 
 def _windows_by_split(
-    params: ExtractStep, corpus: Path | None, tokenizer: Any
+    params: ExtractStep, corpus: Path | None, lm: tuple[Any, Any], special: Iterable[int]
 ) -> dict[str, list[Window]]:
     """Windows of every split, each split filled up to its number of tokens."""
     limits = {split: params.max_tokens.of(split) for split in params.splits}
@@ -115,7 +121,7 @@ def _windows_by_split(
         if text is None:
             continue
         left = {split: limits[split] for split in targets}
-        for window in _windows(params, text, corpus, tokenizer):
+        for window in _windows(params, text, corpus, lm, special):
             split = TRANSFER if TRANSFER in left else _split_of(params, window.document_id)
             if left[split] > 0:
                 kept[split].append(window)
@@ -150,12 +156,18 @@ def _require_windows(
 
 
 def _windows(
-    params: ExtractStep, text: TextConfig, corpus: Path | None, tokenizer: Any
-) -> Iterator[Window]:
-    return cut_windows(
+    params: ExtractStep, text: TextConfig, corpus: Path | None, lm: tuple[Any, Any],
+    special: Iterable[int],
+) -> Iterator[Window]:  # fmt: skip
+    """Windows of a text, whose tokens the model all embeds."""
+    model, tokenizer = lm
+    for window in cut_windows(
         tokenizer, enumerate(read_documents(text, corpus)),
-        params.window_tokens, params.min_window_tokens, params.add_bos,
-    )  # fmt: skip
+        params.window_tokens, params.min_window_tokens, params.add_bos, special,
+    ):  # fmt: skip
+        place = f"{text.path or corpus}: document {window.document_id} (the first is 0)"
+        require_embedded(model, tokenizer, window.token_ids, place)
+        yield window
 
 
 def _split_of(params: ExtractStep, document_id: int) -> str:
@@ -173,6 +185,8 @@ class _Extraction(NamedTuple):
     model: Any
     tokenizer: Any
     recipe: dict[str, Any]
+    special: dict[str, int]
+    """Special tokens and their ids."""
     work: Path
 
 

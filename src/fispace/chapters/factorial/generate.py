@@ -26,7 +26,7 @@ from fispace.chapters.factorial.tables import CANDIDATES, CONTEXTS, GENERATION_C
 from fispace.lm.cached import Replacements
 from fispace.lm.generate import Choose, continue_texts, greedy, sampler
 from fispace.lm.load import load_lm
-from fispace.lm.score import plan_words
+from fispace.lm.score import plan_words, require_scorable
 from fispace.models.interventions import Intervention
 from fispace.seeds import numpy_stream
 from fispace.store.tables import read_csv, write_csv, write_table
@@ -49,7 +49,8 @@ def generate_texts(
     """Write continuations of the first contexts, and how often they hold words of each cell.
 
     Raises:
-        ModelError: if the LM cannot be loaded.
+        ModelError: if the LM cannot be loaded, has too few positions for a context with its
+            continuation, or does not embed a token of a context.
         StimuliError: if a response word cannot be scored with the LM's tokenizer.
     """
     torch.set_num_threads(params.threads)
@@ -96,16 +97,18 @@ def continuations(
     """One greedy and one sampled continuation of each context, under one condition."""
     (kind, clamp, condition), (model, tokenizer) = named, lm
     latent = -1 if condition is None else condition.latent
-    sequences = plan_words(tokenizer, prompts["prompt"].tolist(), [], params.add_bos).prompts
+    texts = prompts["prompt"].tolist()
+    plan = plan_words(tokenizer, texts, [], params.add_bos)
+    require_scorable(model, tokenizer, plan, texts, [])
     replace = Replacements(
         *(
             replacement(pipe, condition, params.add_back_errors, n_prefix)
             for n_prefix in (int(params.add_bos), 0)
         )
     )
-    for decoding, choose in _decodings(params, len(sequences)):
+    for decoding, choose in _decodings(params, len(plan.prompts)):
         tokens = continue_texts(
-            model, params.lm.hook_point, replace, sequences, params.generation.n_tokens, choose
+            model, params.lm.hook_point, replace, plan.prompts, params.generation.n_tokens, choose
         )
         for place, row in enumerate(tokens):
             yield {

@@ -6,7 +6,7 @@ by inheritance. Must not: hold a
 value of a parameter, or know a chapter.
 """
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, ValidationError
 
@@ -49,6 +49,9 @@ class Config(BaseModel):
         allow_inf_nan=False,
         defer_build=True,  # a job builds the one group that its command depends on
     )
+
+    renamed: ClassVar[dict[str, str]] = {}
+    """Former names of parameters of this group, and what to write instead."""
 
     @classmethod
     def read(cls: type[Group], values: Any, where: str) -> Group:

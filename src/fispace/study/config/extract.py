@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 from fispace.study.config.base import (
     Config,
     Count,
+    Distinct,
     InnerShare,
     NonEmpty,
     PlainText,
@@ -96,11 +97,22 @@ class BosOption(Config):
     """Whether every window begins with the tokenizer's BOS token."""
 
 
+class SpecialTokensConfig(Config):
+    """Changes to the tokens that are neither trained on nor scored, beside what the tokenizer marks."""
+
+    add: Distinct[NonEmpty]
+    """Further tokens to treat as special, as they stand in the tokenizer's vocabulary."""
+    exempt: Distinct[NonEmpty]
+    """Tokens marked as special that are treated as ordinary ones."""
+
+
 class Windows(BosOption, WindowBatches):
     """Windows in which a language model reads a text."""
 
     window_tokens: Annotated[int, Field(ge=2, le=1_048_576)]
     """Tokens of a window, BOS included."""
+    special_tokens: SpecialTokensConfig
+    """Tokens that count as special beside those that the tokenizer marks, and marked ones that do not."""
 
 
 class Texts(Windows):

@@ -98,9 +98,11 @@ class StudyConfig(ReadsLm, Seeded, Threaded):
 
     @model_validator(mode="after")
     def _require_arms_that_are_there(self) -> "StudyConfig":
-        arms, every = self.train.arms, self.train.all_arms
+        arms, every = self.train.arms_of_every_run, self.train.arms
         if self.factorial.arm not in arms:
-            raise Refusal(("factorial", "arm"), f"no arm {self.factorial.arm!r} in train.arms")
+            raise Refusal(
+                ("factorial", "arm"), f"no arm {self.factorial.arm!r} of target all in train.arms"
+            )
         full = self.fidelity.full
         named = {
             ("compared_with",): (self.fidelity.compared_with, arms),
@@ -111,8 +113,8 @@ class StudyConfig(ReadsLm, Seeded, Threaded):
         for keys, (names, known) in named.items():
             for name in names:
                 if name not in known:
-                    tables = "train.arms" if known is arms else "arms or control_arms"
-                    raise Refusal(("fidelity", *keys), f"no arm {name!r} in {tables}")
+                    of = " of target all" if known is arms else ""
+                    raise Refusal(("fidelity", *keys), f"no arm {name!r}{of} in train.arms")
         return self
 
     @model_validator(mode="after")
