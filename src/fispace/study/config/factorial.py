@@ -10,6 +10,7 @@ from fispace.study.config.base import (
     Count,
     Distinct,
     InnerShare,
+    PlainText,
     Refusal,
     Seeded,
     Share,
@@ -30,7 +31,6 @@ from fispace.study.config.train import Batches, OptimiserConfig, Recorded
 from fispace.study.names import (
     factor_name,
     hypothesis_name,
-    plain_text,
     require_different,
     require_distinct_cells,
 )
@@ -41,7 +41,7 @@ IDENTITY = 1.0
 Column = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$", max_length=60)]
 FactorName = Annotated[Column, AfterValidator(factor_name)]
 HypothesisName = Annotated[Column, AfterValidator(hypothesis_name)]
-Level = Annotated[str, Field(min_length=1, max_length=60), AfterValidator(plain_text)]
+Level = Annotated[PlainText, Field(min_length=1, max_length=60)]
 Multiplier = Annotated[float, Field(ge=-1000, le=1000)]
 
 
@@ -87,7 +87,7 @@ class Factors(Config):
 class Halves(Config):
     """Which stimuli are used, and for what."""
 
-    variant: str | None
+    variant: PlainText | None
     """Value of the battery's column `variant` whose rows are used; null where it has no such column."""
     select_fraction: InnerShare
     """Share of the items on which latents are selected; the tests run on the others."""
