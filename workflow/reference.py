@@ -15,7 +15,6 @@ import sys
 from pathlib import Path
 
 import sync
-
 from fispace.report.readme import rewrite_pages, shown_ledger
 
 DEFAULT_RUN = "testbed"

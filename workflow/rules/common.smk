@@ -17,10 +17,11 @@ from fispace.study.commands import all_commands
 from fispace.study.config.arms import all_arms, gain_ks
 from fispace.errors import ParamsError
 from fispace.study.params import load_study, uses_testbed
-from calls import CALL, call_of
-from file_times import bring_to_now
-from run_record import write_ended, write_started
-from sync import foreign_message
+from engine.calls import CALL, call_of
+from engine.console import speak_briefly
+from engine.file_times import bring_to_now
+from engine.foreign import foreign_message
+from engine.run_record import write_ended, write_started
 
 if workflow.config_settings.configfiles:
     raise WorkflowError(
@@ -49,9 +50,11 @@ LM_FILES += ["tokenizer.json", "tokenizer_config.json"]
 # no result of a training depends on it, and another value reruns none
 CHECKPOINT_SECONDS = STUDY["train"]["checkpoint_seconds"]
 
+if not workflow.dryrun:
+    speak_briefly()
 if workflow.exec_mode == workflow.exec_mode.DEFAULT:
     bring_to_now(RUN)
-    if message := foreign_message(RUN):
+    if message := foreign_message(RUN, workflow.config_settings.config or {}):
         raise WorkflowError(message)
 
 
