@@ -67,9 +67,9 @@ def is_news(record: logging.LogRecord) -> bool:
 
 
 def speak_briefly() -> None:
-    """Use the formatter on the console of this process, unless Snakemake was given another."""
+    """Use the formatter on the console of this process; a dry run shows commands in full."""
     for handler in logger.handlers:
-        old = handler.formatter
-        if handler.name == HANDLER and type(old) is DefaultFormatter:
+        old, is_dry = handler.formatter, any(getattr(f, "dryrun", False) for f in handler.filters)
+        if handler.name == HANDLER and type(old) is DefaultFormatter and not is_dry:
             handler.setFormatter(BriefFormatter(old.quiet, old.show_failed_logs))
             handler.addFilter(is_news)

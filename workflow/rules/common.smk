@@ -22,14 +22,16 @@ from engine.console import speak_briefly
 from engine.file_times import bring_to_now
 from engine.foreign import foreign_message
 from engine.run_record import write_ended, write_started
+from engine.typed import as_typed
 
 if workflow.config_settings.configfiles:
     raise WorkflowError(
         "Give a parameter file as `--config overlay=FILE`. Snakemake reads a --configfile before this "
         "workflow can check it, and executes the templates that it finds there (`__use_yte__`)."
     )
+GIVEN = as_typed(workflow.config_settings.config or {}, workflow.config_settings.config_args or [])
 try:  # strictly: Snakemake's own reader lets duplicate keys and the like pass
-    STUDY = load_study(ROOT, overrides=workflow.config_settings.config)
+    STUDY = load_study(ROOT, overrides=GIVEN)
 except ParamsError as error:
     raise WorkflowError(str(error)) from None
 call_of = partial(call_of, STUDY)
@@ -50,11 +52,10 @@ LM_FILES += ["tokenizer.json", "tokenizer_config.json"]
 # no result of a training depends on it, and another value reruns none
 CHECKPOINT_SECONDS = STUDY["train"]["checkpoint_seconds"]
 
-if not workflow.dryrun:
-    speak_briefly()
+speak_briefly()
 if workflow.exec_mode == workflow.exec_mode.DEFAULT:
     bring_to_now(RUN)
-    if message := foreign_message(RUN, workflow.config_settings.config or {}):
+    if message := foreign_message(RUN, GIVEN):
         raise WorkflowError(message)
 
 
