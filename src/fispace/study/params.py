@@ -24,7 +24,7 @@ OVERLAY = "overlay"
 executes templates that stand in it."""
 SHORTHANDS = ("model", "text", "transfer")
 """Names of the command line for values deeper in the study."""
-DROPPABLE = ("train.arms", "train.control_arms", "fidelity.full.controls_of")
+DROPPABLE = ("train.arms", "fidelity.full.controls_of")
 """Sections whose rows an overlay drops by null."""
 
 SOURCE_BY_SUFFIX = {".txt": "txt", ".jsonl": "jsonl", ".parquet": "parquet"}
