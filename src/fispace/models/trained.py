@@ -10,10 +10,11 @@ from pydantic import model_validator
 
 from fispace.errors import ArtifactMismatchError, ParamsError
 from fispace.models.integrated import IntegratedModel
-from fispace.models.shape import ModelShape
+from fispace.models.parts import ModelShape
 from fispace.store.checkpoint import load_checkpoint
 from fispace.study.config.base import Config, Refusal
-from fispace.study.config.train import ArmModel, ArmTraining, Pooling, TrainArmStep
+from fispace.study.config.parts import Pooling
+from fispace.study.config.train import ArmModel, ArmTraining, TrainArmStep
 
 
 class TrainingRecord(Config):

@@ -15,12 +15,12 @@ from fispace.models.fit import Schedule, fit
 from fispace.models.fixed_codes import FixedCodes, sparse
 from fispace.models.integrated import IntegratedModel
 from fispace.models.objective import ArmObjective, Objective
+from fispace.models.parts import ModelShape
 from fispace.models.readout import fit_readout
-from fispace.models.shape import ModelShape
 from fispace.models.sparse import Codes
 from fispace.seeds import stream_seed, torch_stream
+from fispace.study.config.parts import Part, Pooling
 from fispace.study.config.planted import FIRST_ORDER, ORACLE, PlantedStep
-from fispace.study.config.train import Part, Pooling
 
 Matrix = Float[Tensor, "tokens width"]
 HEAD: tuple[Part, ...] = ("linear", "bias", "interaction")
