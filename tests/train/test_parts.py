@@ -11,7 +11,7 @@ from train.records import model_shape
 from fispace.models.integrated import IntegratedModel
 from fispace.models.interaction import POOLINGS
 from fispace.models.pairs import Pairs, pair_weights
-from fispace.models.parts import KINDS, n_parameters
+from fispace.models.parts import PART_KINDS, n_parameters
 from fispace.models.sparse import Codes
 from fispace.plotting.parts import LOOKS
 from fispace.seeds import torch_stream
@@ -33,8 +33,8 @@ def codes_of(model: IntegratedModel, n_tokens: int = 20) -> Codes:
 
 
 def test_every_name_has_its_computation_its_formula_and_its_look():
-    assert set(KINDS) == set(LOOKS) == set(FORMULAS) == set(ALL_PARTS) == set(get_args(Part))
-    assert tuple(KINDS) == ALL_PARTS  # the order of initial weights, of sums and of tables
+    assert set(PART_KINDS) == set(LOOKS) == set(FORMULAS) == set(ALL_PARTS) == set(get_args(Part))
+    assert tuple(PART_KINDS) == ALL_PARTS  # the order of initial weights, of sums and of tables
     assert set(POOLINGS) == set(POOLED) == set(get_args(Pooling))
 
 
@@ -50,7 +50,7 @@ def test_a_part_has_as_many_weights_as_it_says(part: Part):
 @pytest.mark.parametrize("part", ALL_PARTS)
 def test_exactly_the_decoders_are_linear_in_the_codes(part: Part):
     model = model_of(*ALL_PARTS)
-    assert (KINDS[part].rows(model) is not None) == (part in DECODERS)
+    assert (PART_KINDS[part].rows(model) is not None) == (part in DECODERS)
     if part in DECODERS:
         codes = codes_of(model)
         twice = model.contribution(codes.with_values(2 * codes.values), part)

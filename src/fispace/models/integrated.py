@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from fispace.models.interaction import Interaction
-from fispace.models.parts import KINDS, ModelShape, PartKind, n_parameters
+from fispace.models.parts import PART_KINDS, ModelShape, PartKind, n_parameters
 from fispace.models.sae import TopKSae
 from fispace.models.sparse import Codes, sparse_sum
 from fispace.seeds import torch_stream
@@ -46,7 +46,7 @@ class IntegratedModel(nn.Module):
         self.subtracts_bias = False
         self.parts: tuple[Part, ...] = tuple(part for part in ALL_PARTS if part in parts)
         stream = partial(torch_stream, root_seed, "train", seed)
-        for part, kind in KINDS.items():
+        for part, kind in PART_KINDS.items():
             if part in parts or part == "sae":  # codes come from an SAE, whichever parts read them
                 kind.attach(self, shape, init, stream)
 
@@ -119,7 +119,7 @@ class IntegratedModel(nn.Module):
     def _kind(self, part: Part) -> PartKind:
         if part not in self.parts:
             raise ValueError(f"part {part!r} is not in this model: {', '.join(self.parts)}")
-        return KINDS[part]
+        return PART_KINDS[part]
 
     def freeze_sae(self) -> None:
         """Take the first SAE's weights out of training (arm `sequential`)."""

@@ -190,7 +190,7 @@ class ResidualSaePart(PartKind):
         return model.residual_sae.decode(residual_codes)
 
 
-KINDS: dict[Part, PartKind] = {
+PART_KINDS: dict[Part, PartKind] = {
     "sae": SaePart(),
     "linear": LinearPart(),
     "bias": BiasPart(),
@@ -208,7 +208,7 @@ def new_sae(shape: ModelShape, generator: torch.Generator) -> TopKSae:
 
 def n_parameters(shape: ModelShape, part: Part) -> int:
     """Number of trained weights that belong to a part of a model of this shape."""
-    return KINDS[part].n_parameters(shape)
+    return PART_KINDS[part].n_parameters(shape)
 
 
 def matched_n_latents(

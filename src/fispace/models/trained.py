@@ -53,7 +53,7 @@ class Trained(NamedTuple):
     record: TrainingRecord
 
 
-def read_record(values: dict[str, Any]) -> TrainingRecord:
+def training_record(values: dict[str, Any]) -> TrainingRecord:
     """The record that a checkpoint carries.
 
     Raises:
@@ -103,7 +103,7 @@ def load_trained(path: Path, expected: dict[str, Any]) -> Trained:
     """
     weights, values = load_checkpoint(path, expected)
     try:
-        record = read_record(values)
+        record = training_record(values)
         model = initial_model(record)
         model.load_state_dict(weights)
     except (ArtifactMismatchError, RuntimeError) as error:

@@ -10,13 +10,13 @@ from fispace.study.config.base import (
     Decay,
     Deviation,
     Distinct,
+    ListOf,
     Rate,
     Refusal,
     Seeded,
     Share,
     Size,
     Threaded,
-    Values,
     require_a_batch,
 )
 from fispace.study.config.parts import Part, Pooling
@@ -106,7 +106,7 @@ class OptimiserConfig(Config):
     optimiser: OptimiserKind
     """adam; row_sparse_adam: a row without a gradient is left alone, its moments too;
     half_precision_adam: weights, gradients and moments are float16 numbers, as in the author's code."""
-    adam_betas: Annotated[Values[Decay], Field(min_length=2, max_length=2)]
+    adam_betas: Annotated[ListOf[Decay], Field(min_length=2, max_length=2)]
     """Decay rates of Adam's two moments."""
     adam_eps: Annotated[float, Field(gt=0, le=1)]
     """Added to the root of Adam's second moment."""
@@ -150,8 +150,8 @@ class Sizes(Config):
         return self
 
 
-class Batches(Config):
-    """Batches of tokens."""
+class BatchSize(Config):
+    """Size of a batch."""
 
     batch_tokens: Annotated[int, Field(ge=1, le=100_000_000)]
     """Tokens of one optimiser step."""
@@ -168,7 +168,7 @@ class Recorded(Config):
     """Steps between validations, and between rows of the latents' history."""
 
 
-class Switchable(OptimiserConfig, Batches, InitialWeights):
+class Switchable(OptimiserConfig, BatchSize, InitialWeights):
     """Parameters of a training that the audit may replace by those of the published study."""
 
     n_tokens: Count
