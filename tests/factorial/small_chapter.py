@@ -26,6 +26,7 @@ from fispace.store.checkpoint import save_checkpoint
 from fispace.store.files import sha256_of, write_json
 from fispace.store.shards import activation_table, shard_name, write_shard
 from fispace.store.standardiser import fit_moments
+from fispace.study.config.extract import SpecialTokensConfig
 from fispace.study.config.factorial import (
     BatteryActivationsStep,
     BatteryStep,
@@ -44,6 +45,7 @@ from fispace.study.config.hypotheses import EquivalenceConfig, ExclusionConfig, 
 from fispace.study.config.lm import LmConfig
 from fispace.study.config.train import InitConfig
 
+AS_MARKED = SpecialTokensConfig(add=(), exempt=())
 FACTORS = (
     FactorConfig(name="register", levels=("formal", "casual")),
     FactorConfig(name="affect", levels=("neutral", "emotional")),
@@ -123,7 +125,14 @@ def run_chapter(
         contexts=at.contexts,
     )
     read_stimuli(
-        BatteryActivationsStep(lm=lm, window_tokens=128, add_bos=True, batch_windows=16, threads=1),
+        BatteryActivationsStep(
+            lm=lm,
+            window_tokens=128,
+            add_bos=True,
+            special_tokens=AS_MARKED,
+            batch_windows=16,
+            threads=1,
+        ),
         item_table=at.items,
         lm_folder=None,
         select=at.select,
@@ -172,6 +181,7 @@ def run_chapter(
         GenerateStep(
             lm=lm,
             add_bos=True,
+            special_tokens=AS_MARKED,
             generation=GenerationConfig(
                 n_contexts=3, n_tokens=4, temperature=1.0, clamps=(1.0, 4.0)
             ),
@@ -226,6 +236,7 @@ def clamp_step(lm: LmConfig, factors: Factors = FACTORS) -> ClampStep:
         lm=lm,
         factors=factors,
         add_bos=True,
+        special_tokens=AS_MARKED,
         clamps=(-4.0, 0.0, 1.0, 4.0),
         quantiles=(0.5,),
         n_candidates=2,

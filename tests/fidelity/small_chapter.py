@@ -16,10 +16,16 @@ from fispace.lm.load import load_lm
 from fispace.models.trained import initial_model
 from fispace.seeds import numpy_stream
 from fispace.store.checkpoint import save_checkpoint
-from fispace.study.config.extract import ExtractStep, StandardiserStep, TextConfig
+from fispace.study.config.extract import (
+    ExtractStep,
+    SpecialTokensConfig,
+    StandardiserStep,
+    TextConfig,
+)
 from fispace.study.config.fidelity import FidelityArmStep, FidelityBoundsStep
 from fispace.study.config.lm import LmConfig
 
+AS_MARKED = SpecialTokensConfig(add=(), exempt=())
 D_MODEL, HOOK_POINT, N_DOCUMENTS = 16, 1, 60
 ALL_PARTS = ["sae", "linear", "bias", "interaction"]
 
@@ -120,6 +126,7 @@ def extracted(folder: Path, lm_folder: Path) -> Chapter:
         window_tokens=20,
         min_window_tokens=4,
         add_bos=True,
+        special_tokens=AS_MARKED,
         val_fraction=0.2,
         test_fraction=0.5,
         max_tokens={"train": 9000, "val": 9000, "test": 9000, "transfer": 1},

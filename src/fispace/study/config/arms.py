@@ -6,7 +6,7 @@ Must not: hold a default, or know what a part computes.
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from fispace.study.config.audit import MEASURED, NO_SWITCH, Audited
 from fispace.study.config.base import Config, Distinct, InnerShare, Name, Refusal, Seed, Threaded
@@ -17,6 +17,9 @@ from fispace.study.config.train import (
     ChooseLrStep,
     Switchable,
 )
+from fispace.study.names import arm_name
+
+ArmName = Annotated[Name, AfterValidator(arm_name)]
 
 BASELINE_ARM = "sae"
 
@@ -51,7 +54,7 @@ class TrainSection(ArmTraining, ChooseLrStep, Audited, Threaded):
     checkpoint_seconds: Annotated[int, Field(ge=1, le=86_400)]
     """Seconds between savings of an unfinished training, which a restarted job continues; they change no
     result."""
-    arms: Annotated[dict[Name, ArmConfig], Field(min_length=1, max_length=200)]
+    arms: Annotated[dict[ArmName, ArmConfig], Field(min_length=1, max_length=200)]
     """One row per arm; its name is a file name. Arm sae is needed: the learning rate is chosen on it."""
     more_seeds: MoreSeedsConfig
     """Trainings of the target full beyond seeds."""

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, ValidationError
 
 from fispace.errors import ParamsError
+from fispace.study.names import file_name
 
 T = TypeVar("T")
 Group = TypeVar("Group", bound="Config")
@@ -128,7 +129,7 @@ Distinct = Annotated[
 ]
 """A list that holds nothing twice."""
 
-Name = Annotated[str, Field(pattern="^[a-z][a-z0-9_-]*$", max_length=60)]
+Name = Annotated[str, Field(pattern="^[a-z][a-z0-9_-]*$", max_length=60), AfterValidator(file_name)]
 """Name of a file or folder: lower-case letters, digits, - and _, a letter first."""
 
 Count = Annotated[int, Field(ge=1, le=1_000_000_000_000)]

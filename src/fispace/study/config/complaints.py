@@ -15,6 +15,7 @@ from fispace.study.config.meanings import meaning
 
 SHOWN_CHARACTERS = 200
 """Most characters of a value that a message repeats."""
+ON_TEXTS = "; a text that YAML takes for something else stands in quotes, as in '1' or 'no'"
 ON_NUMBERS = "; numbers stand without quotes and with a decimal point, as in 1.0e-3"
 SCALARS = {
     "int_type": "integer",
@@ -125,6 +126,8 @@ def _complaint(detail: ErrorDetails, together: list[ErrorDetails], place: _Place
         return refusal
     if detail["type"] in SCALARS and isinstance(detail["input"], str):
         meant = ON_NUMBERS
+    elif detail["type"] == "string_type":
+        meant = ON_TEXTS
     if detail["type"] == "extra_forbidden":
         meant = ""
     return Refusal(place.keys, f"{_sentence(detail, together, place)}{meant}")

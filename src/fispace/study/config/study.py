@@ -3,7 +3,9 @@
 Must not: hold a value of a parameter, or be imported by a step.
 """
 
-from pydantic import model_validator
+from typing import Annotated
+
+from pydantic import AfterValidator, model_validator
 
 from fispace.study.config.arms import TrainSection
 from fispace.study.config.base import Name, Refusal, Seeded, Threaded, require_a_batch
@@ -27,12 +29,14 @@ from fispace.study.config.fidelity import (
     MatchedErrors,
 )
 from fispace.study.config.geometry import Geometry
+from fispace.study.config.limits import broken_limits
 from fispace.study.config.lm import ReadsLm, WindowBatches
 from fispace.study.config.planted import Planted
 from fispace.study.config.report import ClaimsStep, GeometryFigures, Nulls, Resampling
 from fispace.study.config.testbed import LanguageBattery, LanguageModel
+from fispace.study.names import run_name
 
-RESERVED_RUNS = ("reference", "bench")
+RunName = Annotated[Name, AfterValidator(run_name)]
 
 
 class TestbedSection(LanguageModel, LanguageBattery, Planted, Threaded):
@@ -75,7 +79,7 @@ class ReportSection(Nulls, Resampling, ClaimsStep, GeometryFigures):
 class StudyConfig(ReadsLm, Seeded, Threaded):
     """A study: params.yaml with the overlays and command-line values merged over it."""
 
-    run: Name
+    run: RunName
     """Name of results/<run>/: lower-case letters, digits, - and _, a letter first."""
     testbed: TestbedSection
     """The built-in language with ground truth, and the LM that learns it."""
@@ -91,12 +95,6 @@ class StudyConfig(ReadsLm, Seeded, Threaded):
     """2x2 stimuli, secondary SAE, clamping and inference; the hypotheses are declared before the run."""
     report: ReportSection
     """Claims ledger, tables and figures."""
-
-    @model_validator(mode="after")
-    def _require_a_free_name(self) -> "StudyConfig":
-        if self.run in RESERVED_RUNS:
-            raise Refusal("run", f"'{self.run}' is reserved below results/; choose another name")
-        return self
 
     @model_validator(mode="after")
     def _require_arms_that_are_there(self) -> "StudyConfig":
@@ -125,4 +123,10 @@ class StudyConfig(ReadsLm, Seeded, Threaded):
             require_a_batch(self.factorial.secondary.n_tokens, self.train.batch_tokens)
         except Refusal as refusal:
             raise refusal.below("factorial", "secondary") from None
+        return self
+
+    @model_validator(mode="after")
+    def _require_limits(self) -> "StudyConfig":
+        for refusal in broken_limits(self):
+            raise refusal
         return self
