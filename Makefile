@@ -7,11 +7,14 @@ MANIFEST ?=
 BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: reproduce test docs test-s3 test-clones test-faults faults-reference overhead figures repro sync reference bands bench bench-reference lock setup
+.PHONY: reproduce test docs test-s3 test-clones test-faults faults-reference overhead figures schema repro sync reference bands bench bench-reference lock setup
 .DEFAULT_GOAL := reproduce
 
 reproduce: setup  ## every stage and figure of the default study
 	snakemake --cores all
+
+schema: setup     ## what editors know of params.yaml, from the declarations in src/fispace/study/config/
+	python -m fispace schema --out workflow/schemas/params.schema.json
 
 figures: setup    ## redraw the figures of results/reference/ from the tables beside them
 	python workflow/redraw.py
