@@ -7,7 +7,7 @@ MANIFEST ?=
 BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: reproduce test docs test-s3 test-clones test-faults faults-reference overhead figures help repro sync reference stages bands bench bench-reference lock setup
+.PHONY: reproduce test docs test-s3 test-clones test-faults faults-reference overhead figures schema help repro sync reference stages bands bench bench-reference lock setup
 .DEFAULT_GOAL := reproduce
 
 help:             ## this list
@@ -15,6 +15,9 @@ help:             ## this list
 
 reproduce: setup  ## every stage and figure of the default study
 	snakemake --cores all
+
+schema: setup     ## what editors know of params.yaml, from the declarations in src/fispace/study/config/
+	python -m fispace schema --out workflow/schemas/params.schema.json
 
 figures: setup    ## redraw the figures of results/reference/ from the tables beside them
 	python workflow/redraw.py

@@ -10,10 +10,11 @@ from pydantic import model_validator
 
 from fispace.errors import ArtifactMismatchError, ParamsError
 from fispace.models.integrated import IntegratedModel
-from fispace.models.shape import ModelShape
+from fispace.models.parts import ModelShape
 from fispace.store.checkpoint import load_checkpoint
 from fispace.study.config.base import Config, Refusal
-from fispace.study.config.train import ArmModel, ArmTraining, Pooling, TrainArmStep
+from fispace.study.config.parts import Pooling
+from fispace.study.config.train import ArmModel, ArmTraining, TrainArmStep
 
 
 class TrainingRecord(Config):
@@ -52,7 +53,7 @@ class Trained(NamedTuple):
     record: TrainingRecord
 
 
-def read_record(values: dict[str, Any]) -> TrainingRecord:
+def training_record(values: dict[str, Any]) -> TrainingRecord:
     """The record that a checkpoint carries.
 
     Raises:
@@ -102,7 +103,7 @@ def load_trained(path: Path, expected: dict[str, Any]) -> Trained:
     """
     weights, values = load_checkpoint(path, expected)
     try:
-        record = read_record(values)
+        record = training_record(values)
         model = initial_model(record)
         model.load_state_dict(weights)
     except (ArtifactMismatchError, RuntimeError) as error:

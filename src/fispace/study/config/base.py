@@ -118,7 +118,7 @@ def _distinct(values: tuple[T, ...]) -> tuple[T, ...]:
     return values
 
 
-Values = Annotated[tuple[T, ...], Strict(False)]
+ListOf = Annotated[tuple[T, ...], Strict(False)]
 """A list; read as a tuple."""
 
 Distinct = Annotated[
