@@ -19,9 +19,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # the package as it stands here
+from fispace.chapters.factorial import tables as factorial
 from fispace.chapters.factorial.quantities import factorial_quantities
+from fispace.chapters.fidelity import tables as fidelity
 from fispace.chapters.fidelity.curve_quantities import curve_quantities
 from fispace.chapters.fidelity.quantities import fidelity_quantities
+from fispace.chapters.geometry import tables as geometry
 from fispace.chapters.geometry.quantities import geometry_quantities
 from fispace.errors import FispaceError
 from fispace.report.bands import write_bands
@@ -30,6 +33,7 @@ from fispace.report.claims_plot import write_claims_plot
 from fispace.report.paper_quantities import paper_quantities
 from fispace.report.readme import PAGE, README, rewrite_pages, shown_ledger
 from fispace.report.summary import write_summary
+from fispace.report.tables import QUANTITIES
 from fispace.store.metric_registry import PLANTED, unit_of_quantity
 from fispace.store.quantities import Quantity, quantity_frame
 from fispace.store.tables import read_csv, write_csv, write_table
@@ -51,21 +55,26 @@ def quantities(study: Path, target: str, params: QuantitiesStep) -> Iterator[Qua
     """Every quantity of a target's ledger, from the tables of the chapters."""
     is_full = target == "full"
     yield from fidelity_quantities(
-        read_csv(study / ("fidelity/full" if is_full else "fidelity") / "summary.csv")
+        read_csv(
+            study / ("fidelity/full" if is_full else "fidelity") / "summary.csv", fidelity.SUMMARY
+        )
     )
-    yield from geometry_quantities(read_csv(study / "geometry/summary.csv"))
+    yield from geometry_quantities(read_csv(study / "geometry/summary.csv", geometry.SUMMARY))
     yield from paper_quantities(params)
     yield from factorial_quantities(
-        read_csv(study / "factorial/infer.csv"), read_csv(study / "factorial/secondary.csv")
+        read_csv(study / "factorial/infer.csv", factorial.FAMILY),
+        read_csv(study / "factorial/secondary.csv", factorial.SECONDARY),
     )
     if is_full:
-        yield from curve_quantities(read_csv(study / "fidelity/full/gain_curve.csv"))
+        yield from curve_quantities(
+            read_csv(study / "fidelity/full/gain_curve.csv", fidelity.GAIN_CURVE)
+        )
         yield from _of_planted_pairs(study / FOLDERS[target] / "quantities.csv")
 
 
 def _of_planted_pairs(table: Path) -> Iterator[Quantity]:
     """Those of the committed table, as they are: the worlds behind them are not kept."""
-    found = read_csv(table)
+    found = read_csv(table, QUANTITIES)
     for row in found[found["quantity"].str.startswith(PLANTED)].to_dict("records"):
         name = str(row["quantity"])
         unit = unit_of_quantity(name) or str(row["unit"])
@@ -80,7 +89,7 @@ def rejudge(study: Path, target: str, out: Path) -> None:
         slice_of(parameters, find_command("report", verb)) for verb in ("quantities", "claims")
     )
     found = quantity_frame(quantities(study, target, QuantitiesStep.read(of_quantities, "report")))
-    write_csv(made / "quantities.csv", found)
+    write_csv(made / "quantities.csv", found, QUANTITIES)
     with TemporaryDirectory() as scratch:
         write_table(Path(scratch, "quantities.parquet"), found, {})
         write_claims(
