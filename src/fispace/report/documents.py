@@ -80,7 +80,9 @@ def _draws(rows: Frame, ids: np.ndarray, counts: np.ndarray) -> dict[str, np.nda
             for name, value in named_quantities(levels, random):
                 total, n_seeds = found.get(name, (0.0, 0))
                 found[name] = (total + np.asarray(value), n_seeds + 1)
-    return {name: total / n_seeds for name, (total, n_seeds) in found.items()}
+    means = {name: total / n_seeds for name, (total, n_seeds) in found.items()}
+    # a quotient that divides by zero on one resample has no interval
+    return {name: np.where(np.isinf(of), np.nan, of) for name, of in means.items()}
 
 
 def _levels(rows: Frame, ids: np.ndarray, counts: np.ndarray) -> Levels:

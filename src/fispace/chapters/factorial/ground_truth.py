@@ -19,6 +19,7 @@ from fispace.store.metric_registry import unit_of
 from fispace.study.config.factorial import TruthStep
 
 NONE = float("nan")
+LARGEST = np.log(np.finfo(np.float64).max)
 
 LATENT = ["kind", "seed", "rank"]
 
@@ -103,10 +104,15 @@ def beside_directions(params: TruthStep, question: str, sizes: Frame) -> Iterato
         stream = numpy_stream(params.root_seed, "factorial", "truth", question, kind)
         flips = sign_flips(len(quotients), params.n_permutations, stream)
         p = float(sign_flip_test(quotients, flips).p[0])
-        value, low, high = (float(np.exp(x[0])) for x in (test.estimate, test.low, test.high))
+        value, low, high = (_quotient(x[0]) for x in (test.estimate, test.low, test.high))
         verb = "more than" if p <= params.alpha and value > 1 else "not shown to be more than"
         answer = f"{verb} random directions of the same length"
         yield Answer(question, kind, value, low, high, p, unit_of(question), len(quotients), answer)
+
+
+def _quotient(logarithm: float) -> float:
+    """The number with this logarithm; NaN for an end of an interval that float64 cannot hold."""
+    return float(np.exp(logarithm)) if logarithm < LARGEST else NONE
 
 
 def _log_quotients(sizes: Frame, kind: str, control: str) -> np.ndarray:
