@@ -3,10 +3,11 @@
     python workflow/rejudge.py            every study, in place, and the pages and bands made from them
     python workflow/rejudge.py --check    compare only; exit code 1 if a file would change
 
-For a change to workflow/claims.yaml, to a verdict, or to how a page shows them. From the tables of the
-chapters it makes the quantities, the ledger, its overview, the summary page, the result tables of
-README.md and docs/ledger.md, and the bands. It runs the commands that the workflow runs. Needs no torch
-and no Snakemake. Not made again, since their inputs are too large to be kept: quantities of planted
+For a change to workflow/claims.yaml, to workflow/weaknesses.yaml, to a metric, to a verdict, or to how a
+page shows them. From the tables of the chapters it makes the quantities, the ledger, the numbers of its
+figure (`make figures` draws it), the summary page, the generated tables of README.md and docs/, and the
+bands. The functions are those of the workflow's commands, with the parameters of params.yaml. Needs no
+torch and no Snakemake. Not made again, since their inputs are too large to be kept: quantities of planted
 pairs by world, and intervals over documents; both are taken from the committed tables. Must not: compute
 a number itself.
 """
@@ -30,10 +31,12 @@ from fispace.errors import FispaceError
 from fispace.report.bands import write_bands
 from fispace.report.claims import write_claims
 from fispace.report.claims_plot import write_claims_plot
+from fispace.report.keys import DEPARTURES, METRICS_PAGE, rewrite_keys
 from fispace.report.paper_quantities import paper_quantities
 from fispace.report.readme import PAGE, README, rewrite_pages, shown_ledger
 from fispace.report.summary import write_summary
 from fispace.report.tables import QUANTITIES
+from fispace.report.weaknesses import read_published_study
 from fispace.store.metric_registry import PLANTED, unit_of_quantity
 from fispace.store.quantities import Quantity, quantity_frame
 from fispace.store.tables import read_csv, write_csv, write_table
@@ -120,10 +123,11 @@ def rejudge_all(out: Path) -> None:
     if runs:
         ledgers = [default / "report/claims.csv", *runs]
         write_bands(ledgers=ledgers, bands=out / REFERENCE / f"bands/{DEFAULT_RUN}.csv")
-    for page in (README, PAGE):
+    for page in (README, PAGE, DEPARTURES, METRICS_PAGE):
         (out / page).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(page, out / page)
     rewrite_pages(out, shown_ledger(default))
+    rewrite_keys(out, read_published_study(WEAKNESSES))
 
 
 def main(arguments: list[str]) -> int:

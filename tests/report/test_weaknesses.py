@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from fispace.errors import ParamsError
+from fispace.report.keys import DEPARTURES, METRICS_PAGE, rewrite_keys
 from fispace.report.weaknesses import (
     CODE,
     LOCATION,
@@ -121,3 +122,12 @@ def test_a_damaged_key_is_refused_with_file_and_key(
 def test_a_missing_key_is_named(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match=r"gone\.yaml"):
         read_published_study(tmp_path / "gone.yaml")
+
+
+def test_the_pages_show_the_keys_as_they_are(tmp_path: Path) -> None:
+    for page in (DEPARTURES, METRICS_PAGE):
+        (tmp_path / page).parent.mkdir(exist_ok=True)
+        (tmp_path / page).write_text((ROOT / page).read_text())
+    rewrite_keys(tmp_path, STUDY)
+    for page in (DEPARTURES, METRICS_PAGE):
+        assert (tmp_path / page).read_text() == (ROOT / page).read_text(), "run `make rejudge`"
