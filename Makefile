@@ -7,7 +7,7 @@ MANIFEST ?=
 BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: reproduce test docs test-s3 test-clones test-faults faults-reference overhead figures schema help repro sync reference stages bands bench bench-reference lock setup
+.PHONY: reproduce test docs test-s3 test-clones test-faults faults-reference overhead figures schema help repro sync reference stages bands bench bench-reference lock setup rejudge
 .DEFAULT_GOAL := reproduce
 
 help:             ## this list
@@ -21,6 +21,9 @@ schema: setup     ## what editors know of params.yaml, from the declarations in 
 
 figures: setup    ## redraw the figures of results/reference/ from the tables beside them
 	python workflow/redraw.py
+
+rejudge: setup    ## judge the reference again from its tables: after a change to a claim, a verdict or a page
+	python workflow/rejudge.py
 
 repro: setup      ## the same through DVC
 	dvc repro
