@@ -7,7 +7,7 @@ MANIFEST ?=
 BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: reproduce test docs test-s3 test-clones test-faults faults-reference overhead figures repro sync reference bands bench bench-reference lock setup
+.PHONY: reproduce test docs test-s3 test-clones test-faults faults-reference overhead figures repro sync reference rejudge bands bench bench-reference lock setup
 .DEFAULT_GOAL := reproduce
 
 reproduce: setup  ## every stage and figure of the default study
@@ -28,6 +28,9 @@ docs: setup       ## the documentation to build/site/, to be opened from disk
 STUDY_OPTIONS ?=
 reference: setup  ## copy a run's tables, figures and claims to results/reference/; the default run's to README.md and docs/ledger.md
 	python workflow/reference.py $(STUDY_OPTIONS)
+
+rejudge: setup    ## judge results/reference/ again from its own tables, and rewrite the pages made from it
+	python workflow/rejudge.py
 
 BANDS = results/reference/bands
 bands: setup      ## where another machine's numbers should lie, from the ledgers of several runs

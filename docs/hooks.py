@@ -6,9 +6,13 @@ site gets copies of these files. Must not: hold text of a page.
 
 import posixpath
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "src"))  # the package as it stands here
 
 import griffe
 from mkdocs.config.defaults import MkDocsConfig
@@ -16,17 +20,22 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
 
-ROOT = Path(__file__).parents[1]
+from fispace.store.metric_registry import METRICS, SLOTS, UNITS
+
 PACKAGE = ROOT / "src/fispace"
 REFERENCE, DOCS, COPIES = "reference", "docs/", "repository/"
+METRICS_PAGE = f"{REFERENCE}/metrics.md"
 LINK = re.compile(r"(?<=\]\()(?P<path>[^)\s:#]+)(?P<anchor>#[^)\s]*)?(?=\))")
+OUTER_BAR = re.compile(r"\|(?![^(]*\))")
+"""Between the names of metrics that are declared together, not inside a bracket of one."""
 ALIGNED = re.compile(r"\S {2,}\S")
 """A line whose words are laid out in columns."""
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Replace the entry `reference` of the navigation by the pages of the reference."""
-    pages = [{name: f"{REFERENCE}/{name}.md"} for name in packages()]
+    pages = [{"metrics and units": METRICS_PAGE}]
+    pages += [{name: f"{REFERENCE}/{name}.md"} for name in packages()]
     assert config.nav is not None
     config.nav = [
         {title: pages} if target == REFERENCE else {title: target}
@@ -43,6 +52,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.append(
             File.generated(config, f"{REFERENCE}/{name}.md", content=page_of(name, modules))
         )
+    files.append(File.generated(config, METRICS_PAGE, content=metrics_page()))
     while pages:
         uri, text = pages.pop()
         for target in linked_files(text, uri):
@@ -92,6 +102,25 @@ def page_of(name: str, modules: list[str]) -> str:
             "",
         ]
     return "\n".join(lines)
+
+
+def metrics_page() -> str:
+    """Markdown of the page on metrics and units, from their registry."""
+    lines = ["# Metrics and units", "", "| unit | meaning |", "|---|---|"]
+    lines += [f"| `{unit}` | {escaped(meaning)} |" for unit, meaning in UNITS.items()]
+    lines += ["", "A word in braces stands for one of these:", ""]
+    lines += [f"- `{{{slot}}}`: `{words}`" for slot, words in SLOTS.items()]
+    lines += ["", "| metric | unit | better | definition |", "|---|---|---|---|"]
+    for metric in METRICS:
+        names = ", ".join(f"`{name}`" for name in OUTER_BAR.split(metric.name)).replace("|", "\\|")
+        definition = escaped(metric.definition)
+        lines.append(f"| {names} | `{metric.unit}` | {metric.better} | {definition} |")
+    return "\n".join(lines) + "\n"
+
+
+def escaped(text: str) -> str:
+    """Text of a table's cell."""
+    return re.sub(r"([|*_])", r"\\\1", text)
 
 
 def linked_files(markdown: str, uri: str) -> Iterator[str]:

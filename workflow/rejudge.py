@@ -5,7 +5,7 @@
 
 For a change to workflow/claims.yaml, to a verdict, or to how a page shows them. From the tables of the
 chapters it makes the quantities, the ledger, its overview, the summary page, the result tables of
-README.md and docs/ledger.md, and the bands. It runs the commands that the workflow runs. Needs no torch
+README.md and docs/ledger.md, the key of docs/departures.md, and the bands. It runs the commands that the workflow runs. Needs no torch
 and no Snakemake. Not made again, since their inputs are too large to be kept: quantities of planted
 pairs by world, and intervals over documents; both are taken from the committed tables. Must not: compute
 a number itself.
@@ -28,7 +28,7 @@ from fispace.report.bands import write_bands
 from fispace.report.claims import write_claims
 from fispace.report.claims_plot import write_claims_plot
 from fispace.report.paper_quantities import paper_quantities
-from fispace.report.readme import PAGE, README, rewrite_pages, shown_ledger
+from fispace.report.readme import KEY, PAGE, README, rewrite_key, rewrite_pages, shown_ledger
 from fispace.report.summary import write_summary
 from fispace.store.metric_registry import PLANTED, unit_of_quantity
 from fispace.store.quantities import Quantity, quantity_frame
@@ -111,10 +111,11 @@ def rejudge_all(out: Path) -> None:
     if runs:
         ledgers = [default / "report/claims.csv", *runs]
         write_bands(ledgers=ledgers, bands=out / REFERENCE / f"bands/{DEFAULT_RUN}.csv")
-    for page in (README, PAGE):
+    for page in (README, PAGE, KEY):
         (out / page).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(page, out / page)
     rewrite_pages(out, shown_ledger(default))
+    rewrite_key(out, WEAKNESSES)
 
 
 def main(arguments: list[str]) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from fispace.report.readme import KEY, rewrite_key
 from fispace.study.commands import ALIASES, CHAPTERS, all_commands, all_tools
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +24,7 @@ SCRIPT = re.compile(r"\bp(?:1[a-e]|[2-9][a-e]?|1\d[a-e]?)\b")
 PATH = re.compile(
     r"^(?:src|workflow|params|docs|tests|data|benchmarks|lock|results/reference)/\S*$"
 )
-KEY = re.compile(rf"^(?:lm|{'|'.join(CHAPTERS)})(?:\.[a-z_]+)+$")
+PARAMETER = re.compile(rf"^(?:lm|{'|'.join(CHAPTERS)})(?:\.[a-z_]+)+$")
 
 
 def sources() -> Iterator[str]:
@@ -69,8 +70,15 @@ def test_every_code_of_a_weakness_has_one_row_in_the_key():
 def test_every_script_that_is_cited_has_one_row_in_the_key():
     texts = (*sources(), DEPARTURES.split("## The author's scripts")[0])
     cited = {code for text in texts for code in SCRIPT.findall(text)}
-    listed = ", ".join(first_column(DEPARTURES, "The author's scripts")).split(", ")
+    listed = first_column(DEPARTURES, "The author's scripts")
     assert "p15" in cited and cited <= set(listed) and len(listed) == len(set(listed))
+
+
+def test_the_key_is_that_of_the_file_of_weaknesses(tmp_path):
+    (tmp_path / KEY).parent.mkdir()
+    (tmp_path / KEY).write_text(DEPARTURES, encoding="utf-8")
+    rewrite_key(tmp_path, ROOT / "workflow/weaknesses.yaml")
+    assert (tmp_path / KEY).read_text(encoding="utf-8") == DEPARTURES, "run `make rejudge`"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
@@ -110,7 +118,7 @@ def test_every_path_of_the_repository_exists(page):
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_every_parameter_exists(page):
     study = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    for span in filter(KEY.match, code_spans(page)):
+    for span in filter(PARAMETER.match, code_spans(page)):
         place = study
         for key in span.split("."):
             assert isinstance(place, dict) and key in place, span

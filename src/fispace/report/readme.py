@@ -1,4 +1,4 @@
-"""The result tables of the README and of the page on the ledger, generated from a ledger.
+"""Generated blocks of README and docs: result tables from a ledger, the key from workflow/weaknesses.yaml.
 
 Must not: touch anything outside the generated blocks.
 """
@@ -9,10 +9,17 @@ from pathlib import Path
 from fispace.errors import ArtifactError
 from fispace.report.blocks import Block
 from fispace.report.markdown import LEGEND, claim_table
+from fispace.report.weaknesses import (
+    read_published_study,
+    script_table,
+    sources,
+    weakness_table,
+)
 from fispace.report.tables import LEDGER
 from fispace.store.tables import read_csv
 
 RESULTS = Block("results", "make reference")
+WEAKNESSES, SCRIPTS = Block("weaknesses", "make rejudge"), Block("scripts", "make rejudge")
 OF_README = (
     "N5.gain",
     "N5.gain_over_matched",
@@ -43,7 +50,7 @@ OF_PAGE = (
 """Claims on the page about the ledger, in this order."""
 OF_FULL = ("N2.cut_gain", "N5.gain_over_matched", "P1.joint_recovery")
 """Those of them that only the target `full` answers: a ledger has all of these or none."""
-README, PAGE = Path("README.md"), Path("docs/ledger.md")
+README, PAGE, KEY = Path("README.md"), Path("docs/ledger.md"), Path("docs/departures.md")
 
 
 def shown_ledger(reference: Path) -> Path:
@@ -60,6 +67,18 @@ def rewrite_pages(root: Path, ledger: Path) -> None:
     """
     RESULTS.write(root / README, readme_block(ledger))
     RESULTS.write(root / PAGE, page_block(ledger))
+
+
+def rewrite_key(root: Path, weaknesses: Path) -> None:
+    """Replace the key to weaknesses and to the author's scripts on the page of departures.
+
+    Raises:
+        ArtifactError: if the page is missing or lacks a marker.
+        ParamsError: if the file of weaknesses is malformed.
+    """
+    study = read_published_study(weaknesses)
+    WEAKNESSES.write(root / KEY, "\n".join(weakness_table(study)))
+    SCRIPTS.write(root / KEY, "\n".join([sources(study), "", *script_table(study)]))
 
 
 def readme_block(ledger: Path) -> str:
