@@ -42,6 +42,9 @@ docs: setup       ## the documentation to build/site/, to be opened from disk
 reference: setup  ## copy a run's tables, figures and claims to results/reference/; the default run's to README.md and docs/ledger.md
 	python workflow/reference.py $(STUDY_OPTIONS)
 
+rejudge: setup    ## judge results/reference/ again from its own tables, and rewrite the pages made from it
+	python workflow/rejudge.py
+
 BANDS = results/reference/bands
 bands: setup      ## where another machine's numbers should lie, from the ledgers of several runs
 	python -m fispace bands --ledgers results/reference/testbed/report/claims.csv $(wildcard $(BANDS)/runs/*.csv) --bands $(BANDS)/testbed.csv
