@@ -156,7 +156,7 @@ def test_no_text_of_a_table_is_read_as_a_formula(
     for column in USERS_TEXTS[name]:
         marked = [f"{cell} {markup}" if isinstance(cell, str) else cell for cell in table[column]]
         table[column] = marked
-    write_csv(tmp_path / "marked.csv", table)
+    write_csv(tmp_path / "marked.csv", table, OF_FIGURES[name])
     svg, _ = draw(name, tmp_path / "marked.csv", tmp_path)
     assert markup in unescape(svg.decode())
 
