@@ -11,6 +11,7 @@ from fispace.seeds import numpy_stream
 from fispace.stats import published, random_matrix
 from fispace.stats.directions import n_components_for, sample_pairs
 from fispace.stats.top_dimensions import top_overlap
+from fispace.store.metric_registry import unit_of
 from fispace.store.quantities import NO_SEED, Quantity
 from fispace.study.config.report import QuantitiesStep
 
@@ -48,8 +49,7 @@ def _parameters() -> Iterator[Quantity]:
         "interaction_share_of_nfm": counts.interaction / nfm,
     }
     for name, value in values.items():
-        unit = "fraction" if "share" in name else "parameters"
-        yield Quantity(f"paper.parameters.{name}", NO_SEED, float(value), unit, 1)
+        yield Quantity(f"paper.parameters.{name}", NO_SEED, float(value), unit_of(name), 1)
 
 
 def _mixture_null(params: QuantitiesStep) -> Iterator[Quantity]:
@@ -61,10 +61,14 @@ def _mixture_null(params: QuantitiesStep) -> Iterator[Quantity]:
     n, n_low = len(squared), int(np.sum(squared < PAPER_THRESHOLD))
     for name in published.RATIOS:
         low, high = published.group_means(getattr(ratios, name), squared, PAPER_THRESHOLD)
-        stem = f"paper.mixture_null.ratio_{name}"
-        yield Quantity(f"{stem}_spearman", NO_SEED, correlations[name], "1", n)
-        yield Quantity(f"{stem}_low", NO_SEED, low, "fraction", n_low)
-        yield Quantity(f"{stem}_high", NO_SEED, high, "fraction", n - n_low)
+        values = {
+            "spearman": (correlations[name], n),
+            "low": (low, n_low),
+            "high": (high, n - n_low),
+        }
+        for what, (value, size) in values.items():
+            metric = f"ratio_{name}_{what}"
+            yield Quantity(f"paper.mixture_null.{metric}", NO_SEED, value, unit_of(metric), size)
 
 
 def _random_rows(params: QuantitiesStep) -> Iterator[Quantity]:
@@ -74,17 +78,18 @@ def _random_rows(params: QuantitiesStep) -> Iterator[Quantity]:
     first = first[: published.PAPER_FIRST_COMPONENTS]
     count = n_components_for(first, published.PAPER_SPECTRUM_TARGET)
     values = {
-        "mean_abs_cosine": (cosine, "1"),
-        "gram_mean_abs_dot": (cosine * published.PAPER_SAE_SQUARED_NORM, "z2"),
-        "pca_share": (count / len(first), "fraction"),
+        "mean_abs_cosine": cosine,
+        "gram_mean_abs_dot": cosine * published.PAPER_SAE_SQUARED_NORM,
+        "pca_share": count / len(first),
     }
-    for name, (value, unit) in values.items():
-        yield Quantity(f"paper.random_rows.{name}", NO_SEED, value, unit, n_latents)
+    for name, value in values.items():
+        yield Quantity(f"paper.random_rows.{name}", NO_SEED, value, unit_of(name), n_latents)
     stream = numpy_stream(params.root_seed, "report", "random rows")
     rows = stream.standard_normal((params.null_rows, d_model))
     pairs = sample_pairs(params.null_rows, params.null_pairs, stream)
     for name, value in top_overlap(rows, pairs, published.PAPER_TOP)._asdict().items():
-        yield Quantity(f"paper.random_rows.top_{name}", NO_SEED, value, "1", len(pairs))
+        metric = f"top_{name}"
+        yield Quantity(f"paper.random_rows.{metric}", NO_SEED, value, unit_of(metric), len(pairs))
 
 
 def _initial_factors(params: QuantitiesStep) -> Iterator[Quantity]:
@@ -97,5 +102,6 @@ def _initial_factors(params: QuantitiesStep) -> Iterator[Quantity]:
         ginis.append(published.gini(rows).max())
         ranks.append(published.effective_rank(rows).min())
     n = params.mixture_latents
-    yield Quantity("paper.initial_factors.gini_max", NO_SEED, float(max(ginis)), "1", n)
-    yield Quantity("paper.initial_factors.effective_rank_min", NO_SEED, float(min(ranks)), "1", n)
+    for metric, value in (("gini_max", max(ginis)), ("effective_rank_min", min(ranks))):
+        unit = unit_of(metric)
+        yield Quantity(f"paper.initial_factors.{metric}", NO_SEED, float(value), unit, n)

@@ -5,6 +5,7 @@ Must not: know a claim, or choose a latent; rank 1 was chosen on the select half
 
 from collections.abc import Iterator
 
+from fispace.store.metric_registry import RESPONSE, unit_of
 from fispace.store.quantities import NO_SEED, Frame, Quantity
 
 FIRST_RANK = 1
@@ -12,20 +13,9 @@ KINDS = ("candidate", "insensitive", "random")
 """Kinds that claims ask for: named even where a seed has none."""
 
 PER_CLAMP, PER_QUANTILE = "clamp", "set"
-COLUMNS = {
-    "value": None,  # the row's own unit
-    "t": "1",
-    "p": "1",
-    "p_sign_flip": "1",
-    "p_max": "1",
-    "q": "1",
-    "p_equivalence": "1",
-    "partial_eta2": "fraction",
-    "published_f": "1",
-    "published_p": "1",
-    "two_way_f": "1",
-    "two_way_p": "1",
-}
+COLUMNS = ("t", "p", "p_sign_flip", "p_max", "q", "p_equivalence", "partial_eta2")
+COLUMNS += ("published_f", "published_p", "two_way_f", "two_way_p")
+"""Metrics of the test."""
 
 
 def factorial_quantities(family: Frame, secondary: Frame) -> Iterator[Quantity]:
@@ -47,9 +37,10 @@ def factorial_quantities(family: Frame, secondary: Frame) -> Iterator[Quantity]:
     yield from _absent(found, set(first["kind"]))
     for row in secondary.to_dict("records"):
         seed, value, n = int(row["seed"]), float(row["value"]), int(row["n"])
-        yield Quantity(f"{row['site']}.{row['metric']}", seed, value, str(row["unit"]), n)
+        unit = unit_of(row["metric"])
+        yield Quantity(f"{row['site']}.{row['metric']}", seed, value, unit, n)
         if row["metric"] == "fvu":
-            yield Quantity(f"{row['site']}.variance_explained", seed, 1 - value, "fraction", n)
+            yield Quantity(f"{row['site']}.variance_explained", seed, 1 - value, unit, n)
 
 
 def _tests(first: Frame) -> Iterator[Quantity]:
@@ -58,20 +49,23 @@ def _tests(first: Frame) -> Iterator[Quantity]:
         if row["family"] in (PER_CLAMP, PER_QUANTILE):
             stem += f".{row['clamp']:g}"
         seed, n = int(row["seed"]), int(row["n"])
-        for column, unit in COLUMNS.items():
+        yield Quantity(f"{stem}.{RESPONSE}", seed, float(row[RESPONSE]), str(row["unit"]), n)
+        for column in COLUMNS:
             value = float(row.get(column, float("nan")))
-            yield Quantity(f"{stem}.{column}", seed, value, unit or str(row["unit"]), n)
-        yield Quantity(f"{stem}.contrast_f", seed, float(row["t"]) ** 2, "1", n)
+            yield Quantity(f"{stem}.{column}", seed, value, unit_of(column), n)
+        contrast_f = float(row["t"]) ** 2
+        yield Quantity(f"{stem}.contrast_f", seed, contrast_f, unit_of("contrast_f"), n)
     clamped = first[first["family"] == PER_CLAMP]
     for (kind, seed), rows in clamped.groupby(["kind", "seed"]):
         name = f"factorial.{kind}.clamp.min_published_p"
-        yield Quantity(name, int(seed), float(rows["published_p"].min()), "1", len(rows))
+        smallest = float(rows["published_p"].min())
+        yield Quantity(name, int(seed), smallest, unit_of("min_published_p"), len(rows))
 
 
 def _absent(found: list[Quantity], kinds: set[str]) -> Iterator[Quantity]:
     """Missing values for a kind of latent that no seed has, under the names it would have had."""
     for kind in set(KINDS) - kinds:
-        for name in sorted({row.quantity for row in found}):
+        for name, unit in sorted({(row.quantity, row.unit) for row in found}):
             if name.startswith(f"factorial.{KINDS[0]}."):
                 absent = name.replace(f".{KINDS[0]}.", f".{kind}.", 1)
-                yield Quantity(absent, NO_SEED, float("nan"), "1", 0)
+                yield Quantity(absent, NO_SEED, float("nan"), unit, 0)

@@ -10,6 +10,7 @@ import pandas as pd
 from fispace.chapters.fidelity.document_sums import NO_SEED
 from fispace.chapters.fidelity.quantities import SPLIT
 from fispace.stats.published import PAPER_CUT_KS, PAPER_K, Number, improvement
+from fispace.store.metric_registry import unit_of
 from fispace.store.quantities import Frame, Quantity
 
 FVU, GAIN = "fvu", "gain"
@@ -32,7 +33,8 @@ def curve_quantities(curve: Frame) -> Iterator[Quantity]:
         values = of_seed.set_index(["metric", "k", "model"])["value"]
         n_tokens = int(of_seed["n_tokens"].max())
         for name, value in _named(values, chosen, int(rows["k"].max())):
-            yield Quantity(name, int(str(seed)), float(value), "fraction", n_tokens)
+            unit = unit_of(name.split(".")[0])
+            yield Quantity(name, int(str(seed)), float(value), unit, n_tokens)
 
 
 def published_ks(ks: Iterable[int]) -> dict[int, int]:

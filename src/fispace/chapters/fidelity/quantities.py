@@ -3,16 +3,18 @@
 A condition is written `arm.parts`; `full` stands for all parts of the arm. Must not: know a claim.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
 
 import pandas as pd
 
 from fispace.chapters.fidelity.document_sums import MASKED, NO_ARM, is_full
 from fispace.stats.published import Number, improvement
+from fispace.store.metric_registry import unit_of
 from fispace.store.quantities import Frame, Quantity
 
-LOSSES = {"mse": "z2", "fvu": "fraction", "kl": "nats", "ce": "nats", "excess_ce": "nats"}
-"""Metrics of which less is better, with their units."""
+LOSSES = ("mse", "fvu", "kl", "ce", "excess_ce")
+"""Levels that are compared; less is better."""
 SPLIT = "test"
 FULL, SAE, CONTROL = "full", "sae", "sae_bias"
 BASELINE_ARMS = ("sae", CONTROL, "joint_no_interaction")
@@ -22,8 +24,24 @@ FIRST_ARMS = ("sae", "sae_bias", "joint_no_interaction", "joint_no_linear", "seq
 
 Levels = dict[str, dict[tuple[str, str], Number]]
 """Value by metric and condition (arm, parts) of one seed, or its draws under resampling."""
-Named = tuple[str, Number, str]
-"""Name, value and unit of a quantity, before seed and n are added."""
+Named = tuple[str, Number]
+"""Name and value of a quantity, before seed, unit and n are added."""
+STEPS = {"interaction": "sae+linear+bias", "linear": "sae+bias+interaction"}
+"""Parts that an arm has before its last step adds the one named."""
+SHARES = {"interaction": "sae+bias+interaction", "linear": "sae+linear+bias", "bias": "sae+bias"}
+"""Parts whose gain over the SAE part is a share of the full model's."""
+
+
+class RatioParts(NamedTuple):
+    """What a quantity that is a ratio is made of, by the names of other quantities.
+
+    ratio = neutral + difference / denominator
+    """
+
+    difference: str
+    """In the unit of the denominator; zero where the ratio has its neutral value."""
+    denominator: str
+    neutral: float
 
 
 def fidelity_quantities(summary: Frame) -> Iterator[Quantity]:
@@ -38,6 +56,11 @@ def fidelity_quantities(summary: Frame) -> Iterator[Quantity]:
                                            of the full model's gain; part `bias`: the bias alone
     kl_over_epsilon.arm.parts              KL / KL of random errors of the condition's own norm
     kl_over_sae_epsilon.arm.parts          the same, with the norm of the arm's SAE part's error
+    kl_epsilon.arm.parts                   KL of random errors of the condition's own norm
+
+    Beside each ratio stands its numerator, in the unit of the level: metric_reduction beside
+    metric_gain, metric_last_reduction beside metric_last_step, kl_above_epsilon and
+    kl_above_sae_epsilon (KL - KL of random errors) beside the ratios of KL. `ratio_parts` names them.
     """
     rows = of_decoders(summary)
     rows["parts"] = short_parts(rows)
@@ -45,8 +68,34 @@ def fidelity_quantities(summary: Frame) -> Iterator[Quantity]:
         levels = _levels(of_seed, "reconstruction")
         random = _levels(of_seed, "epsilon_random")
         n_tokens = int(of_seed["n_tokens"].max())
-        for name, value, unit in named_quantities(levels, random):
+        for name, value in named_quantities(levels, random):
+            unit = unit_of(name.split(".")[0])
             yield Quantity(name, int(str(seed)), float(value), unit, n_tokens)
+
+
+def ratio_parts(name: str, known: Collection[str]) -> RatioParts | None:
+    """The parts of a ratio among the `known` quantities; None for what is no ratio of two of them."""
+    metric, _, place = name.partition(".")
+    loss = next((of for of in LOSSES if metric.startswith(f"{of}_")), "")
+    form = metric.removeprefix(f"{loss}_")
+    arm, _, part = place.partition(".")
+    if form == "gain":
+        baseline = place.partition(".over.")[2]
+        return RatioParts(f"{loss}_reduction.{place}", f"{loss}.{baseline}", 0.0)
+    if form == "last_step":
+        return RatioParts(f"{loss}_last_reduction.{place}", f"{loss}.{CONTROL}.{FULL}", 0.0)
+    if form == "gain_share" and part in SHARES:
+        own, whole = (
+            f"{loss}_reduction.{arm}.{of}.over.{arm}.{SAE}" for of in (SHARES[part], FULL)
+        )
+        return RatioParts(own, whole, 0.0)
+    if metric == "kl_over_epsilon":
+        return RatioParts(f"kl_above_epsilon.{place}", f"kl_epsilon.{place}", 1.0)
+    if metric == "kl_over_sae_epsilon":
+        of_sae = f"kl_epsilon.{arm}.{SAE}"
+        denominator = of_sae if of_sae in known else f"kl_epsilon.{arm}.{FULL}"
+        return RatioParts(f"kl_above_sae_epsilon.{place}", denominator, 1.0)
+    return None
 
 
 def of_decoders(summary: Frame) -> pd.DataFrame:
@@ -81,7 +130,7 @@ def _levels(rows: Frame, condition: str) -> Levels:
 def _level_quantities(levels: Levels) -> Iterator[Named]:
     for metric, by_condition in levels.items():
         for (arm, parts), value in by_condition.items():
-            yield f"{metric}.{arm}.{parts}", value, LOSSES.get(metric, "1")
+            yield f"{metric}.{arm}.{parts}", value
 
 
 def _gains(levels: Levels) -> Iterator[Named]:
@@ -89,9 +138,9 @@ def _gains(levels: Levels) -> Iterator[Named]:
         for (arm, parts), value in by_condition.items():
             for base in by_condition:
                 if base != (arm, parts) and _is_baseline(base, arm, parts):
-                    gain = improvement(by_condition[base], value)
-                    name = f"{metric}_gain.{arm}.{parts}.over.{base[0]}.{base[1]}"
-                    yield name, gain, "fraction"
+                    place = f"{arm}.{parts}.over.{base[0]}.{base[1]}"
+                    yield f"{metric}_gain.{place}", improvement(by_condition[base], value)
+                    yield f"{metric}_reduction.{place}", by_condition[base] - value
 
 
 def _is_baseline(base: tuple[str, str], arm: str, parts: str) -> bool:
@@ -106,37 +155,36 @@ def _last_steps(levels: Levels) -> Iterator[Named]:
             continue
         unit_level = by_condition[CONTROL, FULL]
         for (arm, parts), without in by_condition.items():
-            for part, rest in (
-                ("interaction", "sae+linear+bias"),
-                ("linear", "sae+bias+interaction"),
-            ):
+            for part, rest in STEPS.items():
                 if parts == rest and (arm, FULL) in by_condition:
-                    added = (without - by_condition[arm, FULL]) / unit_level
-                    yield f"{metric}_last_step.{arm}.{part}", added, "fraction"
+                    reduction = without - by_condition[arm, FULL]
+                    yield f"{metric}_last_step.{arm}.{part}", reduction / unit_level
+                    yield f"{metric}_last_reduction.{arm}.{part}", reduction
 
 
 def _gain_shares(levels: Levels) -> Iterator[Named]:
     for metric, by_condition in _losses(levels):
         for (arm, parts), value in by_condition.items():
-            for part, own in (
-                ("interaction", "sae+bias+interaction"),
-                ("linear", "sae+linear+bias"),
-                ("bias", "sae+bias"),
-            ):
+            for part, own in SHARES.items():
                 if parts == own and {(arm, SAE), (arm, FULL)} <= set(by_condition):
                     base = by_condition[arm, SAE]
                     share = improvement(base, value) / improvement(base, by_condition[arm, FULL])
-                    yield f"{metric}_gain_share.{arm}.{part}", share, "fraction"
+                    yield f"{metric}_gain_share.{arm}.{part}", share
 
 
 def _over_epsilon(levels: Levels, random: Levels) -> Iterator[Named]:
     of_random = random.get("kl", {})
     for (arm, parts), value in levels.get("kl", {}).items():
         if (arm, parts) in of_random:
-            yield f"kl_over_epsilon.{arm}.{parts}", value / of_random[arm, parts], "ratio"
+            own = of_random[arm, parts]
+            yield f"kl_epsilon.{arm}.{parts}", own
+            yield f"kl_over_epsilon.{arm}.{parts}", value / own
+            yield f"kl_above_epsilon.{arm}.{parts}", value - own
         own_sae = (arm, SAE) if (arm, SAE) in of_random else (arm, FULL)
         if own_sae in of_random:
-            yield f"kl_over_sae_epsilon.{arm}.{parts}", value / of_random[own_sae], "ratio"
+            of_sae = of_random[own_sae]
+            yield f"kl_over_sae_epsilon.{arm}.{parts}", value / of_sae
+            yield f"kl_above_sae_epsilon.{arm}.{parts}", value - of_sae
 
 
 def _losses(levels: Levels) -> Iterator[tuple[str, dict[tuple[str, str], Number]]]:

@@ -5,10 +5,10 @@ Must not: know a claim, or measure.
 
 from collections.abc import Iterator
 
+from fispace.store.metric_registry import unit_of
 from fispace.store.quantities import NO_SEED, Frame, Quantity
 
 NONE, STRONGEST = "none", "strongest"
-NO_FRACTIONS = ("auc", "match")
 
 
 def planted_quantities(planted: Frame, alpha: float) -> Iterator[Quantity]:
@@ -18,10 +18,9 @@ def planted_quantities(planted: Frame, alpha: float) -> Iterator[Quantity]:
     planted_metric.arm.strongest   the pairs have the largest share of the study
     planted_alpha                  share of the pairs that may count as found where none is planted
     """
-    yield Quantity("planted_alpha", NO_SEED, float(alpha), "fraction", 1)
+    yield Quantity("planted_alpha", NO_SEED, float(alpha), unit_of("alpha"), 1)
     each = planted[planted["world"].notna()]
     places = {0.0: NONE, each["share"].max(): STRONGEST} if each["share"].any() else {0.0: NONE}
     for row in each[each["share"].isin(places)].to_dict("records"):
         name = f"planted_{row['metric']}.{row['arm']}.{places[row['share']]}"
-        unit = "1" if row["metric"].startswith(NO_FRACTIONS) else "fraction"
-        yield Quantity(name, int(row["world"]), float(row["mean"]), unit, 1)
+        yield Quantity(name, int(row["world"]), float(row["mean"]), unit_of(row["metric"]), 1)
