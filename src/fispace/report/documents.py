@@ -24,6 +24,7 @@ from fispace.chapters.fidelity.quantities import (
 )
 from fispace.seeds import numpy_stream
 from fispace.stats.bootstrap import resample_counts
+from fispace.store.origins import Cell, Rows
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_table, write_csv
 from fispace.study.config.report import DocumentsStep
@@ -74,8 +75,8 @@ def _draws(rows: Frame, ids: np.ndarray, counts: np.ndarray) -> dict[str, np.nda
             _levels(of_seed[of_seed["condition"] == name], ids, counts) for name in CONDITIONS
         )
         with np.errstate(divide="ignore", invalid="ignore"):  # a part can be zero everywhere
-            for name, value, _ in named_quantities(levels, random):
-                found[name].append(np.asarray(value))
+            for name, derived, _ in named_quantities(levels, random):
+                found[name].append(np.asarray(derived.value))
     return {name: np.mean(values, axis=0) for name, values in found.items()}
 
 
@@ -86,5 +87,6 @@ def _levels(rows: Frame, ids: np.ndarray, counts: np.ndarray) -> Levels:
         for metric in LOSSES:
             values = metric_samples(by_document, metric, counts)
             if values is not None:
-                levels.setdefault(metric, {})[str(arm), str(parts)] = values
+                cell = Cell(values, Rows("sums", {"arm": arm}))
+                levels.setdefault(metric, {})[str(arm), str(parts)] = cell
     return levels

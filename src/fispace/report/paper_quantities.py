@@ -3,7 +3,8 @@
 No model and no seed of ours enters. Must not: know a claim.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,8 @@ from fispace.seeds import numpy_stream
 from fispace.stats import published, random_matrix
 from fispace.stats.directions import n_components_for, sample_pairs
 from fispace.stats.top_dimensions import top_overlap
-from fispace.store.quantities import NO_SEED, Quantity
+from fispace.store.origins import Derived, made_by
+from fispace.store.quantities import NO_SEED, Quantity, quantity
 from fispace.study.config.report import QuantitiesStep
 
 PAPER_THRESHOLD = 0.2
@@ -49,7 +51,7 @@ def _parameters() -> Iterator[Quantity]:
     }
     for name, value in values.items():
         unit = "fraction" if "share" in name else "parameters"
-        yield Quantity(f"paper.parameters.{name}", NO_SEED, float(value), unit, 1)
+        yield _number(f"parameters.{name}", published.parameter_counts, float(value), unit, 1)
 
 
 def _mixture_null(params: QuantitiesStep) -> Iterator[Quantity]:
@@ -61,10 +63,10 @@ def _mixture_null(params: QuantitiesStep) -> Iterator[Quantity]:
     n, n_low = len(squared), int(np.sum(squared < PAPER_THRESHOLD))
     for name in published.RATIOS:
         low, high = published.group_means(getattr(ratios, name), squared, PAPER_THRESHOLD)
-        stem = f"paper.mixture_null.ratio_{name}"
-        yield Quantity(f"{stem}_spearman", NO_SEED, correlations[name], "1", n)
-        yield Quantity(f"{stem}_low", NO_SEED, low, "fraction", n_low)
-        yield Quantity(f"{stem}_high", NO_SEED, high, "fraction", n - n_low)
+        stem, correlation = f"mixture_null.ratio_{name}", correlations[name]
+        yield _number(f"{stem}_spearman", published.ratio_correlations, correlation, "1", n)
+        yield _number(f"{stem}_low", published.group_means, low, "fraction", n_low)
+        yield _number(f"{stem}_high", published.group_means, high, "fraction", n - n_low)
 
 
 def _random_rows(params: QuantitiesStep) -> Iterator[Quantity]:
@@ -74,17 +76,19 @@ def _random_rows(params: QuantitiesStep) -> Iterator[Quantity]:
     first = first[: published.PAPER_FIRST_COMPONENTS]
     count = n_components_for(first, published.PAPER_SPECTRUM_TARGET)
     values = {
-        "mean_abs_cosine": (cosine, "1"),
-        "gram_mean_abs_dot": (cosine * published.PAPER_SAE_SQUARED_NORM, "z2"),
-        "pca_share": (count / len(first), "fraction"),
-    }
-    for name, (value, unit) in values.items():
-        yield Quantity(f"paper.random_rows.{name}", NO_SEED, value, unit, n_latents)
+        "mean_abs_cosine": (random_matrix.mean_abs_cosine, cosine, "1"),
+        "gram_mean_abs_dot": (
+            random_matrix.mean_abs_cosine, cosine * published.PAPER_SAE_SQUARED_NORM, "z2",
+        ),
+        "pca_share": (random_matrix.marchenko_pastur_spectrum, count / len(first), "fraction"),
+    }  # fmt: skip
+    for name, (function, value, unit) in values.items():
+        yield _number(f"random_rows.{name}", function, value, unit, n_latents)
     stream = numpy_stream(params.root_seed, "report", "random rows")
     rows = stream.standard_normal((params.null_rows, d_model))
     pairs = sample_pairs(params.null_rows, params.null_pairs, stream)
     for name, value in top_overlap(rows, pairs, published.PAPER_TOP)._asdict().items():
-        yield Quantity(f"paper.random_rows.top_{name}", NO_SEED, value, "1", len(pairs))
+        yield _number(f"random_rows.top_{name}", top_overlap, value, "1", len(pairs))
 
 
 def _initial_factors(params: QuantitiesStep) -> Iterator[Quantity]:
@@ -97,5 +101,11 @@ def _initial_factors(params: QuantitiesStep) -> Iterator[Quantity]:
         ginis.append(published.gini(rows).max())
         ranks.append(published.effective_rank(rows).min())
     n = params.mixture_latents
-    yield Quantity("paper.initial_factors.gini_max", NO_SEED, float(max(ginis)), "1", n)
-    yield Quantity("paper.initial_factors.effective_rank_min", NO_SEED, float(min(ranks)), "1", n)
+    yield _number("initial_factors.gini_max", published.gini, max(ginis), "1", n)
+    least = min(ranks)
+    yield _number("initial_factors.effective_rank_min", published.effective_rank, least, "1", n)
+
+
+def _number(name: str, function: Callable[..., Any], value: float, unit: str, n: int) -> Quantity:
+    """A quantity that no table enters; `function` has its equation."""
+    return quantity(f"paper.{name}", NO_SEED, Derived(value, made_by(function)), unit, n)

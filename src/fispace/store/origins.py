@@ -1,0 +1,61 @@
+"""Origins: which cells of which table a number was computed from, and by which function.
+
+A number and its origin come out of one call (`derive`), so an origin cannot describe another
+computation than the one that was made. Must not: read a table, or know a chapter.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+Row = Mapping[str, Any]
+"""One row of a table, by column."""
+
+
+class Rows(NamedTuple):
+    """Rows of a table that a command reads, and the column that counts."""
+
+    table: str
+    """Option of the command that names the table."""
+    where: Row
+    """What the rows hold: a value by column, or a tuple of values any of which will do."""
+    column: str | None = None
+    """Column that the number is in; None where several are read."""
+
+
+class Origin(NamedTuple):
+    """How one number was computed."""
+
+    function: str
+    """`module:function`; its docstring has the equation."""
+    reads: Mapping[str, Rows]
+    """Rows behind each argument of the function."""
+
+
+class Cell(NamedTuple):
+    """A number of a table, or the numbers of several rows, with its place."""
+
+    value: Any
+    rows: Rows
+
+
+class Derived(NamedTuple):
+    """A number, or its draws under resampling, with its origin."""
+
+    value: Any
+    origin: Origin
+
+
+def derive(function: Callable[..., Any], **cells: Cell) -> Derived:
+    """The function's value for the cells, given by the names of its arguments, with its origin."""
+    value = function(**{name: cell.value for name, cell in cells.items()})
+    return Derived(value, made_by(function, **{name: cell.rows for name, cell in cells.items()}))
+
+
+def made_by(function: Callable[..., Any], **reads: Rows) -> Origin:
+    """The origin of what `function` made of these rows, by the names of its arguments."""
+    return Origin(f"{function.__module__}:{function.__qualname__}", reads)
+
+
+def unchanged(value: Any) -> Any:
+    """The cell itself."""
+    return value
