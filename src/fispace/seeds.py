@@ -1,6 +1,6 @@
 """Named random streams: one root seed, one independent generator for each named purpose.
 
-Must not: keep global state besides who listens to names, or draw anything that it is not asked for.
+Must not: keep global state other than the list of listeners to names, or draw anything unasked.
 """
 
 import hashlib
@@ -19,9 +19,9 @@ _listeners: list[set[str]] = []
 
 @contextmanager
 def named_streams() -> Iterator[set[str]]:
-    """Names of all streams that are used inside the block, for its record.
+    """Names of all streams used inside the block, for the record of a command.
 
-    Numbers at a name's end count equal draws (items, batches, chunks) and stand as one `#`.
+    Numbers at the end of a name count draws of the same kind (items, batches, chunks) and appear as `#`.
     """
     names: set[str] = set()
     _listeners.append(names)
@@ -34,8 +34,8 @@ def named_streams() -> Iterator[set[str]]:
 def stream_seed(root: int, *names: str | int) -> int:
     """Seed of the stream `root/name/name/...`, in [0, 2^63).
 
-    The first 63 bits of SHA-256 of the path, so that a stream depends on its own names alone:
-    adding an arm, a seed or a purpose changes no other stream.
+    It is the first 63 bits of SHA-256 of the path, so a stream depends on its own names only: adding an
+    arm, a seed or a purpose changes no other stream.
     """
     path = "/".join(str(part) for part in (root, *names))
     for listener in _listeners:
@@ -63,9 +63,9 @@ def torch_stream(root: int, *names: str | int) -> "torch.Generator":
 
 
 def random_cycle(n: int, generator: "torch.Generator") -> "torch.Tensor":
-    """A permutation of 0 .. n-1 that is one random cycle: nothing keeps its own place (Sattolo 1986).
+    """A random permutation of 0 .. n-1 that is a single cycle, so no element stays in place (Sattolo 1986).
 
-    Of one element it is that element.
+    For n = 1 it is the identity.
     """
     import torch
 

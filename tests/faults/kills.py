@@ -59,7 +59,7 @@ def kill_one(study: Folder, job: Job, rng: random.Random, number: int) -> Outcom
     again = run_job(folder, job)
     bad = half + differences(folder, study, whole=True)
     discard(path)
-    kept = ", went on from its checkpoint" if "continues at step" in again.said else ""
+    kept = ", went on from its checkpoint" if "continuing at step" in again.said else ""
     remark = "; ".join(bad[:3]) or again.said[-200:] * (again.code != 0)
     return Outcome(job.name, when + kept, again.code == 0 and not bad, remark)
 

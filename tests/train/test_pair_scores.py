@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from fispace.models.fit import Schedule, fit
-from fispace.models.fixed_codes import GivenCodes, dense, sparse
+from fispace.models.fixed_codes import FixedCodes, dense, sparse
 from fispace.models.integrated import IntegratedModel, ModelShape
 from fispace.models.interaction import FirstOrder, Interaction
 from fispace.models.pair_scores import (
@@ -113,7 +113,7 @@ def test_the_first_order_control_has_the_same_weights_and_pools_no_product() -> 
 def test_training_on_given_codes_takes_each_batch_with_its_own_codes() -> None:
     found, of = codes(), model()
     target = 2 * dense(found, N_LATENTS)[:, :5]
-    objective = GivenCodes(of, found, target)
+    objective = FixedCodes(of, found, target)
     order = [torch.arange(TOKENS).flip(0)[:40], torch.arange(20)] * 150
     schedule = Schedule(
         OptimiserConfig(0.1, 0.8, "adam", (0.9, 0.999), 1e-8, None),

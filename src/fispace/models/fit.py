@@ -37,9 +37,9 @@ class Schedule:
     def lr_at(self, step: int) -> float:
         """Learning rate of a step in [0, n_steps).
 
-        Linear from lr at step 0 to lr * lr_end_fraction at lr_decay_fraction of the steps actually
-        taken, constant after it (paper; the author's code counts sequences and decays within the
-        first 0.6 %).
+        It falls linearly from lr at step 0 to lr * lr_end_fraction at lr_decay_fraction of the steps that are
+        taken, and is constant afterwards (paper; the author's code counts sequences instead and decays
+        within the first 0.6 %).
         """
         n_decay = max(1.0, self.config.lr_decay_fraction * self.n_steps - 1)
         progress = min(1.0, step / n_decay)
@@ -56,13 +56,12 @@ def fit(
 ) -> list[CurveRow]:
     """Train `model` in place on the objective's total loss; returns the curve.
 
-    With `checkpoints`, the training goes on from what they hold, and `batches` are those that are
-    still to come.
+    With `checkpoints`, the training continues from the saved state, and `batches` are the remaining ones.
 
     Raises:
         ArtifactMismatchError: if the checkpoint is not of this training.
-        DivergedError: at the first step whose loss is not finite, or if the last one leaves weights
-            that are not.
+        DivergedError: at the first step with a non-finite loss, or if the last step leaves a weight that
+            is not finite.
     """
     config = schedule.config
     first, second = config.adam_betas
@@ -73,7 +72,7 @@ def fit(
     if checkpoints is not None:
         checkpoints.resume(training)
     if training.progress.n_steps:
-        log.info("continues at step %d of %d", training.progress.n_steps + 1, schedule.n_steps)
+        log.info("continuing at step %d of %d", training.progress.n_steps + 1, schedule.n_steps)
     model.train()
     try:
         for z in batches:
@@ -108,12 +107,12 @@ def _step(training: Training, objective: Objective, z: Tensor, schedule: Schedul
 
 
 def mean_variance(z: Tensor) -> float:
-    """Mean over dimensions of the variance over tokens; in two passes, which `var(0)` is slower than."""
+    """Mean over dimensions of the variance over tokens, in two passes, which is faster than `var(0)`."""
     return (z - z.mean(0)).square_().mean().item()
 
 
 def _require_finite(training: Training) -> None:
-    """A step's loss is of the weights before it: only this sees what the last step has done."""
+    """Check the weights after the last step; a step's loss only reflects the weights before it."""
     for name, weight in training.model.named_parameters():
         if not bool(weight.isfinite().all()):
             raise DivergedError(

@@ -1,6 +1,6 @@
-"""Training on codes that are given rather than encoded: the true ones, or those of a frozen SAE.
+"""Training on fixed codes: the true ones, or those of a frozen SAE.
 
-Must not: encode, step, or know where codes come from.
+Must not: encode, step, or know where the codes come from.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,27 +15,27 @@ from fispace.models.objective import Losses
 from fispace.models.sparse import Codes
 
 
-class GivenCodes:
-    """Objective of `models.fit` on given codes: mean squared error of the model's own parts.
+class FixedCodes:
+    """Objective of `models.fit` on fixed codes: mean squared error of the model's own parts.
 
-    Batches must come from `batches`; the objective decodes the codes of the batch given last.
+    Batches must come from `batches`: the objective decodes the codes of the latest batch.
     """
 
     def __init__(
         self, model: IntegratedModel, codes: Codes, z: Float[Tensor, "tokens d_model"]
     ) -> None:
-        """Codes of all tokens, and what is to be reconstructed from them."""
+        """Codes of all tokens, and the activations to reconstruct from them."""
         self._model, self._codes, self._z = model, codes, z
         self._current = codes[:0]
 
     def batches(self, order: Iterable[Int[Tensor, " _"]]) -> Iterator[Float[Tensor, "_ d_model"]]:
-        """The given rows, batch by batch."""
+        """The activations of the given rows, batch by batch."""
         for rows in order:
             self._current = self._codes[rows]
             yield self._z[rows]
 
     def __call__(self, z: Float[Tensor, "batch d_model"]) -> Losses:
-        """Losses of the batch that `batches` gave last."""
+        """Losses of the latest batch from `batches`."""
         error = F.mse_loss(self._model.reconstruct(self._current, self._model.parts), z)
         return Losses(error, error)
 
@@ -47,6 +47,6 @@ def dense(codes: Codes, n_latents: int) -> Float[Tensor, "tokens n_latents"]:
 
 
 def sparse(matrix: Float[Tensor, "tokens n_latents"], k: int) -> Codes:
-    """The k largest entries of each row as codes, latents ascending; entries are not negative."""
+    """The k largest entries of each row as codes, latents ascending; entries must not be negative."""
     indices = matrix.topk(k, dim=1).indices.sort(dim=1).values
     return Codes(matrix.gather(1, indices), indices)

@@ -20,7 +20,7 @@ from fispace.study.config.train import AuxKConfig
 
 
 class Losses(NamedTuple):
-    """Of one batch: what is reported, and what is minimised."""
+    """Losses of one batch: the reported error, and the total that is minimised."""
 
     error: Float[Tensor, ""]
     """Mean over tokens and dimensions of (z_hat - z)^2."""
@@ -31,7 +31,7 @@ Objective = Callable[[Tensor], Losses]
 
 
 def squared_error(reconstruct: Callable[[Tensor], Tensor]) -> Objective:
-    """The plain objective: the reconstruction's mean squared error and nothing else."""
+    """Objective that is the mean squared error of the reconstruction alone."""
 
     def losses(z: Tensor) -> Losses:
         error = F.mse_loss(reconstruct(z), z)
@@ -41,7 +41,7 @@ def squared_error(reconstruct: Callable[[Tensor], Tensor]) -> Objective:
 
 
 class ArmObjective:
-    """Mean squared error of an arm's full reconstruction, with AuxK where it is asked for.
+    """Mean squared error of an arm's full reconstruction, plus AuxK if it is configured.
 
     Every batch's codes go into the `lifecycle` of the latents: of the second SAE where there is one.
     """
@@ -81,9 +81,9 @@ def aux_k_loss(
 ) -> Float[Tensor, ""]:
     """Mean squared error of the residual's reconstruction from the k largest dead latents of a token.
 
-    AuxK of Gao et al. 2024, appendix A.2: e_hat = TopK_k(ReLU(W_enc z + b_enc) of the dead) W_dec,
-    loss mean((e_hat - e)^2), e held constant. Zero where no latent is dead; with fewer than k dead
-    latents all of them are used.
+    AuxK of Gao et al. 2024, appendix A.2: e_hat = TopK_k(ReLU(W_enc z + b_enc)) W_dec over dead latents only,
+    and the loss is mean((e_hat - e)^2) with e held constant. It is zero if no latent is dead. If fewer than k
+    are dead, all of them are used.
     """
     if not len(dead):
         return z.new_zeros(())

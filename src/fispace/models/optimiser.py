@@ -1,4 +1,4 @@
-"""Adam, dense, row-sparse or in half precision, and clipping of dense and sparse gradients alike.
+"""Adam (dense, row-sparse or in half precision), and clipping of dense and sparse gradients.
 
 Must not: know schedules or losses.
 """
@@ -13,13 +13,13 @@ from fispace.models.sae import TopKSae
 from fispace.study.config.train import OptimiserKind
 
 BLOCK_NUMBERS = 2**18
-"""Weights of the rows updated together, so that they stay in the cache between their three uses."""
+"""Number of weights updated together; so many stay in the cache between their three uses."""
 
 
 def build_optimiser(
     model: nn.Module, kind: OptimiserKind, lr: float, betas: tuple[float, float], eps: float
 ) -> "Adam":
-    """Optimiser of the model's trained weights; `row_sparse_adam` asks its SAEs for sparse gradients."""
+    """Optimiser of the model's trained weights; `row_sparse_adam` makes the SAEs' gradients sparse."""
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     is_sparse = kind == "row_sparse_adam"
     for module in model.modules():
@@ -30,7 +30,7 @@ def build_optimiser(
 
 
 def clip_gradients(weights: Iterable[nn.Parameter], max_norm: float) -> None:
-    """Scale all gradients together to the norm `max_norm` where theirs is larger."""
+    """Scale all gradients together to the norm `max_norm` if their joint norm is larger."""
     gradients = []
     for weight in weights:
         if weight.grad is not None:
@@ -46,7 +46,7 @@ def clip_gradients(weights: Iterable[nn.Parameter], max_norm: float) -> None:
 def coalesced(gradient: Tensor) -> Tensor:
     """The sparse gradient with every row once, in ascending order.
 
-    Autograd forgets on the way that ours are; only where AuxK adds its rows is there work to do.
+    Our gradients already are, but autograd drops the flag. Only rows added by AuxK need real work.
     """
     rows = gradient._indices()[0]
     if bool((rows.diff() > 0).all()):
@@ -57,16 +57,16 @@ def coalesced(gradient: Tensor) -> Tensor:
 class Adam:
     """Adam (Kingma & Ba 2015) by the library's fused kernel.
 
-    Of a weight with a sparse gradient only that gradient's rows move, moments included; the bias
-    correction counts steps of the weight, not of the row, as in torch.optim.SparseAdam, which this
-    is without its temporaries of full size. No torch.optim.Optimizer: making one loads torch's
-    compiler, 1.5 seconds of every job.
+    If a gradient is sparse, only its rows of the weight and of the moments change. The bias correction counts
+    steps of the weight, not of the row, as in torch.optim.SparseAdam; unlike that class, this one needs no
+    full-size temporaries. It is not a torch.optim.Optimizer, because creating one loads torch's compiler,
+    which costs 1.5 seconds per job.
     """
 
     def __init__(
         self, weights: Sequence[nn.Parameter], lr: float, betas: tuple[float, float], eps: float
     ) -> None:
-        """Weights with dense moments that start at zero; `lr` may be set between steps."""
+        """Moments are dense and start at zero; `lr` may be set between steps."""
         self.lr = lr
         self._betas, self._eps = betas, eps
         self._weights = list(weights)
@@ -82,7 +82,7 @@ class Adam:
             weight.grad = None
 
     def tensors(self) -> dict[str, Tensor]:
-        """All that it remembers, by name, in the order of its weights; what is copied in, it takes up."""
+        """Moments and step counts by name. They alias the optimiser's state: copying into them sets it."""
         found: dict[str, Tensor] = {}
         for i, ((exp_avg, exp_avg_sq), step) in enumerate(
             zip(self._moments, self._steps, strict=True)
@@ -103,7 +103,7 @@ class Adam:
                 self._update((weight, *moments), weight.grad, step)
 
     def _update_rows(self, numbers: tuple[Tensor, ...], gradient: Tensor, step: Tensor) -> None:
-        """Update the gradient's rows: in place where a block has most of its rows, else taken out."""
+        """Update the gradient's rows: in place where most rows of a block have one, else on a copy of them."""
         n_rows = max(1, BLOCK_NUMBERS // max(1, numbers[0][0].numel()))
         rows, of_rows = gradient.indices()[0], gradient.values()
         taken_out = torch.ones_like(rows, dtype=torch.bool)
@@ -120,7 +120,7 @@ class Adam:
     def _update_block(
         self, block: tuple[Tensor, ...], rows: Tensor, of_rows: Tensor, step: Tensor
     ) -> None:
-        """Update a block's rows in place: all of them, and put back what has no gradient."""
+        """Update all rows of a block in place, then restore the rows without a gradient."""
         is_left = torch.ones(len(block[0]), dtype=torch.bool, device=rows.device)
         is_left[rows] = False
         left = is_left.nonzero()[:, 0]
@@ -132,7 +132,7 @@ class Adam:
             matrix.index_copy_(0, left, as_it_was)
 
     def _update(self, numbers: tuple[Tensor, ...], gradient: Tensor, step: Tensor) -> None:
-        """One step of (weight, first moment, second moment) and of its counter, in place."""
+        """One step, in place, of (weight, first moment, second moment) and of the step count."""
         weight, exp_avg, exp_avg_sq = numbers
         first, second = self._betas
         adam(
@@ -143,7 +143,7 @@ class Adam:
 
 
 def _mostly_full(rows: Tensor, n_rows: int, n_all: int) -> Iterator[tuple[int, int, int]]:
-    """Blocks of n_rows consecutive rows of which most are listed: first row, and where in the list."""
+    """Blocks of n_rows consecutive rows of which most are listed: first row, start and end in the list."""
     firsts = torch.arange(0, n_all, n_rows, device=rows.device)
     starts = torch.searchsorted(rows, firsts).tolist()
     for first, start, end in zip(firsts.tolist(), starts, [*starts[1:], len(rows)], strict=True):
@@ -154,10 +154,10 @@ def _mostly_full(rows: Tensor, n_rows: int, n_all: int) -> Iterator[tuple[int, i
 class HalfPrecisionAdam(Adam):
     """Adam with weights, gradients and both moments held in float16, as the author's code trains (W7).
 
-    Every number is rounded to the nearest float16 after the arithmetic, which itself is float32. Half
-    the smallest float16 number is 3e-8: at a second beta of .999 the square of a gradient below 5.5e-3
-    leaves the second moment zero, and eps alone divides. A step smaller than half the distance of
-    neighbouring float16 numbers leaves its weight where it was.
+    The arithmetic is float32; every result is then rounded to the nearest float16. Half the smallest float16
+    number is 3e-8, so with a second beta of .999 a gradient below 5.5e-3 leaves the second moment at zero,
+    and the step is divided by eps alone. A step smaller than half the spacing of float16 numbers does not
+    change its weight.
     """
 
     @torch.no_grad()

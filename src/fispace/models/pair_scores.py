@@ -1,4 +1,4 @@
-"""Scores of pairs of latents in the interaction part: by factor vectors, and by what they do.
+"""Scores of pairs of latents in the interaction part, from their factor vectors and from their effect.
 
 Must not: know which pairs are planted.
 """
@@ -16,7 +16,7 @@ from fispace.models.sparse import Codes
 
 
 def all_pairs(latents: Int[np.ndarray, " n_features"]) -> Pairs:
-    """All pairs of the listed latents, in the order of numpy's upper triangle of their places."""
+    """All pairs of the listed latents, in the order of numpy's upper triangle of their positions."""
     first, second = np.triu_indices(len(latents), 1)
     return Pairs(latents[first], latents[second], np.full(len(first), np.nan))
 
@@ -27,10 +27,11 @@ def factor_scores(
 ) -> Float[np.ndarray, " pairs"]:
     """Norm of a pair's weight through the interaction part, times both latents' mean activations.
 
-    On a token the output's derivative by the product f_i f_j is exactly
-    W_out diag(1[h > 0]) W_hidden (v_i * v_j), h the hidden units; for all tokens the indicators are
-    replaced by their means over the tokens. m_i m_j |that|, m_i the mean of f_i where it is active,
-    is in units of the output, whatever the scale of a latent.
+    On one token the derivative of the output by the product f_i f_j is exactly
+    W_out diag(1[h > 0]) W_hidden (v_i * v_j), where h are the hidden units. Here the indicators are replaced
+    by their means over the tokens. The norm is multiplied by m_i m_j, where m_i is the mean of f_i over
+    the tokens on which latent i is active, so the score has the units of the output and does not depend on
+    the scale of a latent.
     """
     head = model.interaction
     is_open = (head.hidden(codes) > 0).float().mean(0)
@@ -41,7 +42,7 @@ def factor_scores(
 
 
 def mean_active(codes: Codes, n_latents: int) -> Float[Tensor, " n_latents"]:
-    """Mean activation of each latent over the tokens on which it is active; 0 if there is none."""
+    """Mean activation of each latent over the tokens on which it is active; 0 if there are none."""
     places, values = codes.indices.reshape(-1), codes.values.double().reshape(-1)
     total = torch.zeros(n_latents, dtype=torch.float64).index_add_(0, places, values)
     fired = torch.zeros_like(total).index_add_(0, places, (values > 0).double())
@@ -54,14 +55,16 @@ def functional_scores(
 ) -> Float[np.ndarray, " pairs"]:
     """Norm of the mean double difference of the interaction's output, for the pairs of `all_pairs`.
 
-    Delta_ij = y(f) - y(f without i) - y(f without j) + y(f without both), averaged over the tokens
-    on which both are active: what the two do together beyond what each does alone. 0 for a pair that
-    is never active together, and for any y that is a sum over latents.
+    Delta_ij = y(f) - y(f without i) - y(f without j) + y(f without both), averaged over the tokens on which
+    both are active. It is what the two latents do together beyond what each does alone. It is 0 for a pair
+    that is never active together, and for any y that is a sum over latents.
     """
     n = len(latents)
     head, place = model.interaction, torch.full((model.shape.n_latents,), -1)
     place[torch.from_numpy(latents)] = torch.arange(n)
-    where = place[codes.indices]  # tokens x k: place of the latent in the list, -1 if not in it
+    where = place[
+        codes.indices
+    ]  # tokens x k: position of the latent in the list, -1 if it is not listed
     is_active = (codes.values > 0) & (where >= 0)
     total = torch.zeros(n * n, head.W_hidden.shape[0])
     count = torch.zeros(n * n)
@@ -78,9 +81,9 @@ def functional_scores(
 def double_difference(
     model: IntegratedModel, codes: Codes, i: int, j: int
 ) -> Float[Tensor, "tokens d_embed"]:
-    """Double difference of the rectified hidden units for the latents in places i and j of the codes.
+    """Double difference of the rectified hidden units for the latents at positions i and j of the codes.
 
-    The output layer is linear, so W_out times it is that of the output.
+    The output layer is linear, so W_out times this is the double difference of the output.
     """
 
     def rectified(*without: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""How far a training is: steps, tokens, its curve and the row of the curve that is still open.
+"""Progress of a training: steps, tokens, its curve, and the sums for the next row of the curve.
 
 Must not: hold tensors, or know what is trained.
 """
@@ -14,20 +14,20 @@ class CurveRow(NamedTuple):
     n_tokens: int
     lr: float
     train_fvu: float
-    """FVU of the batches since the last row, by their own mean."""
+    """FVU of the batches since the last row, each centred on its own mean."""
     val_fvu: float | None
 
 
 @dataclass
 class Progress:
-    """What a training counts and sums while it runs."""
+    """Counts and sums of a running training."""
 
     n_steps: int = 0
     n_tokens: int = 0
     error: float = 0.0
     """Sum of the batches' mean squared errors since the last row of the curve."""
     variance: float = 0.0
-    """Sum of the batches' variances since then."""
+    """Sum of the batches' variances since the last row of the curve."""
     curve: list[CurveRow] = field(default_factory=list[CurveRow])
 
     def add(self, n_tokens: int, error: float, variance: float) -> None:
@@ -38,13 +38,13 @@ class Progress:
         self.variance += variance
 
     def log(self, lr: float, val_fvu: float | None) -> None:
-        """Close the open row of the curve."""
+        """Add a row to the curve and start the next."""
         train_fvu = self.error / self.variance
         self.curve.append(CurveRow(self.n_steps, self.n_tokens, lr, train_fvu, val_fvu))
         self.error = self.variance = 0.0
 
     def as_json(self) -> dict[str, Any]:
-        """All of it as JSON values, which keep every bit of a float."""
+        """The progress as JSON values, which keep every bit of a float."""
         return asdict(self) | {"curve": [list(row) for row in self.curve]}
 
     def take_up(self, values: dict[str, Any]) -> None:

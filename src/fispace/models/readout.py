@@ -1,4 +1,4 @@
-"""Least-squares readout of sparse codes, summed up batch by batch.
+"""Least-squares linear readout of sparse codes, from sums collected batch by batch.
 
 Must not: encode, or hold more than one n_latents x n_latents matrix.
 """
@@ -14,7 +14,7 @@ from torch import Tensor
 from fispace.models.sparse import Codes, sparse_sum
 
 RELATIVE_CUT = 1e-10
-"""Directions of the Gram matrix below this share of its largest have no weight of their own."""
+"""Singular values of the Gram matrix below this share of the largest count as zero."""
 
 
 class SparseReadout(NamedTuple):
@@ -29,19 +29,20 @@ class SparseReadout(NamedTuple):
 
 
 class ReadoutSums:
-    """The sums that the best linear decoder of given codes, with a bias, is solved from.
+    """Sums from which the best linear decoder of given codes, with a bias, is solved.
 
-    Minimises sum |z - f W - b|^2 over all tokens added; of all minima the one of least norm, so that a
-    latent that never fires has no weight. The linear ceiling of W3. Costs k^2 products a token.
+    The decoder minimises sum |z - f W - b|^2 over all added tokens. Among all minima it has the smallest
+    norm, so a latent that never fires has weight zero. It is the linear ceiling for W3. The cost is k^2
+    products per token.
     """
 
     def __init__(self, n_latents: int, d_model: int) -> None:
-        """Start with no token; the last row and column belong to the bias."""
+        """Start with no tokens; the last row and column belong to the bias."""
         self._gram = np.zeros((n_latents + 1, n_latents + 1))
         self._cross = np.zeros((n_latents + 1, d_model))
 
     def add(self, codes: Codes, z: Float[Tensor, "tokens d_model"]) -> None:
-        """Add a batch of codes and what they are to reconstruct."""
+        """Add a batch of codes and of the activations that they should reconstruct."""
         values, indices = codes.values.double().numpy(), codes.indices.numpy()
         n_tokens, k = values.shape
         n_latents = len(self._gram) - 1
@@ -60,7 +61,7 @@ class ReadoutSums:
 
 
 def fit_readout(codes: Codes, z: Float[Tensor, "tokens d_model"], n_latents: int) -> SparseReadout:
-    """The readout of tokens that are held all at once."""
+    """The readout of tokens that are all in memory."""
     sums = ReadoutSums(n_latents, z.shape[1])
     sums.add(codes, z)
     return sums.solve()

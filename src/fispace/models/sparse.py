@@ -1,8 +1,8 @@
-"""Sparse codes and the sums over them: value times row, over the k active of n_latents latents.
+"""Sparse codes, and sums of value times row over the k active latents of a token.
 
-Nothing here costs more than k rows a token, in the forward and in the backward pass. Both passes are
-the library's kernels: sums over the latents of a token, and sums over the tokens of a latent, are one
-`embedding_bag` each, on the codes and on the codes transposed. Must not: hold parameters, or select.
+Forward and backward passes touch at most k rows per token and use library kernels only. A sum over the
+latents of a token is one `embedding_bag` on the codes; a sum over the tokens of a latent is one
+`embedding_bag` on the transposed codes. Must not: hold parameters, or select latents.
 """
 
 import warnings
@@ -17,9 +17,9 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 
 CACHED_NUMBERS = 2**21
-"""Rows of more numbers (8 MiB) do not stay in a core's cache while the tokens visit them at random."""
+"""A larger matrix (8 MiB) does not stay in a core's cache when tokens access its rows at random."""
 
-# Said once a process; what is used of it here is tested against dense products.
+# The operations used here are tested against dense products.
 warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
 
 
@@ -29,34 +29,34 @@ class ByLatent(NamedTuple):
     latents: Int[Tensor, " active"]
     """Latents active in at least one token, ascending; all of them when gradients are dense."""
     starts: Int[Tensor, " active"]
-    """Where each of these latents' pairs begin."""
+    """Index of each of these latents' first pair."""
     all_starts: Int[Tensor, " _"]
-    """Where every latent's pairs begin, active or not, and the number of pairs."""
+    """Index of the first pair of every latent, active or not, followed by the number of pairs."""
     tokens: Int[Tensor, " pairs"]
     order: Int[Tensor, " pairs"]
-    """Place of each pair in the flattened codes."""
+    """Position of each pair in the flattened codes."""
 
 
 class Pattern:
-    """Which latents are active in which token; shared by all codes that differ only in values."""
+    """Which latents are active in which token. Codes that differ only in their values share one pattern."""
 
     def __init__(
         self, indices: Int[Tensor, "tokens k"], has_sparse_gradients: bool = False
     ) -> None:
-        """With `has_sparse_gradients`, rows of latents that no token uses are absent from gradients."""
+        """With `has_sparse_gradients`, gradients hold only the rows of latents that some token uses."""
         self.indices = indices
         self.has_sparse_gradients = has_sparse_gradients
         self._by_latent: dict[int, ByLatent] = {}
 
     def by_latent(self, n_latents: int) -> ByLatent:
-        """The pairs sorted by latent; sorted once, however many sums and gradients read it."""
+        """The pairs sorted by latent. They are sorted once and cached."""
         if n_latents not in self._by_latent:
             self._by_latent[n_latents] = self._sorted(n_latents)
         return self._by_latent[n_latents]
 
     @cached_property
     def token_starts(self) -> Int[Tensor, " _"]:
-        """Where each token's pairs begin in the flattened codes, and their number."""
+        """Index of each token's first pair in the flattened codes, followed by the number of pairs."""
         n_tokens, k = self.indices.shape
         return torch.arange(0, n_tokens * k + 1, max(k, 1), device=self.indices.device)[
             : n_tokens + 1
@@ -72,7 +72,7 @@ class Pattern:
 
 
 def _sorted_by_scipy(pattern: Pattern, n_latents: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Counting sort of the pairs: the codes' places as a sparse matrix, transposed."""
+    """Counting sort of the pairs, done by transposing a sparse matrix of their positions."""
     n_tokens, k = pattern.indices.shape
     places = np.arange(n_tokens * k)
     rows = (places, pattern.indices.reshape(-1).numpy(), pattern.token_starts.numpy())
@@ -91,25 +91,25 @@ def _sorted_on_device(pattern: Pattern, n_latents: int) -> tuple[Tensor, Tensor,
 
 
 class Codes:
-    """Sparse codes of a batch: k latents a token."""
+    """Sparse codes of a batch: k latents per token."""
 
     def __init__(
         self, values: Float[Tensor, "tokens k"], indices: Int[Tensor, "tokens k"] | Pattern
     ) -> None:
-        """Activations, zero where fewer than k pre-activations are positive, and their latents.
+        """Activations and their latents; an activation is zero where fewer than k are positive.
 
-        No latent may be listed twice in a token.
+        No latent may occur twice in a token.
         """
         self.values = values
         self.pattern = indices if isinstance(indices, Pattern) else Pattern(indices)
 
     @property
     def indices(self) -> Int[Tensor, "tokens k"]:
-        """Latents that the values belong to."""
+        """Latent of each value."""
         return self.pattern.indices
 
     def with_values(self, values: Float[Tensor, "tokens k"]) -> "Codes":
-        """Other values of the same latents."""
+        """Codes with other values for the same latents."""
         return Codes(values, self.pattern)
 
     def __getitem__(self, rows: Any) -> "Codes":
@@ -122,7 +122,7 @@ def sparse_sum(
 ) -> Float[Tensor, "tokens width"]:
     """Sum over a token's active latents of value times row: `f @ rows` without the dense f.
 
-    Of several row matrices the sum, at the price of one gradient: f A + f B = f (A + B).
+    Given several row matrices it returns the sum f A + f B = f (A + B) and computes one gradient for all.
     """
     return _SparseSum.apply(codes.values, codes.pattern, *rows)  # pyright: ignore[reportReturnType]
 
@@ -130,7 +130,7 @@ def sparse_sum(
 def pair_sum(
     codes: Codes, V: Float[Tensor, "n_latents d_embed"]
 ) -> Float[Tensor, "tokens d_embed"]:
-    """Factor pooling: the sum over pairs i < j of f_i f_j (v_i * v_j), in O(k d_embed) a token.
+    """Factor pooling: the sum over pairs i < j of f_i f_j (v_i * v_j), in O(k d_embed) per token.
 
     1/2 [(sum_i f_i v_i)^2 - sum_i (f_i v_i)^2], squares elementwise. Units: activation squared.
     Source: He & Chua 2017, eq. 4 (printed in the paper without the outer brackets).
@@ -146,7 +146,7 @@ def bag(pattern: Pattern, values: Tensor, rows: Tensor) -> Tensor:
 def bag_by_latent(pattern: Pattern, values: Tensor, of_tokens: Tensor, n_latents: int) -> Tensor:
     """Sum over the tokens of each latent: n_latents x width, the transpose of `bag`.
 
-    A sparse tensor of the active latents' rows where the pattern asks for sparse gradients.
+    If the pattern has sparse gradients, it is a sparse tensor that holds the active latents' rows.
     """
     pairs = pattern.by_latent(n_latents)
     weights = values.reshape(-1)[pairs.order]
@@ -164,7 +164,7 @@ def bag_by_latent(pattern: Pattern, values: Tensor, of_tokens: Tensor, n_latents
 def products(pattern: Pattern, of_tokens: Tensor, rows: Tensor) -> Tensor:
     """Inner product of each token's vector with each of its latents' rows: tokens x k.
 
-    Rows too many for the cache are visited latent by latent, each once; the numbers are the same.
+    If the rows do not fit the cache they are visited latent by latent, each once; the results are identical.
     """
     is_large = rows.numel() > CACHED_NUMBERS and rows.shape[0] > of_tokens.shape[0]
     if not is_large or rows.is_cuda:
@@ -177,7 +177,7 @@ def products(pattern: Pattern, of_tokens: Tensor, rows: Tensor) -> Tensor:
 
 
 def _products(starts: Tensor, others: Tensor, ones: Tensor, of_others: Tensor) -> Tensor:
-    """Inner product of each pair of rows, one of `ones` and one of `of_others`, in compressed rows."""
+    """Inner products of row i of `ones` with the rows of `of_others` listed in compressed row i."""
     blank = ones.new_zeros(others.numel())
     shape = (ones.shape[0], of_others.shape[0])
     places = torch.sparse_csr_tensor(starts, others, blank, shape, check_invariants=False)
@@ -235,7 +235,7 @@ class _PairSum(torch.autograd.Function):
 
 
 def less_own(grad: Tensor, own: Tensor, V: Tensor) -> Tensor:
-    """Grad - V * own, row by row; both gradients dense, or both sparse with the same rows."""
+    """Gradient minus V * own, row by row; both gradients are dense, or both sparse with the same rows."""
     if not grad.is_sparse:
         return grad.sub_(own.mul_(V))
     latents = grad.indices()[0]

@@ -1,8 +1,8 @@
 """TopK selection: the encoder product, the k largest pre-activations of each token, and the gradient.
 
-The product is the only dense thing in a training step. It is taken a slice of tokens at a time, so
-that a slice's pre-activations are selected from while they are in the cache, and tokens x n_latents
-numbers never exist together. Must not: hold parameters.
+The encoder product is the only dense operation of a training step. It is computed for one slice of tokens
+at a time. The selection then reads the slice's pre-activations while they are still in the cache, and the
+full tokens x n_latents matrix never exists. Must not: hold parameters.
 """
 
 import math
@@ -17,13 +17,13 @@ from fispace.models.sparse import Codes, Pattern, bag, bag_by_latent, products
 from fispace.study.config.train import SelectionDtype
 
 SLICE_TOKENS = {"cpu": 256, "cuda": 4096}
-"""Tokens of one slice."""
+"""Number of tokens in a slice."""
 
 GROUPS_PER_K = 4
-"""Groups of latents for each one to be chosen: between 2 and 12 the choice costs about the same."""
+"""Number of groups of latents, as a multiple of k. From 2 to 12 the cost is about the same."""
 
 SPARE_SHARE, LEAST_SPARE = 0.5, 8
-"""Candidates beyond k, as a share of it, and at least, when they are chosen in bfloat16."""
+"""Extra candidates chosen in bfloat16: this share of k, but at least this number."""
 
 
 def encode_top_k(
@@ -39,10 +39,10 @@ def encode_top_k(
 
     The gradient of an inactive latent, and of a selected one whose pre-activation is not
     positive, is exactly zero (Makhzani & Frey 2014; Gao et al. 2024, section 2.3). Latents of a
-    token are in ascending order. With `select_in` bfloat16 the product only picks candidates,
-    1.5 k a token and at least 8 more than k; their pre-activations are taken again in the precision
-    of z, and the k largest of those are kept. With a `scale`, positive, the k are the largest by
-    pre-activation times scale; the codes themselves are not scaled.
+    token are in ascending order. With `select_in` bfloat16 the product only picks candidates: 1.5 k per
+    token, and at least k + 8. Their pre-activations are recomputed in the precision of z, and the k
+    largest are kept. With a positive `scale`, the k latents with the largest pre-activation times scale
+    are kept; the codes themselves are not scaled.
     """
     with torch.no_grad():
         indices, pre_acts = _selected(z, W_enc, b_enc, scale, k, select_in)
@@ -55,12 +55,12 @@ def select_top_k(
     pre_acts: Float[Tensor, "tokens n_latents"], k: int,
     workspace: Bool[Tensor, "tokens n_latents"] | None = None,
 ) -> Int[Tensor, "tokens k"]:  # fmt: skip
-    """Indices of the k largest entries of each row, ascending; on the CPU the first of equal ones.
+    """Indices of the k largest entries of each row, ascending; on the CPU ties go to the lower index.
 
-    On the CPU in two rounds of NumPy's vectorised partition: the k-th largest of the maxima of 4 k
-    groups of latents is a bound that few more than k entries of a row reach, and only these are
-    partitioned. NaN counts as infinity. A `workspace` spares the allocation of as many truth values,
-    whose fresh pages cost ten times the comparison.
+    On the CPU it takes two rounds of NumPy's vectorised partition. The k-th largest of the maxima of 4 k
+    groups of latents is a bound that only slightly more than k entries of a row reach; only these entries
+    are partitioned. NaN counts as infinity. A `workspace` avoids allocating a Boolean matrix, whose fresh
+    memory pages cost ten times the comparison.
     """
     if pre_acts.is_cuda:
         return pre_acts.topk(k, dim=1, sorted=False).indices.sort(dim=1).values
@@ -83,7 +83,7 @@ def select_top_k(
 
 
 def largest_codes(codes: Codes, k: int, scale: Float[Tensor, " n_latents"] | None = None) -> Codes:
-    """The k largest codes of each token, times `scale`: TopK_k where the codes are of a larger k."""
+    """The k largest codes of each token, ranked by value times `scale`: TopK_k of codes with a larger k."""
     compared = codes.values.detach()
     chosen = select_top_k(compared if scale is None else compared * scale[codes.indices], k)
     return Codes(codes.values.gather(1, chosen), codes.indices.gather(1, chosen))
@@ -92,10 +92,10 @@ def largest_codes(codes: Codes, k: int, scale: Float[Tensor, " n_latents"] | Non
 def _group_maxima(
     values: Float[np.ndarray, "tokens n_latents"], k: int
 ) -> tuple[Float[np.ndarray, "tokens groups"], Float[np.ndarray, "tokens others"]]:
-    """The largest of each group of latents, at least k of them, and the latents that are in none.
+    """Maximum of each group of latents (at least k groups), and the latents that belong to no group.
 
-    Group j holds the latents j, j + n_groups, ...; those beyond the last full round are in none. The
-    k-th largest maximum is a number that at least k entries of a row reach, and hardly more.
+    Group j holds the latents j, j + n_groups, ...; latents beyond the last full round belong to none. At
+    least k entries of a row, and not many more, reach the k-th largest maximum.
     """
     n_groups = GROUPS_PER_K * k
     n_rounds = values.shape[1] // n_groups
@@ -110,7 +110,7 @@ def _largest(
     values: Float[np.ndarray, " some"], rows: Int[np.ndarray, " some"],
     counts: Int[np.ndarray, " tokens"], k: int,
 ) -> Bool[np.ndarray, " some"]:  # fmt: skip
-    """Which of a ragged array's values, row after row, are among the k largest of their row."""
+    """Which values of a ragged array, stored row after row, are among the k largest of their row."""
     width = counts.max(initial=k)
     starts = counts.cumsum() - counts
     places = rows * width + np.arange(len(rows)) - starts[rows]
@@ -130,7 +130,7 @@ def _selected(
     z: Tensor, W_enc: Tensor, b_enc: Tensor, scale: Tensor | None, k: int,
     select_in: SelectionDtype,
 ) -> tuple[Tensor, Tensor | None]:  # fmt: skip
-    """The chosen latents and, where the choice took them again, their pre-activations."""
+    """The chosen latents, and their pre-activations if the choice recomputed them."""
     compared = (W_enc, b_enc) if scale is None else (W_enc * scale[:, None], b_enc * scale)
     if select_in == "float32":
         return _candidates(z, *compared, k, z.dtype), None
@@ -158,7 +158,7 @@ def _candidates(
 
 
 class _Activations(torch.autograd.Function):
-    """ReLU of the selected pre-activations, taken here if not known, and gradients of their rows alone."""
+    """ReLU of the selected pre-activations (computed here if not given), with gradients of their rows only."""
 
     @staticmethod
     def forward(

@@ -1,7 +1,7 @@
-"""What an interrupted training needs to go on exactly, kept in one file while it runs.
+"""The state that an interrupted training needs to continue exactly, kept in one file while it runs.
 
-Weights, optimiser, random state and counts; the data need only the number of steps taken. Must not:
-change a number of the training: the clock decides when to save, and nothing else.
+The state holds weights, optimiser, random state and counts. The position in the data follows from the
+number of steps. The clock decides when to save and nothing else. Must not: change a number of the training.
 """
 
 import hashlib
@@ -32,19 +32,19 @@ CHECKSUM, IDENTITY, PROGRESS, RANDOM = "checksum", "identity", "progress", "rand
 
 @runtime_checkable
 class Remembers(Protocol):
-    """Something beside model and optimiser that a training changes."""
+    """Something other than model and optimiser that a training changes."""
 
     def tensors(self) -> dict[str, Tensor]:
-        """All that it remembers, by name."""
+        """Its state by name."""
         ...
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Become what `tensors` said."""
+        """Set its state from `tensors`."""
         ...
 
 
 def surroundings(module: str) -> dict[str, Any]:
-    """What decides a training's numbers besides its record: code behind `module`, versions, processor."""
+    """What a training's numbers depend on besides its record: code of `module`, versions, processor."""
     return {
         "code": code_digest(module),
         "versions": [str(torch.__version__), np.__version__],
@@ -53,28 +53,28 @@ def surroundings(module: str) -> dict[str, Any]:
 
 
 class Training(NamedTuple):
-    """What every training changes."""
+    """The objects that every training changes."""
 
     model: nn.Module
     optimiser: Adam
     progress: Progress
 
     def live(self) -> dict[str, Tensor]:
-        """The tensors themselves, by name: what is copied in, the training takes up."""
+        """Tensors by name. They alias the training's state: copying into them sets it."""
         weights = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         moments = self.optimiser.tensors()
         return weights | {f"optimiser.{name}": value for name, value in moments.items()}
 
 
 class Checkpoints:
-    """The file in which one training is kept, at most every so many seconds.
+    """The file that holds the state of one training, saved at most once every `seconds`.
 
-    It is used again only by a training of the same identity, and only whole: anything else is
-    deleted, and the training starts anew. An unfinished training is no result.
+    Only a training with the same identity uses the file again, and only if it is intact. Any other file is
+    deleted and the training starts over. An unfinished training is not a result.
     """
 
     def __init__(self, folder: Path, identity: dict[str, Any], seconds: float) -> None:
-        """Look for a kept training; `identity` is all that decides the training's numbers."""
+        """Look for a saved state; `identity` is everything that the training's numbers depend on."""
         self.path = folder / FILE
         self._identity: dict[str, Any] = json.loads(json.dumps(identity))
         self._seconds = seconds
@@ -84,18 +84,18 @@ class Checkpoints:
 
     @property
     def n_steps(self) -> int:
-        """Steps that need not be taken again; batches must be given from this one on."""
+        """Number of steps already taken; batches must start after them."""
         return 0 if self._kept is None else self._kept[1].n_steps
 
     def include(self, name: str, part: Remembers) -> None:
-        """Keep this as well; before the training starts."""
+        """Save this part too; call it before the training starts."""
         self._beside[name] = part
 
     def resume(self, training: Training) -> None:
-        """Bring a training that has taken no step to where the kept one was, if there is one.
+        """Set a training that has taken no step to the saved state, if there is one.
 
         Raises:
-            ArtifactMismatchError: if what is kept is not of this training after all.
+            ArtifactMismatchError: if the saved tensors do not fit this training.
         """
         if self._kept is None:
             return
@@ -110,22 +110,24 @@ class Checkpoints:
         self._kept = None
 
     def offer(self, training: Training) -> None:
-        """Keep the training as it is now, if it is time and all its numbers are finite."""
+        """Save the training's state if it is time and all its numbers are finite."""
         if time.monotonic() - self._saved_at < self._seconds:
             return
         try:
             self._save(training)
-        except (FispaceError, OSError) as error:  # a full disk stops no training
+        except (FispaceError, OSError) as error:  # a full disk must not stop a training
             log.warning("step %d is not kept: %s", training.progress.n_steps, error)
-        self._saved_at = time.monotonic()  # so that slow saving never fills the time
+        self._saved_at = (
+            time.monotonic()
+        )  # counted from the end, so that slow saves do not take all the time
 
     def note_kept(self) -> None:
-        """Say what is there to go on from."""
+        """Log which file the training can continue from."""
         if self.path.exists():
             log.info("%s: the last good state of this training is kept.", self.path)
 
     def remove(self) -> None:
-        """Forget the training: its results are written."""
+        """Delete the saved state once the results are written."""
         shutil.rmtree(self.path.parent, ignore_errors=True)
 
     def _save(self, training: Training) -> None:
@@ -155,19 +157,21 @@ class Checkpoints:
         return tensors, progress
 
     def _progress_of(self, tensors: dict[str, Tensor], record: dict[str, Any]) -> Progress:
-        """Progress of a kept training that is whole, and this one."""
+        """Progress in a saved state, which must be intact and belong to this training."""
         whole = {key: value for key, value in record.items() if key != CHECKSUM}
         if record.get(CHECKSUM) != _checksum(tensors, whole):
-            raise ArtifactError(f"{self.path} does not have its own checksum: it was altered.")
+            raise ArtifactError(f"{self.path} does not match its checksum: it was altered.")
         if record.get(IDENTITY) != self._identity:
             raise ArtifactMismatchError(
-                f"{self.path} is an unfinished training of other parameters, data, code or versions."
+                f"{self.path} holds an unfinished training with other parameters, data, code or versions."
             )
         progress = Progress()
         try:
             progress.take_up(record[PROGRESS])
         except (KeyError, TypeError, ValueError):
-            raise ArtifactError(f"{self.path} does not say how far its training was.") from None
+            raise ArtifactError(
+                f"{self.path} does not say how far its training had come."
+            ) from None
         return progress
 
 

@@ -45,7 +45,10 @@ def pipeline_shapes() -> list[Shape]:
     middle, top, low = STEP_Y + STEP_HEIGHT / 2, STEP_Y + 0.57, STEP_Y - 0.57
     steps = [
         box(0.05, STEP_Y, "testbed", "text, and a language\nmodel that knows it", "fispace.chapters.testbed"),
-        box(1.49, STEP_Y, "extract", "activations at one\nhook point, standardised", "fispace.chapters.extract"),
+        box(
+            1.49, STEP_Y, "extract", "activations at one\nhook point, standardised",
+            "fispace.chapters.extract",
+        ),
         box(2.93, STEP_Y, "train", "every arm and seed,\none loop", "fispace.chapters.train"),
         box(4.37, top, "fidelity", "FVU; KL, CE of\nthe spliced model", "fispace.chapters.fidelity"),
         box(4.37, STEP_Y, "geometry", "norms, spectra,\ncontributions, nulls", "fispace.chapters.geometry"),

@@ -1,7 +1,7 @@
-"""Two-way analyses of variance of a 2x2 table: as published, and as the textbook has it.
+"""Two-way analyses of variance of a 2x2 table: the published one and the textbook one.
 
-Both take rows as independent replicates, which crossed items are not; they stand beside the
-contrast of `factorial`, never in its place. Must not: know a model or a file.
+Both treat rows as independent replicates, which crossed items are not. They are reported beside the
+interaction contrast of `two_by_two` and never replace it. Must not: know a model or a file.
 """
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
@@ -38,11 +38,11 @@ class TwoWay(NamedTuple):
 def published_anova(table: Table) -> TwoWay:
     """The "2x2 ANOVA" of the author's script (p13:687-711): three one-way tests.
 
-    Each main effect is a one-way test of its two levels, the other factor ignored; the interaction
-    is a one-way test between the row-paired differences y11 - y10 and y01 - y00. Rows pair
-    unrelated words, so its interaction depends on the order of rows within a cell.
+    Each main effect is a one-way test of its two levels that ignores the other factor. The interaction
+    is a one-way test between the row-paired differences y11 - y10 and y01 - y00. A row pairs unrelated
+    words, so this interaction depends on the order of the rows within a cell.
     """
-    # DEVIATION(published-anova): not a test of an interaction; reported beside the contrast only.
+    # DEVIATION(published-anova): this does not test an interaction; we report it beside the contrast only.
     return TwoWay(
         _one_way(table[:, 0].ravel(), table[:, 1].ravel()),
         _one_way(table[:, :, 0].ravel(), table[:, :, 1].ravel()),

@@ -1,4 +1,4 @@
-"""One mode or two: Hartigan's dip test and a two-component mixture, and the groups it makes.
+"""One mode or two: Hartigan's dip test, and a mixture of two Gaussians with the groups it defines.
 
 Must not: know what the values are, or a threshold of the paper.
 """
@@ -16,9 +16,9 @@ from sklearn.mixture import GaussianMixture
 
 Values = Float[np.ndarray, " values"]
 QUARTILES = (0.25, 0.75)
-"""Where the two components start; fixed, so that equal values give equal groups."""
+"""Quantiles at which the two components start."""
 GRID = 2001
-"""Points between the two means at which the posterior is looked at."""
+"""Number of points between the two means at which the posterior is evaluated."""
 
 
 class Dip(NamedTuple):
@@ -27,24 +27,24 @@ class Dip(NamedTuple):
     statistic: float
     """Largest distance between the empirical and the closest unimodal distribution, in [0, 1/4]."""
     p: float
-    """Probability of a larger one under the uniform distribution, by interpolated tables."""
+    """Probability of a larger dip under the uniform distribution, interpolated from tables."""
 
 
 class Mixture(NamedTuple):
-    """Two Gaussians fitted to the values, beside one."""
+    """A mixture of two Gaussians, compared with a single Gaussian."""
 
     threshold: float
     """Value between the two means at which both components are equally likely."""
     bic_gain: float
-    """BIC of one Gaussian less BIC of two, per value; positive favours two."""
+    """BIC of one Gaussian minus BIC of two, per value; positive favours two."""
     low_mean: float
     high_mean: float
 
 
 def dip_test(values: Values) -> Dip:
-    """The dip of the values and its p. Source: Hartigan & Hartigan 1985.
+    """The dip of the values and its p-value. Source: Hartigan & Hartigan 1985.
 
-    Constant values, and fewer than four, have no second mode: dip 0, p 1.
+    Constant values, and fewer than four values, have no second mode: dip 0, p 1.
     """
     if len(values) < 4 or np.ptp(values) == 0:
         return Dip(0.0, 1.0)
@@ -56,8 +56,9 @@ def dip_test(values: Values) -> Dip:
 def two_modes(values: Values) -> Mixture:
     """Mixture of two Gaussians by EM, and the threshold between its components.
 
-    BIC counts 2 parameters for one Gaussian and 5 for two. A skewed single mode also favours two
-    Gaussians, which is why the dip stands beside it. Without spread the threshold is the value.
+    BIC counts 2 parameters for one Gaussian and 5 for two. A single skewed mode also favours two
+    Gaussians, so always read it together with the dip. If all values are equal, the threshold is that
+    value.
     """
     column = values.astype(np.float64)[:, None]
     if np.ptp(column) == 0:
@@ -74,7 +75,7 @@ def two_modes(values: Values) -> Mixture:
 
 
 def _crossing(mixture: GaussianMixture, upper_component: int, low: float, high: float) -> float:
-    """Where the posterior passes 1/2 between the means; their middle if it does not."""
+    """Value between the means at which the posterior crosses 1/2; their midpoint if it does not."""
     grid = np.linspace(low, high, GRID)
     upper = mixture.predict_proba(grid[:, None])[:, upper_component]
     is_upper = upper >= 0.5

@@ -1,4 +1,4 @@
-"""Document bootstrap: percentile intervals of statistics of sums, the document as the unit.
+"""Document bootstrap: percentile intervals for ratios of sums, with the document as the unit.
 
 Must not: resample tokens.
 """
@@ -20,7 +20,7 @@ class Interval(NamedTuple):
 def resample_counts(
     n_documents: int, n_bootstrap: int, rng: np.random.Generator
 ) -> Float[np.ndarray, "n_bootstrap n_documents"]:
-    """How often each document occurs in each resample; the same counts pair conditions."""
+    """How often each resample contains each document. Using the same counts pairs the conditions."""
     return rng.multinomial(
         n_documents, np.full(n_documents, 1 / n_documents), size=n_bootstrap
     ).astype(np.float64)
@@ -31,7 +31,7 @@ def document_weights(
 ) -> Float[np.ndarray, "samples n_documents"]:
     """Weights of the documents in the sample itself (row 0, all ones) and in each resample.
 
-    A statistic of weighted sums is then one array: its estimate first, its resamples after it.
+    A statistic of weighted sums is then one array: the estimate first, then its resamples.
     """
     counts = resample_counts(n_documents, n_bootstrap, rng)
     return np.concatenate([np.ones((1, n_documents)), counts])
@@ -48,10 +48,10 @@ def ratio_samples(
 
 
 def interval_of(samples: Float[np.ndarray, " samples"], confidence: float) -> Interval:
-    """The estimate (first entry) and the percentile interval of the resamples (the others).
+    """The estimate (first entry) and the percentile interval of the resamples (all other entries).
 
-    All three are NaN where the estimate is not defined; resamples that are not defined make the ends
-    NaN. Source: Efron & Tibshirani (1993), section 13.3; clusters are documents (Cameron et al. 2008).
+    If any entry is undefined (NaN), both ends are NaN. Source: Efron & Tibshirani (1993), section 13.3;
+    clusters are documents (Cameron et al. 2008).
     """
     value, resamples = float(samples[0]), samples[1:]
     tail = (1 - confidence) / 2

@@ -1,6 +1,6 @@
 """Geometry of a set of directions: squared norms, Gram entries, cosines, spectra, rank correlation.
 
-Must not: know a model, a file or a threshold of the paper; its own formulas live in `published`.
+Must not: know a model, a file or a threshold of the paper; the paper's formulas are in `published`.
 """
 
 from typing import NamedTuple
@@ -39,9 +39,9 @@ def squared_norms(rows: Rows) -> Vector:
 def sample_pairs(
     n_rows: int, n_pairs: int, generator: np.random.Generator
 ) -> Int[np.ndarray, "pairs 2"]:
-    """Unordered pairs i < j of distinct rows: all, or `n_pairs` drawn uniformly if there are more.
+    """Unordered pairs i < j of distinct rows: all of them, or `n_pairs` drawn uniformly if there are more.
 
-    Drawn with replacement over pairs. The author's script draws i ~ U and j ~ U(i, n), which
+    Pairs are drawn with replacement. The author's script draws i ~ U and j ~ U(i, n), which
     over-samples high indices (p16b:182); here each pair has the same probability.
     """
     n_all = n_rows * (n_rows - 1) // 2
@@ -55,7 +55,7 @@ def sample_pairs(
 def pair_geometry(rows: Rows, pairs: Int[np.ndarray, "pairs 2"]) -> PairGeometry:
     """Mean |dot| and mean |cosine| over the given pairs of rows.
 
-    Pairs with a row of norm 0 have no cosine and are left out of its mean (not out of the dot's).
+    A pair with a row of norm 0 has no cosine; it counts in the mean |dot| but not in the mean |cosine|.
     """
     wide = rows.astype(np.float64)
     norms = np.sqrt(squared_norms(rows))
@@ -72,9 +72,9 @@ def pair_geometry(rows: Rows, pairs: Int[np.ndarray, "pairs 2"]) -> PairGeometry
 def variance_spectrum(rows: Rows, *, centred: bool) -> Float[np.ndarray, " components"]:
     """Share of the total sum of squares along each principal direction, descending, summing to 1.
 
-    s_i^2 / sum s^2 with s the singular values of `rows`, from the width x width matrix
-    rows^T rows in float64; `centred` subtracts the mean row first (PCA), without it the first
-    component mostly carries the mean. min(n_rows, width) components.
+    s_i^2 / sum s^2, where s are the singular values of `rows`, computed in float64 from the width x width
+    matrix rows^T rows. With `centred` the mean row is subtracted first (PCA); without it the first
+    component mostly carries the mean. There are min(n_rows, width) components.
     """
     wide = rows.astype(np.float64)
     if centred:
@@ -96,7 +96,7 @@ def participation_ratio(shares: Float[np.ndarray, " components"]) -> float:
 
 
 def spearman(first: Vector, second: Vector) -> float:
-    """Rank correlation in [-1, 1]; NaN if one of the two is constant, which has no ranks."""
+    """Rank correlation in [-1, 1]; NaN if either vector is constant."""
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return float("nan")
     return float(np.corrcoef(_ranks(first), _ranks(second))[0, 1])
@@ -109,6 +109,6 @@ def quantiles(values: Vector, tail: float) -> Quantiles:
 
 
 def _ranks(values: Vector) -> Vector:
-    """Ranks from 1, ties at their mean rank."""
+    """Ranks from 1; ties get their mean rank."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     return (np.cumsum(counts) - (counts - 1) / 2)[inverse]

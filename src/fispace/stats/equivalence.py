@@ -16,10 +16,10 @@ PerColumn = Float[np.ndarray, " columns"]
 
 
 def tost(values: Items, bounds: PerColumn) -> PerColumn:
-    """P of two one-sided t tests that the mean lies in (-bound, bound), per column.
+    """p-value of two one-sided t tests that the mean lies in (-bound, bound), per column.
 
-    Small p: the effect is shown to be negligible. A large p of a difference test alone shows
-    nothing (Schuirmann 1987; Lakens 2017). A column without variance is decided by its mean.
+    A small p shows that the effect is negligible, which a large p of a difference test does not
+    (Schuirmann 1987; Lakens 2017). A column without variance is decided by its mean alone.
     """
     scaled = values.astype(np.float64) / bounds
     spread = scaled.std(0) > 1e-12 * np.maximum(np.abs(scaled).max(0), 1e-300)

@@ -21,13 +21,13 @@ class Interval(NamedTuple):
     low: float
     high: float
     n: int
-    """Repetitions behind it."""
+    """Number of repetitions."""
 
 
 def t_interval(values: Float[np.ndarray, " repetitions"], confidence: float) -> Interval:
     """Mean and Student t interval: mean +- t_(n-1) s / sqrt(n).
 
-    Without spread to estimate (one repetition) the ends are NaN; a NaN value makes all three NaN.
+    With a single repetition the ends are NaN. A NaN value makes mean and ends NaN.
     """
     n, mean = len(values), float(np.mean(values))
     if n < 2:
@@ -37,10 +37,10 @@ def t_interval(values: Float[np.ndarray, " repetitions"], confidence: float) -> 
 
 
 def prediction_interval(values: Float[np.ndarray, " repetitions"], confidence: float) -> Interval:
-    """Mean, and where one more repetition lies: mean +- t_(n-1) s sqrt(1 + 1/n).
+    """Mean and prediction interval of one more repetition: mean +- t_(n-1) s sqrt(1 + 1/n).
 
-    For repetitions from one normal distribution. NaN as in `t_interval`, which is narrower by
-    the factor sqrt(n + 1).
+    Assumes repetitions from one normal distribution. It is wider than `t_interval` by the factor
+    sqrt(n + 1), and NaN in the same cases.
     """
     mean, low, high, n = t_interval(values, confidence)
     wider = (n + 1) ** 0.5

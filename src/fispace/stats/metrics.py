@@ -1,6 +1,6 @@
 """Fidelity of a reconstruction: FVU, MSE, L0, and KL and CE of a spliced language model.
 
-Must not: read files, or average per-batch ratios; every metric is a ratio of sums.
+Every metric is a ratio of sums over the split. Must not: read files, or average per-batch ratios.
 """
 
 from typing import NamedTuple
@@ -24,7 +24,7 @@ def fvu(
 ) -> Float[Tensor, ""]:
     """Fraction of variance unexplained, >= 0: sum |x - x_hat|^2 / sum |x - mean(x)|^2.
 
-    The mean is that of the given rows, so give the whole split at once or use `FvuSums`.
+    The mean is over the given rows, so pass the whole split at once or use `FvuSums`.
     """
     return squared_error(x, x_hat).sum() / squared_error(x, x.double().mean(0).expand_as(x)).sum()
 
@@ -33,7 +33,7 @@ class FvuSums:
     """FVU of a split that comes in batches: exact sums, one ratio at the end."""
 
     def __init__(self, d_model: int) -> None:
-        """Start with no token."""
+        """Start with no tokens."""
         self.n_tokens = 0
         self.error = torch.zeros((), dtype=torch.float64)
         self.mean = torch.zeros(d_model, dtype=torch.float64)
@@ -60,21 +60,21 @@ class FvuSums:
 
 
 def l0(values: Float[Tensor, "tokens k"]) -> Float[Tensor, " tokens"]:
-    """Number of active latents of each token, in [0, k]: the values above zero."""
+    """Number of active latents (values above zero) of each token, in [0, k]."""
     return (values > 0).sum(1).double()
 
 
 def log_probabilities(
     logits: Float[Tensor, "*tokens vocabulary"],
 ) -> Float[Tensor, "*tokens vocabulary"]:
-    """Log-softmax in float64, nats: what KL and CE are computed from."""
+    """Log-softmax in float64, in nats. KL and CE are computed from it."""
     return F.log_softmax(logits.double(), dim=-1)
 
 
 def next_token_ce(
     log_p: Float[Tensor, "batch pos vocabulary"], token_ids: Int[Tensor, "batch pos"]
 ) -> Float[Tensor, "batch pos"]:
-    """Cross-entropy of the next token in nats at every position; zero at the last, which has none."""
+    """Cross-entropy of the next token in nats at every position; zero at the last position."""
     ce = -log_p[:, :-1].gather(2, token_ids[:, 1:, None])[..., 0]
     return F.pad(ce, (0, 1))
 
@@ -90,7 +90,7 @@ def kl_per_token(
 
 
 class Prediction(NamedTuple):
-    """The undisturbed LM's distribution, kept once for every reconstruction that it is compared with."""
+    """The undisturbed LM's next-token distribution, computed once and reused for every reconstruction."""
 
     p: Float[Tensor, "batch pos vocabulary"]
     negative_entropy: Float[Tensor, "batch pos"]
@@ -98,7 +98,7 @@ class Prediction(NamedTuple):
 
 
 def prediction_of(log_p: Float[Tensor, "batch pos vocabulary"]) -> Prediction:
-    """The distribution with the given log-probabilities."""
+    """The prediction with the given log-probabilities."""
     p = log_p.exp()
     return Prediction(p, torch.linalg.vecdot(p, log_p))
 
@@ -108,10 +108,11 @@ def kl_and_ce(
     logits: Float[Tensor, "batch pos vocabulary"],
     token_ids: Int[Tensor, "batch pos"],
 ) -> tuple[Float[Tensor, "batch pos"], Float[Tensor, "batch pos"]]:
-    """`kl_per_token` and `next_token_ce` of a spliced model, window by window, in float64.
+    """`kl_per_token` and `next_token_ce` of a spliced model, in float64.
 
-    KL = sum p log p - sum p log q, with the first sum kept. One window's vocabulary fits the
-    processor's cache: a sixth of the time of the two functions on the whole batch.
+    KL = sum p log p - sum p log q, where the first sum comes from `original`. The windows are processed
+    one by one because one window's distributions fit the processor's cache; this takes a sixth of the
+    time that the two functions need for the whole batch.
     """
     kl = torch.empty(token_ids.shape, dtype=torch.float64)
     ce = torch.zeros(token_ids.shape, dtype=torch.float64)
@@ -124,16 +125,16 @@ def kl_and_ce(
 
 
 def dead_fraction(fired: Bool[Tensor, " n_latents"]) -> float:
-    """Share of latents that no token of the evaluated split activates, in [0, 1]."""
+    """Share of latents that fire on no token of the evaluated split, in [0, 1]."""
     return float((~fired).double().mean())
 
 
 class FiringCounts:
-    """How many tokens each latent fires on, and in how many token windows it fires at all.
+    """On how many tokens, and in how many windows of tokens, each latent fires.
 
-    A window is a run of `window_tokens` tokens in stored order; an incomplete last one does not count.
-    "Dead in a window" depends on the window's length alone, not on that of the split (Gao et al.
-    2024 count the tokens since a latent last fired; the author counts the whole run, p1c:366).
+    A window is a run of `window_tokens` tokens in stored order; an incomplete last window does not count.
+    Whether a latent is dead in a window depends on the window's length only, not on the split's (Gao et
+    al. 2024 count the tokens since a latent last fired; the author counts the whole run, p1c:366).
     """
 
     def __init__(self, n_latents: int, n_tokens: int, window_tokens: int) -> None:
@@ -143,7 +144,7 @@ class FiringCounts:
         self._fired = np.zeros((n_tokens // window_tokens, n_latents), dtype=np.bool_)
 
     def add(self, values: Float[Tensor, "tokens k"], indices: Int[Tensor, "tokens k"]) -> None:
-        """Count the next tokens' active latents: those with a value above zero."""
+        """Count the active latents (values above zero) of the next tokens."""
         token, place = torch.nonzero(values > 0, as_tuple=True)
         latents = indices[token, place].numpy()
         np.add.at(self.n_fired, latents, 1)
@@ -154,10 +155,10 @@ class FiringCounts:
 
     @property
     def n_windows(self) -> int:
-        """Whole windows of the split."""
+        """Number of complete windows."""
         return len(self._fired)
 
     @property
     def n_windows_fired(self) -> Int[np.ndarray, " n_latents"]:
-        """Windows in which each latent fires."""
+        """Number of windows in which each latent fires."""
         return self._fired.sum(0)

@@ -1,4 +1,4 @@
-"""Linear mixed model of a table items x words with crossed item and word effects.
+"""Linear mixed model of an items x words table with crossed item and word effects.
 
 Must not: know what was measured, or a file.
 """
@@ -19,14 +19,13 @@ from statsmodels.tools.sm_exceptions import ConvergenceWarning, SingularMatrixWa
 Table = Float[np.ndarray, "items 2 2 words"]
 
 CONTRAST = np.array([1.0, -1.0, -1.0, 1.0])
-"""Weights of the interaction on the cells in the order 00 01 10 11."""
+"""Weights of the four cells (order 00 01 10 11) in the interaction contrast."""
 
 FLOOR = 1e-3
-"""Smallest variance that stays in the model, in units of the residual's."""
-
+"""Variance components below this, in units of the residual variance, leave the model."""
 
 MAX_STEPS = 30
-"""Of the search; on balanced data its start is close to the optimum."""
+"""Iterations of the optimiser; on balanced data it starts close to the optimum."""
 
 
 class Estimate(NamedTuple):
@@ -36,7 +35,7 @@ class Estimate(NamedTuple):
     low: float
     high: float
     p: float
-    """Two-sided, of zero."""
+    """Two-sided p-value of a zero value."""
 
 
 class MixedFit(NamedTuple):
@@ -51,11 +50,11 @@ class MixedFit(NamedTuple):
 def fit_crossed(table: Table, confidence: float) -> MixedFit:
     """Cell means and interaction of y = cell + item + item x cell + word + e, by REML.
 
-    Words are nested in cells and crossed with items. The item x cell effect lets the interaction
-    vary between items (Barr et al. 2013, maximal structure); the word effect lets the result hold
-    for other words of the kind, which an average over words does not claim (Clark 1973). Intervals
-    and p-values by t with the degrees of freedom of the smaller sample, min(items, 4 words) - 4,
-    or 1: the normal quantiles of the library are too narrow for few words.
+    Words are nested in cells and crossed with items. The item x cell effect lets the interaction vary
+    between items (Barr et al. 2013, maximal structure). The word effect generalises the result to other
+    words of the kind, which an average over words cannot (Clark 1973). Intervals and p-values use a t
+    distribution with max(min(items, 4 words) - 4, 1) degrees of freedom, those of the smaller sample,
+    because the library's normal quantiles are too narrow for few words.
     """
     scale = float(table.std())
     if scale == 0:
@@ -77,7 +76,7 @@ def fit_crossed(table: Table, confidence: float) -> MixedFit:
         fe_params=table.mean((0, 3)).ravel() / scale,
         vcomp=np.array([max(ratios[name], FLOOR) for name in kept]),
     )
-    with warnings.catch_warnings():  # what they warn of is in the result: `converged`
+    with warnings.catch_warnings():  # the result reports what they warn about: `converged`
         for category in (ConvergenceWarning, SingularMatrixWarning, RuntimeWarning):
             warnings.simplefilter("ignore", category)
         fit = model.fit(start_params=start, method=["bfgs"], maxiter=MAX_STEPS)
@@ -106,8 +105,8 @@ def _dummies(codes: np.ndarray) -> Float[np.ndarray, "rows levels"]:
 def _variance_ratios(table: Table) -> dict[str, float]:
     """Variance components over the residual's, by the method of moments (Searle et al. 1992).
 
-    On balanced data they are REML's where they are positive; a component that is not is zero there
-    too, and leaves the model: at a boundary the search cannot end.
+    On balanced data positive components equal their REML estimates. A component that is not positive is
+    zero under REML too and leaves the model, because the optimiser cannot converge at a boundary.
     """
     n_items, n_words = table.shape[0], table.shape[3]
     of_cell, of_word, means = table.mean(3), table.mean(0), table.mean((0, 3))

@@ -1,7 +1,7 @@
-"""The paper's own formulas, as its scripts compute them, to ask our models for its numbers.
+"""The paper's own formulas, as its scripts compute them, so that our models can be asked for its numbers.
 
-They are kept apart because most of them need a null or another baseline to be read.
-Must not: be used where a sound definition is meant; those live in the other modules of `measure`.
+Most of them can only be read beside a null or another baseline, so they are kept apart from the sound
+definitions in the other modules of `stats`. Must not: be used where a sound definition is meant.
 """
 
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from fispace.stats.directions import n_components_for, spearman
 Vector = Float[np.ndarray, " latents"]
 Matrix = Float[np.ndarray, "tokens width"]
 Number = float | Float[np.ndarray, " draws"]
-"""A number, or its draws under resampling."""
+"""A number, or one number per resample."""
 
 PAPER_D_MODEL, PAPER_N_LATENTS, PAPER_D_EMBED = 3200, 50_000, 300
 PAPER_LINEAR_INIT, PAPER_FACTOR_INIT = 0.01, 0.05
@@ -24,7 +24,7 @@ PAPER_SAE_SQUARED_NORM = 0.4
 PAPER_NOTES_D_EMBED = 200
 """Width of the factors in the runs of the author's notes (N18)."""
 PAPER_K, PAPER_CUT_KS = 1024, (250, 500)
-"""k that the SAE was trained with, and those that it was cut to in the sequential runs (N2, N4)."""
+"""k of the SAE's training, and the reduced k of the sequential runs (N2, N4)."""
 PAPER_TOP, PAPER_FIRST_COMPONENTS, PAPER_SPECTRUM_TARGET = 250, 1000, 0.9
 RATIOS = ("total", "linear", "interaction", "decoder")
 
@@ -58,8 +58,8 @@ class ParameterCounts(NamedTuple):
 def norm_ratios(decoder: Vector, linear: Vector, factors: Vector) -> NormRatios:
     """Shares of the norms |W_dec[i]|, |W_lin[i]|, |V[i]| in their sum, for each latent.
 
-    The three norms are incommensurate (the factors live in another space, before a square and an
-    MLP), so the ratio is no contribution to the output. Source: author's p17:182-231.
+    The three norms are incommensurate: the factors live in another space, before a square and an MLP. So
+    the ratio is not a contribution to the output. Source: author's p17:182-231.
     """
     total = decoder + linear + factors
     return NormRatios((linear + factors) / total, linear / total, factors / total, decoder / total)
@@ -75,10 +75,10 @@ def group_means(ratio: Vector, squared_norm: Vector, threshold: float) -> tuple[
 
 
 def ratio_correlations(ratios: NormRatios, squared_norm: Vector) -> dict[str, float]:
-    """Spearman correlation of each ratio with |W_dec|^2, which sits in the ratio's own denominator.
+    """Spearman correlation of each ratio with |W_dec|^2, which is part of the ratio's own denominator.
 
-    Tautological: independent random norms give strongly negative values for `total` and, with
-    the opposite sign and the same size, for `decoder`. Source: author's p17:320.
+    The correlation is tautological: independent random norms give strongly negative values for `total`,
+    and values of the same size and opposite sign for `decoder`. Source: author's p17:320.
     """
     return {name: spearman(getattr(ratios, name), squared_norm) for name in RATIOS}
 
@@ -95,8 +95,8 @@ def mean_output_shares(linear: float, interaction: float) -> tuple[float, float]
 def variance_explained(x: Matrix, x_hat: Matrix) -> float:
     """1 - sum var(x - x_hat) / sum var(x) over one batch; the paper averages this over batches.
 
-    Blind to a constant error (a variance, not a mean square); its average over batches is an
-    average of ratios, not a ratio of sums. Needs two tokens. Source: author's p1c:125-151.
+    It ignores a constant error, because it uses a variance and not a mean square. Its average over batches
+    is an average of ratios, not a ratio of sums. It needs at least two tokens. Source: author's p1c:125-151.
     """
     residual = x.astype(np.float64) - x_hat
     return float(1 - residual.var(axis=0).sum() / x.astype(np.float64).var(axis=0).sum())
@@ -110,17 +110,17 @@ def n_components_of_first(
     866 and 863 of 1,000 in the paper; a random 3200 x 50000 matrix gives 887. `shares` is the
     uncentred spectrum. Source: author's p16:206-221.
     """
-    # DEVIATION(exact-svd): the author takes a randomised SVD; ours is exact, hence repeatable.
+    # DEVIATION(exact-svd): the author uses a randomised SVD; ours is exact and therefore repeatable.
     return n_components_for(shares[:first], target)
 
 
 def improvement(baseline: Number, value: Number) -> Number:
-    """1 - value / baseline: the paper's "x % better", positive if `value` is the smaller error."""
+    """1 - value / baseline: the paper's "x % better"; positive if `value` is the smaller error."""
     return 1 - value / baseline
 
 
 def gini(rows: Float[np.ndarray, "rows width"]) -> Float[np.ndarray, " rows"]:
-    """Gini coefficient of |w| in each row, 0 if all are equal, towards 1 if one carries all.
+    """Gini coefficient of |w| in each row: 0 if all entries are equal, close to 1 if one entry dominates.
 
     (n + 1 - 2 sum_i cumsum_i / sum) / n over ascending |w|. Source: author's p4:70-80.
     """
@@ -158,11 +158,11 @@ def parameter_counts(d_model: int, n_latents: int, d_embed: int) -> ParameterCou
 def norm_mixture_null(
     n_latents: int, spread: float, generator: np.random.Generator
 ) -> tuple[Vector, NormRatios]:
-    """|W_dec|^2 and the ratios, at the paper's scale, if the NFM's norms had stayed as initialised.
+    """|W_dec|^2 and the ratios at the paper's scale if training had left the NFM's norms unchanged.
 
-    |W_dec|^2 is drawn from two modes at the printed .05 and .37 (log-normal of width `spread`,
-    weighted to give the printed mean .259); |W_lin| and |V| are norms of Gaussian rows at the
-    initial scales. What it reproduces of the published statistics needs no trained NFM.
+    |W_dec|^2 is drawn from two modes at the printed .05 and .37 (log-normal of width `spread`, weighted
+    to give the printed mean .259). |W_lin| and |V| are norms of Gaussian rows at the initial scales.
+    Any published statistic that this null reproduces does not need a trained NFM.
     """
     share_low = (PAPER_HIGH_MODE - PAPER_MEAN_SQUARED_NORM) / (PAPER_HIGH_MODE - PAPER_LOW_MODE)
     mode = np.where(generator.random(n_latents) < share_low, PAPER_LOW_MODE, PAPER_HIGH_MODE)

@@ -1,6 +1,6 @@
-"""Spectra and angles of random directions: what a set of rows shows without any structure.
+"""Spectra and angles of random directions: the null for a set of rows without structure.
 
-Must not: draw numbers; everything here is the exact law, the limit of many rows.
+Everything here is an exact law or its limit for many rows. Must not: draw random numbers.
 """
 
 import math
@@ -9,14 +9,14 @@ import numpy as np
 from jaxtyping import Float
 
 GRID = 4096
-"""Points of the angle at which the law's cumulative distribution is tabulated."""
+"""Number of angles at which the cumulative distribution is tabulated."""
 
 
 def marchenko_pastur_edges(n_rows: int, width: int) -> tuple[float, float]:
     """Ends of the spectrum of W^T W / n_rows for independent entries of variance 1.
 
-    (1 -+ sqrt(width / n_rows))^2. With fewer rows than columns the law is that of W W^T, scaled,
-    and the other eigenvalues are zero. Source: Marchenko & Pastur 1967.
+    (1 -+ sqrt(width / n_rows))^2. With fewer rows than columns use the transpose; the remaining eigenvalues
+    are zero. Source: Marchenko & Pastur 1967.
     """
     root = math.sqrt(width / n_rows)
     return (1 - root) ** 2, (1 + root) ** 2
@@ -41,10 +41,10 @@ def marchenko_pastur_spectrum(n_rows: int, width: int) -> Float[np.ndarray, " co
 
 
 def n_above_edge(shares: Float[np.ndarray, " components"], n_rows: int, width: int) -> int:
-    """Components stronger than any that unstructured rows of the same total would have.
+    """Number of components above the upper edge of the Marchenko-Pastur law.
 
-    Counts share_i * m > (1 + sqrt(q))^2 with m components and q their number over that of the longer
-    side, so that the mean eigenvalue is 1. A random matrix has none, or one by chance.
+    It counts share_i * m > (1 + sqrt(q))^2, with m = min(n_rows, width) components, so that the mean
+    eigenvalue is 1, and q = m / max(n_rows, width). A random matrix has none, or one by chance.
     """
     n_components = min(n_rows, width)
     _, high = marchenko_pastur_edges(max(n_rows, width), n_components)

@@ -11,7 +11,7 @@ import numpy as np
 
 Coalition = frozenset[str]
 Values = Mapping[Coalition, np.ndarray]
-"""Value of every coalition, a number or an array of numbers (one a resample)."""
+"""Value of every coalition: a number, or an array with one number per resample."""
 
 
 def coalitions(players: Sequence[str]) -> list[Coalition]:
@@ -21,7 +21,7 @@ def coalitions(players: Sequence[str]) -> list[Coalition]:
 
 
 def shapley(values: Values, player: str) -> np.ndarray:
-    """Mean of what the player adds, over all orders in which the coalition can be joined.
+    """Shapley value: mean of what the player adds over all orders in which players can join.
 
     phi_i = sum over S without i of |S|! (n - |S| - 1)! / n! (v(S + i) - v(S)); the values of all
     players sum to v(all) - v(none). Source: Shapley 1953.
@@ -40,7 +40,7 @@ def shapley(values: Values, player: str) -> np.ndarray:
 
 
 def leave_one_out(values: Values, player: str) -> np.ndarray:
-    """What the player adds last: v(all) - v(all without i). Not a share: they need not sum to the total.
+    """What the player adds when it joins last: v(all) - v(all without i). These need not sum to the total.
 
     Raises:
         KeyError: if the value of a coalition is missing.
@@ -50,5 +50,5 @@ def leave_one_out(values: Values, player: str) -> np.ndarray:
 
 
 def total_value(values: Values) -> np.ndarray:
-    """What all players add together: v(all) - v(none)."""
+    """Value of all players together: v(all) - v(none)."""
     return np.asarray(values[frozenset[str]().union(*values)] - values[frozenset()])

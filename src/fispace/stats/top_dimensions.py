@@ -1,4 +1,4 @@
-"""Pairs of rows compared on their largest coordinates: cosine on union and intersection, Jaccard.
+"""Overlap of the largest coordinates of pairs of rows: cosine on union and intersection, Jaccard index.
 
 Must not: choose pairs, or know the paper's number of coordinates.
 """
@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 
 Rows = Float[np.ndarray, "rows width"]
 BLOCK_ELEMENTS = 1 << 21
-"""Gathered entries held in memory at once."""
+"""Number of gathered entries held in memory at once."""
 
 
 class TopOverlap(NamedTuple):
@@ -19,7 +19,7 @@ class TopOverlap(NamedTuple):
     union_cosine: float
     """Mean |cosine| on the union of both rows' top coordinates."""
     intersection_cosine: float
-    """Mean |cosine| on the intersection, over the pairs that share a coordinate."""
+    """Mean |cosine| on the intersection, over the pairs whose intersection is not empty."""
     jaccard: float
     """Mean size of the intersection over that of the union."""
 
@@ -33,10 +33,11 @@ def top_coordinates(rows: Rows, n_top: int) -> Bool[np.ndarray, "rows width"]:
 
 
 def top_overlap(rows: Rows, pairs: Int[np.ndarray, "pairs 2"], n_top: int) -> TopOverlap:
-    """Overlap of the pairs' `n_top` largest coordinates, and the rows' agreement on them.
+    """Overlap of the pairs' `n_top` largest coordinates, and the cosine of the rows on them.
 
-    |cosine| on a set S is |sum_S a_d b_d| / (|a_S| |b_S|). Restricting to shared large coordinates
-    raises it for unrelated rows too, to about sqrt(2 / (pi |S|)). Source: author's p16b.
+    |cosine| on a set S is |sum_S a_d b_d| / (|a_S| |b_S|). For unrelated rows it is about
+    sqrt(2 / (pi |S|)), so restricting it to few shared coordinates raises it without any relation.
+    Source: author's p16b.
     """
     is_top = top_coordinates(rows, n_top)
     wide = rows.astype(np.float64)
@@ -60,7 +61,7 @@ def _abs_cosines(
     b: Float[np.ndarray, "pairs width"],
     chosen: Bool[np.ndarray, "pairs width"],
 ) -> Float[np.ndarray, " pairs"]:
-    """|cosine| of each pair on its chosen coordinates; 0 where they have none."""
+    """|cosine| of each pair on its chosen coordinates; 0 if there are none."""
     a_chosen, b_chosen = a * chosen, b * chosen
     dots = np.abs(np.einsum("ij,ij->i", a_chosen, b_chosen))
     scale = np.sqrt(

@@ -1,6 +1,6 @@
 """Tests of 2x2 factorial designs crossed with items, for all latents at once.
 
-The unit of every test is the item; rows of one item stay together, so p-values do not depend on the
+The unit of every test is the item: rows of one item stay together, so p-values do not depend on the
 order of rows. Must not: know a model, a file, or which half of the items it is given.
 """
 
@@ -20,7 +20,7 @@ Flips = Float[np.ndarray, "flips items"]
 PerLatent = Float[np.ndarray, " latents"]
 
 NEGLIGIBLE = 1e-12
-"""Share of a mean square below which a variance is rounding error of a constant."""
+"""A variance below this share of the mean square is rounding error of a constant."""
 
 
 class TTest(NamedTuple):
@@ -42,9 +42,9 @@ class SignFlip(NamedTuple):
     """p-values of the sign-flip permutation test, one per latent."""
 
     p: PerLatent
-    """Of the latent alone."""
+    """For the latent alone."""
     p_max: PerLatent
-    """Against the maximum of |t| over all latents: corrected for the search over them."""
+    """Against the maximum of |t| over all latents, which corrects for the search over latents."""
 
 
 def welch_t(first: Items, second: Float[np.ndarray, "others latents"], confidence: float) -> TTest:
@@ -82,7 +82,7 @@ def benjamini_hochberg(p: PerLatent) -> PerLatent:
 def interaction_contrasts(cells: Cells) -> Items:
     """Per-item interaction contrast y11 - y10 - y01 + y00, in the units of the data.
 
-    Subtracting within an item removes everything the item adds to all four cells: item variance
+    The subtraction within an item removes everything that the item adds to all four cells. So item variance
     cannot swamp the test, as it does in a plain two-way ANOVA on crossed items.
     """
     return cells[:, 1, 1] - cells[:, 1, 0] - cells[:, 0, 1] + cells[:, 0, 0]
@@ -96,10 +96,10 @@ def main_effects(cells: Cells) -> Float[np.ndarray, "2 items latents"]:
 
 
 def sign_flips(n_items: int, n_permutations: int, generator: np.random.Generator) -> Flips:
-    """Matrix of +-1 signs, one permutation a row; the first row is all +1, the data as observed.
+    """Matrix of +-1 signs with one permutation per row; row 0 is all +1, the data as observed.
 
-    All 2^n_items patterns if they are no more than `n_permutations` (exact test), otherwise the
-    observed pattern and `n_permutations` random ones (Monte-Carlo test; Phipson & Smyth 2010).
+    It holds all 2^n_items patterns if there are at most `n_permutations` (exact test). Otherwise it holds
+    the observed pattern and `n_permutations` random ones (Monte-Carlo test; Phipson & Smyth 2010).
     """
     if 2**n_items <= n_permutations:
         bits = np.right_shift(np.arange(2**n_items)[:, None], np.arange(n_items)) % 2
@@ -111,14 +111,13 @@ def sign_flips(n_items: int, n_permutations: int, generator: np.random.Generator
 def sign_flip_test(values: Items, flips: Flips) -> SignFlip:
     """Two-sided sign-flip tests of a zero mean: each latent alone, and against their maximum.
 
-    Under the null an item's value is symmetric about zero, so its sign may be flipped. One flip
-    applies to all latents of an item, which keeps their dependence; p_max is the single-step
-    max-|t| adjustment (Westfall & Young 1993), equivalent to max-F since F = t^2.
-    O(flips x latents) memory.
+    Under the null an item's value is symmetric about zero, so its sign may be flipped. One flip applies to
+    all latents of an item, which preserves their dependence. p_max is the single-step max-|t| adjustment
+    (Westfall & Young 1993), equivalent to max-F since F = t^2. Memory is O(flips x latents).
     """
     n_flips = flips.shape[0]
     null = flipped_abs_t(values, flips)
-    observed = null[0] * (1 - NEGLIGIBLE)  # ties with the observed pattern count
+    observed = null[0] * (1 - NEGLIGIBLE)  # ties with the observed pattern count as larger
     p = (null >= observed).sum(0) / n_flips
     largest = np.sort(null.max(1))
     n_smaller = np.searchsorted(largest, observed, side="left")
@@ -128,8 +127,7 @@ def sign_flip_test(values: Items, flips: Flips) -> SignFlip:
 def flipped_abs_t(values: Items, flips: Flips) -> Float[np.ndarray, "flips latents"]:
     """|t| of the mean over items under each pattern of signs.
 
-    A flip leaves the sum of squares as it is, so one matrix product gives every mean, and every
-    variance follows from it.
+    A flip does not change the sum of squares, so one matrix product gives every mean and every variance.
     """
     n_items = values.shape[0]
     wide = values.astype(np.float64)

@@ -1,6 +1,6 @@
-"""The testbed's factorial battery: frames realised in all four cells of register x affect.
+"""The testbed's factorial battery: each frame is realised in all four cells of register x affect.
 
-Must not: write files. Cells of an item differ only in words whose class the factors govern.
+The cells of an item differ only in words whose class depends on the factors. Must not: write files.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from fispace.testbed.states import NAMED_LEVELS
 from fispace.testbed.syntax import CLASSES
 
 MAX_REDRAWS = 100
-"""Draws of one item before the lexicon counts as too small for the battery."""
+"""Number of attempts at one item after which the lexicon is declared too small."""
 
 COLUMNS = ("item", "frame", *FACTORS, "text")
 
@@ -34,9 +34,9 @@ class _Slot:
 def draw_battery(grammar: Grammar, config: BatteryConfig, root_seed: int) -> pd.DataFrame:
     """One row per item and cell: item, frame, register, affect, text; sorted by item and cell.
 
-    A frame is a topic and a sequence of classes drawn from the grammar; in its text the governed
-    places show their class in braces. A place is drawn once for each combination of those factors
-    that govern its class: ungoverned words are the same in all four cells.
+    A frame is a topic and a sequence of classes drawn from the grammar. Where a class depends on a
+    factor, the frame's text shows the class in braces, and one word is drawn for each combination of
+    the factors that matter. All other words are the same in all four cells.
 
     Raises:
         StimuliError: if the lexicon is too small for distinct texts.

@@ -25,7 +25,7 @@ def word_ids_of(grammar: Grammar, text: str) -> Int[np.ndarray, " words"]:
 
 
 def pad(documents: list[Int[np.ndarray, " _"]]) -> Int[np.ndarray, "documents width"]:
-    """Documents as one array, padded with -1 behind."""
+    """Documents as one array, padded with -1 on the right."""
     padded = np.full((len(documents), max(map(len, documents))), NO_WORD, dtype=np.int16)
     for row, document in zip(padded, documents, strict=True):
         row[: len(document)] = document
@@ -35,7 +35,7 @@ def pad(documents: list[Int[np.ndarray, " _"]]) -> Int[np.ndarray, "documents wi
 def log_probabilities(
     grammar: Grammar, words: Int[np.ndarray, "documents width"]
 ) -> Float[np.ndarray, "documents width"]:
-    """Log p(w_t | w_<t) of every word in nats, zero behind a document's end.
+    """Log p(w_t | w_<t) of every word in nats; zero in the padding.
 
     Forward filter: joint_t(s) = belief_t(s) p(class_t | class_{t-1}, s) p(w_t | class_t, s);
     p(w_t | w_<t) = sum_s joint_t(s); belief_{t+1} is joint_t normalised, with the sentence
@@ -65,7 +65,7 @@ def log_probabilities(
 
 
 def floor_nats(grammar: Grammar, words: Int[np.ndarray, "documents width"]) -> float:
-    """Mean of -log p(w_t | w_<t) over all words, in nats per token: no model can be better on average."""
+    """Bayes floor: mean of -log p(w_t | w_<t) over all words, in nats per token; no model does better."""
     return float(-log_probabilities(grammar, words).sum() / (words != NO_WORD).sum())
 
 
@@ -74,9 +74,9 @@ def unigram_nats(
     train: Int[np.ndarray, "train_documents train_width"],
     test: Int[np.ndarray, "test_documents test_width"],
 ) -> float:
-    """Mean of -log of the words' frequencies in `train` (plus one each) over `test`, in nats per token.
+    """Cross-entropy on `test` of word frequencies counted in `train` (plus one each), in nats per token.
 
-    The scale beside the floor: what a model reaches that ignores the context.
+    This is what a model reaches that ignores the context; it gives the Bayes floor a scale.
     """
     counts = np.bincount(train[train != NO_WORD], minlength=len(grammar.lexicon)) + 1.0
     return float(-np.log(counts / counts.sum())[test[test != NO_WORD]].mean())
@@ -85,7 +85,7 @@ def unigram_nats(
 def beliefs(
     grammar: Grammar, document: Int[np.ndarray, " words"]
 ) -> Float[np.ndarray, "words+1 states"]:
-    """p(state before word t | w_<t) for t = 0 to n_words: the last row follows the whole document."""
+    """p(state before word t | w_<t) for t = 0 to n_words; the last row is after the whole document."""
     belief, node = np.full(grammar.space.n_states, 1 / grammar.space.n_states), START_NODE
     found = [belief]
     for word in document:

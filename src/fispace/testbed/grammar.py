@@ -21,17 +21,17 @@ FACTORS = ("register", "affect")
 """The two factors of the factorial chapter's battery, in the order of its columns."""
 
 START_NODE = len(CLASSES)
-"""Row of `START` in the transition table; the other rows are classes."""
+"""Row of `START` in the transition table; all other rows are word classes."""
 
 END_CLASS = CLASSES.index(END)
 
 
 @dataclass(frozen=True)
 class PlantedWord:
-    """A word of the response lists: its cell and its planted contrast.
+    """A response word, its cell and its planted contrast.
 
-    `contrast` is y11 - y10 - y01 + y00 of its log-probability where a response word is due, in
-    nats; index 1 of register is casual, of affect emotional.
+    `contrast` is y11 - y10 - y01 + y00 of its log-probability at a position that takes a response
+    word, in nats. Index 1 means casual for register and emotional for affect.
     """
 
     word: str
@@ -89,7 +89,7 @@ class Grammar:
 
     @cached_property
     def transition(self) -> Float[np.ndarray, "nodes classes states"]:
-        """p(next class | node, state); all zero where the state cannot be in the node."""
+        """p(next class | node, state); all zero where the state excludes the node."""
         table = np.zeros((len(CLASSES) + 1, len(CLASSES), self.space.n_states))
         names, levels = variable_levels(self.config.n_topics), self.space.levels()
         for arc in FOLLOWS:
@@ -102,7 +102,7 @@ class Grammar:
         return np.divide(table, total, out=table, where=total > 0)
 
     def governors(self, word_class: int) -> tuple[str, ...]:
-        """Variables that change the word probabilities of a class, in the order of `VARIABLES`."""
+        """Variables on which the word probabilities of a class depend, in the order of `VARIABLES`."""
         found = {
             variable
             for word in self.lexicon
@@ -124,7 +124,7 @@ class Grammar:
 
 
 def build_grammar(config: GrammarConfig) -> Grammar:
-    """The grammar that the parameters describe; nothing in it is random."""
+    """The grammar that the parameters describe; no randomness is involved."""
     return Grammar(config, build_lexicon(config))
 
 
@@ -152,7 +152,7 @@ def grammar_to_json(grammar: Grammar) -> dict[str, Any]:
 
 
 def grammar_from_json(value: Any) -> Grammar:
-    """The grammar that `grammar_to_json` gave.
+    """The grammar that `grammar_to_json` wrote.
 
     Raises:
         ArtifactError: if the value is not a grammar, or was written with another syntax.

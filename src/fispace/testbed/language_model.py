@@ -24,15 +24,17 @@ from fispace.testbed.tokenizer import BEGIN_ID, FINISH_ID, FIRST_WORD_ID, PADDIN
 logger = logging.getLogger(__name__)
 
 NO_TARGET = -100
-"""Target of padding: cross entropy leaves it out."""
+"""Target at padding, which the cross-entropy ignores."""
 
 
 @contextmanager
 def deterministic_torch(threads: int) -> Iterator[None]:
-    """Fixed thread count and deterministic kernels inside the block, the former settings after it."""
+    """Fixed thread count and deterministic kernels inside the block; the old settings come back after it."""
     before, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     torch.set_num_threads(threads)
-    torch.set_deterministic_debug_mode("error")  # without the compiler, as models/numerics.py
+    torch.set_deterministic_debug_mode(
+        "error"
+    )  # does not load the compiler; see models/numerics.py
     try:
         yield
     finally:
@@ -41,7 +43,7 @@ def deterministic_torch(threads: int) -> Iterator[None]:
 
 
 def build_lm(config: TestbedLmConfig, n_words: int, root_seed: int) -> LlamaForCausalLM:
-    """Untrained model over `n_words` words and the special tokens; weights from their own stream."""
+    """Untrained model over `n_words` words and the special tokens; weights come from a named stream."""
     shape = LlamaConfig(
         vocab_size=n_words + FIRST_WORD_ID,
         hidden_size=config.d_model,
@@ -119,7 +121,7 @@ def lr_factor(step: int, n_steps: int, warmup_fraction: float) -> float:
 def lm_log_probabilities(
     model: LlamaForCausalLM, words: Int[np.ndarray, "documents width"], batch_documents: int
 ) -> Float[np.ndarray, "documents width"]:
-    """Log p(w_t | BOS, w_<t) of every word in nats (float64), zero behind a document's end."""
+    """Log p(w_t | BOS, w_<t) of every word in nats (float64); zero in the padding."""
     model.eval()
     found = []
     for first in range(0, len(words), batch_documents):
@@ -140,7 +142,7 @@ def _step(
     for group in optimiser.param_groups:
         group["lr"] = lr
     optimiser.zero_grad(set_to_none=True)
-    # Padding stands behind the words, where causal attention cannot see it: no mask is needed.
+    # Padding follows the words, so causal attention never sees it and no mask is needed.
     logits = model(input_ids=batch[:, :-1], use_cache=False).logits
     targets = batch[:, 1:].masked_fill(batch[:, 1:] == PADDING_ID, NO_TARGET)
     loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())

@@ -20,9 +20,10 @@ class Effect:
     """A planted effect on a word's log-odds inside its class.
 
     effect(state) = strength * product over `levels` (v, l) of (1[state_v = l] - 1 / n_levels_v).
-    One variable: own level minus any other = `strength`. Two binary variables: +-strength/4, so
-    that y11 - y10 - y01 + y00 = +-strength (plus where both own levels have the same index).
-    Each factor sums to zero over its variable: effects of different sets of variables are orthogonal.
+    With one variable, its own level minus any other level is `strength`. With two binary variables
+    the effect is +-strength/4, so y11 - y10 - y01 + y00 = +-strength, positive if both levels have the
+    same index. Each factor sums to zero over its variable, so effects of different sets of variables
+    are orthogonal.
     """
 
     levels: tuple[tuple[str, str], ...]
@@ -38,7 +39,7 @@ class Effect:
         return value
 
     def contrast(self, factors: tuple[str, str]) -> float:
-        """Its part of y11 - y10 - y01 + y00 over two binary variables, in nats."""
+        """Contribution to y11 - y10 - y01 + y00 over two binary variables, in nats."""
         if {variable for variable, _ in self.levels} != set(factors):
             return 0.0
         signs = [1 if NAMED_LEVELS[v].index(level) else -1 for v, level in self.levels]
@@ -58,9 +59,9 @@ class WordType:
 def build_lexicon(config: GrammarConfig) -> tuple[WordType, ...]:
     """All word types, ordered by class.
 
-    Within a class, words come in sets of equal base weight, one for each level (or cell) that the
-    class responds to. The normaliser of a class is therefore the same in every state, and a
-    planted effect on the log-odds is exactly an effect on the log-probability.
+    Within a class, words come in sets of equal base weight: one word for each level (or cell) on which
+    the class depends. The normaliser of a class is therefore the same in every state, and a planted
+    effect on the log-odds is exactly an effect on the log-probability.
     """
     maker = spelling.WordMaker()
     found = [

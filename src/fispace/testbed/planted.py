@@ -1,6 +1,6 @@
-"""Activations with planted pairs: a linear superposition of sparse features, and products of some.
+"""Synthetic activations with planted pairs: sparse features in superposition, plus products of some.
 
-Must not: know a model, or measure.
+Must not: know a model, or measure anything.
 """
 
 from dataclasses import dataclass
@@ -17,20 +17,20 @@ from fispace.study.config.planted import WorldConfig
 class World:
     """x = sum_i a_i d_i + strength * sum_(i,j) in P a_i a_j e_ij + noise, |d_i| = |e_ij| = 1.
 
-    a_i is 0, or with probability `firing` uniform between the amplitude's bounds; features are
-    independent; noise is N(0, noise^2) in every dimension.
+    a_i is uniform between the bounds of the amplitude with probability `firing`, and 0 otherwise.
+    Features are independent. The noise is N(0, noise^2) in every dimension.
     """
 
     config: WorldConfig
     directions: Float[np.ndarray, "n_features d_model"]
     pairs: Int[np.ndarray, "n_pairs 2"]
-    """Planted pairs (i, j), i < j; no row where none is planted."""
+    """Planted pairs (i, j), i < j; empty where none is planted."""
     pair_directions: Float[np.ndarray, "n_pairs d_model"]
     strength: float
 
 
 class Sample(NamedTuple):
-    """Tokens of a world, with what they are made of."""
+    """Tokens of a world and their components."""
 
     x: Float32[np.ndarray, "tokens d_model"]
     features: Float32[np.ndarray, "tokens n_features"]
@@ -47,10 +47,11 @@ def feature_variance(config: WorldConfig) -> float:
 
 
 def strength_of(config: WorldConfig, share: float) -> float:
-    """Strength at which the pairs carry `share` of the variance left after regressing on the a_i.
+    """Strength at which the pairs carry `share` of the variance that a regression on the a_i leaves.
 
-    Of a_i a_j that regression leaves (a_i - E a)(a_j - E a), of variance v^2 and uncorrelated
-    between pairs, so the pairs leave strength^2 n_pairs v^2 and the noise leaves d_model noise^2.
+    Regressing a_i a_j on the features leaves (a_i - E a)(a_j - E a). These residuals have variance v^2
+    and are uncorrelated between pairs, so all pairs leave strength^2 n_pairs v^2, and the noise leaves
+    d_model noise^2.
     """
     if share == 0:
         return 0.0
@@ -59,7 +60,7 @@ def strength_of(config: WorldConfig, share: float) -> float:
 
 
 def plant(config: WorldConfig, share: float, root_seed: int, number: int) -> World:
-    """World of that number; at every share the same directions and, but at 0, the same pairs."""
+    """World number `number`. Directions and pairs are the same at every share; share 0 has no pairs."""
     stream = numpy_stream(root_seed, "testbed", "planted", number, "world")
     directions = _unit_rows(stream, config.n_features, config.d_model)
     first, second = np.triu_indices(config.n_features, 1)
@@ -72,7 +73,7 @@ def plant(config: WorldConfig, share: float, root_seed: int, number: int) -> Wor
 
 
 def draw(world: World, n_tokens: int, stream: np.random.Generator) -> Sample:
-    """Independent tokens; equal streams give equal features and noise at every share."""
+    """Independent tokens; the same stream gives the same features and noise at every share."""
     config, single = world.config, np.float32
     shape = (n_tokens, config.n_features)
     fires = stream.random(shape, dtype=single) < config.firing

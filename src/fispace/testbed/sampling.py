@@ -1,6 +1,6 @@
-"""Documents drawn from the grammar, all of a chunk at once.
+"""Documents drawn from the grammar, one chunk at a time.
 
-Must not: know file formats. A document depends on the root seed, the purpose and its own number.
+A document depends only on the root seed, the purpose and its own number. Must not: know file formats.
 """
 
 from collections.abc import Iterator
@@ -16,11 +16,11 @@ from fispace.testbed.states import VARIABLES, StateSpace
 from fispace.testbed.syntax import CLASSES, longest_sentence
 
 CHUNK_DOCUMENTS = 4096
-"""Documents drawn together from one stream; part of what a seed means."""
+"""Documents drawn together from one random stream. Changing it changes every document."""
 
 NO_WORD = -1
 BELOW_ONE = 1 - 2.0**-32
-"""Keeps row + u below the next row in double precision."""
+"""Largest factor for u in [0, 1) at which `row + u`, in double precision, stays below `row + 1`."""
 
 
 @dataclass(frozen=True)
@@ -37,16 +37,16 @@ class Documents:
 
 
 def longest_document(document_words: int) -> int:
-    """Greatest possible number of words of a document."""
+    """Largest number of words that a document can have."""
     return document_words - 1 + longest_sentence()
 
 
 def draw_documents(
     grammar: Grammar, n_documents: int, document_words: int, root_seed: int, purpose: str
 ) -> Documents:
-    """Documents 0 to n_documents - 1 of a purpose.
+    """Documents 0 to n_documents - 1 for one purpose.
 
-    A document ends with the first sentence end at or after `document_words` words. That is a
+    A document ends with the first sentence end at or after `document_words` words. This rule is a
     stopping time, so the words of a document have exactly the grammar's probabilities.
     """
     table, chunks = _Tables(grammar), []
@@ -71,7 +71,7 @@ def word_labels(
 
 
 class _Tables:
-    """Cumulative probabilities laid end to end, so that one search draws for all documents.
+    """Cumulative probabilities of all rows in one array, so that one search draws for all documents.
 
     Row r of a table holds r + cumulative probability, rising from r to r + 1.
     """
@@ -117,7 +117,7 @@ class _Tables:
 def _row(index: int, probabilities: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     cumulative = np.cumsum(probabilities)
     # Divided by its last entry, a row reaches one exactly at its last possible outcome.
-    # A row without any outcome (a state that its node excludes) is never asked.
+    # A row without any outcome (a state that its node excludes) is never drawn from.
     return index + (cumulative / cumulative[-1] if cumulative[-1] > 0 else np.ones_like(cumulative))
 
 

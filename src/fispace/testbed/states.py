@@ -29,8 +29,8 @@ def variable_levels(n_topics: int) -> dict[str, tuple[str, ...]]:
 class StateSpace:
     """All combinations of the variables' levels; sentence variables vary fastest.
 
-    state = document_state * n_sentence_states + sentence_state. Document variables are drawn
-    once, uniformly; sentence variables anew, uniformly, after every sentence end.
+    state = document_state * n_sentence_states + sentence_state. Document variables are drawn once,
+    uniformly. Sentence variables are redrawn, uniformly, after every sentence end.
     """
 
     n_topics: int

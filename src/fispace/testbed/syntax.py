@@ -1,9 +1,9 @@
 """The syntax: word classes, and which class may follow which, given the sentence's state.
 
-Must not: know words. Every word type belongs to one class, so the automaton's node is the class of
-the last word, and is known from the text. No class can be reached twice in a sentence, so a
-sentence is never longer than the longest path. Nothing here depends on register, affect or topic:
-any sequence of classes is equally probable in all of them.
+Every word type belongs to one class, so the automaton's node is the class of the last word and is known
+from the text. No class occurs twice in a sentence, so no sentence is longer than the longest path.
+Nothing here depends on register, affect or topic: a sequence of classes has the same probability in all
+of them. Must not: know words.
 """
 
 from dataclasses import dataclass
@@ -89,7 +89,7 @@ CLASSES: tuple[str, ...] = tuple(dict.fromkeys(arc.then for arc in FOLLOWS))
 
 @cache
 def longest_sentence(node: str = START) -> int:
-    """Number of words on the longest path from a node to `END`, the end included."""
+    """Number of words on the longest path from a node to `END`, including the end word."""
     if node == END:
         return 0
     return 1 + max(longest_sentence(arc.then) for arc in FOLLOWS if arc.after == node)

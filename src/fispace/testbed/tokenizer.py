@@ -1,4 +1,4 @@
-"""The testbed's tokenizer: one word is one token; it adds no special token by itself.
+"""The testbed's tokenizer: one word is one token. It adds no special tokens itself.
 
 Must not: know probabilities or train anything.
 """

@@ -1,6 +1,6 @@
 """The spelling of the words: real function and response words, and generated content words.
 
-Must not: know effects or frequencies. Nothing is random: the n-th generated word is always the same.
+Nothing is random: the n-th generated word is always the same. Must not: know effects or frequencies.
 """
 
 from collections.abc import Iterator
@@ -52,7 +52,7 @@ VOWELS = ("a", "e", "i", "o", "u")
 MIDDLES = ("l", "m", "n", "r", "v", "d", "nd", "rm", "lt", "st", "mb")
 CODAS = ("n", "l", "r", "m", "k", "t")
 STRIDE = 4801
-"""Prime to the number of stems, so that neighbours in the enumeration do not sound alike."""
+"""Step of the enumeration, prime to the number of stems: successive stems do not sound alike."""
 
 ENDINGS = {
     "noun": ("",),
@@ -78,10 +78,10 @@ def stems() -> Iterator[str]:
 
 
 class WordMaker:
-    """Hands out generated words that are new, also with a final s."""
+    """Generates words that have not been used yet, with or without a final s."""
 
     def __init__(self) -> None:
-        """Start the enumeration; the real words count as taken."""
+        """Start the enumeration; the real words count as used."""
         self._stems = stems()
         self._taken = set(real_words())
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fispace.errors import named_divergence
 from fispace.models.fit import Schedule, fit
-from fispace.models.fixed_codes import GivenCodes, sparse
+from fispace.models.fixed_codes import FixedCodes, sparse
 from fispace.models.integrated import IntegratedModel
 from fispace.models.objective import ArmObjective, Objective
 from fispace.models.readout import fit_readout
@@ -95,7 +95,7 @@ def _head(
     left = train.z - readout(codes[0])
     scale = left.square().mean().sqrt()
     model = _model(params, number, n_latents, pooling, HEAD)
-    objective = GivenCodes(model, codes[0], left / scale)
+    objective = FixedCodes(model, codes[0], left / scale)
     _fit(params, number, model, objective.batches(_order(params, number)), objective)
     with torch.no_grad():
         linear = readout(codes[1])
