@@ -9,7 +9,7 @@ Must not: judge; `fispace.provenance.verify` does.
 import json
 import os
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -49,6 +49,9 @@ class Record:
     code: str
     versions: dict[str, str]
     path: Path
+    files: dict[str, list[str]] = field(default_factory=dict)
+    """Names of the files, of `inputs` and `outputs`, by the option that they were given under; empty in
+    records of earlier versions."""
 
     @property
     def base(self) -> Path:
@@ -73,11 +76,19 @@ def options_of(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def inputs_of(command: Command, values: Mapping[str, Any]) -> list[Path]:
     """Files that a call reads, those in folders and in its parameters included, sorted."""
+    named = _inputs_by_option(command, values)
+    return sorted({file for paths in named.values() for path in paths for file in _files(path)})
+
+
+def _inputs_by_option(command: Command, values: Mapping[str, Any]) -> dict[str, list[Path]]:
+    """Files and folders that a call reads; a text that its parameters name stands under its section."""
     names = [name for name in values if name not in {*command.writes, *NOT_INPUT, "params"}]
-    named = [path for name in names for path in _paths(values[name])]
-    texts = [getattr(values.get("params"), name, None) for name in ("text", "transfer")]
-    named += [Path(text.path) for text in texts if text is not None and text.path]
-    return sorted({file for path in named for file in _files(path)})
+    named = {name: _paths(values[name]) for name in names}
+    for name in ("text", "transfer"):
+        text = getattr(values.get("params"), name, None)
+        if text is not None and text.path:
+            named[name] = [Path(text.path)]
+    return {name: paths for name, paths in named.items() if paths}
 
 
 State = dict[Path, tuple[int, int]]
@@ -158,9 +169,23 @@ def write_record(
         "streams": sorted(streams),
         "code": code_digest(command.module),
         "versions": versions(),
+        "files": _files_by_option(command, values, outputs, base),
     }
     name = "-".join(outputs[0].relative_to(base).parts)
     write_json(base / FOLDER / f"{name}.json", record)
+
+
+def _files_by_option(
+    command: Command, values: Mapping[str, Any], outputs: Collection[Path], base: Path
+) -> dict[str, list[str]]:
+    found = {
+        option: [_shown(file, base) for path in paths for file in _files(path)]
+        for option, paths in _inputs_by_option(command, values).items()
+    }
+    for option in command.writes:
+        files = [file for path in _paths(values[option]) for file in _files(path)]
+        found[option] = [_relative(file, base) for file in files if file in outputs]
+    return {option: sorted(names) for option, names in found.items()}
 
 
 def without_places(params: Any) -> Any:
@@ -234,13 +259,23 @@ def _is_record(content: Any) -> bool:
     """Whether a JSON value has the form of a record, and names no output outside its folder."""
     kinds = {"command": str, "options": dict, "inputs": dict, "outputs": dict, "code": str}
     kinds |= {"versions": dict, "params": dict | None, "streams": list}
-    if not isinstance(content, dict) or set(content) != set(kinds):
+    if not isinstance(content, dict) or set(content) - {"files"} != set(kinds):
         return False
     if not all(isinstance(content[key], kind) for key, kind in kinds.items()):
+        return False
+    if not _is_by_option(content.get("files", {}), {*content["inputs"], *content["outputs"]}):
         return False
     tables = [content[key].values() for key in ("inputs", "outputs", "versions")]
     outside = [name for name in content["outputs"] if ".." in Path(name).parts or name[:1] == "/"]
     return not outside and all(isinstance(word, str) for table in tables for word in table)
+
+
+def _is_by_option(files: Any, known: Collection[str]) -> bool:
+    """Whether a JSON value gives recorded files by option."""
+    return isinstance(files, dict) and all(
+        isinstance(names, list) and all(isinstance(name, str) and name in known for name in names)
+        for names in files.values()
+    )
 
 
 def plain(value: Any) -> Any:
