@@ -246,7 +246,15 @@ def read_record(path: Path) -> Record:
     Raises:
         ArtifactError: if it is not JSON, lacks a key, or names a file outside its folder.
     """
-    content: Any = read_json(path)
+    return record_from(read_json(path), path)
+
+
+def record_from(content: Any, path: Path) -> Record:
+    """The record that a JSON value is; `path` is where it lies, or lay.
+
+    Raises:
+        ArtifactError: if it lacks a key, or names a file outside its folder.
+    """
     if not _is_record(content):
         raise ArtifactError(
             f"{path} is no record of a command: it was altered. Delete it and what lies beside it, "

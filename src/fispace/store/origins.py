@@ -5,7 +5,7 @@ computation than the one that was made. Must not: read a table, or know a chapte
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 Row = Mapping[str, Any]
 """One row of a table, by column."""
@@ -29,6 +29,33 @@ class Origin(NamedTuple):
     """`module:function`; its docstring has the equation."""
     reads: Mapping[str, Rows]
     """Rows behind each argument of the function."""
+
+
+class Inputs(Protocol):
+    """What an origin of a row may look at beside the row: the tables and parameters of the call."""
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """Parameters of the call."""
+        ...
+
+    def table(self, option: str) -> Any:
+        """The table that was given, or written, under an option, as a data frame.
+
+        Raises:
+            ArtifactError: if it is not there.
+        """
+        ...
+
+
+RowOrigin = Callable[[Row, Inputs], Origin]
+"""Origin of a row of a table."""
+Origins = Mapping[str, Mapping[str, RowOrigin]]
+"""Origins of the rows of the tables that a function writes, by function and option.
+
+`ORIGINS` of the module `origins` of a chapter. `fispace explain` looks them up there by the function
+of the command that wrote a table.
+"""
 
 
 class Cell(NamedTuple):

@@ -1,0 +1,211 @@
+"""Rows of the tables of a run: found by what the user types, or by what an origin names.
+
+Must not: know a command, or compute a number.
+"""
+
+import difflib
+import re
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from fispace.errors import ArtifactError, ParamsError
+from fispace.provenance.lineage import Run
+from fispace.store.origins import Row
+from fispace.store.quantities import Frame
+from fispace.store.tables import read_csv, read_table
+
+CSV, PARQUET = ".csv", ".parquet"
+MOST_JOINED = 4
+"""Leading columns that a row's name may join: `N5.gain`, `joint.sae.0`."""
+HEADER_LINES = 1
+N_NEAR = 6
+POSITION = "line"
+"""In place of a column: the line of the row in the file, the header being line 1."""
+
+
+class FoundRow(NamedTuple):
+    """A row of a table by its place."""
+
+    file: str
+    line: int
+    """Line of the CSV as an editor numbers it; of a Parquet table, as if it were one."""
+    cells: Row
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of a run as it was found."""
+
+    file: str
+    """The file that was read: the one asked for, or the CSV that the same call wrote beside it."""
+    frame: Frame
+
+    def rows(self, chosen: Iterable[int]) -> list[FoundRow]:
+        """Rows by their position."""
+        places = list(chosen)
+        records: list[dict[Hashable, Any]] = self.frame.iloc[places].to_dict("records")
+        return [
+            FoundRow(self.file, place + HEADER_LINES + 1, {str(k): v for k, v in record.items()})
+            for place, record in zip(places, records, strict=True)
+        ]
+
+    def where(self, wanted: Row) -> list[FoundRow]:
+        """Rows that hold the wanted values.
+
+        Raises:
+            KeyError: if the table lacks one of the columns.
+        """
+        is_chosen = pd.Series(True, index=self.frame.index)
+        for column, value in wanted.items():
+            values: tuple[Any, ...] = value if isinstance(value, tuple) else (value,)
+            if column == POSITION:
+                lines = pd.Series(range(len(self.frame)), index=self.frame.index)
+                is_chosen &= (lines + HEADER_LINES + 1).isin(values)
+            else:
+                is_chosen &= _holds(self.frame[column], values)
+        return self.rows(i for i, is_one in enumerate(is_chosen) if is_one)
+
+
+def _holds(cells: Frame, values: Sequence[Any]) -> Frame:
+    """Whether each cell is one of the values; an empty text and a missing value are the same in CSV."""
+    is_blank = cells.isna() | (cells == "")
+    found = is_blank & any(is_missing(value) for value in values)
+    given = [value for value in values if not is_missing(value)]
+    if pd.api.types.is_numeric_dtype(cells) and not pd.api.types.is_bool_dtype(cells):
+        numbers = [number for number in map(_number, given) if number is not None]
+        return found | cells.isin(numbers)
+    return found | cells.astype(str).isin([str(value) for value in given])
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a cell holds nothing."""
+    return value is None or value == "" or (isinstance(value, float) and value != value)
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+class Tables:
+    """The tables of a run, each read once."""
+
+    def __init__(self, run: Run) -> None:
+        """Nothing is read before it is asked for."""
+        self._run = run
+        self._read: dict[str, Table | str] = {}
+
+    def find(self, name: str) -> Table | str:
+        """The table of this name, or its CSV where only that is kept; else why there is none."""
+        if name not in self._read:
+            self._read[name] = self._find(name)
+        return self._read[name]
+
+    def get(self, name: str) -> Table:
+        """The same.
+
+        Raises:
+            ArtifactError: if there is none; the message says why.
+        """
+        found = self.find(name)
+        if isinstance(found, str):
+            raise ArtifactError(f"{self._run.path(name)}: {found}.")
+        return found
+
+    def _find(self, name: str) -> Table | str:
+        suffix = PurePosixPath(name).suffix
+        if suffix not in (CSV, PARQUET):
+            return "no table"
+        if self._run.path(name).is_file():
+            return self._readable(name)
+        maker = self._run.makers.get(name)
+        twin = PurePosixPath(name).with_suffix(CSV).as_posix()
+        if suffix == PARQUET and maker is not None and self._run.makers.get(twin) is maker:
+            if self._run.path(twin).is_file():
+                return self._readable(twin)
+        return "not kept here"
+
+    def _readable(self, name: str) -> Table | str:
+        path = self._run.path(name)
+        try:
+            if name.endswith(PARQUET):
+                return Table(name, read_table(path))
+            frame = read_csv(path)
+        except ArtifactError as error:
+            return str(error)
+        texts = frame.select_dtypes(include=["object", "string"]).columns
+        return Table(name, frame.assign(**{str(column): frame[column].fillna("") for column in texts}))
+
+
+def select(table: Table, wanted: str) -> list[FoundRow]:
+    """The rows that a user means by `17`, `arm=joint,seed=0`, or a row's name.
+
+    A number is a line of the file. A name is what the first column holds, or the first columns joined
+    by dots, as in `N5.gain`.
+
+    Raises:
+        ParamsError: if there is no such row, or no such column; the message lists what is near.
+    """
+    if re.fullmatch(r"\d{1,9}", wanted):
+        line = int(wanted)
+        last = len(table.frame) + HEADER_LINES
+        if not HEADER_LINES < line <= last:
+            raise ParamsError(
+                f"explain {table.file} {wanted}: there is no such line; its rows are on lines "
+                f"{HEADER_LINES + 1} to {last}."
+            )
+        return table.where({POSITION: line})
+    if "=" in wanted:
+        return _by_columns(table, wanted)
+    return _by_name(table, wanted)
+
+
+def _by_columns(table: Table, wanted: str) -> list[FoundRow]:
+    pairs = dict(part.split("=", 1) for part in re.split(r",(?=[^,=]+=)", wanted) if "=" in part)
+    columns = [str(column) for column in table.frame.columns]
+    for column in pairs:
+        if column not in columns:
+            near = difflib.get_close_matches(column, columns, n=1)
+            raise ParamsError(
+                f"explain {table.file}: there is no column {column!r}"
+                f"{f'; did you mean {near[0]!r}' if near else ''}. It has {', '.join(columns)}."
+            )
+    found = table.where(pairs)
+    if not found:
+        raise ParamsError(f"explain {table.file} {wanted}: {_misses(table, pairs)}")
+    return found
+
+
+def _misses(table: Table, pairs: Mapping[str, str]) -> str:
+    """Which of the conditions no row meets, and what the column holds; or that none meets all."""
+    for column, value in pairs.items():
+        if not table.where({column: value}):
+            held = [str(one) for one in table.frame[column].drop_duplicates()]
+            near = difflib.get_close_matches(value, held, n=N_NEAR, cutoff=0.3) or held[:N_NEAR]
+            return f"no row has {column}={value}. Near it: {', '.join(near)}."
+    return "no row meets all of these conditions; leave one out."
+
+
+def _by_name(table: Table, wanted: str) -> list[FoundRow]:
+    names: list[str] = []
+    texts: Frame = table.frame.iloc[:, :MOST_JOINED].astype(str)
+    for n_joined in range(1, texts.shape[1] + 1):
+        joined: list[str] = texts.iloc[:, :n_joined].agg(".".join, axis=1).tolist()
+        places = [place for place, name in enumerate(joined) if name == wanted]
+        if places:
+            return table.rows(places)
+        names += joined
+    unique = list(dict.fromkeys(names))
+    near = difflib.get_close_matches(wanted, unique, n=N_NEAR, cutoff=0.5)
+    near = near or [name for name in unique if wanted.lower() in name.lower()][:N_NEAR]
+    raise ParamsError(
+        f"explain {table.file} {wanted}: there is no row of this name. Near it: "
+        f"{', '.join(near or unique[:N_NEAR]) or 'the table has no rows'}. A row is also named by its "
+        "line in the file, or by its cells, as in `arm=joint,seed=0`."
+    )
