@@ -23,7 +23,7 @@ sync: setup       ## after dvc pull or dvc checkout
 	python workflow/sync.py
 
 STUDY_OPTIONS ?=
-reference: setup  ## copy a run's tables, figures and claims to results/reference/; the default run's to README.md
+reference: setup  ## copy a run's tables, figures and claims to results/reference/; the default run's to README.md and docs/ledger.md
 	python workflow/reference.py $(STUDY_OPTIONS)
 
 BANDS = results/reference/bands
@@ -33,7 +33,7 @@ bands: setup      ## where another machine's numbers should lie, from the ledger
 bench: $(BENCH_VENV)/.installed  ## speed, memory and quality beside other tools, on activations of the default study or of MANIFEST
 	$(BENCH_VENV)/bin/python -m benchmarks $(addprefix --manifest ,$(MANIFEST))
 
-bench-reference: $(BENCH_VENV)/.installed  ## copy the benchmark to results/reference/bench/ and into README.md
+bench-reference: $(BENCH_VENV)/.installed  ## copy the benchmark to results/reference/bench/ and into docs/benchmark.md
 	$(BENCH_VENV)/bin/python -m benchmarks --publish
 
 TEST_WORKERS ?= 2
@@ -59,7 +59,7 @@ FAULTS ?= --seed 1 --out $(FAULTS_OUT)
 test-faults: setup  ## kill -9, full disks and the like, on copies of the tiny study; hours at these counts
 	cd tests && python -m faults --steps $(STEPS) --workflows $(WORKFLOWS) $(FAULTS)
 
-faults-reference: setup  ## its table to results/reference/faults/ and into README.md
+faults-reference: setup  ## its table to results/reference/faults/ and into docs/robustness.md
 	cd tests && python -m faults.publish --out $(FAULTS_OUT)
 
 STUDY ?= ..

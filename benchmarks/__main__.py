@@ -10,7 +10,7 @@ from benchmarks.activations import require_manifest
 from benchmarks.data import measure_data
 from benchmarks.figure import draw
 from benchmarks.machine import machine
-from benchmarks.publish import README, REFERENCE, publish
+from benchmarks.publish import PAGE, REFERENCE, publish
 from benchmarks.quality import Training, measure_quality
 from benchmarks.scaling import N_LATENTS, measure_scaling
 from benchmarks.steps import SIZES, Rounds, Rows, measure_cpu, measure_cuda
@@ -23,7 +23,7 @@ from fispace.store.files import atomic_path, read_json, write_json, write_text
 from fispace.study.config.lm import LmConfig
 
 MANIFEST = Path("results/testbed/extract/manifest.json")
-LM = LmConfig("results/testbed/testbed/lm", None, "float32", 1)
+LM = LmConfig(name="results/testbed/testbed/lm", revision=None, dtype="float32", hook_point=1)
 """The default study's LM, for the comparison of extraction with its forward pass."""
 SECTIONS = ("steps", "scaling", "data", "quality")
 ROUNDS = Rounds(n_warmup=2, n_rounds=9)
@@ -39,7 +39,7 @@ def main() -> int:
     set_environment()
     try:
         if options.publish:
-            publish(options.out, REFERENCE, README)
+            publish(options.out, REFERENCE, PAGE)
         else:
             run(options.only or SECTIONS, options.manifest or [MANIFEST], options.out)
             write_report(options.out)

@@ -24,8 +24,8 @@ def page(tables: Tables, machine: dict[str, Any]) -> str:
     )
 
 
-def readme_block(tables: Tables, machine: dict[str, Any]) -> str:
-    """The README's share of it: steps, quality, and the machine."""
+def published_block(tables: Tables, machine: dict[str, Any]) -> str:
+    """The share of it that the documentation shows: steps, quality, and the machine."""
     return _joined(
         step_block(tables["steps"], tables["memory"]),
         quality_block(tables["quality"]),

@@ -3,8 +3,8 @@
     python workflow/reference.py                          the default run
     python workflow/reference.py --config overlay=...     another study: the options it was made with
 
-Of what the target `full` makes beyond it, that is copied as well which is current. Then it writes the
-README's result table from the default run's claims, those of the target `full` if they are there.
+Files that only the target `full` makes are copied where they are current. Then the result tables of the
+README and of docs/ledger.md are written from the default run's claims: those of `full` if they are there.
 
 Must not: compute or draw anything, or copy from a run that is not complete and current.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import sync
 
-from fispace.report.readme import rewrite_readme, shown_ledger
+from fispace.report.readme import rewrite_pages, shown_ledger
 
 DEFAULT_RUN = "testbed"
 SUFFIXES = {".csv", ".md", ".svg", ".pdf"}
@@ -59,7 +59,7 @@ def main(options: list[str]) -> int:
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)
     if run == DEFAULT_RUN:
-        rewrite_readme(Path("README.md"), shown_ledger(target))
+        rewrite_pages(Path(), shown_ledger(target))
     sys.stderr.write(f"copied {len(kept)} files to {target}\n")
     return 0
 

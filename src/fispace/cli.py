@@ -21,7 +21,6 @@ from fispace.provenance.records import hashed_inputs, state_of, write_record
 from fispace.seeds import named_streams
 from fispace.store.files import parse_json
 from fispace.study.commands import CHAPTERS, COMMANDS, TOOLS, Command, find_command
-from fispace.study.config.build import build
 
 USAGE_ERROR, USER_ERROR = 2, 1
 MEMORY_WORDS = ("can't allocate memory", "failed to map segment", "without exception set")
@@ -178,4 +177,4 @@ def _parse_params(command: Command, text: str) -> Any:
     except ValueError as error:
         raise ParamsError(f"--params of {where} {command.verb} is not JSON: {error}.") from None
     assert command.config is not None
-    return build(command.config, value, where)
+    return command.config.read(value, where)

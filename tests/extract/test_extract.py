@@ -1,7 +1,6 @@
 """Extraction: what the store holds is what the model computes, split by document, resumable, checked."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +27,9 @@ from fispace.store.standardiser import load_standardiser
 from fispace.study.config.extract import ExtractStep, StandardiserStep, TextConfig
 from fispace.study.config.lm import LmConfig
 
-TEXT = TextConfig("jsonl", "", "text", None, None, None, None)
+TEXT = TextConfig(
+    source="jsonl", path="x", field="text", delimiter=None, config=None, split=None, revision=None
+)
 
 
 @pytest.fixture
@@ -47,8 +48,8 @@ def corpus(tmp_path: Path) -> Path:
 @pytest.fixture
 def params(lm_folders: dict[str, Path], corpus: Path) -> ExtractStep:
     return ExtractStep(
-        lm=LmConfig(str(lm_folders["llama"]), None, "float32", 1),
-        text=replace(TEXT, path=str(corpus)), transfer=None,
+        lm=LmConfig(name=str(lm_folders["llama"]), revision=None, dtype="float32", hook_point=1),
+        text=TEXT.changed(path=str(corpus)), transfer=None,
         window_tokens=16, min_window_tokens=4, add_bos=True, val_fraction=0.2, test_fraction=0.2,
         max_tokens={"train": 900, "val": 200, "test": 200, "transfer": 100},
         shards={"train": 3, "val": 1, "test": 1, "transfer": 1},
@@ -85,7 +86,7 @@ def test_stored_activations_are_hidden_state_i_plus_1_of_a_plain_forward(params,
 
 
 def test_windows_put_together_are_the_documents(params, tmp_path, corpus):
-    store = run(replace(params, max_tokens=dict.fromkeys(params.max_tokens, 10**6)), tmp_path)
+    store = run(params.changed(max_tokens=dict.fromkeys(params.max_tokens.plain(), 10**6)), tmp_path)
     texts = [json.loads(line)["text"].split() for line in corpus.read_text().splitlines()]
     _, tokenizer = load_lm(params.lm, None)
     seen = set()
@@ -115,7 +116,7 @@ def test_bos_leads_every_window_and_is_special(params, tmp_path):
     frame = rows(run(params, tmp_path), "train")
     assert frame[frame["position"] == 0]["is_special"].all()
     assert not frame[frame["position"] > 0]["is_special"].any()
-    without = rows(run(replace(params, add_bos=False), tmp_path, "no-bos"), "train")
+    without = rows(run(params.changed(add_bos=False), tmp_path, "no-bos"), "train")
     assert not without["is_special"].any()
 
 
@@ -160,7 +161,7 @@ def test_a_killed_extraction_continues_after_its_last_whole_shard(params, tmp_pa
 
 
 def test_a_finished_shard_of_another_model_is_not_taken_over(params, tmp_path):
-    other = replace(params, lm=replace(params.lm, hook_point=0))
+    other = params.changed(lm=params.lm.changed(hook_point=0))
     assert (
         run(params, tmp_path).manifest["shards"]["train"][0]["sha256"]
         != run(other, tmp_path, "other").manifest["shards"]["train"][0]["sha256"]
@@ -217,8 +218,8 @@ def test_labels_follow_their_words_into_the_store(params, tmp_path):
         "label_number": pa.array(labels, pa.list_(pa.int8())),
     })  # fmt: skip
     pq.write_table(table, tmp_path / "labelled.parquet")
-    text = replace(params.text, source="parquet", path=str(tmp_path / "labelled.parquet"))
-    store = run(replace(params, text=text), tmp_path)
+    text = params.text.changed(source="parquet", path=str(tmp_path / "labelled.parquet"))
+    store = run(params.changed(text=text), tmp_path)
     frame = rows(store, "train")
     _, tokenizer = load_lm(params.lm, None)
     tokens = tokenizer.convert_ids_to_tokens(frame["token_id"])
@@ -229,8 +230,8 @@ def test_labels_follow_their_words_into_the_store(params, tmp_path):
 def test_a_transfer_text_becomes_a_split_of_its_own(params, tmp_path):
     path = tmp_path / "other.txt"
     path.write_text("\n\n".join(" ".join(["w7"] * 20) for _ in range(12)))
-    transfer = replace(TEXT, source="txt", path=str(path), delimiter=r"\n\n")
-    frame = rows(run(replace(params, transfer=transfer), tmp_path), "transfer")
+    transfer = TEXT.changed(source="txt", path=str(path), delimiter=r"\n\n")
+    frame = rows(run(params.changed(transfer=transfer), tmp_path), "transfer")
     assert frame["document_id"].nunique() >= 4
     assert frame[~frame["is_special"]]["token_id"].nunique() == 1
 
@@ -239,15 +240,17 @@ def test_a_hub_dataset_is_read_by_the_datasets_library(params, tmp_path, corpus)
     folder = tmp_path / "dataset"
     folder.mkdir()
     (folder / "train.jsonl").write_text(corpus.read_text())
-    text = replace(params.text, source="hub", path=str(folder), split="train")
-    hub = run(replace(params, text=text), tmp_path, "hub")
+    text = params.text.changed(source="hub", path=str(folder), split="train")
+    hub = run(params.changed(text=text), tmp_path, "hub")
     assert hub.manifest["data"] == run(params, tmp_path, "file").manifest["data"]
 
 
 def test_standardiser_is_mean_and_population_std_of_the_train_tokens(params, tmp_path):
     store = run(params, tmp_path)
     fit_standardiser(
-        StandardiserStep("refuse"), manifest=store.path, standardiser=tmp_path / "s.safetensors"
+        StandardiserStep(zero_variance="refuse"),
+        manifest=store.path,
+        standardiser=tmp_path / "s.safetensors",
     )
     units = load_standardiser(tmp_path / "s.safetensors")
     x = np.concatenate(list(store.groups("train"))).astype(np.float64)
@@ -259,9 +262,9 @@ def test_standardiser_is_mean_and_population_std_of_the_train_tokens(params, tmp
 
 
 def test_missing_model_folder(params, tmp_path):
-    lm = replace(params.lm, name=str(tmp_path / "nowhere"))
+    lm = params.lm.changed(name=str(tmp_path / "nowhere"))
     with pytest.raises(ModelError, match="nowhere"):
-        run(replace(params, lm=lm), tmp_path)
+        run(params.changed(lm=lm), tmp_path)
 
 
 def test_a_folder_without_weights(params, tmp_path, lm_folders):
@@ -270,13 +273,13 @@ def test_a_folder_without_weights(params, tmp_path, lm_folders):
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
         (folder / name).write_bytes((lm_folders["llama"] / name).read_bytes())
     with pytest.raises(ModelError, match="safetensors"):
-        run(replace(params, lm=replace(params.lm, name=str(folder))), tmp_path)
+        run(params.changed(lm=params.lm.changed(name=str(folder))), tmp_path)
 
 
 def test_missing_text(params, tmp_path):
-    text = replace(params.text, path=str(tmp_path / "nothing.jsonl"))
+    text = params.text.changed(path=str(tmp_path / "nothing.jsonl"))
     with pytest.raises(CorpusError, match=r"nothing\.jsonl"):
-        run(replace(params, text=text), tmp_path)
+        run(params.changed(text=text), tmp_path)
 
 
 @pytest.mark.parametrize("content", ["", "\n\n\n", '{"text": "w1 w2 w3 w4 w5"}\n'])
@@ -309,7 +312,7 @@ def test_invalid_utf8_is_refused(params, tmp_path, corpus):
 
 def test_a_hook_point_that_does_not_exist(params, tmp_path):
     with pytest.raises(HookPointError, match="0 to 2"):
-        run(replace(params, lm=replace(params.lm, hook_point=3)), tmp_path)
+        run(params.changed(lm=params.lm.changed(hook_point=3)), tmp_path)
 
 
 def test_non_finite_activations_name_shard_and_row(tmp_path):

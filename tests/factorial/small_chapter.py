@@ -25,7 +25,6 @@ from fispace.store.checkpoint import save_checkpoint
 from fispace.store.files import sha256_of, write_json
 from fispace.store.shards import activation_table, shard_name, write_shard
 from fispace.store.standardiser import fit_moments
-from fispace.study.config.build import build
 from fispace.study.config.factorial import (
     BatteryActivationsStep,
     BatteryStep,
@@ -44,8 +43,8 @@ from fispace.study.config.hypotheses import EquivalenceConfig, ExclusionConfig, 
 from fispace.study.config.lm import LmConfig
 
 FACTORS = (
-    FactorConfig("register", ("formal", "casual")),
-    FactorConfig("affect", ("neutral", "emotional")),
+    FactorConfig(name="register", levels=("formal", "casual")),
+    FactorConfig(name="affect", levels=("neutral", "emotional")),
 )
 CELLS = list(product(*(factor.levels for factor in FACTORS)))
 
@@ -109,19 +108,28 @@ def run_chapter(
     folder: Path, lm_folder: Path, battery: Path | None = None, factors: Factors = FACTORS
 ) -> SimpleNamespace:
     """Paths of everything that the chapter writes, on a battery of its own or on the one given."""
-    lm = LmConfig(str(lm_folder), None, "float32", 1)
+    lm = LmConfig(name=str(lm_folder), revision=None, dtype="float32", hook_point=1)
     write_model(folder, lm, ["sae", "linear", "bias", "interaction"])
     battery = battery or write_stimuli(folder / "battery", 12)
     at = _paths(folder)
     write_battery(
-        BatteryStep(factors, None, 0.5, None, 0), stimuli=battery / "stimuli.csv",
-        responses=battery / "responses.csv", prompts=battery / "prompts.csv",
-        items=at.items, words=at.words, contexts=at.contexts,
-    )  # fmt: skip
+        BatteryStep(
+            factors=factors, variant=None, select_fraction=0.5, clamp_items=None, root_seed=0
+        ),
+        stimuli=battery / "stimuli.csv",
+        responses=battery / "responses.csv",
+        prompts=battery / "prompts.csv",
+        items=at.items,
+        words=at.words,
+        contexts=at.contexts,
+    )
     read_stimuli(
-        BatteryActivationsStep(lm, 128, True, 16, 1), items=at.items, lm_folder=None,
-        select=at.select, confirm=at.confirm,
-    )  # fmt: skip
+        BatteryActivationsStep(lm=lm, window_tokens=128, add_bos=True, batch_windows=16, threads=1),
+        items=at.items,
+        lm_folder=None,
+        select=at.select,
+        confirm=at.confirm,
+    )
     sites = ((at.secondary, at.curve, at.quality), (at.residual, at.res_curve, at.res_quality))
     for site, (sae, curve, quality) in zip(("secondary", "residual"), sites, strict=True):
         train_secondary(
@@ -130,34 +138,69 @@ def run_chapter(
             secondary=sae, curve=curve, quality=quality,
         )  # fmt: skip
     measure_responses(
-        ResponsesStep(100, 1), items=at.items, weights=at.weights, standardiser=at.standardiser,
-        secondary=at.secondary, residual=at.residual, select=at.select, confirm=at.confirm,
-        select_responses=at.select_responses, confirm_responses=at.confirm_responses,
-    )  # fmt: skip
+        ResponsesStep(batch_tokens=100, threads=1),
+        items=at.items,
+        weights=at.weights,
+        standardiser=at.standardiser,
+        secondary=at.secondary,
+        residual=at.residual,
+        select=at.select,
+        confirm=at.confirm,
+        select_responses=at.select_responses,
+        confirm_responses=at.confirm_responses,
+    )
     discover(
-        DiscoverStep(factors, 0.05, 2, 200, 0), responses=at.select_responses,
-        discovery=at.discovery, candidates=at.candidates,
-    )  # fmt: skip
+        DiscoverStep(factors=factors, alpha=0.05, n_candidates=2, n_permutations=200, root_seed=0),
+        responses=at.select_responses,
+        discovery=at.discovery,
+        candidates=at.candidates,
+    )
     clamp_latents(
         clamp_step(lm, factors), lm_folder=None, weights=at.weights, standardiser=at.standardiser,
         secondary=at.secondary, candidates=at.candidates, words=at.words, contexts=at.contexts,
         select=at.select, effects=at.effects, planted=at.planted, checks=at.checks,
     )  # fmt: skip
     list_pairs(
-        PairsStep(5, 1), weights=at.weights, standardiser=at.standardiser, secondary=at.secondary,
-        candidates=at.candidates, select=at.select, pairs=at.pairs,
-    )  # fmt: skip
+        PairsStep(n_pairs=5, threads=1),
+        weights=at.weights,
+        standardiser=at.standardiser,
+        secondary=at.secondary,
+        candidates=at.candidates,
+        select=at.select,
+        pairs=at.pairs,
+    )
     generate_texts(
-        GenerateStep(lm, True, GenerationConfig(3, 4, 1.0, (1.0, 4.0)), True, 0, 1),
-        lm_folder=None, weights=at.weights, standardiser=at.standardiser, secondary=at.secondary,
-        candidates=at.candidates, words=at.words, contexts=at.contexts, texts=at.texts,
+        GenerateStep(
+            lm=lm,
+            add_bos=True,
+            generation=GenerationConfig(
+                n_contexts=3, n_tokens=4, temperature=1.0, clamps=(1.0, 4.0)
+            ),
+            add_back_errors=True,
+            root_seed=0,
+            threads=1,
+        ),
+        lm_folder=None,
+        weights=at.weights,
+        standardiser=at.standardiser,
+        secondary=at.secondary,
+        candidates=at.candidates,
+        words=at.words,
+        contexts=at.contexts,
+        texts=at.texts,
         counts=at.counts,
-    )  # fmt: skip
+    )
     measure_singles(
-        SinglesStep(10, 1), items=at.items, weights=[at.weights], standardiser=at.standardiser,
-        secondary=[at.secondary], discovery=[at.discovery], confirm=at.confirm,
-        singles=at.singles, histogram=at.histogram,
-    )  # fmt: skip
+        SinglesStep(histogram_bins=10, threads=1),
+        items=at.items,
+        weights=[at.weights],
+        standardiser=at.standardiser,
+        secondary=[at.secondary],
+        discovery=[at.discovery],
+        confirm=at.confirm,
+        singles=at.singles,
+        histogram=at.histogram,
+    )
     infer(
         infer_step(factors), candidates=[at.candidates], responses=[at.confirm_responses],
         effects=[at.effects], planted=[at.planted], quality=[at.quality, at.res_quality],
@@ -176,25 +219,46 @@ def secondary_step() -> SecondaryStep:
         "optimiser": "adam", "adam_eps": 1e-8, "grad_clip": 1.0, "pool_groups": 2,
         "log_every": 10, "val_every": 20, "root_seed": 0, "threads": 1,
     }  # fmt: skip
-    return build(SecondaryStep, values, "factorial")
+    return SecondaryStep.read(values, "factorial")
 
 
 def clamp_step(lm: LmConfig, factors: Factors = FACTORS) -> ClampStep:
-    return ClampStep(lm, factors, True, (-4.0, 0.0, 1.0, 4.0), (0.5,), 2, True, 32, 0, 1)
+    return ClampStep(
+        lm=lm,
+        factors=factors,
+        add_bos=True,
+        clamps=(-4.0, 0.0, 1.0, 4.0),
+        quantiles=(0.5,),
+        n_candidates=2,
+        add_back_errors=True,
+        batch_contexts=32,
+        root_seed=0,
+        threads=1,
+    )
 
 
 def infer_step(factors: Factors = FACTORS) -> InferStep:
     controls = ("insensitive", "random", "direction", "primary_direction", "linear")
     families = {
-        "activation": Hypothesis("activation", ("candidate", "primary", "residual"), "effect"),
-        "clamping": Hypothesis("clamp_slope", ("candidate", "primary", "main"), "effect"),
-        "planted": Hypothesis("planted_slope", ("candidate",), "effect"),
-        "controls": Hypothesis("clamp_slope", controls, "none"),
+        "activation": Hypothesis(
+            response="activation", kinds=("candidate", "primary", "residual"), expected="effect"
+        ),
+        "clamping": Hypothesis(
+            response="clamp_slope", kinds=("candidate", "primary", "main"), expected="effect"
+        ),
+        "planted": Hypothesis(response="planted_slope", kinds=("candidate",), expected="effect"),
+        "controls": Hypothesis(response="clamp_slope", kinds=controls, expected="none"),
     }
     return InferStep(
-        factors, (-4.0, 0.0, 1.0, 4.0), 0.05, 200, families, EquivalenceConfig(0.5, 0.01, 0.01),
-        ExclusionConfig(0.05), 0,
-    )  # fmt: skip
+        factors=factors,
+        clamps=(-4.0, 0.0, 1.0, 4.0),
+        alpha=0.05,
+        n_permutations=200,
+        hypotheses=families,
+        equivalence=EquivalenceConfig(activation=0.5, clamp_slope=0.01, planted_slope=0.01),
+        exclusions=ExclusionConfig(min_active_share=0.05),
+        root_seed=0,
+    )
 
 
 def _paths(folder: Path) -> SimpleNamespace:

@@ -1,6 +1,5 @@
 """The chapter from stimuli to inference on a tiny LM, and the laws of clamping."""
 
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -230,7 +229,7 @@ def test_singles_state_that_the_latent_alone_adds_nothing(chapter):
 
 def test_histogram_counts_the_non_zero_activations(pipe, z):
     latent = int(pipe.model.sae.encode(z).indices[0, 0])
-    numbers, bars = single_latent(SinglesStep(7, 1), pipe, z, latent)
+    numbers, bars = single_latent(SinglesStep(histogram_bins=7, threads=1), pipe, z, latent)
     values = numbers.set_index("metric")["value"]
     n_active = round(values["active_share"] * len(z))
     assert bars["count"].sum() == round(values["secondary_l0"] * n_active)
@@ -288,9 +287,13 @@ def test_no_item_is_in_both_halves(chapter):
 def test_discovery_refuses_the_confirm_half_and_inference_the_select_half(chapter, tmp_path):
     with pytest.raises(ArtifactMismatchError, match="half"):
         discover(
-            DiscoverStep(FACTORS, 0.05, 2, 200, 0), responses=chapter.confirm_responses,
-            discovery=tmp_path / "d.parquet", candidates=tmp_path / "c.csv",
-        )  # fmt: skip
+            DiscoverStep(
+                factors=FACTORS, alpha=0.05, n_candidates=2, n_permutations=200, root_seed=0
+            ),
+            responses=chapter.confirm_responses,
+            discovery=tmp_path / "d.parquet",
+            candidates=tmp_path / "c.csv",
+        )
     with pytest.raises(ArtifactMismatchError, match="half"):
         _infer(chapter, tmp_path, responses=[chapter.select_responses])
 
@@ -298,15 +301,17 @@ def test_discovery_refuses_the_confirm_half_and_inference_the_select_half(chapte
 def test_what_is_selected_does_not_change_with_the_confirm_half(chapter, tmp_path):
     """A leak between the halves would move the table or the candidates."""
     measure_responses(
-        ResponsesStep(100, 1), items=chapter.items, weights=chapter.weights,
+        ResponsesStep(batch_tokens=100, threads=1), items=chapter.items, weights=chapter.weights,
         standardiser=chapter.standardiser, secondary=chapter.secondary, select=chapter.select,
         residual=chapter.residual, confirm=chapter.select, select_responses=tmp_path / "s.parquet",
         confirm_responses=tmp_path / "c.parquet",
     )  # fmt: skip
     discover(
-        DiscoverStep(FACTORS, 0.05, 2, 200, 0), responses=tmp_path / "s.parquet",
-        discovery=tmp_path / "d.parquet", candidates=tmp_path / "c.csv",
-    )  # fmt: skip
+        DiscoverStep(factors=FACTORS, alpha=0.05, n_candidates=2, n_permutations=200, root_seed=0),
+        responses=tmp_path / "s.parquet",
+        discovery=tmp_path / "d.parquet",
+        candidates=tmp_path / "c.csv",
+    )
     assert (tmp_path / "d.parquet").read_bytes() == chapter.discovery.read_bytes()
     assert (tmp_path / "c.csv").read_bytes() == chapter.candidates.read_bytes()
 
@@ -462,4 +467,4 @@ def test_the_same_seed_gives_the_same_bytes(chapter, tmp_path, lm_folders):
 
 def test_clamps_must_hold_the_identity(chapter):
     with pytest.raises(ParamsError, match="multiplier 1"):
-        replace(clamp_step(chapter.lm), clamps=(-4.0, 4.0))
+        clamp_step(chapter.lm).changed(clamps=(-4.0, 4.0))

@@ -21,7 +21,9 @@ BOS = 1
 
 @pytest.fixture(params=KINDS)
 def lm(request, lm_folders: dict[str, Path]):
-    config = LmConfig(str(lm_folders[request.param]), None, "float32", 0)
+    config = LmConfig(
+        name=str(lm_folders[request.param]), revision=None, dtype="float32", hook_point=0
+    )
     return load_lm(config, None)[0]
 
 

@@ -107,8 +107,21 @@ def null() -> list[dict[str, float]]:
 
 
 def calibrate_step(n: int, sizes: tuple[float, ...], n_power: int) -> CalibrateStep:
-    own = CalibrationConfig(n, 40, 6, 199, 0.5, 0.5, 0, sizes, n_power)
-    return CalibrateStep((), 0.05, 3, own, 0)
+    own = CalibrationConfig(
+        n_datasets=n,
+        n_latents=40,
+        n_words=6,
+        n_permutations=199,
+        noise_skew=0.5,
+        word_sd=0.5,
+        n_mixed=0,
+        sizes=sizes,
+        n_power=n_power,
+    )
+    factors = [{"name": name, "levels": ["low", "high"]} for name in ("a", "b")]
+    return CalibrateStep(
+        factors=factors, alpha=0.05, n_candidates=3, calibration=own, root_seed=0
+    )
 
 
 def test_the_complete_procedure_has_five_percent_false_positives(null) -> None:

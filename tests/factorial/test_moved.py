@@ -22,7 +22,10 @@ BOS = 1
 
 @pytest.fixture(params=["llama", "gpt2", "gpt_neox"])
 def lm(request, lm_folders: dict[str, Path]):
-    return load_lm(LmConfig(str(lm_folders[request.param]), None, "float32", 0), None)
+    return load_lm(
+        LmConfig(name=str(lm_folders[request.param]), revision=None, dtype="float32", hook_point=0),
+        None,
+    )
 
 
 def moved(x: torch.Tensor, strength: float) -> torch.Tensor:

@@ -14,8 +14,8 @@ from fispace.study.config.factorial import FactorConfig
 LM = os.environ.get("FISPACE_REAL_LM")
 ENGLISH = Path(__file__).parents[2] / "data/stimuli/english"
 FACTORS = (
-    FactorConfig("formality", ("formal", "casual")),
-    FactorConfig("emotion", ("low", "high")),
+    FactorConfig(name="formality", levels=("formal", "casual")),
+    FactorConfig(name="emotion", levels=("low", "high")),
 )
 N_ITEMS, N_PROMPTS, N_WORDS = 12, 8, 3
 

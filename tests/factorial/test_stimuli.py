@@ -17,8 +17,8 @@ from fispace.store.tables import read_csv
 from fispace.study.config.factorial import BatteryStep, FactorConfig
 
 ENGLISH = Path(__file__).parents[2] / "data/stimuli/english"
-FORMALITY = FactorConfig("formality", ("formal", "casual"))
-EMOTION = FactorConfig("emotion", ("low", "high"))
+FORMALITY = FactorConfig(name="formality", levels=("formal", "casual"))
+EMOTION = FactorConfig(name="emotion", levels=("low", "high"))
 FACTORS = (FORMALITY, EMOTION)
 CELLS = list(product(FORMALITY.levels, EMOTION.levels))
 PAPER_WORDS = {
@@ -138,9 +138,10 @@ def test_unequal_word_lists_and_words_in_two_cells_are_refused(tmp_path):
 
 def test_factors_need_two_levels_each_and_two_names():
     with pytest.raises(ParamsError, match="two different levels"):
-        FactorConfig("formality", ("formal", "formal"))
+        FactorConfig.read({"name": "formality", "levels": ["formal", "formal"]}, "factors[0]")
     with pytest.raises(ParamsError, match="two different factors"):
-        BatteryStep((FORMALITY,), None, 0.5, None, 0)
+        values = {"variant": None, "select_fraction": 0.5, "clamp_items": None, "root_seed": 0}
+        BatteryStep.read({"factors": [FORMALITY.plain()]} | values, "factorial")
 
 
 def test_split_is_by_item_and_depends_on_the_seed_and_the_items_alone(tmp_path):
@@ -168,10 +169,16 @@ def test_testbed_words_come_from_the_grammar_and_confirm_texts_are_the_contexts(
     ]
     write_json(tmp_path / "grammar.json", {"planted": planted})
     write_battery(
-        BatteryStep(FACTORS, None, 0.5, None, 0), stimuli=stimuli,
-        responses=tmp_path / "grammar.json", prompts=None, items=tmp_path / "items.csv",
-        words=tmp_path / "words.csv", contexts=tmp_path / "contexts.csv",
-    )  # fmt: skip
+        BatteryStep(
+            factors=FACTORS, variant=None, select_fraction=0.5, clamp_items=None, root_seed=0
+        ),
+        stimuli=stimuli,
+        responses=tmp_path / "grammar.json",
+        prompts=None,
+        items=tmp_path / "items.csv",
+        words=tmp_path / "words.csv",
+        contexts=tmp_path / "contexts.csv",
+    )
     items, contexts = read_csv(tmp_path / "items.csv"), read_csv(tmp_path / "contexts.csv")
     confirm = items[items["half"] == "confirm"]
     assert contexts["prompt"].tolist() == confirm["text"].tolist() and len(contexts) == 12
@@ -183,10 +190,20 @@ def test_testbed_words_come_from_the_grammar_and_confirm_texts_are_the_contexts(
 
 def write_english(folder: Path, clamp_items: int | None = None) -> None:
     write_battery(
-        BatteryStep(FACTORS, "keyword", 0.5, clamp_items, 0), stimuli=ENGLISH / "stimuli.csv",
-        responses=ENGLISH / "responses.csv", prompts=ENGLISH / "prompts.csv", items=folder / "items.csv",
-        words=folder / "words.csv", contexts=folder / "contexts.csv",
-    )  # fmt: skip
+        BatteryStep(
+            factors=FACTORS,
+            variant="keyword",
+            select_fraction=0.5,
+            clamp_items=clamp_items,
+            root_seed=0,
+        ),
+        stimuli=ENGLISH / "stimuli.csv",
+        responses=ENGLISH / "responses.csv",
+        prompts=ENGLISH / "prompts.csv",
+        items=folder / "items.csv",
+        words=folder / "words.csv",
+        contexts=folder / "contexts.csv",
+    )
 
 
 def test_clamps_act_after_every_neutral_prompt_and_every_confirm_text_and_no_other(tmp_path):

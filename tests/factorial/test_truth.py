@@ -29,7 +29,22 @@ from fispace.testbed.syntax import CLASSES
 
 STRENGTH = 2.0
 GRAMMAR = build_grammar(
-    GrammarConfig(2, LexiconConfig(3, 2, 3, 2, 4, 3), 1.5, 4.0, STRENGTH, 1.5, 0.8)
+    GrammarConfig(
+        n_topics=2,
+        lexicon=LexiconConfig(
+            nouns_per_topic=3,
+            verbs_per_topic=2,
+            objects_per_topic=3,
+            places_per_topic=2,
+            adjectives_per_cell=4,
+            adverbs_per_cell=3,
+        ),
+        additive_strength=1.5,
+        topic_strength=4.0,
+        conjunction_strength=STRENGTH,
+        polarity_conjunction_strength=1.5,
+        zipf_exponent=0.8,
+    )
 )
 WORDS = pd.DataFrame([vars(word) for word in GRAMMAR.planted_words()])
 CELLS = list(product(*(factor.levels for factor in FACTORS)))
@@ -106,7 +121,16 @@ def sizes(**by_kind: list[float]) -> pd.Series:
     return frame.set_index(["kind", "seed", "rank"])["value"]
 
 
-TRUTH = TruthStep(LmConfig("x", None, "float32", 0), FACTORS, True, 0.05, 2000, 8, 0, 1)
+TRUTH = TruthStep(
+    lm=LmConfig(name="x", revision=None, dtype="float32", hook_point=0),
+    factors=FACTORS,
+    add_bos=True,
+    alpha=0.05,
+    n_permutations=2000,
+    batch_contexts=8,
+    root_seed=0,
+    threads=1,
+)
 
 
 def test_a_latent_is_compared_with_its_own_direction_pair_by_pair() -> None:

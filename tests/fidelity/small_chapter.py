@@ -74,7 +74,11 @@ class Chapter:
     def measure_bounds(self) -> Path:
         """Table of `fidelity bounds`."""
         bounds = self.folder / "bounds.parquet"
-        measure_bounds(FidelityBoundsStep(self.lm, 16, 1), **self.inputs, bounds=bounds)
+        measure_bounds(
+            FidelityBoundsStep(lm=self.lm, batch_windows=16, threads=1),
+            **self.inputs,
+            bounds=bounds,
+        )
         return bounds
 
 
@@ -99,23 +103,44 @@ def make_poor(model: Any) -> None:
 def extracted(folder: Path, lm_folder: Path) -> Chapter:
     """The study after its extraction: documents of one to three windows, written by the LM itself."""
     lengths = numpy_stream(0, "tests", "fidelity").integers(10, 55, N_DOCUMENTS)
-    texts = _written_by(LmConfig(str(lm_folder), None, "float32", HOOK_POINT), lengths.tolist())
+    texts = _written_by(
+        LmConfig(name=str(lm_folder), revision=None, dtype="float32", hook_point=HOOK_POINT),
+        lengths.tolist(),
+    )
     text = folder / "text.jsonl"
     text.write_text("".join(json.dumps({"text": t}) + "\n" for t in texts))
-    lm = LmConfig(str(lm_folder), None, "float32", HOOK_POINT)
+    lm = LmConfig(name=str(lm_folder), revision=None, dtype="float32", hook_point=HOOK_POINT)
     params = ExtractStep(
-        lm=lm, text=TextConfig("jsonl", str(text), "text", None, None, None, None), transfer=None,
-        window_tokens=20, min_window_tokens=4, add_bos=True, val_fraction=0.2, test_fraction=0.5,
+        lm=lm,
+        text=TextConfig(
+            source="jsonl",
+            path=str(text),
+            field="text",
+            delimiter=None,
+            config=None,
+            split=None,
+            revision=None,
+        ),
+        transfer=None,
+        window_tokens=20,
+        min_window_tokens=4,
+        add_bos=True,
+        val_fraction=0.2,
+        test_fraction=0.5,
         max_tokens={"train": 9000, "val": 9000, "test": 9000, "transfer": 1},
         shards={"train": 1, "val": 1, "test": 2, "transfer": 1},
-        store_dtype="float32", row_group_tokens=64, batch_windows=16, root_seed=0, threads=1,
-    )  # fmt: skip
+        store_dtype="float32",
+        row_group_tokens=64,
+        batch_windows=16,
+        root_seed=0,
+        threads=1,
+    )
     extract_activations(
         params, lm_folder=None, corpus=None, scratch=folder / "scratch", out=folder / "extract"
     )
     chapter = Chapter(folder, lm)
     fit_standardiser(
-        StandardiserStep("refuse"), manifest=chapter.inputs["manifest"],
+        StandardiserStep(zero_variance="refuse"), manifest=chapter.inputs["manifest"],
         standardiser=chapter.inputs["standardiser"],
     )  # fmt: skip
     return chapter

@@ -1,7 +1,6 @@
 """The audit: each switch does what it is named after, alone, and its numbers are those by hand."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +43,9 @@ def audited(
     chapter: Chapter, models: dict[str, Path], hook_point: int = 1, switches: dict | None = None
 ) -> pd.DataFrame:
     out = chapter.folder / "audit.parquet"
-    params = FidelityAuditStep(replace(chapter.lm, hook_point=hook_point), 16, 1)
+    params = FidelityAuditStep(
+        lm=chapter.lm.changed(hook_point=hook_point), batch_windows=16, threads=1
+    )
     audit = {"arm": "joint", "baseline": "sae_bias", "switches": switches or {"same_again": {}}}
     measure_audit(
         params, audit=json.dumps(audit), seed=0,

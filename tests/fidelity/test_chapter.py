@@ -119,7 +119,9 @@ def tables(chapter: Chapter, perfect: Path) -> dict[str, pd.DataFrame]:
         summary=out["summary"],
         table=csv,
     )
-    compared = FidelityDifferencesStep(("perfect",), 50, 0.95, 0)
+    compared = FidelityDifferencesStep(
+        compared_with=("perfect",), n_bootstrap=50, confidence=0.95, root_seed=0
+    )
     compare(compared, documents=documents, bounds=bounds, differences=out["differences"], table=csv)
     shapley_decomposition(
         TABLE, documents=documents, bounds=bounds, shapley=out["shapley"], table=csv

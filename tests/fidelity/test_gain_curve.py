@@ -64,7 +64,7 @@ def found(tmp_path_factory):
     arms = run(store, "sequential", SEQUENTIAL, frozen=sae, folder="at2", changed={"k": 2})
     assert load_trained(arms, {}).model.shape.k == load_trained(saes, {}).model.shape.k == 2
     measure_cut(
-        FidelityCutStep(1), seed=0, sae=sae, arm=arm, saes=[saes], arms=[arms],
+        FidelityCutStep(threads=1), seed=0, sae=sae, arm=arm, saes=[saes], arms=[arms],
         manifest=store / "manifest.json", standardiser=store / "standardiser.safetensors",
         cut=store / "cut.parquet",
     )  # fmt: skip

@@ -1,7 +1,6 @@
 """The laws on a real pretrained model: set FISPACE_REAL_LM to its folder, FISPACE_REAL_TEXT to a .jsonl."""
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,13 +30,30 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def params() -> ExtractStep:
     return ExtractStep(
-        lm=LmConfig(str(LM), None, "float32", HOOK_POINT),
-        text=TextConfig("jsonl", TEXT, "text", None, None, None, None), transfer=None,
-        window_tokens=128, min_window_tokens=8, add_bos=True, val_fraction=0.2, test_fraction=0.2,
+        lm=LmConfig(name=str(LM), revision=None, dtype="float32", hook_point=HOOK_POINT),
+        text=TextConfig(
+            source="jsonl",
+            path=TEXT,
+            field="text",
+            delimiter=None,
+            config=None,
+            split=None,
+            revision=None,
+        ),
+        transfer=None,
+        window_tokens=128,
+        min_window_tokens=8,
+        add_bos=True,
+        val_fraction=0.2,
+        test_fraction=0.2,
         max_tokens={"train": 6000, "val": 2000, "test": 2000, "transfer": 1},
         shards={"train": 2, "val": 1, "test": 1, "transfer": 1},
-        store_dtype="float16", row_group_tokens=1024, batch_windows=16, root_seed=0, threads=1,
-    )  # fmt: skip
+        store_dtype="float16",
+        row_group_tokens=1024,
+        batch_windows=16,
+        root_seed=0,
+        threads=1,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +88,7 @@ def test_unmodified_activations_give_kl_below_1e_6_at_every_token(lm, batch):
 
 def test_standardised_and_restored_activations_give_kl_below_1e_6(lm, batch, store, tmp_path):
     path = tmp_path / "standardiser.safetensors"
-    fit_standardiser(StandardiserStep("keep"), manifest=store.path, standardiser=path)
+    fit_standardiser(StandardiserStep(zero_variance="keep"), manifest=store.path, standardiser=path)
     units = load_standardiser(path)
     assert kl_of(lm, batch, lambda x: units.restore(units.standardise(x))).max() <= 1e-6
 
@@ -100,6 +116,6 @@ def test_the_model_predicts_its_text_better_than_chance(lm, batch):
 
 def test_a_second_extraction_is_byte_identical(params, store, tmp_path):
     extract_activations(
-        replace(params), lm_folder=None, corpus=None, scratch=tmp_path / "s", out=tmp_path / "e"
+        params.changed(), lm_folder=None, corpus=None, scratch=tmp_path / "s", out=tmp_path / "e"
     )
     assert (tmp_path / "e/manifest.json").read_bytes() == store.path.read_bytes()

@@ -21,7 +21,9 @@ MASK = torch.ones_like(IDS)
 
 @pytest.fixture(params=KINDS)
 def lm(request, lm_folders: dict[str, Path]):
-    config = LmConfig(str(lm_folders[request.param]), None, "float32", 1)
+    config = LmConfig(
+        name=str(lm_folders[request.param]), revision=None, dtype="float32", hook_point=1
+    )
     return load_lm(config, None)[0]
 
 

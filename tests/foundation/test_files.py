@@ -114,7 +114,15 @@ def test_a_file_is_not_blamed_for_a_lack_of_memory(tmp_path, monkeypatch, lack):
 
     write_table(tmp_path / "t.parquet", FRAME, {})
     monkeypatch.setattr(pq, "ParquetFile", fails)
-    text = TextConfig("parquet", str(tmp_path / "t.parquet"), "arm", None, None, None, None)
+    text = TextConfig(
+        source="parquet",
+        path=str(tmp_path / "t.parquet"),
+        field="arm",
+        delimiter=None,
+        config=None,
+        split=None,
+        revision=None,
+    )
     readers = (
         lambda: read_table(tmp_path / "t.parquet"),
         lambda: list(read_documents(text, None)),

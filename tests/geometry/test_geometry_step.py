@@ -1,6 +1,5 @@
 """The geometry step on a small arm: what it writes, its nulls, and what it refuses."""
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -130,7 +129,7 @@ def test_a_latent_without_firings_contributes_nothing(tmp_path: Path) -> None:
 
 
 def test_only_drawn_latents_have_an_interaction_growth(tmp_path: Path) -> None:
-    few = dataclasses.replace(PARAMS, functional_latents=10)
+    few = PARAMS.changed(functional_latents=10)
     latents = read_table(Study(tmp_path, JOINT, 0.1).measure(params=few)["latents"])
     assert latents["fvu_growth_interaction"].notna().sum() == 10
     assert latents["fvu_growth_decoder"].notna().all()

@@ -1,9 +1,9 @@
-"""The fault harness's own table: complete, continued, and on the README as it was measured."""
+"""The fault harness's own table: complete, continued, and on its page as it was measured."""
 
 from pathlib import Path
 
 import pytest
-from faults.publish import README, REFERENCE, with_block
+from faults.publish import FAULTS, PAGE, REFERENCE
 from faults.table import SKIPPED, Outcome, Table
 
 
@@ -37,9 +37,6 @@ def test_a_table_that_is_continued_tries_nothing_twice(tmp_path):
         Table(tmp_path, go_on=False).try_out("a", 0, never)
 
 
-def test_the_readme_shows_the_table_that_git_keeps():
-    text = README.read_text(encoding="utf-8")
-    if (REFERENCE / "faults.csv").is_file():
-        assert with_block(text, Table(Path(REFERENCE), go_on=True).summary()) == text
-    else:
-        assert with_block(text, "Not measured yet.\n") == text
+def test_the_page_shows_the_table_that_git_keeps():
+    text = PAGE.read_text(encoding="utf-8")
+    assert FAULTS.filled(text, Table(Path(REFERENCE), go_on=True).summary(), PAGE) == text

@@ -250,7 +250,7 @@ def test_an_unfinished_extraction_cannot_name_files_elsewhere(small, monkeypatch
 
 
 def test_stimuli_of_markup_shell_and_formulas_stay_text(tmp_path, marker):
-    factors = [FactorConfig("a", ("x", "y")), FactorConfig("b", ("u", "v"))]
+    factors = [FactorConfig(name="a", levels=("x", "y")), FactorConfig(name="b", levels=("u", "v"))]
     texts = [f"$(touch {marker})", "<script>alert(1)</script>", "=1+1", "'; rm -rf ~; '"]
     cells = [(a, b) for a in ("x", "y") for b in ("u", "v")]
     rows = [("i", *cell, text) for cell, text in zip(cells, texts, strict=True)]

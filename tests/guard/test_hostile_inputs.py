@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,19 +20,31 @@ from fispace.store.activations import ActivationStore
 from fispace.study.config.extract import ExtractStep, TextConfig
 from fispace.study.config.lm import LmConfig
 
-TEXT = TextConfig("jsonl", "", "text", None, None, None, None)
+TEXT = TextConfig(
+    source="jsonl", path="x", field="text", delimiter=None, config=None, split=None, revision=None
+)
 WORDS = " ".join(f"w{i % 60}" for i in range(12))
 
 
 @pytest.fixture
 def params(lm_folders: dict[str, Path]) -> ExtractStep:
     return ExtractStep(
-        lm=LmConfig(str(lm_folders["llama"]), None, "float32", 1), text=TEXT, transfer=None,
-        window_tokens=16, min_window_tokens=4, add_bos=True, val_fraction=0.3, test_fraction=0.3,
+        lm=LmConfig(name=str(lm_folders["llama"]), revision=None, dtype="float32", hook_point=1),
+        text=TEXT,
+        transfer=None,
+        window_tokens=16,
+        min_window_tokens=4,
+        add_bos=True,
+        val_fraction=0.3,
+        test_fraction=0.3,
         max_tokens={"train": 300, "val": 100, "test": 100, "transfer": 100},
         shards={"train": 1, "val": 1, "test": 1, "transfer": 1},
-        store_dtype="float32", row_group_tokens=128, batch_windows=8, root_seed=3, threads=1,
-    )  # fmt: skip
+        store_dtype="float32",
+        row_group_tokens=128,
+        batch_windows=8,
+        root_seed=3,
+        threads=1,
+    )
 
 
 def extract(
@@ -41,9 +52,9 @@ def extract(
 ) -> ActivationStore:
     path = tmp_path / f"corpus{suffix}"
     path.write_bytes(content)
-    text = replace(TEXT, path=str(path), source=suffix[1:], delimiter="\n\n")
+    text = TEXT.changed(path=str(path), source=suffix[1:], delimiter="\n\n")
     extract_activations(
-        replace(params, text=text), lm_folder=None, corpus=None, scratch=tmp_path / "scratch",
+        params.changed(text=text), lm_folder=None, corpus=None, scratch=tmp_path / "scratch",
         out=tmp_path / "out",
     )  # fmt: skip
     return ActivationStore(tmp_path / "out/manifest.json")
@@ -126,10 +137,10 @@ def test_a_parquet_column_that_holds_no_text_is_refused(params, tmp_path, column
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
 def test_a_text_that_is_no_plain_file_is_refused_and_never_waited_for(params, tmp_path, make):
     make(tmp_path / "text")
-    text = replace(TEXT, path=str(tmp_path / "text"))
+    text = TEXT.changed(path=str(tmp_path / "text"))
     with pytest.raises(CorpusError, match="no plain file"):
         extract_activations(
-            replace(params, text=text), lm_folder=None, corpus=None,
+            params.changed(text=text), lm_folder=None, corpus=None,
             scratch=tmp_path / "scratch", out=tmp_path / "out",
         )  # fmt: skip
 
@@ -155,7 +166,7 @@ def put(folder: Path, weights: dict) -> None:
 
 
 def load(folder: Path) -> None:
-    load_lm(LmConfig(str(folder), None, "float32", 1), None)
+    load_lm(LmConfig(name=str(folder), revision=None, dtype="float32", hook_point=1), None)
 
 
 @pytest.mark.parametrize(
@@ -222,7 +233,7 @@ def test_a_config_of_absurd_sizes_is_refused_and_allocates_nothing(model, change
 
 
 def test_a_window_longer_than_the_models_positions_is_refused(params, lm_folders, tmp_path):
-    long = replace(params, lm=replace(params.lm, name=str(lm_folders["gpt2"])), window_tokens=100)
+    long = params.changed(lm=params.lm.changed(name=str(lm_folders["gpt2"])), window_tokens=100)
     texts = [" ".join(f"w{(i * j) % 60}" for i in range(150)) for j in range(1, 40)]
     with pytest.raises(ModelError, match=r"window_tokens=100.*64 positions"):
         extract(long, tmp_path, lines(*texts))
@@ -259,9 +270,9 @@ def test_a_tokenizer_without_pad_token_serves(params, model, tmp_path):
             (model / name).write_text(json.dumps(content))
     rng = np.random.default_rng(0)
     texts = [" ".join(f"w{i}" for i in rng.integers(0, 60, 20)) for _ in range(80)]
-    _, tokenizer = load_lm(LmConfig(str(model), None, "float32", 1), None)
-    assert tokenizer.pad_token_id is None
-    store = extract(
-        replace(params, lm=replace(params.lm, name=str(model))), tmp_path, lines(*texts)
+    _, tokenizer = load_lm(
+        LmConfig(name=str(model), revision=None, dtype="float32", hook_point=1), None
     )
+    assert tokenizer.pad_token_id is None
+    store = extract(params.changed(lm=params.lm.changed(name=str(model))), tmp_path, lines(*texts))
     assert store.n_tokens("train") > 0

@@ -30,8 +30,8 @@ GIVEN = {"model": "some-folder", "text": "some.jsonl"}
 SCHEMA = ROOT / "workflow/schemas/claims.schema.yaml"
 ENGLISH = ROOT / "data/stimuli/english"
 FACTORS = [
-    FactorConfig("formality", ("formal", "casual")),
-    FactorConfig("emotion", ("low", "high")),
+    FactorConfig(name="formality", levels=("formal", "casual")),
+    FactorConfig(name="emotion", levels=("low", "high")),
 ]
 MOST_SECONDS, LONGEST_MESSAGE = 5.0, 3100
 SECONDS_OF_A_START, MOST_ADDRESS_SPACE = 60.0, 4 * 2**30

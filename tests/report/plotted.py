@@ -254,7 +254,9 @@ def write_all(folder: Path) -> dict[str, Path]:
     write_table(folder / "planted.parquet", planted_table(), {})
     write_planted_plots(table=folder / "planted.parquet", planted=out["planted"])
     documents, quantities = audit_tables(folder)
-    step = AuditStep(AuditConfig("joint", "sae_bias", SWITCHES), 0.95)
+    step = AuditStep(
+        audit=AuditConfig(arm="joint", baseline="sae_bias", switches=SWITCHES), confidence=0.95
+    )
     write_audit(
         step, documents=documents, quantities=quantities, audit=folder / "audit.parquet",
         table=folder / "audit_table.csv",

@@ -1,4 +1,4 @@
-"""The summary page, the README's result table, and how numbers are written."""
+"""The summary page, the published result tables, and how numbers are written."""
 
 from pathlib import Path
 
@@ -9,12 +9,15 @@ from fispace.errors import ArtifactError, ParamsError
 from fispace.report.claims_file import claim_name, read_claims
 from fispace.report.markdown import claim_table, value_text
 from fispace.report.readme import (
-    BEGIN,
-    END,
-    HEADLINES,
     OF_FULL,
-    result_block,
-    rewrite_readme,
+    OF_PAGE,
+    OF_README,
+    PAGE,
+    README,
+    RESULTS,
+    page_block,
+    readme_block,
+    rewrite_pages,
     shown_ledger,
 )
 from fispace.report.summary import write_summary
@@ -22,7 +25,7 @@ from fispace.store.tables import read_csv, write_csv
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "results/reference/testbed"
-OF_ALL = tuple(name for name in HEADLINES if name not in OF_FULL)
+OF_ALL = tuple(name for name in OF_PAGE if name not in OF_FULL)
 
 
 def ledger_row(name: str, **change: object) -> dict[str, object]:
@@ -130,46 +133,57 @@ def test_a_negative_answer_about_the_truth_is_on_the_page(tmp_path: Path) -> Non
     assert line in text and "shown above" not in text
 
 
-def test_only_the_block_between_the_markers_is_rewritten(tmp_path: Path) -> None:
+def write_pages(folder: Path) -> None:
+    (folder / PAGE).parent.mkdir()
+    for page in (README, PAGE):
+        (folder / page).write_text(f"before\n{RESULTS.begin}\nold\n{RESULTS.end}\nafter\n")
+
+
+def test_only_the_blocks_between_the_markers_are_rewritten(tmp_path: Path) -> None:
     ledger = write_ledger(tmp_path / "claims.csv")
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    rewrite_readme(readme, ledger)
-    text = readme.read_text()
-    assert text.startswith("before\n")
-    assert text.endswith("\nafter\n")
-    assert "old" not in text
-    assert "| N20 |" in text
-    rewrite_readme(readme, ledger)
-    assert readme.read_text() == text
+    write_pages(tmp_path)
+    rewrite_pages(tmp_path, ledger)
+    readme, page = ((tmp_path / name).read_text() for name in (README, PAGE))
+    for text in (readme, page):
+        assert text.startswith("before\n") and text.endswith("\nafter\n")
+        assert "old" not in text and "| N20 |" in text
+    assert "| N16 |" in page and "| N16 |" not in readme
+    rewrite_pages(tmp_path, ledger)
+    assert readme == (tmp_path / README).read_text() and page == (tmp_path / PAGE).read_text()
 
 
-def test_a_readme_without_markers_is_an_error(tmp_path: Path) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text("no markers\n")
-    with pytest.raises(ArtifactError, match="once"):
-        rewrite_readme(readme, write_ledger(tmp_path / "claims.csv"))
+def test_a_page_without_markers_is_an_error_that_names_it(tmp_path: Path) -> None:
+    ledger = write_ledger(tmp_path / "claims.csv")
+    write_pages(tmp_path)
+    (tmp_path / PAGE).write_text("no markers\n")
+    with pytest.raises(ArtifactError, match=rf"{PAGE}.* once"):
+        rewrite_pages(tmp_path, ledger)
 
 
 def test_a_ledger_without_a_headline_is_an_error(tmp_path: Path) -> None:
+    ledger = write_ledger(tmp_path / "claims.csv", ("N1.mse",))
+    with pytest.raises(ArtifactError, match=r"N5\.gain"):
+        readme_block(ledger)
     with pytest.raises(ArtifactError, match=r"N2\.gain"):
-        result_block(write_ledger(tmp_path / "claims.csv", ("N1.mse",)))
+        page_block(ledger)
 
 
 def test_a_ledger_of_the_default_run_shows_its_headlines_alone(tmp_path: Path) -> None:
-    of_all = result_block(write_ledger(tmp_path / "all.csv", OF_ALL))
-    of_full = result_block(write_ledger(tmp_path / "full.csv"))
-    assert of_all.count("(`gain`)") == of_full.count("(`gain`)") == 2
-    assert "gain_over_matched" not in of_all and "gain_over_matched" in of_full
+    of_all = write_ledger(tmp_path / "all.csv", OF_ALL)
+    of_full = write_ledger(tmp_path / "full.csv")
+    assert page_block(of_all).count("(`gain`)") == page_block(of_full).count("(`gain`)") == 2
+    for block in (page_block, readme_block):
+        assert "gain_over_matched" not in block(of_all)
+        assert "gain_over_matched" in block(of_full)
 
 
 def test_a_ledger_with_one_headline_of_the_target_full_must_have_them_all(tmp_path: Path) -> None:
     names = (*OF_ALL, *OF_FULL[1:])
     with pytest.raises(ArtifactError, match=OF_FULL[0].replace(".", r"\.")):
-        result_block(write_ledger(tmp_path / "claims.csv", names))
+        page_block(write_ledger(tmp_path / "claims.csv", names))
 
 
-def test_the_readme_shows_the_ledger_of_the_target_full_where_it_is_there(tmp_path: Path) -> None:
+def test_the_ledger_of_the_target_full_is_shown_where_it_is_there(tmp_path: Path) -> None:
     (tmp_path / "report/full").mkdir(parents=True)
     of_all = write_ledger(tmp_path / "report/claims.csv", OF_ALL)
     assert shown_ledger(tmp_path) == of_all
@@ -177,20 +191,21 @@ def test_the_readme_shows_the_ledger_of_the_target_full_where_it_is_there(tmp_pa
     assert shown_ledger(tmp_path) == of_full
 
 
-def test_the_readme_shows_the_committed_reference_results() -> None:
-    text = (ROOT / "README.md").read_text()
-    shown = text.split(BEGIN)[1].split(END)[0].strip()
-    expected = result_block(shown_ledger(REFERENCE))
-    assert shown == expected, "README.md is stale: run `make reference`"
+@pytest.mark.parametrize(("page", "block"), [(README, readme_block), (PAGE, page_block)])
+def test_the_pages_show_the_committed_reference_results(page: Path, block) -> None:
+    text = (ROOT / page).read_text()
+    shown = RESULTS.filled(text, block(shown_ledger(REFERENCE)), page)
+    assert shown == text, f"{page} is stale: run `make reference`"
 
 
 def test_every_headline_is_a_claim_and_the_reference_has_those_of_its_target() -> None:
     folder = ROOT / "workflow"
     rows = read_claims(folder / "claims.yaml", folder / "schemas/claims.schema.yaml")
     targets = {claim_name(row): row["target"] for row in rows}
-    assert {name: targets[name] for name in HEADLINES} == {
-        name: "full" if name in OF_FULL else "all" for name in HEADLINES
+    assert {name: targets[name] for name in OF_PAGE} == {
+        name: "full" if name in OF_FULL else "all" for name in OF_PAGE
     }
+    assert len(OF_README) == 5 and set(OF_README) <= set(OF_PAGE)
     for ledger, wanted in (
         ("report/claims.csv", {"all"}),
         ("report/full/claims.csv", {"all", "full"}),

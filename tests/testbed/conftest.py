@@ -1,7 +1,5 @@
 """Tiny grammars for the testbed's tests."""
 
-from dataclasses import replace
-
 import pytest
 
 from fispace.study.config.testbed import GrammarConfig, LexiconConfig
@@ -32,4 +30,4 @@ def grammar() -> Grammar:
 
 @pytest.fixture(scope="session")
 def additive_grammar() -> Grammar:
-    return build_grammar(replace(TINY, conjunction_strength=0.0))
+    return build_grammar(TINY.changed(conjunction_strength=0.0))

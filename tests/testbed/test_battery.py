@@ -1,7 +1,6 @@
 """Laws of the testbed's battery: matched cells that differ only where the factors govern."""
 
 import re
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -78,14 +77,17 @@ def test_same_seed_gives_the_same_battery(grammar: Grammar, battery: pd.DataFram
 
 
 def test_a_lexicon_too_small_for_the_battery_is_an_error(grammar: Grammar) -> None:
-    lexicon = replace(
-        grammar.config.lexicon,
-        nouns_per_topic=1, verbs_per_topic=1, objects_per_topic=1, places_per_topic=1,
-        adjectives_per_cell=1, adverbs_per_cell=1,
-    )  # fmt: skip
+    lexicon = grammar.config.lexicon.changed(
+        nouns_per_topic=1,
+        verbs_per_topic=1,
+        objects_per_topic=1,
+        places_per_topic=1,
+        adjectives_per_cell=1,
+        adverbs_per_cell=1,
+    )
     single = build_grammar(
-        replace(
-            grammar.config, n_topics=1, lexicon=lexicon, zipf_exponent=20.0, additive_strength=20.0
+        grammar.config.changed(
+            n_topics=1, lexicon=lexicon, zipf_exponent=20.0, additive_strength=20.0
         )
     )
     with pytest.raises(StimuliError, match="lower n_items or enlarge the lexicon"):

@@ -10,7 +10,6 @@ import yaml
 
 from fispace.errors import ArtifactError
 from fispace.store.files import canonical_json
-from fispace.study.config.build import build
 from fispace.study.config.testbed import GrammarConfig
 from fispace.testbed.grammar import (
     START_NODE,
@@ -31,7 +30,7 @@ BY_CLASS = {name: index for index, name in enumerate(CLASSES)}
 def default_grammar() -> Grammar:
     text = (Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8")
     return build_grammar(
-        build(GrammarConfig, yaml.safe_load(text)["testbed"]["grammar"], "grammar")
+        GrammarConfig.read(yaml.safe_load(text)["testbed"]["grammar"], "grammar")
     )
 
 

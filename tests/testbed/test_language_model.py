@@ -1,7 +1,6 @@
 """The LM learns towards the floor, deterministically, and loads like any other LM."""
 
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,12 +37,18 @@ def run_chapter(grammar: Grammar, folder: Path) -> Path:
     """Both commands of the chapter; the folder they wrote."""
     paths = {name: folder / name for name in ("grammar.json", "corpus.parquet", "stimuli.csv")}
     write_corpus(
-        config.TestbedCorpusStep(grammar.config, CORPUS, config.BatteryConfig(5, 2), root_seed=0),
-        grammar=paths["grammar.json"], corpus=paths["corpus.parquet"],
+        config.TestbedCorpusStep(
+            grammar=grammar.config,
+            corpus=CORPUS,
+            battery=config.BatteryConfig(n_items=5, n_sentences=2),
+            root_seed=0,
+        ),
+        grammar=paths["grammar.json"],
+        corpus=paths["corpus.parquet"],
         stimuli=paths["stimuli.csv"],
-    )  # fmt: skip
+    )
     train_lm(
-        config.TestbedLmStep(grammar.config, CORPUS, LM, root_seed=0),
+        config.TestbedLmStep(grammar=grammar.config, corpus=CORPUS, lm=LM, root_seed=0),
         corpus=paths["corpus.parquet"], lm_folder=folder / "lm",
         curve=folder / "lm_curve.parquet", floor=folder / "floor.json",
     )  # fmt: skip
@@ -167,15 +172,15 @@ def test_a_non_finite_loss_stops_the_training(grammar: Grammar) -> None:
         model.lm_head.weight.fill_(float("nan"))
     words = draw_documents(grammar, 16, 12, 0, "x").words
     with pytest.raises(DivergedError, match="at step 0; lower"):
-        train(model, words, replace(LM, n_documents=16))
+        train(model, words, LM.changed(n_documents=16))
 
 
 def test_a_corpus_with_too_few_documents_is_refused(
     grammar: Grammar, chapter: Path, tmp_path: Path
 ) -> None:
-    size = replace(CORPUS, n_documents=100)
+    size = CORPUS.changed(n_documents=100)
     params = config.TestbedLmStep(
-        grammar.config, size, replace(LM, heldout_documents=61), root_seed=0
+        grammar=grammar.config, corpus=size, lm=LM.changed(heldout_documents=61), root_seed=0
     )
     with pytest.raises(ArtifactMismatchError, match="60 documents"):
         train_lm(
@@ -188,7 +193,9 @@ def test_a_corpus_with_too_few_documents_is_refused(
 def test_a_document_longer_than_the_positions_is_refused(
     grammar: Grammar, chapter: Path, tmp_path: Path
 ) -> None:
-    params = config.TestbedLmStep(grammar.config, CORPUS, replace(LM, n_positions=30), root_seed=0)
+    params = config.TestbedLmStep(
+        grammar=grammar.config, corpus=CORPUS, lm=LM.changed(n_positions=30), root_seed=0
+    )
     with pytest.raises(ParamsError, match="n_positions=30 must be >= 31"):
         train_lm(
             params, corpus=chapter / "corpus.parquet", lm_folder=tmp_path / "lm",
@@ -198,11 +205,13 @@ def test_a_document_longer_than_the_positions_is_refused(
 
 def test_impossible_shapes_are_refused(grammar: Grammar) -> None:
     with pytest.raises(ParamsError, match="d_model=33"):
-        replace(LM, d_model=33)
+        LM.changed(d_model=33)
     with pytest.raises(ParamsError, match="less than one batch"):
-        replace(LM, n_documents=7)
+        LM.changed(n_documents=7)
     with pytest.raises(ParamsError, match="heldout_documents=61"):
-        config.TestbedLmStep(grammar.config, CORPUS, replace(LM, heldout_documents=61), root_seed=0)
+        config.TestbedLmStep(
+            grammar=grammar.config, corpus=CORPUS, lm=LM.changed(heldout_documents=61), root_seed=0
+        )
 
 
 def test_scores_of_a_perfect_model_would_equal_the_floor(grammar: Grammar) -> None:

@@ -1,6 +1,5 @@
 """The generator has the moments that its formulas promise, and the commands run end to end."""
 
-from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +12,12 @@ from fispace.errors import ParamsError
 from fispace.seeds import numpy_stream
 from fispace.stats.recovery import beyond_linear
 from fispace.store.tables import read_csv, read_table
-from fispace.study.config.build import build
 from fispace.study.config.planted import PlantedConfig, PlantedStep, PlantedSummaryStep, WorldConfig
 from fispace.study.params import load_study
 from fispace.testbed.planted import draw, feature_variance, plant, strength_of
 
 ROOT = Path(__file__).parents[2]
-CONFIG = build(WorldConfig, {
+CONFIG = WorldConfig.read({
     "d_model": 12, "n_features": 10, "n_pairs": 8, "firing": 0.2, "noise": 0.1,
     "amplitude": {"low": 0.5, "high": 1.5},
 }, "world")  # fmt: skip
@@ -91,14 +89,14 @@ def test_worlds_differ_and_repeat() -> None:
 def planted() -> PlantedConfig:
     """A small world on which even a short training finds pairs; sizes from the tiny study."""
     study = load_study(ROOT, [ROOT / "params/tiny.yaml"])
-    config = build(PlantedConfig, study["testbed"]["planted"], "testbed.planted")
-    training = replace(config.training, n_steps=300, d_embed=32)
-    return replace(config, shares=(0.0, 0.8), training=training)
+    config = PlantedConfig.read(study["testbed"]["planted"], "testbed.planted")
+    training = config.training.changed(n_steps=300, d_embed=32)
+    return config.changed(shares=(0.0, 0.8), training=training)
 
 
 def write_world(planted: PlantedConfig, world: int, folder: Path) -> dict[str, Path]:
     paths = {name: folder / f"{world}.{name}.parquet" for name in ("metrics", "pairs")}
-    measure_world(PlantedStep(planted, root_seed=0, threads=1), world=world, **paths)
+    measure_world(PlantedStep(planted=planted, root_seed=0, threads=1), world=world, **paths)
     return paths
 
 
@@ -148,7 +146,7 @@ def test_an_excess_is_a_difference_of_differences(
 
 
 def test_two_runs_write_the_same_bytes(planted: PlantedConfig, tmp_path: Path) -> None:
-    short = replace(planted, training=replace(planted.training, n_steps=20, dropout=0.2))
+    short = planted.changed(training=planted.training.changed(n_steps=20, dropout=0.2))
     runs = [write_world(short, 0, tmp_path / name) for name in ("one", "other")]
     for one, other in zip(*(run.values() for run in runs), strict=True):
         assert one.read_bytes() == other.read_bytes()
@@ -164,7 +162,7 @@ def test_two_runs_write_the_same_bytes(planted: PlantedConfig, tmp_path: Path) -
 )
 def test_impossible_sizes_are_refused(planted: PlantedConfig, change: dict, message: str) -> None:
     with pytest.raises(ParamsError, match=message):
-        replace(planted, **change)
+        planted.changed(**change)
 
 
 @pytest.mark.parametrize(
@@ -175,11 +173,11 @@ def test_impossible_trainings_are_refused(
     planted: PlantedConfig, change: dict, message: str
 ) -> None:
     with pytest.raises(ParamsError, match=message):
-        replace(planted, training=replace(planted.training, **change))
+        planted.changed(training=planted.training.changed(**change))
 
 
 def test_worlds_with_more_pairs_than_there_are_and_turned_amplitudes_are_refused() -> None:
     with pytest.raises(ParamsError, match="n_pairs=45 must be < 45"):
-        replace(CONFIG, n_pairs=45)
+        CONFIG.changed(n_pairs=45)
     with pytest.raises(ParamsError, match="low=2"):
-        build(WorldConfig, asdict(CONFIG) | {"amplitude": {"low": 2.0, "high": 1.0}}, "world")
+        WorldConfig.read(CONFIG.plain() | {"amplitude": {"low": 2.0, "high": 1.0}}, "world")

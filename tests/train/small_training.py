@@ -20,13 +20,32 @@ PLAIN = {"pooling": None, "matched_to": None}
 """Options of a control arm that is plain but for its parts."""
 
 PARAMS = TrainArmStep(
-    n_latents=32, k=4, d_embed=3, dropout=0.15, batch_tokens=64, n_tokens=64 * 60,
-    lr_end_fraction=0.1, lr_decay_fraction=0.8, adam_betas=(0.9, 0.999), adam_eps=1e-8, optimiser="adam",
-    select_in="float32", select_by="pre_activation", subtract_bias=False, aux_k=None, standardise_per="split",
-    prefetch_batches=2, grad_clip=1.0,
-    init=InitConfig(0.05, 0.01, 0.01), mean_tokens=10**6, pool_groups=2, log_every=20, val_every=30,
-    root_seed=5, threads=1,
-)  # fmt: skip
+    n_latents=32,
+    k=4,
+    d_embed=3,
+    dropout=0.15,
+    batch_tokens=64,
+    n_tokens=64 * 60,
+    lr_end_fraction=0.1,
+    lr_decay_fraction=0.8,
+    adam_betas=(0.9, 0.999),
+    adam_eps=1e-8,
+    optimiser="adam",
+    select_in="float32",
+    select_by="pre_activation",
+    subtract_bias=False,
+    aux_k=None,
+    standardise_per="split",
+    prefetch_batches=2,
+    grad_clip=1.0,
+    init=InitConfig(factors=0.05, linear=0.01, mlp=0.01),
+    mean_tokens=10**6,
+    pool_groups=2,
+    log_every=20,
+    val_every=30,
+    root_seed=5,
+    threads=1,
+)
 
 
 def write_store(tmp_path: Path) -> Path:

@@ -29,7 +29,9 @@ def test_the_counted_parameters_are_those_of_the_model():
     shape = ModelShape(d_model=6, n_latents=20, k=4, d_embed=3, dropout=0.0)
     for part in ALL_PARTS:
         parts: list[Part] = ["sae", part] if part != "sae" else ["sae"]
-        model = IntegratedModel(shape, parts, InitConfig(0.1, 0.1, 0.1), root_seed=1, seed=0)
+        model = IntegratedModel(
+            shape, parts, InitConfig(factors=0.1, linear=0.1, mlp=0.1), root_seed=1, seed=0
+        )
         assert total(model) == sum(n_parameters(shape, counted) for counted in parts)
 
 
@@ -97,7 +99,8 @@ def test_an_unknown_option_of_a_row_is_refused_with_its_key(store):
 @pytest.mark.parametrize(("parts", "pooling"), [(["sae"], "sum"), (WHOLE, None)])
 def test_a_pooling_belongs_to_an_interaction(parts, pooling):
     with pytest.raises(ParamsError, match="pooling"):
-        ControlArmConfig(tuple(parts), None, pooling, None)
+        row = {"parts": parts, "frozen_sae_from": None, "pooling": pooling, "matched_to": None}
+        ControlArmConfig.read(row, "train.control_arms.x")
 
 
 def test_the_order_of_rows_and_of_their_keys_changes_no_byte(store):
@@ -129,7 +132,9 @@ def test_the_residual_sae_reads_the_codes_own_input_and_is_fitted_to_what_the_fr
 
 def test_both_saes_of_the_residual_arm_have_the_same_size_and_another_start():
     shape = ModelShape(d_model=6, n_latents=20, k=4, d_embed=3, dropout=0.0)
-    model = IntegratedModel(shape, ("sae", "residual_sae"), InitConfig(0.1, 0.1, 0.1), 1, seed=0)
+    model = IntegratedModel(
+        shape, ("sae", "residual_sae"), InitConfig(factors=0.1, linear=0.1, mlp=0.1), 1, seed=0
+    )
     assert model.residual_sae.W_dec.shape == model.sae.W_dec.shape
     assert model.residual_sae.k == model.sae.k
     assert not torch.equal(model.residual_sae.W_dec, model.sae.W_dec)
@@ -138,7 +143,9 @@ def test_both_saes_of_the_residual_arm_have_the_same_size_and_another_start():
 
 def test_the_residual_part_without_its_codes_is_refused():
     shape = ModelShape(d_model=6, n_latents=20, k=4, d_embed=3, dropout=0.0)
-    model = IntegratedModel(shape, ("sae", "residual_sae"), InitConfig(0.1, 0.1, 0.1), 1, seed=0)
+    model = IntegratedModel(
+        shape, ("sae", "residual_sae"), InitConfig(factors=0.1, linear=0.1, mlp=0.1), 1, seed=0
+    )
     with pytest.raises(ValueError, match="residual_sae"):
         model.reconstruct(model.sae.encode(torch.randn(3, 6)), model.parts)
 
@@ -152,4 +159,5 @@ def test_the_life_cycle_of_the_residual_arm_is_that_of_its_second_sae(store):
 
 def test_a_residual_sae_needs_a_frozen_one():
     with pytest.raises(ParamsError, match="frozen_sae_from"):
-        ControlArmConfig(("sae", "residual_sae"), None, None, None)
+        row = {"parts": ["sae", "residual_sae"], "frozen_sae_from": None}
+        ControlArmConfig.read(row | PLAIN, "train.control_arms.x")

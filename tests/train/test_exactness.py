@@ -1,7 +1,5 @@
 """The sparse core at its corners: every gradient equals the dense one, and nothing dense is kept."""
 
-from dataclasses import replace
-
 import pandas as pd
 import pytest
 import torch
@@ -77,7 +75,7 @@ def test_every_gradient_is_the_dense_one_with_ties_zero_rows_dead_latents_and_an
 
 def joint_model(n_latents, k, dropout=0.0):
     shape = ModelShape(d_model=5, n_latents=n_latents, k=k, d_embed=3, dropout=dropout)
-    init = InitConfig(0.3, 0.3, 0.5)
+    init = InitConfig(factors=0.3, linear=0.3, mlp=0.5)
     return IntegratedModel(shape, PARTS, init, root_seed=1, seed=0).double()
 
 
@@ -118,7 +116,7 @@ def test_codes_and_incoming_gradients_may_have_any_strides():
 def test_the_same_seed_gives_the_same_bytes_with_two_threads_and_in_bfloat16(
     store, changed, optimiser
 ):
-    params = replace(PARAMS, **changed, optimiser=optimiser)
+    params = PARAMS.changed(**changed, optimiser=optimiser)
     first, second = (run(store, "joint", JOINT, params=params, folder=name) for name in "ab")
     assert first.read_bytes() == second.read_bytes()
 
@@ -128,12 +126,12 @@ def test_with_every_latent_selected_both_optimisers_train_alike_under_schedule_a
     store, row
 ):
     # every row has a gradient in every step, so that the lazy update leaves none out
-    params = replace(
-        PARAMS, k=PARAMS.n_latents, n_tokens=64 * 20, grad_clip=0.05, dropout=0.0, log_every=4
+    params = PARAMS.changed(
+        k=PARAMS.n_latents, n_tokens=64 * 20, grad_clip=0.05, dropout=0.0, log_every=4
     )
 
     def curve(**changed):
-        path = run(store, "arm", row, params=replace(params, **changed), folder=str(changed))
+        path = run(store, "arm", row, params=params.changed(**changed), folder=str(changed))
         return pd.read_parquet(path.with_suffix(".parquet"))
 
     dense = curve()
@@ -148,7 +146,9 @@ def test_gradients_of_the_whole_objective_with_aux_k_are_the_same_sparse_and_den
     found = []
     for optimiser in ("adam", "row_sparse_adam"):
         shape = ModelShape(d_model=8, n_latents=40, k=2, d_embed=3, dropout=0.0)
-        model = IntegratedModel(shape, parts, InitConfig(0.3, 0.3, 0.5), root_seed=1, seed=0)
+        model = IntegratedModel(
+            shape, parts, InitConfig(factors=0.3, linear=0.3, mlp=0.5), root_seed=1, seed=0
+        )
         build_optimiser(model, optimiser, 0.01, (0.9, 0.999), 1e-8)
         with torch.no_grad():
             model.sae.W_enc[:20] *= 1e-3  # never among the two largest: dead after one batch
@@ -187,7 +187,9 @@ class Largest(TorchDispatchMode):
 def test_a_step_makes_no_tensor_of_all_tokens_and_latents(select_in):
     n_tokens, n_latents = 2048, 1024
     shape = ModelShape(16, n_latents, 8, d_embed=4, dropout=0.1, select_in=select_in)
-    model = IntegratedModel(shape, PARTS, InitConfig(0.05, 0.01, 0.01), root_seed=1, seed=0)
+    model = IntegratedModel(
+        shape, PARTS, InitConfig(factors=0.05, linear=0.01, mlp=0.01), root_seed=1, seed=0
+    )
     z = torch.randn(n_tokens, 16, generator=torch.Generator().manual_seed(0))
     with Largest() as seen:
         (model(z, PARTS) - z).square().mean().backward()

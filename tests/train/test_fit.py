@@ -1,7 +1,6 @@
 """Laws of the training loop and its schedule."""
 
 import itertools
-from dataclasses import replace
 
 import pytest
 import torch
@@ -20,12 +19,14 @@ def schedule(n_steps=40, **changes):
     )  # fmt: skip
     of_config = {name: changes.pop(name) for name in set(changes) & set(vars(config))}
     options = {"lr": 0.01, "n_steps": n_steps, "log_every": 10, "val_every": 20} | changes
-    return Schedule(replace(config, **of_config), **options)
+    return Schedule(config.changed(**of_config), **options)
 
 
 def small_model(parts=PARTS, seed=0):
     shape = ModelShape(d_model=8, n_latents=24, k=4, d_embed=3, dropout=0.15)
-    return IntegratedModel(shape, parts, InitConfig(0.05, 0.01, 0.01), root_seed=1, seed=seed)
+    return IntegratedModel(
+        shape, parts, InitConfig(factors=0.05, linear=0.01, mlp=0.01), root_seed=1, seed=seed
+    )
 
 
 def linear_data(n_steps, seed=0):

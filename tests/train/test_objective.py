@@ -13,7 +13,9 @@ from fispace.study.config.train import AuxKConfig, InitConfig
 
 def sae_model(n_latents=24, k=3):
     shape = ModelShape(d_model=8, n_latents=n_latents, k=k, d_embed=3, dropout=0.0)
-    return IntegratedModel(shape, ["sae"], InitConfig(0.05, 0.01, 0.01), root_seed=1, seed=0)
+    return IntegratedModel(
+        shape, ["sae"], InitConfig(factors=0.05, linear=0.01, mlp=0.01), root_seed=1, seed=0
+    )
 
 
 def test_a_latent_is_dead_after_the_given_tokens_without_a_positive_value():

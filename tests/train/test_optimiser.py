@@ -12,7 +12,9 @@ SETTINGS = {"lr": 0.01, "betas": (0.9, 0.999), "eps": 1e-8}
 
 def model_of(k, n_latents=24):
     shape = ModelShape(d_model=8, n_latents=n_latents, k=k, d_embed=3, dropout=0.0)
-    return IntegratedModel(shape, PARTS, InitConfig(0.05, 0.1, 0.1), root_seed=1, seed=0)
+    return IntegratedModel(
+        shape, PARTS, InitConfig(factors=0.05, linear=0.1, mlp=0.1), root_seed=1, seed=0
+    )
 
 
 def trained(kind, k, n_steps=12, max_norm=None):

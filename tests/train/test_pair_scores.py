@@ -116,9 +116,19 @@ def test_training_on_given_codes_takes_each_batch_with_its_own_codes() -> None:
     objective = FixedCodes(of, found, target)
     order = [torch.arange(TOKENS).flip(0)[:40], torch.arange(20)] * 150
     schedule = Schedule(
-        OptimiserConfig(0.1, 0.8, "adam", (0.9, 0.999), 1e-8, None),
-        lr=0.02, n_steps=300, log_every=300, val_every=300,
-    )  # fmt: skip
+        OptimiserConfig(
+            lr_end_fraction=0.1,
+            lr_decay_fraction=0.8,
+            optimiser="adam",
+            adam_betas=(0.9, 0.999),
+            adam_eps=1e-8,
+            grad_clip=None,
+        ),
+        lr=0.02,
+        n_steps=300,
+        log_every=300,
+        val_every=300,
+    )
 
     def error() -> float:
         with torch.no_grad():

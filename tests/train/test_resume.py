@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,10 +25,10 @@ LAST = PARAMS.n_steps
 AUX_K = AuxKConfig(k=4, coefficient=0.03, dead_tokens=300)
 TRAININGS = {
     "adam": (JOINT, PARAMS),
-    "row_sparse_adam": (JOINT, replace(PARAMS, optimiser="row_sparse_adam")),
-    "aux_k": (SAE, replace(PARAMS, aux_k=AUX_K)),
-    "row_sparse_aux_k": (JOINT, replace(PARAMS, aux_k=AUX_K, optimiser="row_sparse_adam")),
-    "subtracted_bias": (JOINT, replace(PARAMS, subtract_bias=True, aux_k=AUX_K)),
+    "row_sparse_adam": (JOINT, PARAMS.changed(optimiser="row_sparse_adam")),
+    "aux_k": (SAE, PARAMS.changed(aux_k=AUX_K)),
+    "row_sparse_aux_k": (JOINT, PARAMS.changed(aux_k=AUX_K, optimiser="row_sparse_adam")),
+    "subtracted_bias": (JOINT, PARAMS.changed(subtract_bias=True, aux_k=AUX_K)),
     "frozen": (SEQUENTIAL, PARAMS),
 }
 
@@ -110,7 +109,7 @@ def test_a_training_killed_again_and_again_ends_with_the_same_bytes(store, kille
 
 
 def test_a_training_killed_with_signal_9_goes_on_to_the_same_bytes(store):
-    params = replace(PARAMS, n_tokens=64 * 800, val_every=200)
+    params = PARAMS.changed(n_tokens=64 * 800, val_every=200)
     run(store, "joint", JOINT, params=params, folder="undisturbed")
     process = subprocess.Popen(command(params), cwd=store, env=dict(os.environ))
     deadline = time.monotonic() + 120
@@ -128,7 +127,7 @@ def test_a_training_killed_with_signal_9_goes_on_to_the_same_bytes(store):
 
 def command(params) -> list[str]:
     values = {
-        "params": json.dumps(asdict(params)), "arm": "joint", "row": json.dumps(JOINT), "seed": "0",
+        "params": json.dumps(params.plain()), "arm": "joint", "row": json.dumps(JOINT), "seed": "0",
         "lr": "lr.json", "manifest": "manifest.json", "standardiser": "standardiser.safetensors",
         "scratch": "scratch/joint", "checkpoint-seconds": "0.05", "weights": "out/joint.safetensors",
         "curve": "out/joint.parquet", "lifecycle": "out/joint.lifecycle.parquet",
@@ -217,7 +216,7 @@ def test_the_checkpoint_of_another_training_is_not_used(store, killed, monkeypat
     params, seed, row = PARAMS, 0, JOINT
     killed(37, 37, store, "joint", JOINT)
     if what == "params":
-        params = replace(PARAMS, adam_eps=1e-7)
+        params = PARAMS.changed(adam_eps=1e-7)
     elif what == "seed":
         seed = 1
     elif what == "lr":
@@ -249,7 +248,7 @@ def test_a_frozen_sae_that_was_trained_again_starts_the_training_anew(store, kil
 def test_a_diverging_training_keeps_its_last_finite_state(store, caplog):
     caplog.set_level("INFO", logger="fispace")
     write_json(store / "lr.json", {"lr": 1e30})
-    params = replace(PARAMS, grad_clip=None)
+    params = PARAMS.changed(grad_clip=None)
     for _ in range(2):  # from what is kept it comes to the same end
         with pytest.raises(DivergedError, match="diverged"):
             run(store, "joint", JOINT, params=params, seconds=0.0)

@@ -151,7 +151,7 @@ def test_evaluation_uses_partners_as_well_the_same_each_time(store):
 
 
 def test_training_with_row_sparse_adam_lowers_the_error(store):
-    params = replace(PARAMS, optimiser="row_sparse_adam", val_every=20)
+    params = PARAMS.changed(optimiser="row_sparse_adam", val_every=20)
     run(store, "joint_shuffled", SHUFFLED, params=params)
     fvu = read_table(store / "out/joint_shuffled.parquet")["val_fvu"].dropna()
     assert fvu.iloc[-1] < fvu.iloc[0]

@@ -1,7 +1,6 @@
 """The train step: arms of a seed are paired, checkpoints carry their configuration, runs repeat."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -30,7 +29,7 @@ def test_the_same_seed_twice_gives_the_same_bytes(store):
 
 
 def test_the_life_cycle_is_written_at_every_validation(store):
-    run(store, "joint", JOINT, params=replace(PARAMS, val_every=20))
+    run(store, "joint", JOINT, params=PARAMS.changed(val_every=20))
     ledger = read_table(store / "out/joint.lifecycle.parquet")
     assert ledger["step"].unique().tolist() == [20, 40, 60]
     last = ledger[ledger["step"] == 60]
@@ -64,7 +63,7 @@ def bfloat16_from(monkeypatch, n_weights):
 
 def test_the_precision_of_the_selection_is_decided_once_for_all_arms_and_kept(store, monkeypatch):
     bfloat16_from(monkeypatch, D_MODEL * PARAMS.n_latents)
-    params = replace(PARAMS, select_in="auto")
+    params = PARAMS.changed(select_in="auto")
     matched = run(
         store, "sae_matched", SAE | PLAIN | {"matched_to": "joint"}, params=params,
         matched_row=JOINT,
@@ -80,7 +79,7 @@ def test_the_precision_of_the_selection_is_decided_once_for_all_arms_and_kept(st
 
 
 def test_a_copied_sae_goes_on_selecting_as_it_was_trained_whatever_the_machine(store, monkeypatch):
-    params = replace(PARAMS, select_in="auto")
+    params = PARAMS.changed(select_in="auto")
     bfloat16_from(monkeypatch, 0)
     sae = run(store, "sae", SAE, params=params)
     bfloat16_from(monkeypatch, 10**9)
@@ -95,7 +94,7 @@ def test_a_candidate_rate_is_tried_in_the_precision_of_the_arms(store, monkeypat
     out = store / "out"
     out.mkdir()
     train_candidate(
-        replace(PARAMS, select_in="auto"), lr=0.01, seed=0, manifest=store / "manifest.json",
+        PARAMS.changed(select_in="auto"), lr=0.01, seed=0, manifest=store / "manifest.json",
         standardiser=store / "standardiser.safetensors", scratch=out / "scratch",
         checkpoint_seconds=60.0, curve=out / "curve.parquet",
     )  # fmt: skip
@@ -135,7 +134,7 @@ def test_a_stored_model_is_the_one_that_was_validated_last(store, options):
 
     row = {"parts": ["sae", "bias"], "frozen_sae_from": None}
     plain = load_trained(run(store, "plain", row), {}).model
-    model = load_trained(run(store, "arm", row, params=replace(PARAMS, **options)), {}).model
+    model = load_trained(run(store, "arm", row, params=PARAMS.changed(**options)), {}).model
     assert not torch.equal(model.sae.W_enc, plain.sae.W_enc)
     units, sums = (
         load_standardiser(store / "standardiser.safetensors"),
@@ -149,7 +148,7 @@ def test_a_stored_model_is_the_one_that_was_validated_last(store, options):
 
 
 def test_a_frozen_sae_reads_activations_as_they_are(store):
-    options = replace(PARAMS, subtract_bias=True)
+    options = PARAMS.changed(subtract_bias=True)
     sae = run(store, "sae", SAE, params=options)
     ours = run(store, "sequential", SEQUENTIAL, frozen=sae, params=options, folder="a")
     plain = run(store, "sequential", SEQUENTIAL, frozen=sae, folder="b")
@@ -172,7 +171,7 @@ def test_the_interactions_mean_over_train_tokens_is_zero_after_training(store):
 def test_a_part_of_the_train_tokens_gives_about_the_same_mean(store):
     whole, part = (
         load_trained(
-            run(store, "joint", JOINT, params=replace(PARAMS, mean_tokens=n), folder=str(n)), {}
+            run(store, "joint", JOINT, params=PARAMS.changed(mean_tokens=n), folder=str(n)), {}
         ).model
         for n in (10**6, 1000)
     )
@@ -244,7 +243,7 @@ def test_an_altered_shard_stops_the_training(store):
 def test_a_diverging_training_leaves_no_checkpoint(store):
     write_json(store / "lr.json", {"lr": 1e30})
     with pytest.raises(DivergedError, match=r"^arm joint, seed 3: .* step \d+"):
-        run(store, "joint", JOINT, seed=3, params=replace(PARAMS, grad_clip=None))
+        run(store, "joint", JOINT, seed=3, params=PARAMS.changed(grad_clip=None))
     assert not list(store.glob("out/*"))
 
 
@@ -257,7 +256,9 @@ def test_the_learning_rate_with_the_lowest_validation_fvu_is_chosen(store):
             standardiser=store / "standardiser.safetensors", scratch=store / "scratch",
             checkpoint_seconds=60.0, curve=curves[-1],
         )  # fmt: skip
-    choose_lr(ChooseLrStep((1e-5, 1e-2, 1e-3)), curves=curves, lr=store / "chosen.json")
+    choose_lr(
+        ChooseLrStep(lr_candidates=(1e-5, 1e-2, 1e-3)), curves=curves, lr=store / "chosen.json"
+    )
     chosen = json.loads((store / "chosen.json").read_text())
     final = {
         lr: read_table(store / f"{lr}.parquet")["val_fvu"].iloc[-1] for lr in (1e-5, 1e-2, 1e-3)
@@ -267,7 +268,7 @@ def test_the_learning_rate_with_the_lowest_validation_fvu_is_chosen(store):
 
 
 def test_a_single_candidate_needs_no_training(store):
-    choose_lr(ChooseLrStep((1e-4,)), curves=[], lr=store / "chosen.json")
+    choose_lr(ChooseLrStep(lr_candidates=(1e-4,)), curves=[], lr=store / "chosen.json")
     assert json.loads((store / "chosen.json").read_text())["lr"] == 1e-4
 
 
@@ -281,13 +282,13 @@ def test_the_curve_ends_at_the_last_step_with_a_tenth_of_the_peak(store):
 
 def test_more_active_latents_than_latents_are_refused():
     with pytest.raises(ParamsError, match="k=33 must be <= n_latents=32"):
-        replace(PARAMS, k=33)
+        PARAMS.changed(k=33)
 
 
 @pytest.mark.parametrize("parts", [["linear"], ["sae", "sae"]])
 def test_an_arm_needs_the_sae_once(parts):
     with pytest.raises(ParamsError, match="parts"):
-        ArmConfig(tuple(parts), None)
+        ArmConfig.read({"parts": parts, "frozen_sae_from": None}, "train.arms.x")
 
 
 def test_a_changed_parameter_takes_the_place_of_the_studys_and_is_recorded(store):
@@ -296,7 +297,7 @@ def test_a_changed_parameter_takes_the_place_of_the_studys_and_is_recorded(store
     other = load_trained(run(store, "joint", JOINT, changed=changed, folder="b"), {}).record
     assert other["params"] == plain["params"] | changed
     again = run(
-        store, "joint", JOINT, params=replace(PARAMS, lr_decay_fraction=0.1, adam_betas=(0.8, 0.99))
+        store, "joint", JOINT, params=PARAMS.changed(lr_decay_fraction=0.1, adam_betas=(0.8, 0.99))
     )
     assert again.read_bytes() == (store / "b/joint.safetensors").read_bytes()
 

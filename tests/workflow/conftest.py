@@ -15,7 +15,7 @@ from fispace.study.params import merged
 
 ROOT = Path(__file__).parents[2]
 PARTS = ["README.md", "Snakefile", "dvc.yaml", "params.yaml", ".dvcignore", ".gitignore"]
-FOLDERS = ["workflow", "src", "params", "profiles", "data", ".dvc"]
+FOLDERS = ["workflow", "src", "params", "profiles", "data", "docs", ".dvc"]
 TINY = ROOT / "params/tiny.yaml"
 MOST_SECONDS = 1800
 

@@ -12,7 +12,6 @@ from fispace.models.integrated import IntegratedModel
 from fispace.models.shape import ModelShape
 from fispace.store.checkpoint import load_checkpoint
 from fispace.study.config.arms import arm_config
-from fispace.study.config.build import build
 from fispace.study.config.train import (
     ControlArmConfig,
     InitConfig,
@@ -53,7 +52,7 @@ def initial_model(record: dict[str, Any]) -> IntegratedModel:
     row = arm_config(record["row"], "row")
     if isinstance(row, ControlArmConfig) and row.pooling is not None:
         shape = replace(shape, pooling=row.pooling)
-    init = build(InitConfig, params["init"], "init")
+    init = InitConfig.read(params["init"], "init")
     return IntegratedModel(shape, row.parts, init, params["root_seed"], record["seed"])
 
 

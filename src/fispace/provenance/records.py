@@ -6,10 +6,9 @@ clock, host, user or folder outside the working folder, so equal runs leave equa
 Must not: judge; `fispace.provenance.verify` does.
 """
 
-import json
 import os
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -160,9 +159,10 @@ def write_record(
     if not outputs:
         return
     base = Path(os.path.commonpath([path.parent for path in outputs]))
+    params = values.get("params")
     record = {
         "command": f"{command.chapter} {command.verb}",
-        "params": without_places(plain(values.get("params"))),
+        "params": without_places(params.plain() if params is not None else None),
         "options": options_of(values),
         "inputs": {_shown(path, base): found for path, found in inputs.items()},
         "outputs": {_relative(path, base): sha256_of(path) for path in outputs},
@@ -284,8 +284,3 @@ def _is_by_option(files: Any, known: Collection[str]) -> bool:
         isinstance(names, list) and all(isinstance(name, str) and name in known for name in names)
         for names in files.values()
     )
-
-
-def plain(value: Any) -> Any:
-    """A configuration as the JSON it came from."""
-    return json.loads(json.dumps(asdict(value))) if is_dataclass(value) else value  # pyright: ignore

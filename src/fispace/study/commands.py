@@ -17,6 +17,7 @@ from fispace.study.config import (
     testbed,
     train,
 )
+from fispace.study.config.base import Config
 
 CHAPTERS = ("testbed", "extract", "train", "fidelity", "geometry", "factorial", "report")
 
@@ -45,8 +46,8 @@ class Command:
     """Module of the package that holds the function."""
 
     function: str
-    config: type | None
-    """Dataclass whose fields are exactly the parameters that the command depends on."""
+    config: type[Config] | None
+    """Group whose fields are exactly the parameters that the command depends on."""
     also: tuple[str, ...] = ()
     """Other sections of params that its fields come from, in the order they are searched after the
     chapter's own and before the top level; a dotted name (`factorial.secondary`) is searched first.

@@ -3,29 +3,15 @@
 Must not: import Snakemake, hold a default, or look at data files.
 """
 
-import dataclasses
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jsonschema
-import yaml
-from jsonschema.exceptions import best_match
-from referencing import Registry, Resource
-from referencing.jsonschema import DRAFT202012
-
 from fispace.errors import ParamsError
-from fispace.study.commands import COMMANDS, Command
-from fispace.study.config.arms import (
-    check_arms,
-    check_comparisons,
-    check_gain_curve,
-    check_more_seeds,
-)
-from fispace.study.config.audit import check_audit
-from fispace.study.config.build import build
+from fispace.study.commands import Command
+from fispace.study.config.base import Keys, Refusal, Threaded
+from fispace.study.config.study import StudyConfig
 from fispace.study.strict_yaml import read_yaml_mapping, with_plain_scalars
 
 Study = dict[str, Any]
@@ -36,11 +22,9 @@ COMMAND_LINE = "the command line"
 OVERLAY = "overlay"
 """Shorthand of the command line for a parameter file, in the place of Snakemake's --configfile, which
 executes templates that stand in it."""
-SCHEMA_FOLDER = Path("workflow/schemas")
 DROPPABLE = ("train.arms", "train.control_arms", "fidelity.full.controls_of")
 """Sections whose rows an overlay drops by null."""
 
-RESERVED_RUNS = ("reference", "bench")
 SOURCE_BY_SUFFIX = {".txt": "txt", ".jsonl": "jsonl", ".parquet": "parquet"}
 
 
@@ -50,7 +34,7 @@ def load_study(
     """The validated study in canonical (sorted) form.
 
     Args:
-        folder: repository root; holds params.yaml and workflow/schemas/.
+        folder: repository root; holds params.yaml.
         overlays: files merged over params.yaml in this order, key by key; lists are replaced,
             a null row of `DROPPABLE` is dropped.
         overrides: top-level values of the command line, with the shorthands `overlay` (one more file,
@@ -74,14 +58,25 @@ def load_study(
     for rows in DROPPABLE:
         study = _without_null_rows(study, rows.split("."))
     _check_given(study)
-    _check_schema(study, load_schema(folder), layers)
-    study = json.loads(json.dumps(study, sort_keys=True))
     try:
-        _check_across(study)
-    except ParamsError as error:
-        keys = re.split(r"[.=:]", str(error).split(" ")[0].rstrip(":"))
-        raise ParamsError(f"{_origin(keys, layers)}: {error}") from None
-    return study
+        StudyConfig.checked(with_own_threads(study))
+    except Refusal as refusal:
+        raise ParamsError(f"{_origin(refusal.keys, layers)}: {refusal}") from None
+    return json.loads(json.dumps(study, sort_keys=True))
+
+
+def with_own_threads(study: Study) -> Study:
+    """The study, with the top level's `threads` in every section that may have its own and has none."""
+    if "threads" not in study:
+        return study
+    threads = {"threads": study["threads"]}
+    sections = {
+        name: threads | study[name]
+        for name, field in StudyConfig.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Threaded)
+        if isinstance(study.get(name), dict)
+    }
+    return study | sections
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> Study:
@@ -99,14 +94,13 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> Study:
 def slice_of(study: Mapping[str, Any], command: Command) -> dict[str, Any]:
     """Exactly the parameters that a command depends on, sorted by key.
 
-    They are its dataclass's fields, each from the first of `command.sections` that has it.
+    They are the fields of its configuration, each from the first of `command.sections` that has it.
     """
     if command.config is None:
         return {}
     sections = [_section(study, name) for name in command.sections]
-    names = sorted(field.name for field in dataclasses.fields(command.config))
     values: dict[str, Any] = {}
-    for name in names:
+    for name in sorted(command.config.model_fields):
         holders = [section for section in sections if name in section]
         if not holders:
             raise ParamsError(f"{command.chapter}.{name}: missing parameter.")
@@ -118,16 +112,6 @@ def _section(study: Mapping[str, Any], dotted: str) -> Mapping[str, Any]:
     for key in filter(None, dotted.split(".")):
         study = study[key]
     return study
-
-
-def load_schema(folder: Path) -> jsonschema.Draft202012Validator:
-    """Validator of a whole study: workflow/schemas/params.schema.yaml and the files it names."""
-    schemas = {}
-    for path in sorted((folder / SCHEMA_FOLDER).glob("*.schema.yaml")):
-        schemas[path.name] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    resources = [(name, Resource(schema, DRAFT202012)) for name, schema in schemas.items()]
-    registry: Registry[Any] = Registry().with_resources(resources)
-    return jsonschema.Draft202012Validator(schemas["params.schema.yaml"], registry=registry)
 
 
 def _overlay_files(given: Any) -> list[Path]:
@@ -186,7 +170,7 @@ def _without_null_rows(value: Any, keys: Sequence[str]) -> Any:
 
 
 def _check_given(study: Study) -> None:
-    """Refuse a study without a model in better words than the schema's 'not a string'."""
+    """Refuse a study without a model in better words than 'None is not of type string'."""
     lm = study.get("lm")
     if isinstance(lm, Mapping) and "name" in lm and lm["name"] is None:
         raise ParamsError(
@@ -195,32 +179,7 @@ def _check_given(study: Study) -> None:
         )
 
 
-def _check_schema(study: Study, validator: jsonschema.Draft202012Validator, layers: Layers) -> None:
-    error = best_match(validator.iter_errors(study))
-    if error is None:
-        return
-    keys = list(error.absolute_path)
-    message, named = error.message, ""
-    if error.validator == "additionalProperties":
-        known = sorted(error.schema["properties"])  # pyright: ignore
-        keys.append(sorted(set(error.instance) - set(known))[0])  # pyright: ignore
-        message, named = "unknown parameter", f"; known here: {', '.join(known)}"
-    if error.validator == "required":
-        keys.append(next(key for key in error.validator_value if key not in error.instance))  # pyright: ignore
-        message = "missing parameter"
-    if error.validator == "type" and isinstance(error.instance, str):
-        named = "; numbers stand without quotes and with a decimal point, as in 1.0e-3"
-    meaning = error.schema.get("description") if isinstance(error.schema, Mapping) else None
-    meant = f" ({meaning})" if meaning and not named else ""
-    raise ParamsError(f"{_origin(keys, layers)}: {_dotted(keys)}: {message:.300}{meant}{named}.")
-
-
-def _dotted(keys: Sequence[Any]) -> str:
-    parts = [f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys]
-    return "".join(parts).lstrip(".") or "top level"
-
-
-def _origin(keys: Sequence[Any], layers: Layers) -> str:
+def _origin(keys: Keys, layers: Layers) -> str:
     """The layer that has the last word on the keys, or on the longest part of them that is set.
 
     Below a section that a layer replaced by something else, it is that layer.
@@ -235,22 +194,6 @@ def _origin(keys: Sequence[Any], layers: Layers) -> str:
         held = below[hiding[-1] :] if hiding else below
         origin = held[-1][0]
     return origin
-
-
-def _check_across(study: Study) -> None:
-    """Check what no schema line can: names, references between arms, every command's own rules."""
-    if study["run"] in RESERVED_RUNS:
-        raise ParamsError(f"run: '{study['run']}' is reserved below results/; choose another name.")
-    check_arms(study["train"])
-    check_more_seeds(study["train"])
-    check_gain_curve(study["train"])
-    check_audit(study["train"])
-    if study["factorial"]["arm"] not in study["train"]["arms"]:
-        raise ParamsError(f"factorial.arm: no arm {study['factorial']['arm']!r} in train.arms.")
-    check_comparisons(study["train"], study["fidelity"])
-    for command in COMMANDS:
-        if command.config is not None:
-            build(command.config, slice_of(study, command), command.chapter)
 
 
 def uses_testbed(study: Study) -> bool:

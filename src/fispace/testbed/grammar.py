@@ -11,7 +11,6 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from fispace.errors import ArtifactError, ParamsError
-from fispace.study.config.build import build
 from fispace.study.config.testbed import GrammarConfig
 from fispace.testbed.lexicon import Effect, WordType, build_lexicon
 from fispace.testbed.states import VARIABLES, StateSpace, variable_levels
@@ -131,7 +130,7 @@ def build_grammar(config: GrammarConfig) -> Grammar:
 def grammar_to_json(grammar: Grammar) -> dict[str, Any]:
     """The grammar as a JSON value: parameters, classes, arcs, lexicon with effects, planted words."""
     return {
-        "params": asdict(grammar.config),
+        "params": grammar.config.plain(),
         "variables": {k: list(v) for k, v in variable_levels(grammar.config.n_topics).items()},
         "classes": list(CLASSES),
         "arcs": [{**asdict(arc), "when": dict(arc.when)} for arc in FOLLOWS],
@@ -159,7 +158,7 @@ def grammar_from_json(value: Any) -> Grammar:
     """
     try:
         lexicon = tuple(_word_from_json(word) for word in value["lexicon"])
-        grammar = Grammar(build(GrammarConfig, value["params"], "grammar"), lexicon)
+        grammar = Grammar(GrammarConfig.read(value["params"], "grammar"), lexicon)
         known = value["classes"] == list(CLASSES)
     except (KeyError, TypeError, AttributeError, ParamsError) as error:
         raise ArtifactError(f"The grammar file is damaged ({error!r}); make it again.") from None

@@ -6,7 +6,6 @@ Must not: know how a model is hooked, or keep activations of more than one shard
 import logging
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,7 +50,7 @@ def extract_activations(
     _require_positions(model, params.window_tokens)
     splits = _windows_by_split(params, corpus, tokenizer)
     recipe = _recipe(params, model, lm_folder, splits)
-    work = scratch / fingerprint(recipe | {"shards": params.shards})[:16]
+    work = scratch / fingerprint(recipe | {"shards": params.shards.plain()})[:16]
     with alone_in(scratch):  # a killed workflow's job may still be at it
         _write_splits(_Extraction(params, model, tokenizer, recipe, work), splits, out)
         shutil.rmtree(scratch)
@@ -88,7 +87,7 @@ def fit_standardiser(params: StandardiserStep, *, manifest: Path, standardiser: 
     store = ActivationStore(manifest)
     store.verify("train")
     fitted = fit_moments(store.groups("train"), params.zero_variance)
-    record = asdict(params) | {
+    record = params.plain() | {
         "step": "extract standardiser",
         "manifest": sha256_of(manifest),
         "n_tokens": store.n_tokens("train"),
@@ -100,7 +99,7 @@ def _windows_by_split(
     params: ExtractStep, corpus: Path | None, tokenizer: Any
 ) -> dict[str, list[Window]]:
     """Windows of every split, each split filled up to its number of tokens."""
-    limits = {split: params.max_tokens[split] for split in params.splits}
+    limits = {split: params.max_tokens.of(split) for split in params.splits}
     kept: dict[str, list[Window]] = {split: [] for split in limits}
     own = [split for split in limits if split != TRANSFER]
     for text, targets in ((params.text, own), (params.transfer, [TRANSFER])):
@@ -115,7 +114,7 @@ def _windows_by_split(
             elif max(left.values()) <= 0:
                 break
     for split, windows in kept.items():
-        _require_windows(split, windows, params.shards[split])
+        _require_windows(split, windows, params.shards.of(split))
     return kept
 
 
@@ -184,7 +183,7 @@ def _data_fingerprint(windows: list[Window]) -> str:
 
 def _make_split(job: _Extraction, split: str, windows: list[Window]) -> list[dict[str, Any]]:
     """Manifest entries of a split, its windows dealt evenly to its shards."""
-    count = job.params.shards[split]
+    count = job.params.shards.of(split)
     cuts = [number * len(windows) // count for number in range(count + 1)]
     return [
         _make_shard(job, windows[cuts[number - 1] : cuts[number]], shard_name(split, number, count))

@@ -3,7 +3,6 @@
 Must not: know a trained model.
 """
 
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -32,6 +31,6 @@ def read_stimuli(
     for half, path in ((SELECT, select), (CONFIRM, confirm)):
         texts = table.loc[table["half"] == half, "text"].tolist()
         step = {"step": "factorial activations", "half": half, "lm": params.lm.recorded}
-        recipe = asdict(params) | step
+        recipe = params.plain() | step
         rows = stimulus_table(params, model, tokenizer, texts)
         write_shard(path, rows, len(rows), recipe)

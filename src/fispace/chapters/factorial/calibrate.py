@@ -8,7 +8,6 @@ Must not: define a test, or a distribution.
 # statsmodels ships no types
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +77,7 @@ def calibrate(
     write_csv(calibration, rates)
     write_csv(power, curve)
     both = pd.concat([rates.assign(table="calibration"), curve.assign(table="power")])
-    write_table(table, both, asdict(params) | {"step": "factorial calibrate"})
+    write_table(table, both, params.plain() | {"step": "factorial calibrate"})
 
 
 def _cells(params: CalibrateStep, path: Path, half: str) -> Float[np.ndarray, "items 2 2 latents"]:

@@ -4,7 +4,6 @@ Must not: choose latents, or test a hypothesis.
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +58,7 @@ def clamp_latents(
     model, tokenizer = load_lm(params.lm, lm_folder)
     chosen, prompts, listed = (read_csv(path) for path in (candidates, contexts, words))
     key = {"arm": pipe.arm, "seed": pipe.seed}
-    recipe = asdict(params) | key | {"step": "factorial clamp", "lm": params.lm.recorded}
+    recipe = params.plain() | key | {"step": "factorial clamp", "lm": params.lm.recorded}
     codes = encode_all(pipe, read_stimulus_tokens(select, pipe.units).z)
     found = conditions(params, pipe, chosen, codes)
     plan = plan_words(

@@ -4,7 +4,6 @@ Must not: read anything of the confirm half.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +40,7 @@ def discover(params: DiscoverStep, *, responses: Path, discovery: Path, candidat
     key = {"arm": found.recipe["arm"], "seed": found.recipe["seed"]}
     names = (key["arm"], key["seed"])
     table = discovery_table(params, found.texts, found.activations, names)
-    recipe = asdict(params) | key | {"step": "factorial discover", "half": SELECT}
+    recipe = params.plain() | key | {"step": "factorial discover", "half": SELECT}
     write_table(discovery, table.assign(**key), recipe)
     write_csv(candidates, choose_latents(params, table, names).assign(**key))
 

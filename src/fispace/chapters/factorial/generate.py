@@ -5,7 +5,6 @@ Must not: choose a latent, or judge a text by anything but the response words in
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +54,7 @@ def generate_texts(
     rows = [row for c in found for row in continuations(params, pipe, lm, c, prompts)]
     key = {"arm": pipe.arm, "seed": pipe.seed}
     table = pd.DataFrame(rows).assign(**key)
-    recipe = asdict(params) | key | {"step": "factorial generate", "lm": params.lm.recorded}
+    recipe = params.plain() | key | {"step": "factorial generate", "lm": params.lm.recorded}
     write_table(texts, table, recipe)
     write_csv(counts, word_counts(table, listed))
 

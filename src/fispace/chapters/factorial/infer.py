@@ -4,7 +4,6 @@ Must not: choose a latent, a clamp or a test; all are given before it sees a num
 """
 
 import logging
-from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -57,7 +56,7 @@ def infer(
     ]
     tests = family_table(params, asked)
     echo = list(declared(params))
-    recipe = asdict(params) | {"step": "factorial infer", "declared": echo}
+    recipe = params.plain() | {"step": "factorial infer", "declared": echo}
     write_table(family, tests, recipe)
     write_csv(table, tests)
     write_csv(hypotheses, pd.DataFrame(echo))

@@ -4,7 +4,6 @@ Must not: define an SAE or a training loop.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -93,7 +92,7 @@ def train_secondary(
     peak = float(read_json(lr)["lr"])
     vectors = Vectors(model, units, store, read)
     names = (trained["seed"], *([] if site == SECONDARY else [site]))
-    recipe = asdict(params) | key | {"step": "factorial secondary", "lr": peak}
+    recipe = params.plain() | key | {"step": "factorial secondary", "lr": peak}
     recipe["weights"] = sha256_of(weights)
     identity = recipe | data_record(manifest, standardiser) | surroundings(__name__)
     checkpoints = Checkpoints(scratch, identity, checkpoint_seconds)

@@ -5,7 +5,6 @@ again what `factorial infer` has tested.
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +52,7 @@ def compare_truth(
         "lm": lm_scores(params, lm_folder, prompts, listed),
     }
     table = word_table(params, scores, prompts, listed)
-    write_table(by_word, table, asdict(params) | {"step": "factorial truth"})
+    write_table(by_word, table, params.plain() | {"step": "factorial truth"})
     moves = pd.concat([read_table(path) for path in planted], ignore_index=True)
     latents = about_latents(params, read_table(family), moves)
     rows = [*_carried(params, scores, prompts, listed), *latents]

@@ -6,7 +6,7 @@ train, or compute a gain.
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,6 @@ from fispace.study.config.audit import (
     TRAIN_SPLIT,
     AuditConfig,
 )
-from fispace.study.config.build import build
 from fispace.study.config.fidelity import FidelityAuditStep
 from fispace.study.config.train import Part
 
@@ -92,7 +91,7 @@ def measure_audit(
     store, units = ActivationStore(manifest), load_standardiser(standardiser)
     expected = {"seed": seed} | data_record(manifest, standardiser)
     lm, tokenizer = load_extracted_lm(params.lm, lm_folder, store)
-    settings = build(AuditConfig, json.loads(audit), "train.audit")
+    settings = AuditConfig.read(json.loads(audit), "train.audit")
     switches = [(NO_SWITCH, {}), *settings.switches.items()]
     trained: dict[tuple[str, str], Trained] = {}
     for arm, paths in (
@@ -109,7 +108,7 @@ def measure_audit(
         for place, measurements in plan.items()
         for frame in _measured(params, store, lm, pad_id_of(tokenizer), place, measurements)
     ]
-    record = {"step": "fidelity audit", "seed": seed, "audit": asdict(settings)}
+    record = {"step": "fidelity audit", "seed": seed, "audit": settings.plain()}
     rows = pd.concat(found).groupby(KEY).sum().reset_index()
     write_table(documents, rows.assign(seed=seed), record)
 

@@ -3,7 +3,6 @@
 Must not: measure; it reads sums.
 """
 
-from dataclasses import asdict
 from pathlib import Path
 
 from fispace.chapters.fidelity.control_table import control_table
@@ -24,5 +23,5 @@ def compare_controls(
     rows = read_sums(documents, bounds)
     drawn = resampled_documents(rows, params.root_seed, params.n_bootstrap)
     result = control_table(rows, drawn, params.controls_of, params.confidence)
-    write_table(controls, result, {"step": "fidelity controls", "params": asdict(params)})
+    write_table(controls, result, {"step": "fidelity controls", "params": params.plain()})
     write_csv(table, result)

@@ -3,7 +3,6 @@
 Must not: measure; it reads sums.
 """
 
-from dataclasses import asdict
 from pathlib import Path
 
 from fispace.chapters.fidelity.difference_table import difference_table
@@ -24,5 +23,5 @@ def compare(
     rows = read_sums(documents, bounds)
     drawn = resampled_documents(rows, params.root_seed, params.n_bootstrap)
     result = difference_table(rows, drawn, params.compared_with, params.confidence)
-    write_table(differences, result, {"step": "fidelity differences", "params": asdict(params)})
+    write_table(differences, result, {"step": "fidelity differences", "params": params.plain()})
     write_csv(table, result)

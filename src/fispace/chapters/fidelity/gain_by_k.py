@@ -3,7 +3,6 @@
 Must not: measure; it reads FVUs.
 """
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ def tabulate_gain_by_k(
         ArtifactError: if a table is missing or damaged.
     """
     result = gain_table(pd.concat([read_table(path) for path in cut]), params.confidence)
-    write_table(curve, result, {"step": "fidelity gain-curve", "params": asdict(params)})
+    write_table(curve, result, {"step": "fidelity gain-curve", "params": params.plain()})
     write_csv(table, result)
 
 

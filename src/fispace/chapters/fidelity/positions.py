@@ -3,7 +3,6 @@
 Must not: measure; it reads sums.
 """
 
-from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -23,4 +22,4 @@ def position_curves(params: FidelityTableStep, *, positions: list[Path], curves:
     rows = pd.concat([read_table(path) for path in positions], ignore_index=True)
     drawn = resampled_documents(rows, params.root_seed, params.n_bootstrap)
     result = position_table(rows, drawn, params.confidence)
-    write_table(curves, result, {"step": "fidelity positions", "params": asdict(params)})
+    write_table(curves, result, {"step": "fidelity positions", "params": params.plain()})

@@ -3,7 +3,6 @@
 Must not: measure; it reads sums.
 """
 
-from dataclasses import asdict
 from pathlib import Path
 
 from fispace.chapters.fidelity.document_tables import read_sums, resampled_documents
@@ -23,5 +22,5 @@ def shapley_decomposition(
     rows = read_sums(documents, bounds)
     drawn = resampled_documents(rows, params.root_seed, params.n_bootstrap)
     result = shapley_table(rows, drawn, params.confidence)
-    write_table(shapley, result, {"step": "fidelity shapley", "params": asdict(params)})
+    write_table(shapley, result, {"step": "fidelity shapley", "params": params.plain()})
     write_csv(table, result)

@@ -3,7 +3,6 @@
 Must not: measure; it reads sums.
 """
 
-from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -27,5 +26,5 @@ def summarise(
     fired = pd.concat([read_table(path) for path in latents], ignore_index=True)
     drawn = resampled_documents(rows, params.root_seed, params.n_bootstrap)
     result = fidelity_table(rows, fired, drawn, params.confidence)
-    write_table(summary, result, {"step": "fidelity summary", "params": asdict(params)})
+    write_table(summary, result, {"step": "fidelity summary", "params": params.plain()})
     write_csv(table, result)

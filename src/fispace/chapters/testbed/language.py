@@ -5,7 +5,6 @@ Must not: define probabilities, an architecture or a training loop.
 
 import logging
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +44,7 @@ def write_corpus(params: TestbedCorpusStep, *, grammar: Path, corpus: Path, stim
         built, size.n_documents, size.document_words, params.root_seed, STUDY
     )
     write_json(grammar, grammar_to_json(built))
-    write_table(corpus, _corpus_table(built, documents), asdict(params))
+    write_table(corpus, _corpus_table(built, documents), params.plain())
     write_csv(stimuli, battery)
     log.info("%d documents, %d words", size.n_documents, documents.lengths.sum())
 
@@ -80,7 +79,7 @@ def train_lm(
     n_tokens = int((heldout >= 0).sum())
     lm_nats, bayes_nats = float(-scores.sum() / n_tokens), floor_nats(grammar, heldout)
     _save_lm(lm_folder, model, build_tokenizer(grammar, config.n_positions))
-    write_table(curve, rows, asdict(params))
+    write_table(curve, rows, params.plain())
     write_json(
         floor,
         {

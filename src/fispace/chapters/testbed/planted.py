@@ -5,7 +5,6 @@ Must not: define a model, a score, or an interval.
 
 import logging
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +62,7 @@ def measure_world(params: PlantedStep, *, world: int, metrics: Path, pairs: Path
             rows += [key | {"metric": name, "value": value} for name, value in values.items()]
             scores.append(scored.assign(**key))
             log.info("world %d, share %g, %s: %s", world, share, arm, values)
-    recipe = asdict(params) | {"step": "testbed planted", "world": world}
+    recipe = params.plain() | {"step": "testbed planted", "world": world}
     write_table(metrics, pd.DataFrame(rows), recipe)
     write_table(pairs, pd.concat(scores, ignore_index=True), recipe)
 

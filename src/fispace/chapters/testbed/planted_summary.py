@@ -4,7 +4,6 @@ Must not: train, or score a pair.
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +48,7 @@ def summarise_worlds(
     write_csv(summary, means)
     each = every.rename(columns={"value": "mean"}).dropna(subset=["mean"])
     both: Frame = pd.concat([means, each], ignore_index=True)
-    write_table(table, both, asdict(params) | {"step": "testbed planted-summary"})
+    write_table(table, both, params.plain() | {"step": "testbed planted-summary"})
 
 
 def _values(measured: Frame, metric: str) -> dict[tuple[int, float, str], float]:

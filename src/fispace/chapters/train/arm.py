@@ -5,7 +5,6 @@ Must not: define a model or a loop; an arm is its row in params.
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,7 +36,6 @@ from fispace.store.standardiser import (
 )
 from fispace.store.tables import write_table
 from fispace.study.config.arms import arm_config
-from fispace.study.config.build import build
 from fispace.study.config.train import Part, TrainArmStep
 
 
@@ -64,7 +62,7 @@ def train_arm(
     """
     peak = float(read_json(lr)["lr"])
     if changed is not None:
-        params = build(TrainArmStep, asdict(params) | json.loads(changed), "train")
+        params = TrainArmStep.read(params.plain() | json.loads(changed), "train")
     copied = None
     if frozen is not None:
         shared = data_record(manifest, standardiser) | {"seed": seed}
@@ -135,9 +133,9 @@ def _decided(params: TrainArmStep, manifest: Path, copied: Trained | None) -> Tr
     The record of a training, and so every reader of its weights on any machine, has the decision.
     """
     if copied is not None and params.select_in == "auto":
-        return replace(params, select_in=copied.record["params"]["select_in"])
+        return params.changed(select_in=copied.record["params"]["select_in"])
     shape = ActivationStore(manifest).d_model, params.n_latents, params.k
-    return replace(params, select_in=selection_dtype(params.select_in, *shape))
+    return params.changed(select_in=selection_dtype(params.select_in, *shape))
 
 
 def _matched(
@@ -147,7 +145,7 @@ def _matched(
     d_model = ActivationStore(manifest).d_model
     shape = ModelShape(d_model, params.n_latents, params.k, params.d_embed, params.dropout)
     parts, matched_parts = (arm_config(given, "row").parts for given in (row, matched_row))
-    return replace(params, n_latents=matched_n_latents(shape, parts, matched_parts))
+    return params.changed(n_latents=matched_n_latents(shape, parts, matched_parts))
 
 
 def _record(
@@ -159,10 +157,10 @@ def _record(
     return {
         "step": "train",
         "arm": arm,
-        "row": json.loads(json.dumps(asdict(config))),
+        "row": config.plain(),
         "seed": seed,
         "lr": lr,
-        "params": json.loads(json.dumps(asdict(params))),
+        "params": params.plain(),
         **data_record(manifest, standardiser),
     }
 

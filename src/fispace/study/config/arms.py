@@ -4,76 +4,155 @@ Must not: hold a default, or know what a part computes.
 """
 
 from collections.abc import Mapping
-from dataclasses import fields
-from typing import Any
+from typing import Annotated, Any
 
-from fispace.errors import ParamsError
-from fispace.study.config.build import build
-from fispace.study.config.train import ArmConfig, ControlArmConfig
+from pydantic import Field, model_validator
 
-Rows = Mapping[str, Mapping[str, Any]]
+from fispace.study.config.audit import MEASURED, NO_SWITCH, Audited
+from fispace.study.config.base import Config, Distinct, InnerShare, Name, Refusal, Seed, Threaded
+from fispace.study.config.train import (
+    ArmConfig,
+    ArmTraining,
+    ChooseLrStep,
+    ControlArmConfig,
+    Switchable,
+)
+
+Rows = Mapping[str, ArmConfig]
 
 BASELINE_ARM = "sae"
 TABLES = ("arms", "control_arms")
 """Sections of `train` that hold rows: arms of every run, and those of the target `full` alone."""
 
-_OPTIONS = {field.name for field in fields(ControlArmConfig)} - {
-    field.name for field in fields(ArmConfig)
-}
+
+class MoreSeedsConfig(Config):
+    """Trainings of the target full beyond seeds."""
+
+    seeds: Annotated[Distinct[Seed], Field(min_length=1, max_length=1000)]
+    """Further seeds, none of them in train.seeds."""
+    arms: Distinct[str]
+    """Arms that are trained with them; all others have train.seeds."""
+
+
+class GainCurveConfig(Config):
+    """Trainings of the target full that show an arm's gain over its SAE where k is cut at test time."""
+
+    arm: str
+    """Arm with a copied SAE; trained again at each k on the codes of that SAE, cut to the k largest."""
+    k_shares: Annotated[Distinct[InnerShare], Field(min_length=1, max_length=100)]
+    """Smaller k as shares of train.k, rounded, at least 1; an SAE is trained at each as well."""
+
+
+class TrainSection(ArmTraining, ChooseLrStep, Audited, Threaded):
+    """Every arm: one model class, one training loop."""
+
+    seeds: Annotated[Distinct[Seed], Field(min_length=1, max_length=1000)]
+    """One training of every arm for each; arms of one seed see the data in the same order."""
+    lr_search_seed: Seed
+    """Seed of the trainings that choose the learning rate."""
+    checkpoint_seconds: Annotated[int, Field(ge=1, le=86_400)]
+    """Seconds between savings of an unfinished training, which a restarted job continues; they change no
+    result."""
+    arms: Annotated[dict[Name, ArmConfig], Field(min_length=1, max_length=100)]
+    """One row per arm; its name is a file name. Arm sae is needed: the learning rate is chosen on it."""
+    control_arms: Annotated[dict[Name, ControlArmConfig], Field(max_length=100)]
+    """Arms of the target full alone: rows like those of arms, with two options more."""
+    more_seeds: MoreSeedsConfig
+    """Trainings of the target full beyond seeds."""
+    gain_curve: GainCurveConfig
+    """Trainings of the target full that show an arm's gain over its SAE where k is cut at test time."""
+
+    @property
+    def all_arms(self) -> dict[str, ArmConfig]:
+        """Rows of both tables by the name of their arm."""
+        return {**self.arms, **self.control_arms}
+
+    @model_validator(mode="after")
+    def _require_rows_that_fit(self) -> "TrainSection":
+        if BASELINE_ARM not in self.arms:
+            raise Refusal(
+                "arms", f"the arm '{BASELINE_ARM}' is missing; the learning rate is chosen on it"
+            )
+        # an arm of every run needs no arm that only the target `full` trains
+        for table, allowed in ((self.arms, self.arms), (self.control_arms, self.all_arms)):
+            for name, arm in table.items():
+                where = ("arms" if table is self.arms else "control_arms", name)
+                if table is not self.arms and name in self.arms:
+                    raise Refusal(where, "train.arms has an arm of this name; choose another")
+                _require_frozen(where, arm, allowed)
+                _require_matched(where, arm, self.all_arms)
+        return self
+
+    @model_validator(mode="after")
+    def _require_other_seeds_of_arms(self) -> "TrainSection":
+        for name in self.more_seeds.arms:
+            if name not in self.all_arms:
+                raise Refusal(("more_seeds", "arms"), f"no arm {name!r} in {' or '.join(TABLES)}")
+        for seed in self.more_seeds.seeds:
+            if seed in self.seeds:
+                raise Refusal(
+                    ("more_seeds", "seeds"),
+                    f"{seed} is one of train.seeds={list(self.seeds)}; every arm is trained with it "
+                    "already",
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _require_a_curve_over_a_frozen_sae(self) -> "TrainSection":
+        arm = self.gain_curve.arm
+        if arm not in self.all_arms or self.all_arms[arm].frozen_sae_from is None:
+            raise Refusal(
+                ("gain_curve", "arm"),
+                f"{arm!r} must be an arm with frozen_sae_from; its gain over that SAE is shown",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _require_an_audit_that_can_be_made(self) -> "TrainSection":
+        if self.standardise_per != "split":
+            raise Refusal(
+                "standardise_per",
+                f"{self.standardise_per!r} is for a switch of train.audit.switches alone; every other "
+                "analysis of a model uses the stored standardiser of the train split",
+            )
+        for key, name in (("arm", self.audit.arm), ("baseline", self.audit.baseline)):
+            if name not in self.arms:
+                raise Refusal(("audit", key), f"no arm {name!r} in train.arms")
+            if self.arms[name].frozen_sae_from is not None:
+                raise Refusal(
+                    ("audit", key),
+                    f"{name!r} copies an SAE that was trained without the switch; name an arm that "
+                    "trains its own",
+                )
+        if not {"linear", "interaction"} <= set(self.arms[self.audit.arm].parts):
+            raise Refusal(
+                ("audit", "arm"),
+                f"{self.audit.arm!r} must have the parts linear and interaction; the audit cuts the one "
+                "away and pools the other otherwise",
+            )
+        if self.audit.arm == self.audit.baseline:
+            raise Refusal(("audit", "baseline"), "must be another arm than train.audit.arm")
+        return self
+
+    @model_validator(mode="after")
+    def _require_switches_of_parameters(self) -> "TrainSection":
+        own = {name: getattr(self, name) for name in Switchable.model_fields}
+        for name, changed in self.audit.switches.items():
+            where = ("audit", "switches", name)
+            if name in (NO_SWITCH, *MEASURED):
+                raise Refusal(
+                    where, "the audit measures a switch of this name already; choose another"
+                )
+            try:
+                Switchable.checked(own | changed)
+            except Refusal as refusal:
+                raise refusal.below(*where) from None
+        return self
 
 
 def all_arms(train: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Rows of both tables by the name of their arm."""
+    """Plain rows of both tables by the name of their arm."""
     return {name: row for table in TABLES for name, row in train[table].items()}
-
-
-def arm_config(row: Mapping[str, Any], where: str) -> ArmConfig:
-    """The row of either table; one that has an option of control arms is theirs.
-
-    Raises:
-        ParamsError: on an unknown, missing or ill-typed key, or options that exclude each other.
-    """
-    return build(ControlArmConfig if _OPTIONS & set(row) else ArmConfig, row, where)
-
-
-def check_arms(train: Mapping[str, Any]) -> None:
-    """Refuse rows that refer to an arm that is not there, or that cannot serve them.
-
-    Raises:
-        ParamsError: names the row and the key.
-    """
-    rows = all_arms(train)
-    if BASELINE_ARM not in train["arms"]:
-        raise ParamsError(
-            f"train.arms: the arm '{BASELINE_ARM}' is missing; the learning rate is chosen on it."
-        )
-    for table in TABLES:
-        for name, row in train[table].items():
-            where = f"train.{table}.{name}"
-            if table != TABLES[0] and name in train[TABLES[0]]:
-                raise ParamsError(f"{where}: train.arms has an arm of this name; choose another.")
-            arm = arm_config(row, where)
-            # an arm of every run needs no arm that only the target `full` trains
-            _check_frozen(where, name, arm, train["arms"] if table == TABLES[0] else rows)
-            _check_matched(where, name, arm, rows)
-
-
-def check_more_seeds(train: Mapping[str, Any]) -> None:
-    """Refuse further seeds that every arm has, and further seeds of an arm that is not there.
-
-    Raises:
-        ParamsError: names the key.
-    """
-    more = train["more_seeds"]
-    for name in more["arms"]:
-        if name not in all_arms(train):
-            raise ParamsError(f"train.more_seeds.arms: no arm {name!r} in {' or '.join(TABLES)}.")
-    for seed in more["seeds"]:
-        if seed in train["seeds"]:
-            raise ParamsError(
-                f"train.more_seeds.seeds: {seed} is one of train.seeds={train['seeds']}; every arm "
-                "is trained with it already."
-            )
 
 
 def gain_ks(train: Mapping[str, Any]) -> list[int]:
@@ -82,64 +161,48 @@ def gain_ks(train: Mapping[str, Any]) -> list[int]:
     return sorted({max(1, round(share * train["k"])) for share in shares} - {train["k"]})
 
 
-def check_gain_curve(train: Mapping[str, Any]) -> None:
-    """Refuse a curve of an arm without a copied SAE.
+def arm_config(row: Mapping[str, Any], where: str) -> ArmConfig:
+    """The row of either table; one that has an option of control arms is theirs.
 
     Raises:
-        ParamsError: names the key.
+        ParamsError: on an unknown, missing or ill-typed key, or options that exclude each other.
     """
-    curve, rows = train["gain_curve"], all_arms(train)
-    if rows.get(curve["arm"], {}).get("frozen_sae_from") is None:
-        raise ParamsError(
-            f"train.gain_curve.arm: {curve['arm']!r} must be an arm with frozen_sae_from; its gain "
-            "over that SAE is shown."
-        )
+    options = set(ControlArmConfig.model_fields) - set(ArmConfig.model_fields)
+    return (ControlArmConfig if options & set(row) else ArmConfig).read(row, where)
 
 
-def check_comparisons(train: Mapping[str, Any], fidelity: Mapping[str, Any]) -> None:
-    """Refuse comparisons with an arm that is not there.
-
-    Raises:
-        ParamsError: names the key.
-    """
-    for name in fidelity["compared_with"]:
-        if name not in train["arms"]:
-            raise ParamsError(f"fidelity.compared_with: no arm {name!r} in train.arms.")
-    rows, full = all_arms(train), fidelity["full"]
-    named = {"compared_with": full["compared_with"], "controls_of": list(full["controls_of"])}
-    named |= {f"controls_of.{arm}": names for arm, names in full["controls_of"].items()}
-    for key, names in named.items():
-        for name in names:
-            if name not in rows:
-                raise ParamsError(f"fidelity.full.{key}: no arm {name!r} in {' or '.join(TABLES)}.")
-
-
-def _check_frozen(where: str, name: str, arm: ArmConfig, rows: Rows) -> None:
+def _require_frozen(where: tuple[str, str], arm: ArmConfig, rows: Rows) -> None:
     source = arm.frozen_sae_from
     if source is None:
         return
-    if source not in rows or source == name or _copies_or_is_matched(rows[source]):
-        raise ParamsError(
-            f"{where}.frozen_sae_from: {source!r} must be another arm that trains its own SAE of "
-            f"train.n_latents; arms: {', '.join(rows)}."
+    if source not in rows or source == where[1] or _copies_or_is_matched(rows[source]):
+        raise Refusal(
+            (*where, "frozen_sae_from"),
+            f"{source!r} must be another arm that trains its own SAE of train.n_latents; arms: "
+            f"{', '.join(rows)}",
         )
 
 
-def _check_matched(where: str, name: str, arm: ArmConfig, rows: Rows) -> None:
+def _require_matched(where: tuple[str, str], arm: ArmConfig, rows: Rows) -> None:
     target = arm.matched_to if isinstance(arm, ControlArmConfig) else None
     if target is None:
         return
-    if target not in rows or target == name or rows[target].get("matched_to") is not None:
-        raise ParamsError(
-            f"{where}.matched_to: {target!r} must be another arm, of train.n_latents; arms: "
-            f"{', '.join(rows)}."
+    if target not in rows or target == where[1] or _is_matched(rows[target]):
+        raise Refusal(
+            (*where, "matched_to"),
+            f"{target!r} must be another arm, of train.n_latents; arms: {', '.join(rows)}",
         )
     if arm.frozen_sae_from is not None:
-        raise ParamsError(
-            f"{where}.matched_to: an arm with a copied SAE has that SAE's size; set one of "
-            "frozen_sae_from and matched_to to null."
+        raise Refusal(
+            (*where, "matched_to"),
+            "an arm with a copied SAE has that SAE's size; set one of frozen_sae_from and matched_to to "
+            "null",
         )
 
 
-def _copies_or_is_matched(row: Mapping[str, Any]) -> bool:
-    return row["frozen_sae_from"] is not None or row.get("matched_to") is not None
+def _is_matched(arm: ArmConfig) -> bool:
+    return isinstance(arm, ControlArmConfig) and arm.matched_to is not None
+
+
+def _copies_or_is_matched(arm: ArmConfig) -> bool:
+    return arm.frozen_sae_from is not None or _is_matched(arm)

@@ -3,11 +3,11 @@
 Must not: know how a weakness is switched on.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from fispace.errors import ParamsError
+from pydantic import Field
+
+from fispace.study.config.base import Config, Name
 
 NO_SWITCH = "fair"
 ABLATED_BASELINE, TOKEN_TEST, UNTRAINED_NORMS = (
@@ -22,60 +22,23 @@ MEASURED = (
 )  # fmt: skip
 """Switches of measuring, in the order of tables; those of training are named by the study."""
 
-SMALLEST_HALF = 2.0**-24
-"""Smallest positive float16 number."""
 
-
-@dataclass(frozen=True)
-class AuditConfig:
+class AuditConfig(Config):
     """Which number published weaknesses are to move, and which of them are switches of training."""
 
     arm: str
+    """Arm whose gain over the baseline is the headline number; must have linear and interaction parts."""
     baseline: str
-    switches: dict[str, dict[str, Any]]
-    """Parameters that take the place of the study's own, by the name of the switch."""
+    """Arm that it is compared with."""
+    switches: Annotated[
+        dict[Name, Annotated[dict[str, Any], Field(min_length=1)]], Field(max_length=100)
+    ]
+    """Parameters of train that take the place of the study's own, by the name of the weakness."""
 
 
-def check_audit(train: Mapping[str, Any]) -> None:
-    """Refuse an audit of arms that cannot serve, a switch with a taken name, and a switch for all.
+class Audited(Config):
+    """The audit of the target full."""
 
-    Raises:
-        ParamsError: names the key.
-    """
-    audit, rows = train["audit"], train["arms"]
-    if train["standardise_per"] != "split":
-        raise ParamsError(
-            f"train.standardise_per: {train['standardise_per']!r} is for a switch of train.audit.switches "
-            "alone; every other analysis of a model uses the stored standardiser of the train split."
-        )
-    for key in ("arm", "baseline"):
-        if audit[key] not in rows:
-            raise ParamsError(f"train.audit.{key}: no arm {audit[key]!r} in train.arms.")
-        if rows[audit[key]]["frozen_sae_from"] is not None:
-            raise ParamsError(
-                f"train.audit.{key}: {audit[key]!r} copies an SAE that was trained without the switch; "
-                "name an arm that trains its own."
-            )
-    if not {"linear", "interaction"} <= set(rows[audit["arm"]]["parts"]):
-        raise ParamsError(
-            f"train.audit.arm: {audit['arm']!r} must have the parts linear and interaction; the audit "
-            "cuts the one away and pools the other otherwise."
-        )
-    if audit["arm"] == audit["baseline"]:
-        raise ParamsError("train.audit.baseline: must be another arm than train.audit.arm.")
-    for where, row in {
-        "": {},
-        **{f"audit.switches.{k}.": v for k, v in audit["switches"].items()},
-    }.items():
-        changed = {**train, **row}
-        if changed["optimiser"] == "half_precision_adam" and changed["adam_eps"] < SMALLEST_HALF:
-            raise ParamsError(
-                f"train.{where}adam_eps: {changed['adam_eps']} is zero in float16, and Adam divides by it; "
-                f"give at least {SMALLEST_HALF:.2g}."
-            )
-    taken = sorted({NO_SWITCH, *MEASURED} & set(audit["switches"]))
-    if taken:
-        raise ParamsError(
-            f"train.audit.switches.{taken[0]}: the audit measures a switch of this name already; "
-            "choose another."
-        )
+    audit: AuditConfig
+    """Trainings of the target full with one weakness of the published study switched on: how far does it
+    alone move the headline number?"""

@@ -1,68 +1,126 @@
-"""Configuration of the extract chapter. Meanings and ranges: workflow/schemas/extract.schema.yaml."""
+"""Parameters of the extract chapter."""
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from fispace.errors import ParamsError
-from fispace.study.config.lm import LmConfig
+from pydantic import Field, model_validator
+
+from fispace.study.config.base import (
+    Config,
+    Count,
+    InnerShare,
+    NonEmpty,
+    Refusal,
+    Seeded,
+    Threaded,
+)
+from fispace.study.config.lm import ReadsLm, WindowBatches
+
+WindowLength = Annotated[int, Field(ge=1, le=1_048_576)]
 
 
-@dataclass(frozen=True)
-class TextConfig:
+class TextConfig(Config):
     """Where the documents come from."""
 
     source: Literal["testbed", "txt", "jsonl", "parquet", "hub"]
-    path: str | None
-    field: str
-    delimiter: str | None
+    """Kind of source."""
+    path: NonEmpty | None
+    """File, folder or dataset name; null for the testbed."""
+    field: NonEmpty
+    """Column that holds a document (jsonl, parquet, hub)."""
+    delimiter: Annotated[str, Field(min_length=1, max_length=1000)] | None
+    """Regular expression between documents (txt)."""
     config: str | None
+    """Dataset configuration (hub)."""
     split: str | None
+    """Dataset split (hub)."""
     revision: str | None
+    """Dataset revision (hub)."""
 
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _require_place(self) -> "TextConfig":
         if self.source != "testbed" and self.path is None:
-            raise ParamsError(
-                f"extract.text.path is missing: source={self.source!r} needs a file, folder or "
-                "dataset name. On the command line: --config text=PATH."
+            raise Refusal(
+                "path",
+                f"missing: source={self.source!r} needs a file, folder or dataset name. On the "
+                "command line: --config text=PATH",
             )
         if self.source == "txt" and self.delimiter is None:
-            raise ParamsError(
-                f"extract.text.delimiter is missing: a .txt file ({self.path}) needs the regular "
-                r"expression that separates documents, for example '\n\n'."
+            raise Refusal(
+                "delimiter",
+                f"missing: a .txt file ({self.path}) needs the regular expression that separates "
+                r"documents, for example '\n\n'",
             )
+        return self
 
 
-@dataclass(frozen=True)
-class ExtractStep:
-    """What `extract activations` depends on."""
+class PerSplit(Config):
+    """A number for each split."""
 
-    lm: LmConfig
-    text: TextConfig
-    transfer: TextConfig | None
-    window_tokens: int
-    min_window_tokens: int
+    train: Count
+    """Of the split that models are trained on."""
+    val: Count
+    """Of the split that chooses the learning rate."""
+    test: Count
+    """Of the split that everything is measured on."""
+    transfer: Count
+    """Of the second text, where there is one."""
+
+    def of(self, split: str) -> int:
+        """The number of one split."""
+        return getattr(self, split)
+
+
+class BosOption(Config):
+    """How a token sequence begins."""
+
     add_bos: bool
-    val_fraction: float
-    test_fraction: float
-    max_tokens: dict[str, int]
-    shards: dict[str, int]
-    store_dtype: Literal["float16", "float32"]
-    row_group_tokens: int
-    batch_windows: int
-    root_seed: int
-    threads: int
+    """Whether every window begins with the tokenizer's BOS token."""
 
-    def __post_init__(self) -> None:
+
+class Windows(BosOption, WindowBatches):
+    """Windows in which a language model reads a text."""
+
+    window_tokens: Annotated[int, Field(ge=2, le=1_048_576)]
+    """Tokens of a window, BOS included."""
+
+
+class Texts(Windows):
+    """Texts, their windows and splits, and how activations are stored."""
+
+    text: TextConfig
+    """Where the documents come from."""
+    transfer: TextConfig | None
+    """A second text, on which fidelity is measured as well; null for none."""
+    min_window_tokens: WindowLength
+    """Shorter windows at the end of a document are dropped; tokens, BOS included."""
+    val_fraction: InnerShare
+    """Share of the documents held out for choosing."""
+    test_fraction: InnerShare
+    """Share of the documents held out for measuring."""
+    max_tokens: PerSplit
+    """Non-special tokens taken of each split."""
+    shards: PerSplit
+    """Parquet files of each split."""
+    store_dtype: Literal["float16", "float32"]
+    """Number format of the stored activations."""
+    row_group_tokens: Annotated[int, Field(ge=1, le=10_000_000)]
+    """Rows of a Parquet row group: the unit that is read and shuffled."""
+
+    @model_validator(mode="after")
+    def _require_windows_and_documents(self) -> "Texts":
         if self.min_window_tokens > self.window_tokens:
-            raise ParamsError(
-                f"extract.min_window_tokens={self.min_window_tokens} must be <= "
-                f"window_tokens={self.window_tokens}."
+            raise Refusal(
+                "min_window_tokens",
+                f"must be <= window_tokens={self.window_tokens}",
+                self.min_window_tokens,
             )
         if self.val_fraction + self.test_fraction >= 1:
-            raise ParamsError(
-                f"extract.val_fraction={self.val_fraction} and test_fraction={self.test_fraction} "
-                "leave no training documents."
+            raise Refusal(
+                "val_fraction",
+                f"and test_fraction={self.test_fraction} leave no training documents",
+                self.val_fraction,
             )
+        return self
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -70,8 +128,12 @@ class ExtractStep:
         return ("train", "val", "test") + (("transfer",) if self.transfer else ())
 
 
-@dataclass(frozen=True)
-class StandardiserStep:
+class ExtractStep(Texts, ReadsLm, Seeded, Threaded):
+    """What `extract activations` depends on."""
+
+
+class StandardiserStep(Config):
     """What `extract standardiser` depends on."""
 
     zero_variance: Literal["refuse", "keep"]
+    """What to do with a dimension that never varies: refuse it, or keep it at scale 1."""

@@ -1,93 +1,225 @@
-"""Configuration of the factorial chapter.
+"""Parameters of the factorial chapter."""
 
-Meanings and ranges: workflow/schemas/factorial.schema.yaml.
-"""
+from typing import Annotated
 
-from dataclasses import dataclass
+from pydantic import Field, model_validator
 
-from fispace.errors import ParamsError
+from fispace.study.config.base import (
+    Config,
+    Count,
+    Distinct,
+    InnerShare,
+    Refusal,
+    Seeded,
+    Share,
+    Size,
+    Threaded,
+    Values,
+    require_a_batch,
+)
+from fispace.study.config.extract import BosOption, Windows
 from fispace.study.config.hypotheses import (
     CalibrationConfig,
     EquivalenceConfig,
     ExclusionConfig,
     Hypothesis,
 )
-from fispace.study.config.lm import LmConfig
-from fispace.study.config.train import OptimiserConfig
+from fispace.study.config.lm import ReadsLm
+from fispace.study.config.train import Batches, OptimiserConfig, Recorded
 
 IDENTITY = 1.0
 """Multiplier that leaves a latent as it is; effects are differences from it."""
 
+Column = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$", max_length=60)]
+Level = Annotated[str, Field(min_length=1, max_length=60)]
+Multiplier = Annotated[float, Field(ge=-1000, le=1000)]
 
-@dataclass(frozen=True)
-class FactorConfig:
+
+class FactorConfig(Config):
     """One factor of a battery: its column, and its two levels, index 0 first."""
 
-    name: str
-    levels: tuple[str, ...]
+    name: Column
+    """Column of the battery."""
+    levels: Values[Level]
+    """Its two different levels; the first has index 0."""
 
-    def __post_init__(self) -> None:
-        if len(set(self.levels)) != 2 or len(self.levels) != 2:
-            raise ParamsError(
-                f"factorial.factors: {self.name!r} needs two different levels, got "
-                f"{list(self.levels)}."
+    @model_validator(mode="after")
+    def _require_two_levels(self) -> "FactorConfig":
+        if len(self.levels) != 2 or len(set(self.levels)) != 2:
+            must = f"{self.name!r} needs two different levels, got {list(self.levels)}"
+            raise Refusal("levels", must)
+        return self
+
+
+class Factors(Config):
+    """The two factors."""
+
+    factors: Values[FactorConfig]
+    """The two factors: columns of the battery, and their two levels, index 0 first. The contrast is
+    y11 - y10 - y01 + y00."""
+
+    @model_validator(mode="after")
+    def _require_two_names(self) -> "Factors":
+        names = [factor.name for factor in self.factors]
+        if len(names) != 2 or len(set(names)) != 2:
+            raise Refusal("factors", f"a 2x2 analysis needs two different factors, got {names}")
+        return self
+
+
+class Halves(Config):
+    """Which stimuli are used, and for what."""
+
+    variant: str | None
+    """Value of the battery's column `variant` whose rows are used; null where it has no such column."""
+    select_fraction: InnerShare
+    """Share of the items on which latents are selected; the tests run on the others."""
+    clamp_items: Annotated[int, Field(ge=2, le=100_000)] | None
+    """Confirm items, the first by name, after whose texts clamps are measured, beside all neutral
+    prompts; null = all. Every word is scored after each of their texts, under every clamp."""
+
+
+class Alpha(Config):
+    """Level of the tests."""
+
+    alpha: InnerShare
+    """Level of every test; intervals have confidence 1 - alpha."""
+
+
+class Permutations(Alpha):
+    """Permutation tests."""
+
+    n_permutations: Annotated[int, Field(ge=19, le=1_000_000)]
+    """Random sign flips of a permutation test; all patterns where there are no more than this."""
+
+
+class Candidates(Config):
+    """Latents that are carried from the select half to the confirm half."""
+
+    n_candidates: Annotated[int, Field(ge=1, le=1000)]
+    """Secondary latents carried from select to confirm, with as many insensitive and as many random
+    controls."""
+
+
+class Clamps(Config):
+    """Multipliers of a latent."""
+
+    clamps: Annotated[Distinct[Multiplier], Field(min_length=2, max_length=100)]
+    """Multipliers of a clamped latent (paper); must hold 1, against which effects are measured."""
+
+    @model_validator(mode="after")
+    def _require_identity(self) -> "Clamps":
+        if IDENTITY not in self.clamps:
+            raise Refusal(
+                "clamps",
+                "must hold the multiplier 1, which effects are measured against",
+                list(self.clamps),
             )
+        return self
 
 
-def _require_factors(factors: tuple[FactorConfig, ...]) -> None:
-    names = [factor.name for factor in factors]
-    if len(names) != 2 or len(set(names)) != 2:
-        raise ParamsError(
-            f"factorial.factors: a 2x2 analysis needs two different factors, got {names}."
-        )
+class Errors(Config):
+    """What becomes of the errors of the autoencoders."""
+
+    add_back_errors: bool
+    """Whether the reconstruction error and the secondary SAE's error are added back, so that multiplier
+    1 is the identity (false: as in the paper)."""
 
 
-@dataclass(frozen=True)
-class BatteryStep:
+class ContextBatches(Config):
+    """Batches of contexts."""
+
+    batch_contexts: Annotated[int, Field(ge=1, le=1_000_000)]
+    """Token sequences scored in one forward pass."""
+
+
+class Interventions(Candidates, Clamps, Errors, ContextBatches):
+    """What latents are set to, and after which texts the response words are scored."""
+
+    quantiles: Annotated[Distinct[Share], Field(max_length=20)]
+    """A latent is also set, at every token, to these quantiles of its non-zero activations on the select
+    half."""
+
+
+class Calibration(Alpha, Candidates):
+    """The procedure on data whose truth is known."""
+
+    calibration: CalibrationConfig
+    """False positives and power of the complete select-confirm procedure on simulated data (target
+    full)."""
+
+
+class SecondaryConfig(Config):
+    """The TopK SAE on the interaction part's first MLP layer."""
+
+    expansion: Annotated[int, Field(ge=1, le=10_000)]
+    """Latents per dimension of train.d_embed (25 in the paper)."""
+    k: Size
+    """Latents that may be active per token (250 in the paper)."""
+    n_tokens: Count
+    """Token presentations of its training."""
+    standardiser_tokens: Annotated[int, Field(ge=2, le=1_000_000_000_000)]
+    """Train tokens on which mean and standard deviation of its input are fitted."""
+
+
+class GenerationConfig(Config):
+    """Greedy and sampled continuations of the first contexts, with counts of the response words."""
+
+    n_contexts: Annotated[int, Field(ge=1, le=100_000)]
+    """Contexts that are continued."""
+    n_tokens: Annotated[int, Field(ge=1, le=10_000)]
+    """Tokens of a continuation."""
+    temperature: Annotated[float, Field(gt=0, le=100)]
+    """Of the sampled continuations."""
+    clamps: Annotated[Distinct[Multiplier], Field(min_length=1)]
+    """Multipliers."""
+
+
+class Continuations(Errors):
+    """Texts under an intervention."""
+
+    generation: GenerationConfig
+    """Greedy and sampled continuations of the first contexts, with counts of the response words."""
+
+
+class Families(Config):
+    """Hypotheses, declared before the run."""
+
+    hypotheses: Annotated[dict[Column, Hypothesis], Field(min_length=1)]
+    """Families of hypotheses, declared before the run: the interaction contrast of a response, for kinds
+    of latents and controls. Each is corrected as a whole, every seed in it."""
+    equivalence: EquivalenceConfig
+    """Bounds of the equivalence tests (TOST): an effect inside counts as none."""
+    exclusions: ExclusionConfig
+    """Rows that leave their family before it is corrected; they stay in the table, marked."""
+
+    @model_validator(mode="after")
+    def _require_disjoint(self) -> "Families":
+        rows = [(h.response, kind) for h in self.hypotheses.values() for kind in h.kinds]
+        twice = sorted({row for row in rows if rows.count(row) > 1})
+        if twice:
+            raise Refusal(
+                "hypotheses",
+                f"{twice[0][0]} of the kind {twice[0][1]!r} stands in two families; a hypothesis "
+                "belongs to one",
+            )
+        return self
+
+
+class BatteryStep(Factors, Halves, Seeded):
     """What `factorial battery` depends on."""
 
-    factors: tuple[FactorConfig, ...]
-    variant: str | None
-    select_fraction: float
-    clamp_items: int | None
-    root_seed: int
 
-    def __post_init__(self) -> None:
-        _require_factors(self.factors)
-
-
-@dataclass(frozen=True)
-class BatteryActivationsStep:
+class BatteryActivationsStep(Windows, ReadsLm, Threaded):
     """What `factorial activations` depends on."""
 
-    lm: LmConfig
-    window_tokens: int
-    add_bos: bool
-    batch_windows: int
-    threads: int
 
-
-@dataclass(frozen=True)
-class SecondaryStep(OptimiserConfig):
+class SecondaryStep(SecondaryConfig, OptimiserConfig, Batches, Recorded, Seeded, Threaded):
     """What `factorial secondary` depends on: the secondary SAE and the study's optimiser."""
 
-    expansion: int
-    k: int
-    n_tokens: int
-    standardiser_tokens: int
-    batch_tokens: int
-    pool_groups: int
-    log_every: int
-    val_every: int
-    root_seed: int
-    threads: int
-
-    def __post_init__(self) -> None:
-        if self.n_tokens < self.batch_tokens:
-            raise ParamsError(
-                f"factorial.secondary.n_tokens={self.n_tokens} is less than one batch of "
-                f"{self.batch_tokens} tokens."
-            )
+    @model_validator(mode="after")
+    def _require_a_step(self) -> "SecondaryStep":
+        require_a_batch(self.n_tokens, self.batch_tokens)
+        return self
 
     @property
     def n_steps(self) -> int:
@@ -95,141 +227,43 @@ class SecondaryStep(OptimiserConfig):
         return self.n_tokens // self.batch_tokens
 
 
-@dataclass(frozen=True)
-class ResponsesStep:
+class ResponsesStep(Batches, Threaded):
     """What `factorial responses` depends on."""
 
-    batch_tokens: int
-    threads: int
 
-
-@dataclass(frozen=True)
-class DiscoverStep:
+class DiscoverStep(Factors, Permutations, Candidates, Seeded):
     """What `factorial discover` depends on."""
 
-    factors: tuple[FactorConfig, ...]
-    alpha: float
-    n_candidates: int
-    n_permutations: int
-    root_seed: int
 
-    def __post_init__(self) -> None:
-        _require_factors(self.factors)
-
-
-@dataclass(frozen=True)
-class PairsStep:
+class PairsStep(Threaded):
     """What `factorial pairs` depends on."""
 
-    n_pairs: int
-    threads: int
+    n_pairs: Annotated[int, Field(ge=1, le=10_000)]
+    """Strongest pairs of primary latents listed for each chosen secondary latent."""
 
 
-@dataclass(frozen=True)
-class ClampStep:
+class ClampStep(Factors, Interventions, BosOption, ReadsLm, Seeded, Threaded):
     """What `factorial clamp` depends on."""
 
-    lm: LmConfig
-    factors: tuple[FactorConfig, ...]
-    add_bos: bool
-    clamps: tuple[float, ...]
-    quantiles: tuple[float, ...]
-    n_candidates: int
-    add_back_errors: bool
-    batch_contexts: int
-    root_seed: int
-    threads: int
 
-    def __post_init__(self) -> None:
-        _require_identity(self.clamps)
-
-
-@dataclass(frozen=True)
-class GenerationConfig:
-    """Continuations of the first contexts, under multipliers of a latent."""
-
-    n_contexts: int
-    n_tokens: int
-    temperature: float
-    clamps: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class GenerateStep:
+class GenerateStep(Continuations, BosOption, ReadsLm, Seeded, Threaded):
     """What `factorial generate` depends on."""
 
-    lm: LmConfig
-    add_bos: bool
-    generation: GenerationConfig
-    add_back_errors: bool
-    root_seed: int
-    threads: int
 
-
-@dataclass(frozen=True)
-class SinglesStep:
+class SinglesStep(Threaded):
     """What `factorial singles` depends on."""
 
-    histogram_bins: int
-    threads: int
+    histogram_bins: Annotated[int, Field(ge=1, le=10_000)]
+    """Bins of the secondary activations of a primary latent (F3)."""
 
 
-@dataclass(frozen=True)
-class InferStep:
+class InferStep(Factors, Permutations, Clamps, Families, Seeded):
     """What `factorial infer` depends on: the families of hypotheses, declared before the run."""
 
-    factors: tuple[FactorConfig, ...]
-    clamps: tuple[float, ...]
-    alpha: float
-    n_permutations: int
-    hypotheses: dict[str, Hypothesis]
-    equivalence: EquivalenceConfig
-    exclusions: ExclusionConfig
-    root_seed: int
 
-    def __post_init__(self) -> None:
-        _require_factors(self.factors)
-        _require_identity(self.clamps)
-        self._require_disjoint()
-
-    def _require_disjoint(self) -> None:
-        rows = [(h.response, kind) for h in self.hypotheses.values() for kind in h.kinds]
-        twice = sorted({row for row in rows if rows.count(row) > 1})
-        if twice:
-            raise ParamsError(
-                f"factorial.hypotheses: {twice[0][0]} of the kind {twice[0][1]!r} stands in two "
-                "families; a hypothesis belongs to one."
-            )
-
-
-def _require_identity(clamps: tuple[float, ...]) -> None:
-    if IDENTITY not in clamps or len(set(clamps)) != len(clamps) or len(clamps) < 2:
-        raise ParamsError(
-            f"factorial.clamps={list(clamps)} must hold the multiplier 1, which effects are "
-            "measured against, at least one other, and none twice."
-        )
-
-
-@dataclass(frozen=True)
-class TruthStep:
+class TruthStep(Factors, Permutations, ContextBatches, BosOption, ReadsLm, Seeded, Threaded):
     """What `factorial truth` depends on."""
 
-    lm: LmConfig
-    factors: tuple[FactorConfig, ...]
-    add_bos: bool
-    alpha: float
-    n_permutations: int
-    batch_contexts: int
-    root_seed: int
-    threads: int
 
-
-@dataclass(frozen=True)
-class CalibrateStep:
+class CalibrateStep(Factors, Calibration, Seeded):
     """What `factorial calibrate` depends on."""
-
-    factors: tuple[FactorConfig, ...]
-    alpha: float
-    n_candidates: int
-    calibration: CalibrationConfig
-    root_seed: int

@@ -1,48 +1,67 @@
-"""What the factorial chapter declares before it runs, and how it is calibrated.
+"""What the factorial chapter declares before it runs, and how it is calibrated."""
 
-Meanings and ranges: workflow/schemas/factorial.schema.yaml.
-"""
+from typing import Annotated, Literal
 
-from dataclasses import dataclass
-from typing import Literal
+from pydantic import Field
+
+from fispace.study.config.base import Config, Distinct, Positive, Share
+
+Kind = Literal[
+    "candidate", "insensitive", "random", "primary", "main", "residual", "direction",
+    "primary_direction", "linear",
+]  # fmt: skip
+"""Latents, and controls of them."""
+Million = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
-@dataclass(frozen=True)
-class Hypothesis:
+class Hypothesis(Config):
     """One declared family: no interaction in a response, for every latent of some kinds."""
 
     response: Literal["activation", "clamp_slope", "planted_slope"]
-    kinds: tuple[str, ...]
+    """activation on the confirm items; slope of the words' log-probability over the multipliers; slope
+    of the planted contrast (batteries with planted words)."""
+    kinds: Annotated[Distinct[Kind], Field(min_length=1)]
+    """Latents and controls that belong to the family."""
     expected: Literal["effect", "none"]
-    """`none`: a control, for which equivalence with zero is tested as well."""
+    """effect: tested against zero; none: a control, also tested for equivalence with zero."""
 
 
-@dataclass(frozen=True)
-class EquivalenceConfig:
-    """Bounds inside which an effect counts as none."""
+class EquivalenceConfig(Config):
+    """Bounds of the equivalence tests (TOST): an effect inside counts as none."""
 
-    activation: float
-    clamp_slope: float
-    planted_slope: float
-
-
-@dataclass(frozen=True)
-class ExclusionConfig:
-    """Rules by which a row leaves its family before correction."""
-
-    min_active_share: float
+    activation: Positive
+    """Times the latent's mean activation on the select half."""
+    clamp_slope: Positive
+    """Nats per unit of the multiplier."""
+    planted_slope: Positive
+    """Nats per unit of the multiplier."""
 
 
-@dataclass(frozen=True)
-class CalibrationConfig:
-    """Simulated data sets; meanings in the schema."""
+class ExclusionConfig(Config):
+    """Rows that leave their family before it is corrected; they stay in the table, marked."""
 
-    n_datasets: int
-    n_latents: int
-    n_words: int
-    n_permutations: int
-    noise_skew: float
-    word_sd: float
-    n_mixed: int
-    sizes: tuple[float, ...]
-    n_power: int
+    min_active_share: Share
+    """Share of the contexts in which a clamped latent must be active."""
+
+
+class CalibrationConfig(Config):
+    """False positives and power of the complete select-confirm procedure on simulated data."""
+
+    n_datasets: Million
+    """Null data sets."""
+    n_latents: Annotated[int, Field(ge=2, le=1_000_000)]
+    """Latents searched in each synthetic data set."""
+    n_words: Annotated[int, Field(ge=1, le=10_000)]
+    """Response words a cell."""
+    n_permutations: Annotated[int, Field(ge=19, le=1_000_000)]
+    """Random sign flips of a test."""
+    noise_skew: Annotated[float, Field(ge=0, le=3)]
+    """Sigma of the log-normal noise, centred and scaled to variance 1; 0 is normal."""
+    word_sd: Annotated[float, Field(ge=0, le=1000)]
+    """Standard deviation of a word's own effect, in units of the noise."""
+    n_mixed: Annotated[int, Field(ge=0, le=1_000_000)]
+    """Null data sets on which the mixed model is fitted as well."""
+    sizes: Annotated[Distinct[float], Field(min_length=1)]
+    """Planted contrasts in units of their standard deviation between items."""
+    n_power: Million
+    """Data sets at each size."""

@@ -1,8 +1,21 @@
-"""Configuration of the planted pairs. Meanings and ranges: workflow/schemas/testbed.schema.yaml."""
+"""Parameters of the planted pairs."""
 
-from dataclasses import dataclass
+from typing import Annotated
 
-from fispace.errors import ParamsError
+from pydantic import Field, model_validator
+
+from fispace.study.config.base import (
+    Config,
+    Decay,
+    InnerShare,
+    Rate,
+    Refusal,
+    Seed,
+    Seeded,
+    Size,
+    Threaded,
+    Values,
+)
 from fispace.study.config.train import InitConfig, OptimiserConfig
 
 ORACLE = "oracle"
@@ -12,105 +25,143 @@ FIRST_ORDER = "_first_order"
 SCORES = ("factor", "functional")
 """Scores of a pair: by its latents' factor vectors, and by the interaction's double differences."""
 
+Magnitude = Annotated[float, Field(gt=0, le=100)]
+Width = Annotated[int, Field(ge=1, le=100_000)]
 
-@dataclass(frozen=True)
-class AmplitudeConfig:
-    """Amplitudes of an active feature: uniform between two bounds."""
 
-    low: float
-    high: float
+class AmplitudeConfig(Config):
+    """Bounds of the uniform amplitude of an active feature."""
 
-    def __post_init__(self) -> None:
+    low: Magnitude
+    """Smallest amplitude."""
+    high: Magnitude
+    """Largest amplitude, at least `low`."""
+
+    @model_validator(mode="after")
+    def _require_order(self) -> "AmplitudeConfig":
         if self.low > self.high:
-            raise ParamsError(f"testbed.planted.amplitude: low={self.low} must be <= {self.high}.")
+            raise Refusal("low", f"must be <= high={self.high}", self.low)
+        return self
 
 
-@dataclass(frozen=True)
-class WorldConfig:
-    """Sizes of the generator of activations."""
+class WorldConfig(Config):
+    """Sizes of x = sum a_i d_i + strength sum a_i a_j e_ij + noise."""
 
-    d_model: int
-    n_features: int
-    n_pairs: int
-    firing: float
+    d_model: Annotated[int, Field(ge=2, le=4096)]
+    """Dimensions of x."""
+    n_features: Annotated[int, Field(ge=3, le=2048)]
+    """True features a_i."""
+    n_pairs: Width
+    """Planted pairs, drawn from all pairs of features; fewer than there are."""
+    firing: InnerShare
+    """Probability that a feature is active on a token."""
     amplitude: AmplitudeConfig
-    noise: float
+    """Bounds of the uniform amplitude of an active feature."""
+    noise: Magnitude
+    """Standard deviation of the noise in every dimension."""
 
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _require_pairs(self) -> "WorldConfig":
         n_possible = self.n_features * (self.n_features - 1) // 2
         if self.n_pairs >= n_possible:
-            raise ParamsError(
-                f"testbed.planted.world.n_pairs={self.n_pairs} must be < {n_possible}, the number "
-                f"of pairs of n_features={self.n_features}."
+            raise Refusal(
+                "n_pairs",
+                f"must be < {n_possible}, the number of pairs of n_features={self.n_features}",
+                self.n_pairs,
             )
+        return self
 
 
-@dataclass(frozen=True)
 class PlantedTraining(OptimiserConfig):
     """Sizes and training of every model that looks for the pairs."""
 
-    n_latents: int
-    k: int
-    oracle_k: int
-    d_embed: int
-    dropout: float
+    n_latents: Width
+    """Latents of the SAEs, at least n_features."""
+    k: Width
+    """Active latents per token of the SAEs."""
+    oracle_k: Annotated[int, Field(ge=1, le=2048)]
+    """Largest true features kept of a token; more than are ever active together lose nothing."""
+    d_embed: Annotated[int, Field(ge=1, le=4096)]
+    """Width of the factor vectors."""
+    dropout: Decay
+    """Probability of dropping an entry after the pooling, in training only."""
     init: InitConfig
-    batch_tokens: int
-    n_steps: int
-    lr: float
+    """Standard deviations of the initial weights outside the SAE."""
+    batch_tokens: Annotated[int, Field(ge=1, le=1_000_000)]
+    """Tokens of one optimiser step."""
+    n_steps: Size
+    """Optimiser steps of every training."""
+    lr: Rate
+    """Peak learning rate."""
 
 
-@dataclass(frozen=True)
-class PlantedConfig:
-    """Worlds with and without planted pairs, and the models that look for them."""
+class PlantedIntervals(Config):
+    """Which pairs count as found, and intervals over worlds."""
+
+    alpha: InnerShare
+    """Share of the pairs of a world without planted ones that may count as found."""
+    confidence: InnerShare
+    """Coverage of the intervals over worlds."""
+
+
+class PlantedConfig(PlantedIntervals):
+    """Activations with planted pairs of features, and the models that look for them; target full only."""
 
     world: WorldConfig
+    """Sizes of x = sum a_i d_i + strength sum a_i a_j e_ij + noise."""
     training: PlantedTraining
-    shares: tuple[float, ...]
-    worlds: tuple[int, ...]
-    n_tokens: int
-    n_heldout_tokens: int
-    alpha: float
-    confidence: float
+    """Sizes and training of every model."""
+    shares: Annotated[Values[Decay], Field(min_length=1)]
+    """Shares of the variance left after regressing on the a_i that the pairs carry; 0 (none is planted)
+    must be there."""
+    worlds: Annotated[Values[Seed], Field(min_length=2)]
+    """Numbers of the repetitions; thresholds of the null come from the other worlds, so at least two."""
+    n_tokens: Annotated[int, Field(ge=2, le=100_000_000)]
+    """Training tokens of a world."""
+    n_heldout_tokens: Annotated[int, Field(ge=2, le=10_000_000)]
+    """Tokens on which everything is measured."""
 
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _require_fitting_sizes(self) -> "PlantedConfig":
         world, training = self.world, self.training
         if 0.0 not in self.shares or len(set(self.shares)) != len(self.shares):
-            raise ParamsError(
-                f"testbed.planted.shares={list(self.shares)} must hold 0, the world without pairs, "
-                "and none twice."
+            raise Refusal(
+                "shares", "must hold 0, the world without pairs, and none twice", list(self.shares)
             )
         if len(set(self.worlds)) != len(self.worlds):
-            raise ParamsError(f"testbed.planted.worlds={list(self.worlds)} holds a world twice.")
+            raise Refusal("worlds", "holds a world twice", list(self.worlds))
         if training.n_latents < world.n_features or training.k > training.n_latents:
-            raise ParamsError(
-                f"testbed.planted.training: n_latents={training.n_latents} must be >= n_features="
-                f"{world.n_features}, so that each can be matched, and >= k={training.k}."
+            raise Refusal(
+                ("training", "n_latents"),
+                f"must be >= n_features={world.n_features}, so that each can be matched, and >= "
+                f"k={training.k}",
+                training.n_latents,
             )
         if training.oracle_k > world.n_features:
-            raise ParamsError(
-                f"testbed.planted.training.oracle_k={training.oracle_k} must be <= n_features="
-                f"{world.n_features}."
+            raise Refusal(
+                ("training", "oracle_k"),
+                f"must be <= n_features={world.n_features}",
+                training.oracle_k,
             )
         if training.batch_tokens > self.n_tokens:
-            raise ParamsError(
-                f"testbed.planted.n_tokens={self.n_tokens} is less than one batch of "
-                f"batch_tokens={training.batch_tokens}."
+            raise Refusal(
+                "n_tokens",
+                f"is less than one batch of batch_tokens={training.batch_tokens}",
+                self.n_tokens,
             )
+        return self
 
 
-@dataclass(frozen=True)
-class PlantedStep:
-    """What `testbed planted` depends on."""
+class Planted(Config):
+    """The worlds with planted pairs."""
 
     planted: PlantedConfig
-    root_seed: int
-    threads: int
+    """Activations with planted pairs of features, and the models that look for them; target full only."""
 
 
-@dataclass(frozen=True)
-class PlantedSummaryStep:
+class PlantedStep(Planted, Seeded, Threaded):
+    """What `testbed planted` depends on."""
+
+
+class PlantedSummaryStep(PlantedIntervals):
     """What `testbed planted-summary` depends on."""
-
-    alpha: float
-    confidence: float

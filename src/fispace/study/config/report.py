@@ -1,63 +1,81 @@
-"""Configuration of the report chapter. Meanings and ranges: workflow/schemas/report.schema.yaml."""
+"""Parameters of the report chapter."""
 
-from dataclasses import dataclass
+from typing import Annotated
 
-from fispace.study.config.audit import AuditConfig
+from pydantic import Field
 
-
-@dataclass(frozen=True)
-class QuantitiesStep:
-    """What `report quantities` depends on."""
-
-    confidence: float
-    mixture_latents: int
-    mixture_spread: float
-    null_rows: int
-    null_pairs: int
-    root_seed: int
+from fispace.study.config.audit import Audited
+from fispace.study.config.base import Config, InnerShare, PositiveShare, Seeded
+from fispace.study.config.train import Sizes
 
 
-@dataclass(frozen=True)
-class DocumentsStep:
-    """What `report documents` depends on."""
+class Confidence(Config):
+    """Level of the report's intervals."""
 
-    confidence: float
-    n_bootstrap: int
-    few_documents: int
-    root_seed: int
+    confidence: InnerShare
+    """Level of the t-intervals over seeds and of the bootstrap intervals over documents."""
 
 
-@dataclass(frozen=True)
-class ClaimsStep:
+class Nulls(Confidence):
+    """Simulated nulls of published quantities."""
+
+    mixture_latents: Annotated[int, Field(ge=100)]
+    """Latents drawn for the norm-mixture null and for the initial factor vectors, at the paper's scale
+    (the paper has 50,000)."""
+    mixture_spread: Annotated[float, Field(ge=0)]
+    """Log-normal width of the two modes in that null."""
+    null_rows: Annotated[int, Field(ge=2)]
+    """Random directions of the paper's width, for the overlap of their largest coordinates (N15)."""
+    null_pairs: Annotated[int, Field(ge=1)]
+    """Pairs of these directions; all pairs if there are fewer."""
+
+
+class Resampling(Confidence):
+    """Intervals over documents."""
+
+    n_bootstrap: Annotated[int, Field(ge=100)]
+    """Resamples of the test documents for the intervals of the fidelity quantities."""
+    few_documents: Annotated[int, Field(ge=2)]
+    """Documents of the small sample in which a claim of no significance is judged (the paper's eight
+    prompts, N7)."""
+
+
+class ClaimsStep(Confidence):
     """What `report claims` depends on."""
 
-    confidence: float
-    explained_share: float
+    explained_share: PositiveShare
+    """A claim is explained by its null if the null reaches this share of our effect, or if the paired
+    excess over it does not exclude zero."""
 
 
-@dataclass(frozen=True)
-class GeometryPlotsStep:
+class GeometryFigures(Config):
+    """Resolution of the geometry figures."""
+
+    histogram_bins: Annotated[int, Field(ge=2)]
+    """Bins of the norm histograms (F6, F7) and of the secondary activations (F3)."""
+    density_points: Annotated[int, Field(ge=8)]
+    """Grid points of a violin's outline (F8)."""
+    scatter_latents: Annotated[int, Field(ge=1)]
+    """Latents shown in the norm-ratio scatters (F9); more are thinned at random."""
+    spectrum_components: Annotated[int, Field(ge=1)]
+    """Leading components shown in the spectrum figure (F5)."""
+
+
+class QuantitiesStep(Nulls, Seeded):
+    """What `report quantities` depends on."""
+
+
+class DocumentsStep(Resampling, Seeded):
+    """What `report documents` depends on."""
+
+
+class GeometryPlotsStep(GeometryFigures, Seeded):
     """What `report geometry-plots` depends on."""
 
-    histogram_bins: int
-    density_points: int
-    scatter_latents: int
-    spectrum_components: int
-    root_seed: int
 
-
-@dataclass(frozen=True)
-class DiagramsStep:
+class DiagramsStep(Sizes):
     """What `report diagrams` depends on."""
 
-    n_latents: int
-    k: int
-    d_embed: int
 
-
-@dataclass(frozen=True)
-class AuditStep:
+class AuditStep(Audited, Confidence):
     """What `report audit` depends on."""
-
-    audit: AuditConfig
-    confidence: float

@@ -1,83 +1,133 @@
-"""Configuration of the testbed chapter. Meanings and ranges: workflow/schemas/testbed.schema.yaml."""
+"""Parameters of the testbed chapter's language, corpus and LM."""
 
-from dataclasses import dataclass
+from typing import Annotated
 
-from fispace.errors import ParamsError
+from pydantic import Field, model_validator
+
+from fispace.study.config.base import (
+    Config,
+    Decay,
+    Positive,
+    PositiveShare,
+    Refusal,
+    Seeded,
+    Share,
+    Size,
+    Threads,
+    Values,
+)
+
+Words = Annotated[int, Field(ge=1, le=1000)]
+Strength = Annotated[float, Field(ge=0, le=20)]
 
 
-@dataclass(frozen=True)
-class LexiconConfig:
-    """Numbers of content words; nouns and verbs have a singular and a plural form each."""
+class LexiconConfig(Config):
+    """Numbers of generated content words; the function and response words are fixed."""
 
-    nouns_per_topic: int
-    verbs_per_topic: int
-    objects_per_topic: int
-    places_per_topic: int
-    adjectives_per_cell: int
-    adverbs_per_cell: int
+    nouns_per_topic: Words
+    """Nouns of a topic; each has a singular and a plural form."""
+    verbs_per_topic: Words
+    """Verbs of a topic; each has a singular and a plural form."""
+    objects_per_topic: Words
+    """Mass nouns of a topic, used as objects."""
+    places_per_topic: Words
+    """Place names of a topic."""
+    adjectives_per_cell: Words
+    """Adjectives of each register x affect cell."""
+    adverbs_per_cell: Words
+    """Adverbs of each affect x polarity cell."""
 
 
-@dataclass(frozen=True)
-class GrammarConfig:
-    """Lexicon sizes and planted strengths of the grammar."""
+class GrammarConfig(Config):
+    """Lexicon sizes and planted strengths; they alone determine the grammar."""
 
-    n_topics: int
+    n_topics: Annotated[int, Field(ge=1, le=32)]
+    """Topics; with the four binary variables there are 16 x n_topics states."""
     lexicon: LexiconConfig
-    additive_strength: float
-    topic_strength: float
-    conjunction_strength: float
-    polarity_conjunction_strength: float
-    zipf_exponent: float
+    """Numbers of generated content words; the function and response words are fixed."""
+    additive_strength: Strength
+    """Log-odds (nats) of a word in its own level of a binary variable minus the other level."""
+    topic_strength: Strength
+    """Log-odds (nats) of a word in its own topic minus any other topic."""
+    conjunction_strength: Strength
+    """Planted |y11 - y10 - y01 + y00| over register x affect of response words and adjectives, nats."""
+    polarity_conjunction_strength: Strength
+    """Planted |y11 - y10 - y01 + y00| over affect x polarity of adverbs, nats."""
+    zipf_exponent: Annotated[float, Field(ge=0, le=3)]
+    """Base weight of the word of rank r in its list: r to the power of minus this."""
 
 
-@dataclass(frozen=True)
-class CorpusConfig:
-    """Size of the study corpus."""
+class CorpusConfig(Config):
+    """The study corpus."""
 
-    n_documents: int
-    document_words: int
-
-
-@dataclass(frozen=True)
-class BatteryConfig:
-    """Size of the testbed's factorial battery."""
-
-    n_items: int
-    n_sentences: int
+    n_documents: Size
+    """Documents of the study."""
+    document_words: Annotated[int, Field(ge=1, le=100_000)]
+    """A document ends with the first sentence end at or after this many words; at most 10 words
+    follow."""
 
 
-@dataclass(frozen=True)
-class TestbedLmConfig:
+class BatteryConfig(Config):
+    """The factorial battery of register x affect."""
+
+    n_items: Annotated[int, Field(ge=2, le=100_000)]
+    """Items; each is realised in all four cells."""
+    n_sentences: Annotated[int, Field(ge=1, le=1000)]
+    """Sentences of an item."""
+
+
+class TestbedLmConfig(Config):
     """Shape and training of the testbed's LM."""
 
-    n_blocks: int
-    d_model: int
-    n_heads: int
-    d_mlp: int
-    n_positions: int
-    init_std: float
-    n_documents: int
-    batch_documents: int
-    lr: float
-    warmup_fraction: float
-    adam_betas: tuple[float, ...]
-    weight_decay: float
-    grad_clip: float
-    heldout_documents: int
-    log_every: int
-    threads: int
+    n_blocks: Annotated[int, Field(ge=1, le=100)]
+    """Transformer blocks."""
+    d_model: Annotated[int, Field(ge=2, le=16_384)]
+    """Width of the residual stream; an even multiple of n_heads."""
+    n_heads: Annotated[int, Field(ge=1, le=256)]
+    """Attention heads of a block."""
+    d_mlp: Annotated[int, Field(ge=1, le=65_536)]
+    """Hidden width of a block's MLP."""
+    n_positions: Annotated[int, Field(ge=2, le=1_048_576)]
+    """Longest sequence in tokens, BOS included."""
+    init_std: PositiveShare
+    """Standard deviation of the initial weights."""
+    n_documents: Size
+    """Documents drawn for the training, each seen once; none of them is in the study corpus."""
+    batch_documents: Annotated[int, Field(ge=1, le=100_000)]
+    """Documents of one optimiser step."""
+    lr: PositiveShare
+    """Peak learning rate of AdamW."""
+    warmup_fraction: Annotated[float, Field(ge=0, le=0.9)]
+    """Share of the steps in which the learning rate rises; it falls to zero over the others."""
+    adam_betas: Annotated[Values[Decay], Field(min_length=2, max_length=2)]
+    """Decay rates of AdamW's two moments."""
+    weight_decay: Share
+    """AdamW's decay of the matrices."""
+    grad_clip: Positive
+    """Greatest norm of all gradients together."""
+    heldout_documents: Size
+    """First documents of the study corpus, on which LM loss and Bayes floor are compared."""
+    log_every: Annotated[int, Field(ge=1)]
+    """Steps between rows of the training curve."""
+    threads: Threads
+    """Torch threads of its training; nothing else can run beside it."""
 
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _require_rotations_and_a_step(self) -> "TestbedLmConfig":
         if self.d_model % (2 * self.n_heads):
-            raise ParamsError(
-                f"testbed.lm.d_model={self.d_model} must be an even multiple of "
-                f"n_heads={self.n_heads}: rotary positions turn pairs of dimensions."
+            raise Refusal(
+                "d_model",
+                f"must be an even multiple of n_heads={self.n_heads}: rotary positions turn pairs of "
+                "dimensions",
+                self.d_model,
             )
         if self.n_steps < 1:
-            raise ParamsError(
-                f"testbed.lm.n_documents={self.n_documents} is less than one batch of "
-                f"batch_documents={self.batch_documents}."
+            raise Refusal(
+                "n_documents",
+                f"is less than one batch of batch_documents={self.batch_documents}",
+                self.n_documents,
             )
+        return self
 
     @property
     def n_steps(self) -> int:
@@ -85,28 +135,42 @@ class TestbedLmConfig:
         return self.n_documents // self.batch_documents
 
 
-@dataclass(frozen=True)
-class TestbedCorpusStep:
+class Language(Config):
+    """The language and the corpus that it writes."""
+
+    grammar: GrammarConfig
+    """Lexicon sizes and planted strengths; they alone determine the grammar."""
+    corpus: CorpusConfig
+    """The study corpus."""
+
+
+class LanguageModel(Language):
+    """The LM that learns the language."""
+
+    lm: TestbedLmConfig
+    """Shape and training of the LM."""
+
+    @model_validator(mode="after")
+    def _require_heldout_documents(self) -> "LanguageModel":
+        if self.lm.heldout_documents > self.corpus.n_documents:
+            raise Refusal(
+                ("lm", "heldout_documents"),
+                f"must be <= corpus.n_documents={self.corpus.n_documents}",
+                self.lm.heldout_documents,
+            )
+        return self
+
+
+class LanguageBattery(Language):
+    """The stimuli that the language writes."""
+
+    battery: BatteryConfig
+    """The factorial battery of register x affect."""
+
+
+class TestbedCorpusStep(LanguageBattery, Seeded):
     """What `testbed corpus` depends on."""
 
-    grammar: GrammarConfig
-    corpus: CorpusConfig
-    battery: BatteryConfig
-    root_seed: int
 
-
-@dataclass(frozen=True)
-class TestbedLmStep:
+class TestbedLmStep(LanguageModel, Seeded):
     """What `testbed lm` depends on."""
-
-    grammar: GrammarConfig
-    corpus: CorpusConfig
-    lm: TestbedLmConfig
-    root_seed: int
-
-    def __post_init__(self) -> None:
-        if self.lm.heldout_documents > self.corpus.n_documents:
-            raise ParamsError(
-                f"testbed.lm.heldout_documents={self.lm.heldout_documents} must be <= "
-                f"testbed.corpus.n_documents={self.corpus.n_documents}."
-            )

@@ -1,9 +1,24 @@
-"""Configuration of the train chapter. Meanings and ranges: workflow/schemas/train.schema.yaml."""
+"""Parameters of the train chapter: sizes of a model, its training, and the rows of its arms."""
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from fispace.errors import ParamsError
+from pydantic import Field, model_validator
+
+from fispace.study.config.base import (
+    Config,
+    Count,
+    Decay,
+    Deviation,
+    Distinct,
+    Rate,
+    Refusal,
+    Seeded,
+    Share,
+    Size,
+    Threaded,
+    Values,
+    require_a_batch,
+)
 
 Part = Literal["sae", "linear", "bias", "interaction", "residual_sae"]
 OptimiserKind = Literal["adam", "row_sparse_adam", "half_precision_adam"]
@@ -23,104 +38,158 @@ PARTS: tuple[Part, ...] = ("sae", "linear", "bias", "interaction")
 ALL_PARTS: tuple[Part, ...] = (*PARTS, "residual_sae")
 """With those of controls, in the order in which tables name them."""
 
+SMALLEST_HALF = 2.0**-24
+"""Smallest positive float16 number."""
 
-@dataclass(frozen=True)
-class ArmConfig:
+
+class ArmConfig(Config):
     """One row of `train.arms`: what the model sums, and whose SAE it copies and freezes."""
 
-    parts: tuple[Part, ...]
+    parts: Annotated[Distinct[Part], Field(min_length=1)]
+    """Parts summed in the reconstruction; residual_sae is a second autoencoder of the same input,
+    n_latents and k, trained on what the frozen one leaves over."""
     frozen_sae_from: str | None
+    """Arm whose trained autoencoder is copied and frozen; null = its own is trained."""
 
-    def __post_init__(self) -> None:
-        if "sae" not in self.parts or len(set(self.parts)) != len(self.parts):
-            raise ParamsError(
-                f"train.arms: parts={list(self.parts)} must hold 'sae' and no part twice."
-            )
+    @model_validator(mode="after")
+    def _require_sae(self) -> "ArmConfig":
+        if "sae" not in self.parts:
+            raise Refusal("parts", "must hold 'sae'", list(self.parts))
         if "residual_sae" in self.parts and self.frozen_sae_from is None:
-            raise ParamsError(
-                "train.arms: the part 'residual_sae' is trained on what a frozen SAE leaves over; give "
-                "the arm of that SAE in frozen_sae_from."
+            raise Refusal(
+                "parts",
+                "the part 'residual_sae' is trained on what a frozen SAE leaves over; give the arm of "
+                "that SAE in frozen_sae_from",
             )
+        return self
 
 
-@dataclass(frozen=True)
 class ControlArmConfig(ArmConfig):
     """One row of `train.control_arms`: an arm whose interaction part or size may be another as well."""
 
     pooling: Pooling | None
+    """What the interaction part's MLP reads: pairs = 1/2 [(sum f_i v_i)^2 - sum (f_i v_i)^2], as every
+    arm of arms; sum = sum f_i v_i, a first-order probe of the same size; shuffled = the pairs' sum with
+    the second latent of another token, 1/2 [(sum f_i v_i)(sum g_j v_j) - sum f_i g_i v_i^2], g the codes
+    of the token's partner in the batch. null without that part."""
     matched_to: str | None
+    """Arm whose parameter count this arm gets by its number of latents, to less than one latent's;
+    null = train.n_latents."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    @model_validator(mode="after")
+    def _require_pooling_of_an_interaction(self) -> "ControlArmConfig":
         if (self.pooling is not None) != ("interaction" in self.parts):
-            raise ParamsError(
-                f"train.control_arms: pooling={self.pooling!r} with parts={list(self.parts)}; an arm "
-                "has a pooling if, and only if, it has the part 'interaction'."
+            raise Refusal(
+                "pooling",
+                f"with parts={list(self.parts)}; an arm has a pooling if, and only if, it has the part "
+                "'interaction'",
+                self.pooling or "null",
             )
+        return self
 
 
-@dataclass(frozen=True)
-class InitConfig:
+class InitConfig(Config):
     """Standard deviations of the initial weights outside the SAE."""
 
-    factors: float
-    linear: float
-    mlp: float
+    factors: Deviation
+    """Factor vectors."""
+    linear: Deviation
+    """Linear part."""
+    mlp: Deviation
+    """Layers after the factor pooling."""
 
 
-@dataclass(frozen=True)
-class AuxKConfig:
+class AuxKConfig(Config):
     """Revival of dead latents (Gao et al. 2024, appendix A.2)."""
 
-    k: int
-    coefficient: float
-    dead_tokens: int
+    k: Size
+    """Dead latents that reconstruct a token's error."""
+    coefficient: Deviation
+    """Weight of the auxiliary loss (1/32 in the source)."""
+    dead_tokens: Count
+    """A latent not active for this many tokens is dead."""
 
 
-@dataclass(frozen=True)
-class OptimiserConfig:
+class OptimiserConfig(Config):
     """How the weights of every training move, whatever it trains, from its peak learning rate."""
 
-    lr_end_fraction: float
-    lr_decay_fraction: float
+    lr_end_fraction: Share
+    """Learning rate at the end, as a share of the peak."""
+    lr_decay_fraction: Share
+    """Share of the steps over which the rate falls linearly from the peak to the end."""
     optimiser: OptimiserKind
-    adam_betas: tuple[float, ...]
-    adam_eps: float
-    grad_clip: float | None
+    """adam; row_sparse_adam: a row without a gradient is left alone, its moments too;
+    half_precision_adam: weights, gradients and moments are float16 numbers, as in the author's code."""
+    adam_betas: Annotated[Values[Decay], Field(min_length=2, max_length=2)]
+    """Decay rates of Adam's two moments."""
+    adam_eps: Annotated[float, Field(gt=0, le=1)]
+    """Added to the root of Adam's second moment."""
+    grad_clip: Annotated[float, Field(gt=0)] | None
+    """Largest norm of all gradients of the mean squared error together; null = no clipping."""
 
-
-@dataclass(frozen=True)
-class TrainArmStep(OptimiserConfig):
-    """What every training depends on, whichever arm."""
-
-    n_latents: int
-    k: int
-    d_embed: int
-    dropout: float
-    batch_tokens: int
-    n_tokens: int
-    select_in: SelectIn
-    select_by: SelectBy
-    subtract_bias: bool
-    aux_k: AuxKConfig | None
-    standardise_per: StandardisePer
-    init: InitConfig
-    mean_tokens: int
-    pool_groups: int
-    prefetch_batches: int
-    log_every: int
-    val_every: int
-    root_seed: int
-    threads: int
-
-    def __post_init__(self) -> None:
-        if self.k > self.n_latents:
-            raise ParamsError(f"train.k={self.k} must be <= n_latents={self.n_latents}.")
-        if self.n_steps < 1:
-            raise ParamsError(
-                f"train.n_tokens={self.n_tokens} is less than one batch of "
-                f"batch_tokens={self.batch_tokens}."
+    @model_validator(mode="after")
+    def _require_eps_in_half_precision(self) -> "OptimiserConfig":
+        if self.optimiser == "half_precision_adam" and self.adam_eps < SMALLEST_HALF:
+            raise Refusal(
+                "adam_eps",
+                f"is zero in float16, and Adam divides by it; give at least {SMALLEST_HALF:.2g}",
+                self.adam_eps,
             )
+        return self
+
+
+class Sizes(Config):
+    """Sizes of an integrated model."""
+
+    n_latents: Size
+    """Latents of the sparse autoencoder (50,000 in the paper)."""
+    k: Size
+    """Latents that may be active per token (1,024 in the paper)."""
+    d_embed: Annotated[int, Field(ge=1, le=100_000)]
+    """Width of the factor vectors (300 in the paper)."""
+
+    @model_validator(mode="after")
+    def _require_k_of_the_latents(self) -> "Sizes":
+        if self.k > self.n_latents:
+            raise Refusal("k", f"must be <= n_latents={self.n_latents}", self.k)
+        return self
+
+
+class Batches(Config):
+    """Batches of tokens."""
+
+    batch_tokens: Annotated[int, Field(ge=1, le=100_000_000)]
+    """Tokens of one optimiser step."""
+
+
+class Recorded(Config):
+    """How tokens are shuffled, and which steps are noted."""
+
+    pool_groups: Annotated[int, Field(ge=1, le=100_000)]
+    """Row groups mixed in memory when tokens are shuffled."""
+    log_every: Annotated[int, Field(ge=1, le=1_000_000_000)]
+    """Steps between rows of the training curve."""
+    val_every: Annotated[int, Field(ge=1, le=1_000_000_000)]
+    """Steps between validations, and between rows of the latents' history."""
+
+
+class Switchable(OptimiserConfig, Batches):
+    """Parameters of a training that the audit may replace by those of the published study."""
+
+    dropout: Decay
+    """Probability of dropping an entry after the factor pooling, in training only."""
+    n_tokens: Count
+    """Token presentations of one training."""
+    standardise_per: StandardisePer
+    """Whose mean and deviation standardise a token in training: split = the train split's, stored;
+    row_group = those of its own extract.row_group_tokens, as in the author's code."""
+    init: InitConfig
+    """Standard deviations of the initial weights outside the autoencoder."""
+
+    @model_validator(mode="after")
+    def _require_a_step(self) -> "Switchable":
+        require_a_batch(self.n_tokens, self.batch_tokens)
+        return self
 
     @property
     def n_steps(self) -> int:
@@ -128,8 +197,36 @@ class TrainArmStep(OptimiserConfig):
         return self.n_tokens // self.batch_tokens
 
 
-@dataclass(frozen=True)
-class ChooseLrStep:
+class ArmTraining(Switchable, Sizes, Recorded):
+    """What every arm's training shares."""
+
+    select_in: SelectIn
+    """Precision of the encoder product; in bfloat16 it picks 1.5 k candidates, and the k largest of
+    their float32 pre-activations are kept. auto: bfloat16 where that is faster: on a processor with
+    instructions for such products, with more than 262,144 encoder weights and at least 32 latents for
+    each one chosen. Decided on the machine that trains, by `n_latents` and `k` for all arms alike, and
+    kept in each checkpoint."""
+    select_by: SelectBy
+    """What the k latents of a token are the largest by: their pre-activation, or that times the length
+    of their decoder row."""
+    subtract_bias: bool
+    """While an arm with a bias trains its own SAE, the encoder reads the activation less that bias (Gao
+    et al. 2024, section 2.2); afterwards the encoder's bias holds the difference."""
+    aux_k: AuxKConfig | None
+    """Auxiliary loss that revives dead latents (Gao et al. 2024, appendix A.2); null = off."""
+    mean_tokens: Count
+    """Train tokens that the interaction's constant output is the mean over, in evenly spaced row
+    groups: about so many, all where there are fewer."""
+    prefetch_batches: Annotated[int, Field(ge=1, le=1000)]
+    """Batches read ahead on a thread."""
+
+
+class TrainArmStep(ArmTraining, Seeded, Threaded):
+    """What every training depends on, whichever arm."""
+
+
+class ChooseLrStep(Config):
     """What `train choose-lr` depends on."""
 
-    lr_candidates: tuple[float, ...]
+    lr_candidates: Annotated[Distinct[Rate], Field(min_length=1, max_length=100)]
+    """Peak learning rates; the best on arm sae's validation FVU is used for all arms. One = fixed."""

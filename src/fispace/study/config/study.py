@@ -1,0 +1,127 @@
+"""The whole of params.yaml: every section, composed of the groups that commands depend on.
+
+Must not: hold a value of a parameter, or be imported by a step.
+"""
+
+
+from pydantic import model_validator
+
+from fispace.study.config.arms import TrainSection
+from fispace.study.config.base import Name, Refusal, Seeded, Threaded, require_a_batch
+from fispace.study.config.extract import StandardiserStep, Texts
+from fispace.study.config.factorial import (
+    Calibration,
+    Continuations,
+    Factors,
+    Families,
+    Halves,
+    Interventions,
+    PairsStep,
+    Permutations,
+    SecondaryConfig,
+    SinglesStep,
+)
+from fispace.study.config.fidelity import (
+    Bootstrap,
+    Compared,
+    FullComparisons,
+    MatchedErrors,
+)
+from fispace.study.config.geometry import Geometry
+from fispace.study.config.lm import ReadsLm, WindowBatches
+from fispace.study.config.planted import Planted
+from fispace.study.config.report import ClaimsStep, GeometryFigures, Nulls, Resampling
+from fispace.study.config.testbed import LanguageBattery, LanguageModel
+
+RESERVED_RUNS = ("reference", "bench")
+
+
+class TestbedSection(LanguageModel, LanguageBattery, Planted, Threaded):
+    """The built-in language with ground truth, and the LM that learns it."""
+
+
+class ExtractSection(Texts, StandardiserStep, Threaded):
+    """Activations of one hook point, as Parquet."""
+
+
+class FidelitySection(WindowBatches, MatchedErrors, Compared, Bootstrap, Threaded):
+    """Reconstruction quality, and the LM run on the reconstruction."""
+
+    full: FullComparisons
+    """Comparisons of the target full, over all arms and seeds."""
+
+
+class GeometrySection(Geometry, Threaded):
+    """Norms, Gram matrix, spectra and contribution ratios, each beside its null."""
+
+
+class FactorialSection(
+    Factors, Halves, Permutations, Families, Interventions, Continuations, Calibration, PairsStep,
+    SinglesStep,
+):  # fmt: skip
+    """2x2 stimuli, secondary SAE, clamping and inference; the hypotheses are declared before the run."""
+
+    battery: Name
+    """Stimuli: testbed (written by its grammar), or the name of a folder under data/stimuli/."""
+    arm: str
+    """Arm of train.arms whose interaction part is analysed."""
+    secondary: SecondaryConfig
+    """The TopK SAE on the interaction part's first MLP layer."""
+
+
+class ReportSection(Nulls, Resampling, ClaimsStep, GeometryFigures):
+    """Claims ledger, tables and figures."""
+
+
+class StudyConfig(ReadsLm, Seeded, Threaded):
+    """A study: params.yaml with the overlays and command-line values merged over it."""
+
+    run: Name
+    """Name of results/<run>/: lower-case letters, digits, - and _, a letter first."""
+    testbed: TestbedSection
+    """The built-in language with ground truth, and the LM that learns it."""
+    extract: ExtractSection
+    """Activations of one hook point, as Parquet."""
+    train: TrainSection
+    """Every arm: one model class, one training loop."""
+    fidelity: FidelitySection
+    """Reconstruction quality, and the LM run on the reconstruction."""
+    geometry: GeometrySection
+    """Norms, Gram matrix, spectra and contribution ratios, each beside its null."""
+    factorial: FactorialSection
+    """2x2 stimuli, secondary SAE, clamping and inference; the hypotheses are declared before the run."""
+    report: ReportSection
+    """Claims ledger, tables and figures."""
+
+    @model_validator(mode="after")
+    def _require_a_free_name(self) -> "StudyConfig":
+        if self.run in RESERVED_RUNS:
+            raise Refusal("run", f"'{self.run}' is reserved below results/; choose another name")
+        return self
+
+    @model_validator(mode="after")
+    def _require_arms_that_are_there(self) -> "StudyConfig":
+        arms, every = self.train.arms, self.train.all_arms
+        if self.factorial.arm not in arms:
+            raise Refusal(("factorial", "arm"), f"no arm {self.factorial.arm!r} in train.arms")
+        full = self.fidelity.full
+        named = {
+            ("compared_with",): (self.fidelity.compared_with, arms),
+            ("full", "compared_with"): (full.compared_with, every),
+            ("full", "controls_of"): (full.controls_of, every),
+        }
+        named |= {("full", "controls_of", arm): (of, every) for arm, of in full.controls_of.items()}
+        for keys, (names, known) in named.items():
+            for name in names:
+                if name not in known:
+                    tables = "train.arms" if known is arms else "arms or control_arms"
+                    raise Refusal(("fidelity", *keys), f"no arm {name!r} in {tables}")
+        return self
+
+    @model_validator(mode="after")
+    def _require_a_step_of_the_secondary_sae(self) -> "StudyConfig":
+        try:
+            require_a_batch(self.factorial.secondary.n_tokens, self.train.batch_tokens)
+        except Refusal as refusal:
+            raise refusal.below("factorial", "secondary") from None
+        return self
