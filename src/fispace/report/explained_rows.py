@@ -14,7 +14,7 @@ import pandas as pd
 
 from fispace.errors import ArtifactError, ParamsError
 from fispace.provenance.lineage import Run
-from fispace.store.origins import Row
+from fispace.store.origins import Row, is_missing
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_csv, read_table
 
@@ -81,11 +81,6 @@ def _holds(cells: Frame, values: Sequence[Any]) -> Frame:
     return found | cells.astype(str).isin([str(value) for value in given])
 
 
-def is_missing(value: Any) -> bool:
-    """Whether a cell holds nothing."""
-    return value is None or value == "" or (isinstance(value, float) and value != value)
-
-
 def _number(value: Any) -> float | None:
     try:
         return float(value)
@@ -126,9 +121,9 @@ class Tables:
             return self._readable(name)
         maker = self._run.makers.get(name)
         twin = PurePosixPath(name).with_suffix(CSV).as_posix()
-        if suffix == PARQUET and maker is not None and self._run.makers.get(twin) is maker:
-            if self._run.path(twin).is_file():
-                return self._readable(twin)
+        is_twin = maker is not None and self._run.makers.get(twin) is maker
+        if suffix == PARQUET and is_twin and self._run.path(twin).is_file():
+            return self._readable(twin)
         return "not kept here"
 
     def _readable(self, name: str) -> Table | str:
@@ -140,7 +135,9 @@ class Tables:
         except ArtifactError as error:
             return str(error)
         texts = frame.select_dtypes(include=["object", "string"]).columns
-        return Table(name, frame.assign(**{str(column): frame[column].fillna("") for column in texts}))
+        return Table(
+            name, frame.assign(**{str(column): frame[column].fillna("") for column in texts})
+        )
 
 
 def select(table: Table, wanted: str) -> list[FoundRow]:

@@ -90,7 +90,12 @@ class CallInputs:
     def __init__(self, run: Run, tables: Tables, record: Record) -> None:
         """Nothing is read before it is asked for."""
         self._run, self._tables, self._record = run, tables, record
-        self.memo: dict[str, Any] = {}
+        self._memo: dict[str, Any] = {}
+
+    @property
+    def memo(self) -> dict[str, Any]:
+        """What origins keep for more rows of the call."""
+        return self._memo
 
     @property
     def params(self) -> Mapping[str, Any]:
@@ -212,7 +217,7 @@ def _read(run: Run, tables: Tables, record: Record, argument: str, rows: Rows) -
     names = [run.name(record, name) for name in record.files.get(rows.table, [])]
     chosen = [name for name in names if _may_hold(run.facts(name), rows.where)]
     read = Read(argument, rows, chosen or names)
-    for name in read.files:
+    for name in read.files if rows.column is not None else ():
         table = tables.find(name)
         if isinstance(table, str):
             read.missing = table

@@ -12,12 +12,22 @@ from fispace.seeds import numpy_stream
 from fispace.stats import published, random_matrix
 from fispace.stats.directions import n_components_for, sample_pairs
 from fispace.stats.top_dimensions import top_overlap
-from fispace.store.origins import Derived, made_by
+from fispace.store.origins import Derived, Origin, made_by
 from fispace.store.quantities import NO_SEED, Quantity, quantity
 from fispace.study.config.report import QuantitiesStep
 
 PAPER_THRESHOLD = 0.2
 CHUNK_ROWS = 10_000
+FORMULAS: dict[str, Callable[..., Any]] = {
+    "parameters": published.parameter_counts,
+    "mixture_null": published.norm_mixture_null,
+    "random_rows": random_matrix.mean_abs_cosine,
+    "random_rows.pca_share": random_matrix.marchenko_pastur_spectrum,
+    "random_rows.top": top_overlap,
+    "initial_factors.gini": published.gini,
+    "initial_factors.effective_rank": published.effective_rank,
+}
+"""Function with the equation, by the beginning of the name after `paper.`; the longest counts."""
 
 
 def paper_quantities(params: QuantitiesStep) -> Iterator[Quantity]:
@@ -51,7 +61,7 @@ def _parameters() -> Iterator[Quantity]:
     }
     for name, value in values.items():
         unit = "fraction" if "share" in name else "parameters"
-        yield _number(f"parameters.{name}", published.parameter_counts, float(value), unit, 1)
+        yield _number(f"parameters.{name}", float(value), unit, 1)
 
 
 def _mixture_null(params: QuantitiesStep) -> Iterator[Quantity]:
@@ -63,10 +73,10 @@ def _mixture_null(params: QuantitiesStep) -> Iterator[Quantity]:
     n, n_low = len(squared), int(np.sum(squared < PAPER_THRESHOLD))
     for name in published.RATIOS:
         low, high = published.group_means(getattr(ratios, name), squared, PAPER_THRESHOLD)
-        stem, correlation = f"mixture_null.ratio_{name}", correlations[name]
-        yield _number(f"{stem}_spearman", published.ratio_correlations, correlation, "1", n)
-        yield _number(f"{stem}_low", published.group_means, low, "fraction", n_low)
-        yield _number(f"{stem}_high", published.group_means, high, "fraction", n - n_low)
+        stem = f"mixture_null.ratio_{name}"
+        yield _number(f"{stem}_spearman", correlations[name], "1", n)
+        yield _number(f"{stem}_low", low, "fraction", n_low)
+        yield _number(f"{stem}_high", high, "fraction", n - n_low)
 
 
 def _random_rows(params: QuantitiesStep) -> Iterator[Quantity]:
@@ -76,19 +86,17 @@ def _random_rows(params: QuantitiesStep) -> Iterator[Quantity]:
     first = first[: published.PAPER_FIRST_COMPONENTS]
     count = n_components_for(first, published.PAPER_SPECTRUM_TARGET)
     values = {
-        "mean_abs_cosine": (random_matrix.mean_abs_cosine, cosine, "1"),
-        "gram_mean_abs_dot": (
-            random_matrix.mean_abs_cosine, cosine * published.PAPER_SAE_SQUARED_NORM, "z2",
-        ),
-        "pca_share": (random_matrix.marchenko_pastur_spectrum, count / len(first), "fraction"),
-    }  # fmt: skip
-    for name, (function, value, unit) in values.items():
-        yield _number(f"random_rows.{name}", function, value, unit, n_latents)
+        "mean_abs_cosine": (cosine, "1"),
+        "gram_mean_abs_dot": (cosine * published.PAPER_SAE_SQUARED_NORM, "z2"),
+        "pca_share": (count / len(first), "fraction"),
+    }
+    for name, (value, unit) in values.items():
+        yield _number(f"random_rows.{name}", value, unit, n_latents)
     stream = numpy_stream(params.root_seed, "report", "random rows")
     rows = stream.standard_normal((params.null_rows, d_model))
     pairs = sample_pairs(params.null_rows, params.null_pairs, stream)
     for name, value in top_overlap(rows, pairs, published.PAPER_TOP)._asdict().items():
-        yield _number(f"random_rows.top_{name}", top_overlap, value, "1", len(pairs))
+        yield _number(f"random_rows.top_{name}", value, "1", len(pairs))
 
 
 def _initial_factors(params: QuantitiesStep) -> Iterator[Quantity]:
@@ -101,11 +109,20 @@ def _initial_factors(params: QuantitiesStep) -> Iterator[Quantity]:
         ginis.append(published.gini(rows).max())
         ranks.append(published.effective_rank(rows).min())
     n = params.mixture_latents
-    yield _number("initial_factors.gini_max", published.gini, max(ginis), "1", n)
-    least = min(ranks)
-    yield _number("initial_factors.effective_rank_min", published.effective_rank, least, "1", n)
+    yield _number("initial_factors.gini_max", float(max(ginis)), "1", n)
+    yield _number("initial_factors.effective_rank_min", float(min(ranks)), "1", n)
 
 
-def _number(name: str, function: Callable[..., Any], value: float, unit: str, n: int) -> Quantity:
-    """A quantity that no table enters; `function` has its equation."""
-    return quantity(f"paper.{name}", NO_SEED, Derived(value, made_by(function)), unit, n)
+def paper_origin(name: str) -> Origin:
+    """Function behind a quantity `paper.*`; no table enters.
+
+    Raises:
+        KeyError: if there is none of this name.
+    """
+    known = [stem for stem in FORMULAS if name.startswith(f"paper.{stem}")]
+    return made_by(FORMULAS[max(known, key=len, default=name)])
+
+
+def _number(name: str, value: float, unit: str, n: int) -> Quantity:
+    derived = Derived(value, paper_origin(f"paper.{name}"))
+    return quantity(f"paper.{name}", NO_SEED, derived, unit, n)

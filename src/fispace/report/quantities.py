@@ -3,7 +3,7 @@
 Must not: know the claims.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from fispace.chapters.factorial.quantities import factorial_quantities
@@ -12,9 +12,20 @@ from fispace.chapters.fidelity.quantities import fidelity_quantities
 from fispace.chapters.geometry.quantities import geometry_quantities
 from fispace.chapters.testbed.quantities import planted_quantities
 from fispace.report.paper_quantities import paper_quantities
-from fispace.store.quantities import Quantity, quantity_frame
+from fispace.store.quantities import Frame, Quantity, quantity_frame
 from fispace.store.tables import read_csv, read_recipe, read_table, write_csv, write_table
 from fispace.study.config.report import QuantitiesStep
+
+Read = Callable[[str], Frame]
+"""The table that was given under an option."""
+OF_TABLES: dict[str, Callable[[Read, float], Iterator[Quantity]]] = {
+    "fidelity": lambda read, _: fidelity_quantities(read("fidelity")),
+    "geometry": lambda read, _: geometry_quantities(read("geometry")),
+    "family": lambda read, _: factorial_quantities(read("family"), read("secondary")),
+    "curve": lambda read, _: curve_quantities(read("curve")),
+    "planted": lambda read, alpha: planted_quantities(read("planted"), alpha),
+}
+"""Quantities by the option whose table they are computed from; of the planted pairs with their alpha."""
 
 
 def write_quantities(
@@ -28,16 +39,22 @@ def write_quantities(
     Raises:
         ArtifactError: if a summary is missing or damaged.
     """
+    given = {
+        "fidelity": fidelity, "geometry": geometry, "family": family, "secondary": secondary,
+        "curve": curve, "planted": planted,
+    }  # fmt: skip
+    alpha = float("nan") if planted is None else read_recipe(planted)["alpha"]
+
+    def read(option: str) -> Frame:
+        path = given[option]
+        assert path is not None
+        return read_csv(path) if option == "secondary" else read_table(path)
 
     def found() -> Iterator[Quantity]:
-        yield from fidelity_quantities(read_table(fidelity))
-        yield from geometry_quantities(read_table(geometry))
+        for option, quantities_of in OF_TABLES.items():
+            if given[option] is not None:
+                yield from quantities_of(read, alpha)
         yield from paper_quantities(params)
-        yield from factorial_quantities(read_table(family), read_csv(secondary))
-        if curve is not None:
-            yield from curve_quantities(read_table(curve))
-        if planted is not None:
-            yield from planted_quantities(read_table(planted), read_recipe(planted)["alpha"])
 
     frame = quantity_frame(found())
     write_table(quantities, frame, {"step": "report quantities"})

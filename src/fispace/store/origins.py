@@ -4,6 +4,7 @@ A number and its origin come out of one call (`derive`), so an origin cannot des
 computation than the one that was made. Must not: read a table, or know a chapter.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
@@ -19,7 +20,7 @@ class Rows(NamedTuple):
     where: Row
     """What the rows hold: a value by column, or a tuple of values any of which will do."""
     column: str | None = None
-    """Column that the number is in; None where several are read."""
+    """Column that the number is in; None: whole files that can hold such rows."""
 
 
 class Origin(NamedTuple):
@@ -37,6 +38,11 @@ class Inputs(Protocol):
     @property
     def params(self) -> Mapping[str, Any]:
         """Parameters of the call."""
+        ...
+
+    @property
+    def memo(self) -> dict[str, Any]:
+        """Where an origin may keep what it needs for more rows of the same call."""
         ...
 
     def table(self, option: str) -> Any:
@@ -70,6 +76,11 @@ class Derived(NamedTuple):
 
     value: Any
     origin: Origin
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a cell holds nothing: None, no text, or NaN."""
+    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
 
 
 def derive(function: Callable[..., Any], **cells: Cell) -> Derived:

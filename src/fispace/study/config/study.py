@@ -3,7 +3,6 @@
 Must not: hold a value of a parameter, or be imported by a step.
 """
 
-
 from pydantic import model_validator
 
 from fispace.study.config.arms import TrainSection
