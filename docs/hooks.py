@@ -40,7 +40,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages of the reference, and copies of what pages link to, pages linked by them included."""
     pages = [(file.src_uri, file.content_string) for file in files.documentation_pages()]
     for name, modules in packages().items():
-        files.append(File.generated(config, f"{REFERENCE}/{name}.md", content=page_of(name, modules)))
+        files.append(
+            File.generated(config, f"{REFERENCE}/{name}.md", content=page_of(name, modules))
+        )
     while pages:
         uri, text = pages.pop()
         for target in linked_files(text, uri):
@@ -83,7 +85,12 @@ def page_of(name: str, modules: list[str]) -> str:
     lines = [f"# {title}", ""]
     for module in modules:
         lines += [f"## {module.removeprefix(title + '.')}", "", f"::: {module}", ""]
-        lines += ["    options:", "      show_root_heading: false", "      show_root_toc_entry: false", ""]
+        lines += [
+            "    options:",
+            "      show_root_heading: false",
+            "      show_root_toc_entry: false",
+            "",
+        ]
     return "\n".join(lines)
 
 

@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # the package as it 
 from fispace.errors import ArtifactError
 from fispace.provenance.code_digest import code_digest
 from fispace.provenance.records import FOLDER, Record, read_record
-from fispace.study.commands import COMMANDS
+from fispace.study.commands import all_commands
 
 IN_SYNC = "FISPACE_IN_SYNC"
 """Set for the Snakemake calls below: they are the cure, the guard would stop them."""
@@ -123,7 +123,7 @@ def _only_comments(reasons: list[Any], stage: dict[str, Any]) -> bool:
     if reasons != [{"changed deps": {SOURCE: "modified"}}]:
         return False
     records = list(records_below(out_folders(stage)))
-    today = {f"{one.chapter} {one.verb}": one.module for one in COMMANDS}
+    today = {command.name: command.module for command in all_commands()}
     known = [record for record in records if record.command in today]
     same = all(record.code == code_digest(today[record.command]) for record in known)
     return same and len(known) == len(records) > 0

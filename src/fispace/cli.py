@@ -1,27 +1,31 @@
 """Command line `python -m fispace CHAPTER VERB`: arguments to a step's function, errors to one paragraph.
 
-The options of a verb are the keyword-only parameters of its function. Given n values (n seeds, n
+The options of a verb are the keyword-only arguments of its function. Given n values (n seeds, n
 inputs, n outputs) instead of one, the function is called n times, in turn, with the i-th of each: n
 small steps pay for one start. Must not: hold logic or defaults.
 """
 
 import argparse
-import importlib
-import inspect
 import logging
 import sys
-import types
-import typing
-from collections import OrderedDict
-from collections.abc import Callable
+import textwrap
 from typing import Any
 
 from fispace.errors import FispaceError, ParamsError
 from fispace.provenance.records import hashed_inputs, state_of, write_record
 from fispace.seeds import named_streams
 from fispace.store.files import parse_json
-from fispace.study.commands import CHAPTERS, COMMANDS, TOOLS, Command, find_command
+from fispace.study.commands import (
+    CHAPTERS,
+    Command,
+    Tool,
+    all_tools,
+    commands_of,
+    find_command,
+)
+from fispace.study.declarations import Function, Kind, Option
 
+PROGRAM = "python -m fispace"
 USAGE_ERROR, USER_ERROR = 2, 1
 MEMORY_WORDS = ("can't allocate memory", "failed to map segment", "without exception set")
 """What libraries say, in exceptions of their own choice, when the system gives them no memory."""
@@ -36,9 +40,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the process's exit code."""
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("fispace").setLevel(logging.INFO)  # libraries speak from warnings up
-    options, rest = _top_parser().parse_known_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    asked, rest = _asked(given)
     try:
-        _run(options, rest)
+        if isinstance(asked, Tool):
+            _run_tool(asked, rest)
+        else:
+            _run_command(asked, rest)
     except FispaceError as error:
         logging.getLogger(__name__).error("error: %s", error)
         return USER_ERROR
@@ -56,17 +64,30 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _run(options: argparse.Namespace, rest: list[str]) -> None:
-    for tool in TOOLS:
-        if options.chapter == tool.name:
-            function = getattr(importlib.import_module(tool.module), tool.function)
-            values = vars(_parser_of(f"python -m fispace {tool.name}", function).parse_args(rest))
-            call = inspect.BoundArguments(inspect.signature(function), OrderedDict(values))
-            function(*call.args, **call.kwargs)
-            return
-    command = find_command(options.chapter, options.verb)
-    function = getattr(importlib.import_module(command.module), command.function)
-    for values in _calls(command, function, rest):
+def _asked(given: list[str]) -> tuple[Tool | Command, list[str]]:
+    """The tool or command that the first words name, and the words after them; exits on others."""
+    if len(given) > 1:
+        try:
+            return find_command(*given[:2]), given[2:]
+        except KeyError:
+            pass
+    for tool in all_tools():
+        if given[:1] == [tool.name]:
+            return tool, given[1:]
+    _overview().parse_args(given[:2])  # says what there is, and exits
+    sys.exit(USAGE_ERROR)
+
+
+def _run_tool(tool: Tool, rest: list[str]) -> None:
+    values = vars(_parser_of(f"{PROGRAM} {tool.name}", tool).parse_args(rest))
+    positional = [values.pop(option.name) for option in tool.options if option.is_positional]
+    tool.loaded()(*positional, **values)
+
+
+def _run_command(command: Command, rest: list[str]) -> None:
+    calls = _calls(command, rest)
+    function = command.loaded()
+    for values in calls:
         inputs, before = hashed_inputs(command, values), state_of(command, values)
         with named_streams() as streams:
             function(**values)
@@ -81,36 +102,49 @@ def _system_error(error: OSError) -> str:
     )
 
 
-def _top_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m fispace", description="One step of the study.")
-    chapters = parser.add_subparsers(dest="chapter", required=True, metavar="CHAPTER")
-    for tool in TOOLS:
-        chapters.add_parser(tool.name, add_help=False)
-    for chapter in CHAPTERS:
-        verbs = [command.verb for command in COMMANDS if command.chapter == chapter]
-        if not verbs:
-            continue
-        chapter_parser = chapters.add_parser(chapter, help=f"verbs: {', '.join(verbs)}")
-        verb_parsers = chapter_parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-        for verb in verbs:
-            verb_parsers.add_parser(verb, add_help=False)  # its options come from the function
+def _overview() -> argparse.ArgumentParser:
+    """A parser of the first words alone: its help lists them."""
+    tools = "".join(_entry(tool.name, tool.doc.splitlines()[0]) for tool in all_tools())
+    verbs = {chapter: [each.verb for each in commands_of(chapter)] for chapter in CHAPTERS}
+    steps = "".join(_entry(chapter, ", ".join(known)) for chapter, known in verbs.items())
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        usage=f"{PROGRAM} TOOL ...\n       {PROGRAM} CHAPTER VERB ...",
+        description="Tools that look at finished runs, and the single steps of the study.",
+        epilog=f"tools:\n{tools}\nsteps, which `snakemake` runs in the right order:\n{steps}\n"
+        f"`{PROGRAM} TOOL --help` and `{PROGRAM} CHAPTER VERB --help` say more.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    words = parser.add_subparsers(required=True, metavar="TOOL or CHAPTER", help=argparse.SUPPRESS)
+    for tool in all_tools():
+        words.add_parser(tool.name)
+    for chapter, known in verbs.items():
+        lines = (_entry(each.verb, each.doc.splitlines()[0]) for each in commands_of(chapter))
+        below = words.add_parser(
+            chapter,
+            prog=f"{PROGRAM} {chapter}",
+            epilog="verbs:\n" + "".join(lines),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        below.add_argument("verb", metavar="VERB", choices=known, help=argparse.SUPPRESS)
     return parser
 
 
-def _calls(command: Command, function: Callable[..., Any], rest: list[str]) -> list[dict[str, Any]]:
+def _entry(word: str, text: str) -> str:
+    """A word of the command line and what it stands for, with a hanging indent."""
+    return textwrap.fill(text, 98, initial_indent=f"  {word:18}", subsequent_indent=" " * 20) + "\n"
+
+
+def _calls(command: Command, rest: list[str]) -> list[dict[str, Any]]:
     """Arguments of each call of the function; all are checked before the first call."""
-    parser = _parser_of(f"python -m fispace {command.chapter} {command.verb}", function, "+")
+    parser = _parser_of(f"{PROGRAM} {command.name}", command, "+")
     if command.config is not None:
         parser.add_argument("--params", required=True, metavar="JSON", help=command.config.__doc__)
     values = vars(parser.parse_args(rest))
     if command.config is not None:
         values["params"] = _parse_params(command, values["params"])
-    hints = typing.get_type_hints(function)
-    in_turn = {
-        name: given
-        for name, given in values.items()
-        if isinstance(given, list) and typing.get_origin(hints[name]) is not list
-    }
+    lists = {option.name for option in command.options if option.is_list}
+    in_turn = {n: v for n, v in values.items() if isinstance(v, list) and n not in lists}
     try:
         return [values | turn for turn in _turns(in_turn, command.writes)]
     except ValueError as error:
@@ -141,33 +175,29 @@ def _turns(in_turn: dict[str, list[Any]], outputs: tuple[str, ...]) -> list[dict
     ]
 
 
-def _parser_of(
-    prog: str, function: Callable[..., Any], nargs: str | None = None
-) -> argparse.ArgumentParser:
-    """Options from the function's signature; those that hold no list take `nargs` values."""
+def _parser_of(prog: str, function: Function, nargs: str | None = None) -> argparse.ArgumentParser:
+    """Options from the function's arguments; those that hold no list take `nargs` values."""
     parser = argparse.ArgumentParser(
         prog=prog,
-        description=inspect.getdoc(function),
+        description=function.doc,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    hints = typing.get_type_hints(function)
-    for name, parameter in inspect.signature(function).parameters.items():
-        if parameter.kind is parameter.POSITIONAL_ONLY:
-            parser.add_argument(name, type=hints[name], metavar=name.upper())
-        elif name != "params":
-            _add_option(parser, name, hints[name], nargs)
+    for option in function.options:
+        if option.is_positional:
+            parser.add_argument(option.name, type=option.type, metavar=option.name.upper())
+        else:
+            _add_option(parser, option, "*" if option.is_list else nargs)
     return parser
 
 
-def _add_option(parser: argparse.ArgumentParser, name: str, hint: Any, nargs: str | None) -> None:
-    flag = "--" + name.replace("_", "-")
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if origin is list:
-        parser.add_argument(flag, required=True, nargs="*", type=args[0])
-    elif origin in (types.UnionType, typing.Union):
-        parser.add_argument(flag, required=False, nargs=nargs, type=args[0])  # absent = None
-    else:
-        parser.add_argument(flag, required=True, nargs=nargs, type=hint)
+def _add_option(parser: argparse.ArgumentParser, option: Option, nargs: str | None) -> None:
+    parser.add_argument(
+        option.flag,
+        required=not option.is_optional,  # absent = None
+        nargs=nargs,
+        type=option.type,
+        help=None if option.kind is Kind.VALUE else option.kind.value,
+    )
 
 
 def _parse_params(command: Command, text: str) -> Any:

@@ -86,7 +86,9 @@ def test_stored_activations_are_hidden_state_i_plus_1_of_a_plain_forward(params,
 
 
 def test_windows_put_together_are_the_documents(params, tmp_path, corpus):
-    store = run(params.changed(max_tokens=dict.fromkeys(params.max_tokens.plain(), 10**6)), tmp_path)
+    store = run(
+        params.changed(max_tokens=dict.fromkeys(params.max_tokens.plain(), 10**6)), tmp_path
+    )
     texts = [json.loads(line)["text"].split() for line in corpus.read_text().splitlines()]
     _, tokenizer = load_lm(params.lm, None)
     seen = set()

@@ -119,13 +119,13 @@ def run_chapter(
         stimuli=battery / "stimuli.csv",
         responses=battery / "responses.csv",
         prompts=battery / "prompts.csv",
-        items=at.items,
+        item_table=at.items,
         words=at.words,
         contexts=at.contexts,
     )
     read_stimuli(
         BatteryActivationsStep(lm=lm, window_tokens=128, add_bos=True, batch_windows=16, threads=1),
-        items=at.items,
+        item_table=at.items,
         lm_folder=None,
         select=at.select,
         confirm=at.confirm,
@@ -139,7 +139,7 @@ def run_chapter(
         )  # fmt: skip
     measure_responses(
         ResponsesStep(batch_tokens=100, threads=1),
-        items=at.items,
+        item_table=at.items,
         weights=at.weights,
         standardiser=at.standardiser,
         secondary=at.secondary,
@@ -192,7 +192,7 @@ def run_chapter(
     )
     measure_singles(
         SinglesStep(histogram_bins=10, threads=1),
-        items=at.items,
+        item_table=at.items,
         weights=[at.weights],
         standardiser=at.standardiser,
         secondary=[at.secondary],

@@ -301,7 +301,7 @@ def test_discovery_refuses_the_confirm_half_and_inference_the_select_half(chapte
 def test_what_is_selected_does_not_change_with_the_confirm_half(chapter, tmp_path):
     """A leak between the halves would move the table or the candidates."""
     measure_responses(
-        ResponsesStep(batch_tokens=100, threads=1), items=chapter.items, weights=chapter.weights,
+        ResponsesStep(batch_tokens=100, threads=1), item_table=chapter.items, weights=chapter.weights,
         standardiser=chapter.standardiser, secondary=chapter.secondary, select=chapter.select,
         residual=chapter.residual, confirm=chapter.select, select_responses=tmp_path / "s.parquet",
         confirm_responses=tmp_path / "c.parquet",

@@ -119,9 +119,7 @@ def calibrate_step(n: int, sizes: tuple[float, ...], n_power: int) -> CalibrateS
         n_power=n_power,
     )
     factors = [{"name": name, "levels": ["low", "high"]} for name in ("a", "b")]
-    return CalibrateStep(
-        factors=factors, alpha=0.05, n_candidates=3, calibration=own, root_seed=0
-    )
+    return CalibrateStep(factors=factors, alpha=0.05, n_candidates=3, calibration=own, root_seed=0)
 
 
 def test_the_complete_procedure_has_five_percent_false_positives(null) -> None:

@@ -175,7 +175,7 @@ def test_testbed_words_come_from_the_grammar_and_confirm_texts_are_the_contexts(
         stimuli=stimuli,
         responses=tmp_path / "grammar.json",
         prompts=None,
-        items=tmp_path / "items.csv",
+        item_table=tmp_path / "items.csv",
         words=tmp_path / "words.csv",
         contexts=tmp_path / "contexts.csv",
     )
@@ -200,7 +200,7 @@ def write_english(folder: Path, clamp_items: int | None = None) -> None:
         stimuli=ENGLISH / "stimuli.csv",
         responses=ENGLISH / "responses.csv",
         prompts=ENGLISH / "prompts.csv",
-        items=folder / "items.csv",
+        item_table=folder / "items.csv",
         words=folder / "words.csv",
         contexts=folder / "contexts.csv",
     )

@@ -113,7 +113,7 @@ def jobs_of(study: Folder) -> list[Job]:
     text = study.run("snakemake", "-n", "-p", "--forceall", FISPACE_IN_SYNC="1")
     found: list[Job] = []
     for block in re.split(r"^(?:local)?rule ", text, flags=re.MULTILINE)[1:]:
-        call = re.search(r"python -m fispace (.*?) 2> ", block, re.DOTALL)
+        call = re.search(r"python -m fispace (.*)$", block, re.MULTILINE)
         lines = dict(re.findall(r"^    (output|benchmark): (.*)$", block, re.MULTILINE))
         if call and "output" in lines:
             arguments = tuple(shlex.split(call[1]))

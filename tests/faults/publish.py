@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from faults.table import TRIALS, Table
+
 from fispace.report.blocks import Block
 
 ROOT = Path(__file__).parents[2]

@@ -2,13 +2,13 @@
 
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fispace.cli import USAGE_ERROR, USER_ERROR, main
-from fispace.study.commands import CHAPTERS, COMMANDS, find_command
+from fispace.study.commands import CHAPTERS, Command, all_commands, find_command
+from fispace.study.declarations import Kind, Option
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess:
@@ -46,17 +46,25 @@ def test_bad_params_name_the_key(caplog, text, message):
     assert message in caplog.text
 
 
+def an_option(name: str, kind: Kind, of_type: type, *, is_list: bool = False) -> Option:
+    return Option(
+        name, kind, of_type, is_list, is_optional=False, is_folder=False, is_positional=False
+    )
+
+
 @pytest.fixture
 def calls(monkeypatch) -> list[dict]:
     """Arguments of the calls of `geometry arm`, which itself is not run."""
     found: list[dict] = []
-
-    def arm(*, seed: int, arm: str, weights: Path, parts: list[str], table: Path) -> None:
-        found.append({"seed": seed, "arm": arm, "weights": weights, "parts": parts, "table": table})
-
-    arm.__doc__ = "Stands in for the step."
-    command = replace(find_command("geometry", "arm"), config=None)
-    monkeypatch.setattr("fispace.chapters.geometry.arm.measure_arm", arm)
+    options = (
+        an_option("seed", Kind.VALUE, int),
+        an_option("arm", Kind.VALUE, str),
+        an_option("weights", Kind.READS, Path),
+        an_option("parts", Kind.VALUE, str, is_list=True),
+        an_option("table", Kind.WRITES, Path),
+    )
+    command = Command("m", "f", 1, "Stands in.", options, None, "geometry", "arm", (), "all")
+    monkeypatch.setattr(Command, "loaded", lambda _: lambda **values: found.append(values))
     monkeypatch.setattr("fispace.cli.find_command", lambda *_: command)
     monkeypatch.setattr("fispace.cli.hashed_inputs", lambda *_: {})
     monkeypatch.setattr("fispace.cli.state_of", lambda *_: {})
@@ -128,21 +136,20 @@ def test_help_starts_without_torch():
 
 
 def test_every_command_has_a_function_with_a_docstring_and_keyword_paths():
-    import importlib
     import inspect
 
-    for command in COMMANDS:
-        function = getattr(importlib.import_module(command.module), command.function)
+    for command in all_commands():
+        function = command.loaded()
         assert inspect.getdoc(function), command
         names = list(inspect.signature(function).parameters)
         assert (names[0] == "params") == (command.config is not None), command
 
 
 def test_commands_belong_to_chapters_and_are_unique():
-    keys = [(command.chapter, command.verb) for command in COMMANDS]
+    keys = [(command.chapter, command.verb) for command in all_commands()]
     assert len(keys) == len(set(keys))
     assert {chapter for chapter, _ in keys} == set(CHAPTERS)
-    assert find_command(*keys[0]) is COMMANDS[0]
+    assert [find_command(*key) for key in keys] == list(all_commands())
 
 
 def test_no_step_prints(capsys):

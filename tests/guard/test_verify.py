@@ -13,7 +13,7 @@ from guard.conftest import ROOT, RUN, SmallRun, make
 
 from fispace.cli import main
 from fispace.provenance.records import FOLDER, read_record, versions
-from fispace.study.commands import COMMANDS, WRITES
+from fispace.study.commands import all_commands
 
 KINDS = {
     "extract/train/shard-1-of-2.parquet": "extract_activations",
@@ -217,15 +217,12 @@ def test_equal_runs_in_two_folders_leave_equal_records(small, tmp_path, monkeypa
 
 def test_every_command_declares_what_it_writes_as_its_rule_does():
     text = "\n".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
-    assert set(WRITES) == {(command.chapter, command.verb) for command in COMMANDS}
-    for command in COMMANDS:
-        call = re.search(
-            rf"python -m fispace {command.chapter} {command.verb}\b.*?2> ", text, re.DOTALL
-        )
-        assert call is not None
-        given = set(re.findall(r"--([\w-]+) \{output\.", call[0]))
-        given |= set(re.findall(r"--([\w-]+) \{params\.(?:folder|out)\}", call[0]))
-        assert {name.replace("-", "_") for name in given} == set(command.writes), command
+    for command in all_commands():
+        rule = re.search(rf"^rule {command.rule}:\n(?:    .*\n|\n)*", text, re.MULTILINE)
+        assert rule is not None
+        output = re.search(r"^    output:\n((?:        .*\n)+)", rule[0], re.MULTILINE)
+        assert output is not None
+        assert set(re.findall(r"^        (\w+)=", output[1], re.M)) == set(command.writes), command
 
 
 def test_verify_takes_seconds_and_no_torch(small):

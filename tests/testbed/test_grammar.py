@@ -29,9 +29,7 @@ BY_CLASS = {name: index for index, name in enumerate(CLASSES)}
 @pytest.fixture(scope="module")
 def default_grammar() -> Grammar:
     text = (Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8")
-    return build_grammar(
-        GrammarConfig.read(yaml.safe_load(text)["testbed"]["grammar"], "grammar")
-    )
+    return build_grammar(GrammarConfig.read(yaml.safe_load(text)["testbed"]["grammar"], "grammar"))
 
 
 def contrast(grammar: Grammar, first: str, second: str) -> np.ndarray:

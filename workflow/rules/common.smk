@@ -1,8 +1,8 @@
 # The study, its names, and what every rule is built from. Holds no rule.
-import json
 import os
+import re
 import sys
-from functools import cache
+from functools import partial
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -13,11 +13,11 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "workflow")]
 search_path = os.pathsep.join([os.path.dirname(sys.executable), os.getenv("PATH", "")])
 os.environ.update(PYTHONPATH=sys.path[0], PATH=search_path)
 
-from fispace.provenance.code_digest import code_digest
-from fispace.study.commands import find_command
+from fispace.study.commands import all_commands
 from fispace.study.config.arms import all_arms, gain_ks
 from fispace.errors import ParamsError
-from fispace.study.params import load_study, slice_of, uses_testbed
+from fispace.study.params import load_study, uses_testbed
+from calls import CALL, call_of
 from file_times import bring_to_now
 from run_record import write_ended, write_started
 from sync import foreign_message
@@ -31,19 +31,23 @@ try:  # strictly: Snakemake's own reader lets duplicate keys and the like pass
     STUDY = load_study(ROOT, overrides=workflow.config_settings.config)
 except ParamsError as error:
     raise WorkflowError(str(error)) from None
+call_of = partial(call_of, STUDY)
 
 RUN, OWN_LM = STUDY["run"], STUDY["lm"]["name"] == "testbed"
 TEXTS = list(filter(None, [STUDY["extract"]["text"], STUDY["extract"]["transfer"]]))
 ARMS, SEEDS, RATES = (STUDY["train"][key] for key in ["arms", "seeds", "lr_candidates"])
 ALL_ARMS, MORE = all_arms(STUDY["train"]), STUDY["train"]["more_seeds"]  # of the target full
 CURVE_ARM, CURVE_KS = STUDY["train"]["gain_curve"]["arm"], gain_ks(STUDY["train"])
-AUDIT, SWITCHES = STUDY["train"]["audit"], list(STUDY["train"]["audit"]["switches"])
 CURVE_SAE = ALL_ARMS[CURVE_ARM]["frozen_sae_from"]
+AUDIT, SWITCHES = STUDY["train"]["audit"], list(STUDY["train"]["audit"]["switches"])
+VARIANTS = {"": None} | {f"at_k{k}/": {"k": k} for k in CURVE_KS}
+VARIANTS |= {f"audit/{name}/": changed for name, changed in AUDIT["switches"].items()}
 WORLDS = STUDY["testbed"]["planted"]["worlds"]
 SPLITS = ["train", "val", "test", "transfer"][: 2 + len(TEXTS)]
 LM_FILES = ["config.json", "generation_config.json", "model.safetensors"]
 LM_FILES += ["tokenizer.json", "tokenizer_config.json"]
-LM_OPTION = f"--lm-folder results/{RUN}/testbed/lm" if OWN_LM else ""
+# no result of a training depends on it, and another value reruns none
+CHECKPOINT_SECONDS = STUDY["train"]["checkpoint_seconds"]
 
 if workflow.exec_mode == workflow.exec_mode.DEFAULT:
     bring_to_now(RUN)
@@ -51,25 +55,20 @@ if workflow.exec_mode == workflow.exec_mode.DEFAULT:
         raise WorkflowError(message)
 
 
+def one_of(values):
+    """A pattern that matches the values and nothing else."""
+    return "|".join(re.escape(str(value)) for value in values)
+
+
 wildcard_constraints:
-    run=RUN,
-    arm="|".join(ALL_ARMS),
-    seed="|".join(map(str, SEEDS + MORE["seeds"])),
-    lr="|".join(str(rate).replace(".", "[.]") for rate in RATES),
-    k="|".join(map(str, CURVE_KS)),
-    switch="|".join(SWITCHES),
-    world="|".join(map(str, WORLDS)),
-
-
-def slice_json(chapter, verb):
-    """The parameters that the command depends on, as canonical JSON."""
-    return json.dumps(slice_of(STUDY, find_command(chapter, verb)))  # the study is sorted
-
-
-@cache
-def code_of(*module):
-    """Digest of the code that the step's results depend on; an edit to it reruns its rules."""
-    return code_digest(".".join(["fispace.chapters", *module]))
+    run=one_of([RUN]),
+    arm=one_of(ALL_ARMS),
+    seed=one_of(SEEDS + MORE["seeds"]),
+    lr=one_of(RATES),
+    variant=one_of(VARIANTS),
+    world=one_of(WORLDS),
+    full="(full/)?",  # where the target full has a table of its own beside that of all
+    tag="(_full)?",
 
 
 def threads_of(chapter):
@@ -86,6 +85,12 @@ def of_full(path):
     """The path in this run, once per arm and seed of the target full."""
     more = of_run(path, arm=MORE["arms"], seed=MORE["seeds"])
     return of_run(path, arm=ALL_ARMS, seed=SEEDS) + more
+
+
+def of_target(path):
+    """An input function: the path per arm and seed of the target that the wildcard `full` says."""
+    of_all = of_run(path, arm=ARMS, seed=SEEDS)
+    return lambda wildcards: of_full(path) if wildcards.full else of_all
 
 
 def per_seed(path, seeds=SEEDS):
@@ -108,8 +113,3 @@ def shards(split):
     n = STUDY["extract"]["shards"][split] if split in SPLITS else 0
     path = f"results/{{{{run}}}}/extract/{split}/shard-{{i}}-of-{n}.parquet"
     return expand(path, i=range(1, n + 1))
-
-
-def option(flag, name):
-    """A function for `params`: the flag and the input of that name, or nothing if there is none."""
-    return lambda wildcards, input: f"{flag} {input[name]}" if input.get(name) else ""

@@ -4,10 +4,7 @@
 rule extract:
     """Activations of all splits, their manifest, and the standardiser."""
     input:
-        of_run(
-            "results/{run}/extract/{name}",
-            name=["manifest.json", "standardiser.safetensors"],
-        ),
+        of_run("results/{run}/extract/{name}", name=["manifest.json", "standardiser.safetensors"]),
         [path.format(run=RUN) for split in SPLITS for path in shards(split)],
 
 
@@ -16,32 +13,19 @@ rule extract:
 rule extract_activations:
     """What does the LM hold at the hook point, token by token? Cost: a forward pass over the text."""
     input:
-        lm=testbed_lm,
+        lm_folder=testbed_lm,
         corpus=testbed_corpus,
-        given=given_files,
     output:
-        train=shards("train"),
-        val=shards("val"),
-        test=shards("test"),
-        transfer=shards("transfer"),
-        manifest="results/{run}/extract/manifest.json",
+        out=["results/{run}/extract/manifest.json", *(p for s in SPLITS for p in shards(s))],
     log:
         "logs/{run}/extract/activations.log",
     benchmark:
         "logs/{run}/extract/activations.tsv"
     threads: threads_of("extract")
     params:
-        slice=slice_json("extract", "activations"),
-        code=code_of("extract", "activations"),
-        lm=LM_OPTION,
-        corpus=option("--corpus", "corpus"),
-        scratch="scratch/{run}/extract",
-        out="results/{run}/extract",
+        **call_of("extract", "activations", scratch="scratch/{run}/extract"),
     shell:
-        "python -m fispace extract activations --params {params.slice:q}"
-        " {params.lm} {params.corpus}"
-        " --scratch {params.scratch} --out {params.out}"
-        " 2> {log}"
+        CALL
 
 
 rule extract_standardiser:
@@ -55,9 +39,6 @@ rule extract_standardiser:
     benchmark:
         "logs/{run}/extract/standardiser.tsv"
     params:
-        slice=slice_json("extract", "standardiser"),
-        code=code_of("extract", "standardiser"),
+        **call_of("extract", "standardiser"),
     shell:
-        "python -m fispace extract standardiser --params {params.slice:q}"
-        " --manifest {input.manifest} --standardiser {output.standardiser}"
-        " 2> {log}"
+        CALL

@@ -29,22 +29,16 @@ rule factorial_battery:
     benchmark:
         "logs/{run}/factorial/battery.tsv"
     params:
-        slice=slice_json("factorial", "battery"),
-        code=code_of("factorial", "battery"),
-        prompts=option("--prompts", "prompts"),
+        **call_of("factorial", "battery"),
     shell:
-        "python -m fispace factorial battery --params {params.slice:q}"
-        " --stimuli {input.stimuli} --responses {input.responses} {params.prompts}"
-        " --items {output.item_table} --words {output.words} --contexts {output.contexts}"
-        " 2> {log}"
+        CALL
 
 
 rule factorial_activations:
     """What does the LM hold at the hook point on every text? Cost: seconds, one LM pass."""
     input:
         item_table="results/{run}/factorial/items.csv",
-        lm=testbed_lm,
-        given=given_model,
+        lm_folder=testbed_lm,
     output:
         select="results/{run}/factorial/activations.select.parquet",
         confirm="results/{run}/factorial/activations.confirm.parquet",
@@ -54,14 +48,9 @@ rule factorial_activations:
         "logs/{run}/factorial/activations.tsv"
     threads: threads_of("factorial")
     params:
-        slice=slice_json("factorial", "activations"),
-        code=code_of("factorial", "activations"),
-        lm=LM_OPTION,
+        **call_of("factorial", "activations"),
     shell:
-        "python -m fispace factorial activations --params {params.slice:q}"
-        " --items {input.item_table} {params.lm}"
-        " --select {output.select} --confirm {output.confirm}"
-        " 2> {log}"
+        CALL
 
 
 rule factorial_secondary:
@@ -83,19 +72,15 @@ rule factorial_secondary:
     wildcard_constraints:
         site="secondary|residual",
     threads: threads_of("factorial")
-    resources:
-        checkpoint_seconds=CHECKPOINT_SECONDS,
     params:
-        slice=slice_json("factorial", "secondary"),
-        code=code_of("factorial", "secondary"),
-        scratch=per_seed("scratch/{run}/factorial/seed{seed}.{site}"),
+        **call_of(
+            "factorial",
+            "secondary",
+            scratch=per_seed("scratch/{run}/factorial/seed{seed}.{site}"),
+            checkpoint_seconds=CHECKPOINT_SECONDS,
+        ),
     shell:
-        "python -m fispace factorial secondary --params {params.slice:q} --site {wildcards.site}"
-        " --weights {input.weights} --lr {input.lr} --manifest {input.manifest}"
-        " --standardiser {input.standardiser}"
-        " --scratch {params.scratch} --checkpoint-seconds {resources.checkpoint_seconds}"
-        " --secondary {output.secondary} --curve {output.curve} --quality {output.quality}"
-        " 2> {log}"
+        CALL
 
 
 rule factorial_responses:
@@ -109,103 +94,14 @@ rule factorial_responses:
         select="results/{run}/factorial/activations.select.parquet",
         confirm="results/{run}/factorial/activations.confirm.parquet",
     output:
-        select=per_seed("results/{run}/factorial/seed{seed}.responses.select.parquet"),
-        confirm=per_seed("results/{run}/factorial/seed{seed}.responses.confirm.parquet"),
+        select_responses=per_seed("results/{run}/factorial/seed{seed}.responses.select.parquet"),
+        confirm_responses=per_seed("results/{run}/factorial/seed{seed}.responses.confirm.parquet"),
     log:
         "logs/{run}/factorial/responses.log",
     benchmark:
         "logs/{run}/factorial/responses.tsv"
     threads: threads_of("factorial")
     params:
-        slice=slice_json("factorial", "responses"),
-        code=code_of("factorial", "responses"),
+        **call_of("factorial", "responses"),
     shell:
-        "python -m fispace factorial responses --params {params.slice:q}"
-        " --items {input.item_table} --weights {input.weights} --standardiser {input.standardiser}"
-        " --secondary {input.secondary} --residual {input.residual}"
-        " --select {input.select} --confirm {input.confirm}"
-        " --select-responses {output.select} --confirm-responses {output.confirm}"
-        " 2> {log}"
-
-
-rule factorial_discover:
-    """Which latents respond to a factor, or to the conjunction? Select half only. Cost: seconds."""
-    input:
-        responses=per_seed("results/{run}/factorial/seed{seed}.responses.select.parquet"),
-    output:
-        discovery=per_seed("results/{run}/factorial/seed{seed}.discovery.parquet"),
-        candidates=per_seed("results/{run}/factorial/seed{seed}.candidates.csv"),
-    log:
-        "logs/{run}/factorial/discover.log",
-    benchmark:
-        "logs/{run}/factorial/discover.tsv"
-    params:
-        slice=slice_json("factorial", "discover"),
-        code=code_of("factorial", "discover"),
-    shell:
-        "python -m fispace factorial discover --params {params.slice:q}"
-        " --responses {input.responses}"
-        " --discovery {output.discovery} --candidates {output.candidates}"
-        " 2> {log}"
-
-
-rule factorial_clamp:
-    """What do clamps and their controls do to the LM's next words? Cost: many short LM passes."""
-    input:
-        weights=ARM_WEIGHTS,
-        standardiser="results/{run}/extract/standardiser.safetensors",
-        secondary=per_seed("results/{run}/factorial/seed{seed}.secondary.safetensors"),
-        candidates=per_seed("results/{run}/factorial/seed{seed}.candidates.csv"),
-        words="results/{run}/factorial/words.csv",
-        contexts="results/{run}/factorial/contexts.csv",
-        select="results/{run}/factorial/activations.select.parquet",
-        lm=testbed_lm,
-        given=given_model,
-    output:
-        effects=per_seed("results/{run}/factorial/seed{seed}.effects.parquet"),
-        planted=per_seed("results/{run}/factorial/seed{seed}.planted.parquet"),
-        checks=per_seed("results/{run}/factorial/seed{seed}.checks.parquet"),
-    log:
-        "logs/{run}/factorial/clamp.log",
-    benchmark:
-        "logs/{run}/factorial/clamp.tsv"
-    threads: threads_of("factorial")
-    params:
-        slice=slice_json("factorial", "clamp"),
-        code=code_of("factorial", "clamp"),
-        lm=LM_OPTION,
-    shell:
-        "python -m fispace factorial clamp --params {params.slice:q} {params.lm}"
-        " --weights {input.weights} --standardiser {input.standardiser}"
-        " --secondary {input.secondary} --candidates {input.candidates}"
-        " --words {input.words} --contexts {input.contexts} --select {input.select}"
-        " --effects {output.effects} --planted {output.planted} --checks {output.checks}"
-        " 2> {log}"
-
-
-rule factorial_singles:
-    """What does one primary latent do to the secondary ones, alone? Nothing. Cost: seconds."""
-    input:
-        item_table="results/{run}/factorial/items.csv",
-        weights=ARM_WEIGHTS,
-        standardiser="results/{run}/extract/standardiser.safetensors",
-        secondary=per_seed("results/{run}/factorial/seed{seed}.secondary.safetensors"),
-        discovery=per_seed("results/{run}/factorial/seed{seed}.discovery.parquet"),
-        confirm="results/{run}/factorial/activations.confirm.parquet",
-    output:
-        singles="results/{run}/factorial/singles.csv",
-        histogram="results/{run}/factorial/singles_histogram.csv",
-    log:
-        "logs/{run}/factorial/singles.log",
-    benchmark:
-        "logs/{run}/factorial/singles.tsv"
-    threads: threads_of("factorial")
-    params:
-        slice=slice_json("factorial", "singles"),
-        code=code_of("factorial", "singles"),
-    shell:
-        "python -m fispace factorial singles --params {params.slice:q}"
-        " --items {input.item_table} --weights {input.weights} --standardiser {input.standardiser}"
-        " --secondary {input.secondary} --discovery {input.discovery} --confirm {input.confirm}"
-        " --singles {output.singles} --histogram {output.histogram}"
-        " 2> {log}"
+        CALL

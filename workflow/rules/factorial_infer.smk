@@ -1,62 +1,4 @@
-# The rest of the chapter: pairs, texts, inference, ground truth, and (target full) calibration.
-
-
-rule factorial_pairs:
-    """Which pairs of primary latents drive a secondary one? Select half only. Cost: seconds."""
-    input:
-        weights=ARM_WEIGHTS,
-        standardiser="results/{run}/extract/standardiser.safetensors",
-        secondary=per_seed("results/{run}/factorial/seed{seed}.secondary.safetensors"),
-        candidates=per_seed("results/{run}/factorial/seed{seed}.candidates.csv"),
-        select="results/{run}/factorial/activations.select.parquet",
-    output:
-        pairs=per_seed("results/{run}/factorial/seed{seed}.pairs.csv"),
-    log:
-        "logs/{run}/factorial/pairs.log",
-    benchmark:
-        "logs/{run}/factorial/pairs.tsv"
-    threads: threads_of("factorial")
-    params:
-        slice=slice_json("factorial", "pairs"),
-        code=code_of("factorial", "pairs"),
-    shell:
-        "python -m fispace factorial pairs --params {params.slice:q}"
-        " --weights {input.weights} --standardiser {input.standardiser}"
-        " --secondary {input.secondary} --candidates {input.candidates}"
-        " --select {input.select} --pairs {output.pairs}"
-        " 2> {log}"
-
-
-rule factorial_generate:
-    """Does a clamp change what the LM writes, and which words? Cost: some LM passes a token."""
-    input:
-        weights=ARM_WEIGHTS,
-        standardiser="results/{run}/extract/standardiser.safetensors",
-        secondary=per_seed("results/{run}/factorial/seed{seed}.secondary.safetensors"),
-        candidates=per_seed("results/{run}/factorial/seed{seed}.candidates.csv"),
-        words="results/{run}/factorial/words.csv",
-        contexts="results/{run}/factorial/contexts.csv",
-        lm=testbed_lm,
-        given=given_model,
-    output:
-        texts=per_seed("results/{run}/factorial/seed{seed}.generations.parquet"),
-        counts=per_seed("results/{run}/factorial/seed{seed}.generation_counts.csv"),
-    log:
-        "logs/{run}/factorial/generate.log",
-    benchmark:
-        "logs/{run}/factorial/generate.tsv"
-    threads: threads_of("factorial")
-    params:
-        slice=slice_json("factorial", "generate"),
-        code=code_of("factorial", "generate"),
-        lm=LM_OPTION,
-    shell:
-        "python -m fispace factorial generate --params {params.slice:q} {params.lm}"
-        " --weights {input.weights} --standardiser {input.standardiser}"
-        " --secondary {input.secondary} --candidates {input.candidates}"
-        " --words {input.words} --contexts {input.contexts}"
-        " --texts {output.texts} --counts {output.counts}"
-        " 2> {log}"
+# Inference on the confirm half, ground truth, (target full) calibration, and the plotted tables.
 
 
 rule factorial_infer:
@@ -84,17 +26,9 @@ rule factorial_infer:
     benchmark:
         "logs/{run}/factorial/infer.tsv"
     params:
-        slice=slice_json("factorial", "infer"),
-        code=code_of("factorial", "infer"),
+        **call_of("factorial", "infer"),
     shell:
-        "python -m fispace factorial infer --params {params.slice:q}"
-        " --candidates {input.candidates} --responses {input.responses}"
-        " --effects {input.effects} --planted {input.planted}"
-        " --quality {input.quality} --checks {input.checks}"
-        " --family {output.family} --table {output.table} --hypotheses {output.hypotheses}"
-        " --activation-cells {output.activation_cells} --cells {output.cells}"
-        " --points {output.points} --fits {output.fits} --secondary {output.secondary}"
-        " 2> {log}"
+        CALL
 
 
 rule factorial_truth:
@@ -105,8 +39,7 @@ rule factorial_truth:
         contexts="results/{run}/factorial/contexts.csv",
         family="results/{run}/factorial/infer.parquet",
         planted=per_seed("results/{run}/factorial/seed{seed}.planted.parquet"),
-        lm=testbed_lm,
-        given=given_model,
+        lm_folder=testbed_lm,
     output:
         by_word="results/{run}/factorial/truth_words.parquet",
         answers="results/{run}/factorial/truth.csv",
@@ -116,14 +49,9 @@ rule factorial_truth:
         "logs/{run}/factorial/truth.tsv"
     threads: threads_of("factorial")
     params:
-        slice=slice_json("factorial", "truth"),
-        code=code_of("factorial", "truth"),
-        lm=LM_OPTION,
+        **call_of("factorial", "truth"),
     shell:
-        "python -m fispace factorial truth --params {params.slice:q} {params.lm}"
-        " --grammar {input.grammar} --words {input.words} --contexts {input.contexts}"
-        " --family {input.family} --planted {input.planted} --by-word {output.by_word} --answers {output.answers}"
-        " 2> {log}"
+        CALL
 
 
 rule factorial_calibrate:
@@ -140,10 +68,48 @@ rule factorial_calibrate:
     benchmark:
         "logs/{run}/factorial/calibrate.tsv"
     params:
-        slice=slice_json("factorial", "calibrate"),
-        code=code_of("factorial", "calibrate"),
+        **call_of("factorial", "calibrate"),
     shell:
-        "python -m fispace factorial calibrate --params {params.slice:q}"
-        " --select {input.select} --confirm {input.confirm}"
-        " --calibration {output.calibration} --power {output.power} --table {output.table}"
-        " 2> {log}"
+        CALL
+
+
+rule factorial_plots:
+    """Which numbers do the factorial chapter's figures show? Cost: seconds."""
+    input:
+        cells="results/{run}/factorial/clamp_cells.csv",
+        points="results/{run}/factorial/clamp_items.csv",
+        fits="results/{run}/factorial/clamp_fits.csv",
+        histogram="results/{run}/factorial/singles_histogram.csv",
+        activation="results/{run}/factorial/activation_cells.csv",
+        family="results/{run}/factorial/infer.parquet",
+        counts=per_seed("results/{run}/factorial/seed{seed}.generation_counts.csv"),
+    output:
+        clamping="results/{run}/report/figures/clamping.csv",
+        secondary_activations="results/{run}/report/figures/secondary_activations.csv",
+        interaction="results/{run}/report/figures/interaction.csv",
+        forest="results/{run}/report/figures/family.csv",
+        generations="results/{run}/report/figures/generations.csv",
+    log:
+        "logs/{run}/factorial/plots.log",
+    benchmark:
+        "logs/{run}/factorial/plots.tsv"
+    params:
+        **call_of("factorial", "plots"),
+    shell:
+        CALL
+
+
+rule factorial_calibration_plots:
+    """Which numbers does the calibration figure show? Target full. Cost: seconds."""
+    input:
+        table="results/{run}/factorial/calibration.parquet",
+    output:
+        calibration="results/{run}/report/figures/calibration.csv",
+    log:
+        "logs/{run}/factorial/calibration_plots.log",
+    benchmark:
+        "logs/{run}/factorial/calibration_plots.tsv"
+    params:
+        **call_of("factorial", "calibration-plots"),
+    shell:
+        CALL

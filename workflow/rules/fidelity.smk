@@ -1,4 +1,4 @@
-# Reconstruction by arm and parts, and the LM run on the reconstruction.
+# Reconstruction by arm and parts, and the LM run on the reconstruction: the measurements.
 
 
 rule fidelity:
@@ -7,11 +7,10 @@ rule fidelity:
         of_run("results/{run}/fidelity/{arm}/seed{seed}.parquet", arm=ARMS, seed=SEEDS),
         of_run("results/{run}/fidelity/{arm}/seed{seed}.positions.parquet", arm=ARMS, seed=SEEDS),
         of_run("results/{run}/fidelity/{arm}/seed{seed}.latents.parquet", arm=ARMS, seed=SEEDS),
-        of_run("results/{run}/fidelity/bounds.parquet"),
+        of_run("results/{run}/fidelity/{name}.parquet", name=["bounds", "positions"]),
         of_run("results/{run}/fidelity/summary.{suffix}", suffix=["parquet", "csv"]),
         of_run("results/{run}/fidelity/differences.{suffix}", suffix=["parquet", "csv"]),
         of_run("results/{run}/fidelity/shapley.{suffix}", suffix=["parquet", "csv"]),
-        of_run("results/{run}/fidelity/positions.parquet"),
 
 
 rule fidelity_bounds:
@@ -19,8 +18,7 @@ rule fidelity_bounds:
     input:
         manifest="results/{run}/extract/manifest.json",
         standardiser="results/{run}/extract/standardiser.safetensors",
-        lm=testbed_lm,
-        given=given_model,
+        lm_folder=testbed_lm,
     output:
         bounds="results/{run}/fidelity/bounds.parquet",
     log:
@@ -29,14 +27,9 @@ rule fidelity_bounds:
         "logs/{run}/fidelity/bounds.tsv"
     threads: threads_of("fidelity")
     params:
-        slice=slice_json("fidelity", "bounds"),
-        code=code_of("fidelity", "bounds"),
-        lm=LM_OPTION,
+        **call_of("fidelity", "bounds"),
     shell:
-        "python -m fispace fidelity bounds --params {params.slice:q}"
-        " --manifest {input.manifest} --standardiser {input.standardiser} {params.lm}"
-        " --bounds {output.bounds}"
-        " 2> {log}"
+        CALL
 
 
 rule fidelity_arm:
@@ -45,8 +38,7 @@ rule fidelity_arm:
         weights=per_seed("results/{run}/train/{arm}/seed{seed}.safetensors"),
         manifest="results/{run}/extract/manifest.json",
         standardiser="results/{run}/extract/standardiser.safetensors",
-        lm=testbed_lm,
-        given=given_model,
+        lm_folder=testbed_lm,
     output:
         documents=per_seed("results/{run}/fidelity/{arm}/seed{seed}.parquet"),
         positions=per_seed("results/{run}/fidelity/{arm}/seed{seed}.positions.parquet"),
@@ -57,106 +49,57 @@ rule fidelity_arm:
         "logs/{run}/fidelity/{arm}.tsv"
     threads: threads_of("fidelity")
     params:
-        slice=slice_json("fidelity", "arm"),
-        code=code_of("fidelity", "arm"),
-        seeds=SEEDS,
-        lm=LM_OPTION,
+        **call_of("fidelity", "arm", seed=SEEDS),
     shell:
-        "python -m fispace fidelity arm --params {params.slice:q}"
-        " --arm {wildcards.arm} --seed {params.seeds}"
-        " --weights {input.weights} --manifest {input.manifest}"
-        " --standardiser {input.standardiser} {params.lm}"
-        " --documents {output.documents} --positions {output.positions}"
-        " --latents {output.latents}"
-        " 2> {log}"
+        CALL
 
 
-rule fidelity_summary:
-    """How large is each loss, and how sure is it? Cost: seconds."""
+# the seeds of one job are the rule's; those of the target full are another job
+use rule fidelity_arm as fidelity_arm_more_seeds with:
     input:
-        documents=of_run("results/{run}/fidelity/{arm}/seed{seed}.parquet", arm=ARMS, seed=SEEDS),
-        latents=of_run(
-            "results/{run}/fidelity/{arm}/seed{seed}.latents.parquet", arm=ARMS, seed=SEEDS
+        weights=per_seed("results/{run}/train/{arm}/seed{seed}.safetensors", MORE["seeds"]),
+        manifest="results/{run}/extract/manifest.json",
+        standardiser="results/{run}/extract/standardiser.safetensors",
+        lm_folder=testbed_lm,
+    output:
+        documents=per_seed("results/{run}/fidelity/{arm}/seed{seed}.parquet", MORE["seeds"]),
+        positions=per_seed(
+            "results/{run}/fidelity/{arm}/seed{seed}.positions.parquet", MORE["seeds"]
         ),
-        bounds="results/{run}/fidelity/bounds.parquet",
-    output:
-        summary="results/{run}/fidelity/summary.parquet",
-        table="results/{run}/fidelity/summary.csv",
+        latents=per_seed("results/{run}/fidelity/{arm}/seed{seed}.latents.parquet", MORE["seeds"]),
     log:
-        "logs/{run}/fidelity/summary.log",
+        "logs/{run}/fidelity/{arm}_more_seeds.log",
     benchmark:
-        "logs/{run}/fidelity/summary.tsv"
+        "logs/{run}/fidelity/{arm}_more_seeds.tsv"
     params:
-        slice=slice_json("fidelity", "summary"),
-        code=code_of("fidelity", "summary"),
-    shell:
-        "python -m fispace fidelity summary --params {params.slice:q}"
-        " --documents {input.documents} --latents {input.latents}"
-        " --bounds {input.bounds}"
-        " --summary {output.summary} --table {output.table}"
-        " 2> {log}"
+        **call_of("fidelity", "arm", seed=MORE["seeds"]),
 
 
-rule fidelity_differences:
-    """By how much does an arm differ from another, and from its controls? Cost: seconds."""
+rule fidelity_audit:
+    """What do the headline arms lose with one published weakness switched on? Target full.
+    Cost: LM passes over the test split."""
     input:
-        documents=of_run("results/{run}/fidelity/{arm}/seed{seed}.parquet", arm=ARMS, seed=SEEDS),
-        bounds="results/{run}/fidelity/bounds.parquet",
-    output:
-        differences="results/{run}/fidelity/differences.parquet",
-        table="results/{run}/fidelity/differences.csv",
-    log:
-        "logs/{run}/fidelity/differences.log",
-    benchmark:
-        "logs/{run}/fidelity/differences.tsv"
-    params:
-        slice=slice_json("fidelity", "differences"),
-        code=code_of("fidelity", "differences"),
-    shell:
-        "python -m fispace fidelity differences --params {params.slice:q}"
-        " --documents {input.documents} --bounds {input.bounds}"
-        " --differences {output.differences} --table {output.table}"
-        " 2> {log}"
-
-
-rule fidelity_shapley:
-    """What does each part of an arm contribute, however its decoder is divided? Cost: seconds."""
-    input:
-        documents=of_run("results/{run}/fidelity/{arm}/seed{seed}.parquet", arm=ARMS, seed=SEEDS),
-        bounds="results/{run}/fidelity/bounds.parquet",
-    output:
-        shapley="results/{run}/fidelity/shapley.parquet",
-        table="results/{run}/fidelity/shapley.csv",
-    log:
-        "logs/{run}/fidelity/shapley.log",
-    benchmark:
-        "logs/{run}/fidelity/shapley.tsv"
-    params:
-        slice=slice_json("fidelity", "shapley"),
-        code=code_of("fidelity", "shapley"),
-    shell:
-        "python -m fispace fidelity shapley --params {params.slice:q}"
-        " --documents {input.documents} --bounds {input.bounds}"
-        " --shapley {output.shapley} --table {output.table}"
-        " 2> {log}"
-
-
-rule fidelity_positions:
-    """Where in the window is the LM disturbed? Cost: seconds."""
-    input:
-        positions=of_run(
-            "results/{run}/fidelity/{arm}/seed{seed}.positions.parquet", arm=ARMS, seed=SEEDS
+        arm_weights=f"results/{{run}}/train/{AUDIT['arm']}/seed{{seed}}.safetensors",
+        arm_switched=per(
+            f"results/{{run}}/train/audit/{{switch}}/{AUDIT['arm']}/seed{{seed}}.safetensors",
+            switch=SWITCHES,
         ),
+        baseline_weights=f"results/{{run}}/train/{AUDIT['baseline']}/seed{{seed}}.safetensors",
+        baseline_switched=per(
+            f"results/{{run}}/train/audit/{{switch}}/{AUDIT['baseline']}/seed{{seed}}.safetensors",
+            switch=SWITCHES,
+        ),
+        manifest="results/{run}/extract/manifest.json",
+        standardiser="results/{run}/extract/standardiser.safetensors",
+        lm_folder=testbed_lm,
     output:
-        curves="results/{run}/fidelity/positions.parquet",
+        documents="results/{run}/fidelity/full/audit/seed{seed}.parquet",
     log:
-        "logs/{run}/fidelity/positions.log",
+        "logs/{run}/fidelity/audit/seed{seed}.log",
     benchmark:
-        "logs/{run}/fidelity/positions.tsv"
+        "logs/{run}/fidelity/audit/seed{seed}.tsv"
+    threads: threads_of("fidelity")
     params:
-        slice=slice_json("fidelity", "positions"),
-        code=code_of("fidelity", "positions"),
+        **call_of("fidelity", "audit", audit=AUDIT),
     shell:
-        "python -m fispace fidelity positions --params {params.slice:q}"
-        " --positions {input.positions} --curves {output.curves}"
-        " 2> {log}"
+        CALL

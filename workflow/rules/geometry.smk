@@ -27,16 +27,9 @@ rule geometry_arm:
         "logs/{run}/geometry/{arm}.tsv"
     threads: threads_of("geometry")
     params:
-        slice=slice_json("geometry", "arm"),
-        code=code_of("geometry", "arm"),
-        seeds=SEEDS,
+        **call_of("geometry", "arm", seed=SEEDS),
     shell:
-        "python -m fispace geometry arm --params {params.slice:q}"
-        " --arm {wildcards.arm} --seed {params.seeds}"
-        " --weights {input.weights} --manifest {input.manifest}"
-        " --standardiser {input.standardiser}"
-        " --latents {output.latents} --spectrum {output.spectrum} --table {output.table}"
-        " 2> {log}"
+        CALL
 
 
 rule geometry_summary:
@@ -51,8 +44,30 @@ rule geometry_summary:
     benchmark:
         "logs/{run}/geometry/summary.tsv"
     params:
-        code=code_of("geometry", "summary"),
+        **call_of("geometry", "summary"),
     shell:
-        "python -m fispace geometry summary"
-        " --documents {input.documents} --summary {output.summary} --table {output.table}"
-        " 2> {log}"
+        CALL
+
+
+rule geometry_plots:
+    """Which numbers do the norm, ratio and spectrum figures show? Cost: seconds."""
+    input:
+        latents=of_run(
+            "results/{run}/geometry/{arm}/seed{seed}.latents.parquet", arm=ARMS, seed=SEEDS
+        ),
+        spectra=of_run(
+            "results/{run}/geometry/{arm}/seed{seed}.spectrum.parquet", arm=ARMS, seed=SEEDS
+        ),
+    output:
+        norms="results/{run}/report/figures/norms.csv",
+        norm_ratios="results/{run}/report/figures/norm_ratios.csv",
+        ratio_scatter="results/{run}/report/figures/ratio_scatter.csv",
+        spectrum="results/{run}/report/figures/spectrum.csv",
+    log:
+        "logs/{run}/geometry/plots.log",
+    benchmark:
+        "logs/{run}/geometry/plots.tsv"
+    params:
+        **call_of("geometry", "plots"),
+    shell:
+        CALL

@@ -18,16 +18,11 @@ def testbed_corpus(wildcards):
     return of_run("results/{run}/testbed/corpus.parquet") if used else []
 
 
-def given_model(wildcards):
-    """Files of the model folder that the user named; nothing for a hub name or the testbed."""
-    folder = Path(STUDY["lm"]["name"])
-    return [] if OWN_LM else sorted(str(path) for path in folder.glob("*.*"))
-
-
-def given_files(wildcards):
-    """The model and text files that the user named; a missing one is the step's error to explain."""
-    paths = [text["path"] for text in TEXTS if Path(text["path"] or "").is_file()]
-    return given_model(wildcards) + paths
+def battery_files(wildcards):
+    """Stimuli and response words by name, and neutral prompts where the battery has them."""
+    if BATTERY == "testbed":
+        return {key: f"results/{RUN}/testbed/{name}" for key, name in TESTBED_BATTERY.items()}
+    return {key: f"data/stimuli/{BATTERY}/{name}" for key, name in FOLDER_BATTERY.items()}
 
 
 def candidate_curves(wildcards):
@@ -41,10 +36,44 @@ def frozen_sae(wildcards):
     return [f"results/{RUN}/train/{arm}/seed{wildcards.seed}.safetensors" for arm in arms]
 
 
+def row(wildcards):
+    """The row of the arm."""
+    return ALL_ARMS[wildcards.arm]
+
+
 def matched_row(wildcards):
-    """Option with the row of the arm whose parameter count this arm has; nothing for most arms."""
-    name = ALL_ARMS[wildcards.arm].get("matched_to")
-    return f"--matched-row '{json.dumps(ALL_ARMS[name])}'" if name else ""
+    """The row of the arm whose parameter count this arm has; nothing for most arms."""
+    return ALL_ARMS.get(ALL_ARMS[wildcards.arm].get("matched_to"))
+
+
+def changed(wildcards):
+    """Parameters of a training that take the place of the study's; nothing for most."""
+    return VARIANTS[wildcards.variant]
+
+
+def only_full(path):
+    """An input function: the path where the wildcard `full` says the target full, else nothing."""
+    return lambda wildcards: of_run(path) if wildcards.full else []
+
+
+def target(wildcards):
+    """The target whose ledger or page it is."""
+    return "full" if wildcards.full else "all"
+
+
+def page(wildcards):
+    """Figures of the summary; of the target full, its own overview of the claims among them."""
+    return FULL_PAGE if wildcards.full else FIGURES
+
+
+def drawings_of_page(wildcards):
+    """The drawings of these figures."""
+    return of_run("results/{run}/report/figures/{figure}.svg", figure=page(wildcards))
+
+
+def ledger_of_figure(wildcards):
+    """The ledger that the overview of the claims shows: that of all, or of the target full."""
+    return of_run("results/{run}/report/{full}claims.csv", full="full/" if wildcards.tag else "")
 
 
 def study_files(wildcards):
@@ -55,19 +84,17 @@ def study_files(wildcards):
 
 
 def full_files(wildcards):
-    """What the target full promises beyond the chapters."""
-    of_rules = list(rules.factorial_calibrate.output) + list(rules.testbed_planted_summary.output)
+    """What the target full promises beyond the chapters: the results of its commands, its figures,
+    and its own tables."""
+    outputs = [getattr(rules, each.rule).output for each in all_commands() if each.target == "full"]
+    results = [
+        path for output in outputs for path in output if path.get_wildcard_names() == {"run"}
+    ]
     figures = of_run("results/{run}/report/figures/{figure}.{suffix}", figure=OF_FULL, suffix=DRAWN)
-    names = ["summary", "differences", "controls", "gain_curve"]
-    path = "results/{run}/fidelity/full/{name}.{suffix}"
-    tables = of_run(path, name=names, suffix=["parquet", "csv"])
-    names = ["claims.csv", "claims.json", "quantities.csv", "documents.csv", "audit.csv"]
-    ledger = of_run("results/{run}/report/full/{name}", name=[*names, "summary.md"])
-    return of_run(of_rules) + figures + tables + ledger
-
-
-def battery_files(wildcards):
-    """Stimuli and response words by name, and neutral prompts where the battery has them."""
-    if BATTERY == "testbed":
-        return {key: f"results/{RUN}/testbed/{name}" for key, name in TESTBED_BATTERY.items()}
-    return {key: f"data/stimuli/{BATTERY}/{name}" for key, name in FOLDER_BATTERY.items()}
+    summary = of_run("results/{run}/fidelity/full/summary.{suffix}", suffix=["parquet", "csv"])
+    return (
+        of_run(results)
+        + figures
+        + summary
+        + of_run("results/{run}/report/full/{name}", name=LEDGER)
+    )

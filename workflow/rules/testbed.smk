@@ -4,16 +4,8 @@
 rule testbed:
     """The testbed: grammar, corpus, stimuli, and the LM with its distance from the Bayes floor."""
     input:
-        of_run(
-            "results/{run}/testbed/{name}",
-            name=[
-                "grammar.json",
-                "corpus.parquet",
-                "stimuli.csv",
-                "lm_curve.parquet",
-                "floor.json",
-            ],
-        ),
+        of_run("results/{run}/testbed/{name}", name=["grammar.json", "stimuli.csv", "floor.json"]),
+        of_run("results/{run}/testbed/{name}.parquet", name=["corpus", "lm_curve"]),
         of_run("results/{run}/testbed/lm/{name}", name=LM_FILES),
 
 
@@ -28,12 +20,9 @@ rule testbed_corpus:
     benchmark:
         "logs/{run}/testbed/corpus.tsv"
     params:
-        slice=slice_json("testbed", "corpus"),
-        code=code_of("testbed", "corpus"),
+        **call_of("testbed", "corpus"),
     shell:
-        "python -m fispace testbed corpus --params {params.slice:q}"
-        " --grammar {output.grammar} --corpus {output.corpus} --stimuli {output.stimuli}"
-        " 2> {log}"
+        CALL
 
 
 rule testbed_lm:
@@ -41,7 +30,7 @@ rule testbed_lm:
     input:
         corpus="results/{run}/testbed/corpus.parquet",
     output:
-        lm=expand("results/{{run}}/testbed/lm/{name}", name=LM_FILES),
+        lm_folder=expand("results/{{run}}/testbed/lm/{name}", name=LM_FILES),
         curve="results/{run}/testbed/lm_curve.parquet",
         floor="results/{run}/testbed/floor.json",
     log:
@@ -50,14 +39,9 @@ rule testbed_lm:
         "logs/{run}/testbed/lm.tsv"
     threads: STUDY["testbed"]["lm"]["threads"]
     params:
-        slice=slice_json("testbed", "lm"),
-        code=code_of("testbed", "lm"),
-        folder="results/{run}/testbed/lm",
+        **call_of("testbed", "lm"),
     shell:
-        "python -m fispace testbed lm --params {params.slice:q}"
-        " --corpus {input.corpus}"
-        " --lm-folder {params.folder} --curve {output.curve} --floor {output.floor}"
-        " 2> {log}"
+        CALL
 
 
 rule testbed_planted:
@@ -72,12 +56,9 @@ rule testbed_planted:
         "logs/{run}/testbed/planted/world{world}.tsv"
     threads: threads_of("testbed")
     params:
-        slice=slice_json("testbed", "planted"),
-        code=code_of("testbed", "planted"),
+        **call_of("testbed", "planted"),
     shell:
-        "python -m fispace testbed planted --params {params.slice:q}"
-        " --world {wildcards.world} --metrics {output.metrics} --pairs {output.pairs}"
-        " 2> {log}"
+        CALL
 
 
 rule testbed_planted_summary:
@@ -93,10 +74,22 @@ rule testbed_planted_summary:
     benchmark:
         "logs/{run}/testbed/planted_summary.tsv"
     params:
-        slice=slice_json("testbed", "planted-summary"),
-        code=code_of("testbed", "planted-summary"),
+        **call_of("testbed", "planted-summary"),
     shell:
-        "python -m fispace testbed planted-summary --params {params.slice:q}"
-        " --metrics {input.metrics} --pairs {input.pairs}"
-        " --summary {output.summary} --table {output.table}"
-        " 2> {log}"
+        CALL
+
+
+rule testbed_planted_plots:
+    """Which numbers does the figure of the planted pairs show? Target full. Cost: seconds."""
+    input:
+        table="results/{run}/testbed/planted.parquet",
+    output:
+        planted="results/{run}/report/figures/planted.csv",
+    log:
+        "logs/{run}/testbed/planted_plots.log",
+    benchmark:
+        "logs/{run}/testbed/planted_plots.tsv"
+    params:
+        **call_of("testbed", "planted-plots"),
+    shell:
+        CALL

@@ -1,8 +1,5 @@
 # Every arm and seed: one model class, one training loop, one learning rate.
 
-# a resource and no param: another value must not rerun what it cannot change
-CHECKPOINT_SECONDS = STUDY["train"]["checkpoint_seconds"]
-
 
 rule train:
     """Weights and training curve of every arm and seed."""
@@ -25,20 +22,16 @@ rule train_candidate:
     benchmark:
         "logs/{run}/train/lr/{lr}.tsv"
     threads: threads_of("train")
-    resources:
-        checkpoint_seconds=CHECKPOINT_SECONDS,
     params:
-        slice=slice_json("train", "candidate"),
-        seed=STUDY["train"]["lr_search_seed"],
-        code=code_of("train", "candidate"),
-        scratch="scratch/{run}/train/lr/{lr}",
+        **call_of(
+            "train",
+            "candidate",
+            seed=STUDY["train"]["lr_search_seed"],
+            scratch="scratch/{run}/train/lr/{lr}",
+            checkpoint_seconds=CHECKPOINT_SECONDS,
+        ),
     shell:
-        "python -m fispace train candidate --params {params.slice:q}"
-        " --lr {wildcards.lr} --seed {params.seed}"
-        " --manifest {input.manifest} --standardiser {input.standardiser}"
-        " --scratch {params.scratch} --checkpoint-seconds {resources.checkpoint_seconds}"
-        " --curve {output.curve}"
-        " 2> {log}"
+        CALL
 
 
 rule train_choose_lr:
@@ -52,14 +45,12 @@ rule train_choose_lr:
     benchmark:
         "logs/{run}/train/choose_lr.tsv"
     params:
-        slice=slice_json("train", "choose-lr"),
-        code=code_of("train", "choose-lr"),
+        **call_of("train", "choose-lr"),
     shell:
-        "python -m fispace train choose-lr --params {params.slice:q}"
-        " --curves {input.curves} --lr {output.lr}"
-        " 2> {log}"
+        CALL
 
 
+# {variant} is empty, or names a training of the target full with other parameters
 rule train_arm:
     """What does one arm learn from the standardised activations? Cost: one training, a minute."""
     input:
@@ -68,28 +59,23 @@ rule train_arm:
         lr="results/{run}/train/lr.json",
         frozen=frozen_sae,
     output:
-        weights="results/{run}/train/{arm}/seed{seed}.safetensors",
-        curve="results/{run}/train/{arm}/seed{seed}.curve.parquet",
-        lifecycle="results/{run}/train/{arm}/seed{seed}.lifecycle.parquet",
+        weights="results/{run}/train/{variant}{arm}/seed{seed}.safetensors",
+        curve="results/{run}/train/{variant}{arm}/seed{seed}.curve.parquet",
+        lifecycle="results/{run}/train/{variant}{arm}/seed{seed}.lifecycle.parquet",
     log:
-        "logs/{run}/train/{arm}/seed{seed}.log",
+        "logs/{run}/train/{variant}{arm}/seed{seed}.log",
     benchmark:
-        "logs/{run}/train/{arm}/seed{seed}.tsv"
+        "logs/{run}/train/{variant}{arm}/seed{seed}.tsv"
     threads: threads_of("train")
-    resources:
-        checkpoint_seconds=CHECKPOINT_SECONDS,
     params:
-        slice=slice_json("train", "arm"),
-        row=lambda wildcards: json.dumps(ALL_ARMS[wildcards.arm]),
-        options=matched_row,
-        code=code_of("train", "arm"),
-        frozen=option("--frozen", "frozen"),
-        scratch="scratch/{run}/train/{arm}/seed{seed}",
+        **call_of(
+            "train",
+            "arm",
+            row=row,
+            matched_row=matched_row,
+            changed=changed,
+            scratch="scratch/{run}/train/{variant}{arm}/seed{seed}",
+            checkpoint_seconds=CHECKPOINT_SECONDS,
+        ),
     shell:
-        "python -m fispace train arm --params {params.slice:q}"
-        " --arm {wildcards.arm} --row {params.row:q} {params.options} --seed {wildcards.seed}"
-        " --lr {input.lr} --manifest {input.manifest} --standardiser {input.standardiser}"
-        " {params.frozen}"
-        " --scratch {params.scratch} --checkpoint-seconds {resources.checkpoint_seconds}"
-        " --weights {output.weights} --curve {output.curve} --lifecycle {output.lifecycle}"
-        " 2> {log}"
+        CALL

@@ -7,7 +7,7 @@ Must not: judge; `fispace.provenance.verify` does.
 """
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
@@ -19,13 +19,10 @@ from fispace.errors import ArtifactError
 from fispace.provenance.code_digest import code_digest
 from fispace.store.files import read_json, sha256_of, write_json
 from fispace.study.commands import Command, rule_of
+from fispace.study.declarations import Kind
 
 FOLDER = ".provenance"
 PARTIAL = ".partial-"
-NOT_INPUT = frozenset({"scratch"})
-"""Path options that name neither a result nor an input: unfinished work of the command itself."""
-NOT_RECORDED = frozenset({"checkpoint_seconds"})
-"""Options that change how a command works, and no byte of what it writes."""
 
 LIBRARIES = (
     "fispace", "numpy", "pandas", "pyarrow", "scipy", "scikit-learn", "statsmodels", "diptest",
@@ -63,14 +60,10 @@ class Record:
         return rule_of(self.command)
 
 
-def options_of(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of a call that name no file: arm, seed, row, ..."""
-    plain = {
-        name: value
-        for name, value in values.items()
-        if name not in {"params", *NOT_RECORDED} and value is not None
-    }
-    return {name: value for name, value in plain.items() if not _paths(value)}
+def options_of(command: Command, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a call that name no file and can change a result: arm, seed, row, ..."""
+    named = {name: values[name] for name in command.names_of(Kind.VALUE)}
+    return {name: value for name, value in named.items() if value is not None}
 
 
 def inputs_of(command: Command, values: Mapping[str, Any]) -> list[Path]:
@@ -81,8 +74,7 @@ def inputs_of(command: Command, values: Mapping[str, Any]) -> list[Path]:
 
 def _inputs_by_option(command: Command, values: Mapping[str, Any]) -> dict[str, list[Path]]:
     """Files and folders that a call reads; a text that its parameters name stands under its section."""
-    names = [name for name in values if name not in {*command.writes, *NOT_INPUT, "params"}]
-    named = {name: _paths(values[name]) for name in names}
+    named = {name: _paths(values[name]) for name in command.names_of(Kind.READS)}
     for name in ("text", "transfer"):
         text = getattr(values.get("params"), name, None)
         if text is not None and text.path:
@@ -161,9 +153,9 @@ def write_record(
     base = Path(os.path.commonpath([path.parent for path in outputs]))
     params = values.get("params")
     record = {
-        "command": f"{command.chapter} {command.verb}",
+        "command": command.name,
         "params": without_places(params.plain() if params is not None else None),
-        "options": options_of(values),
+        "options": options_of(command, values),
         "inputs": {_shown(path, base): found for path, found in inputs.items()},
         "outputs": {_relative(path, base): sha256_of(path) for path in outputs},
         "streams": sorted(streams),
@@ -171,8 +163,12 @@ def write_record(
         "versions": versions(),
         "files": _files_by_option(command, values, outputs, base),
     }
-    name = "-".join(outputs[0].relative_to(base).parts)
-    write_json(base / FOLDER / f"{name}.json", record)
+    write_json(base / FOLDER / record_name(list(record["outputs"])), record)
+
+
+def record_name(outputs: Sequence[str]) -> str:
+    """Name of the record of a call, from the names of the files that it wrote."""
+    return f"{'-'.join(Path(outputs[0]).parts)}.json"
 
 
 def _files_by_option(

@@ -13,10 +13,11 @@ from fispace.errors import ArtifactError, ParamsError
 from fispace.provenance.code_digest import code_digest
 from fispace.provenance.records import FOLDER, Record, read_record, versions, without_places
 from fispace.store.files import parse_json, read_json, sha256_of
-from fispace.study.commands import COMMANDS, ONLY_FULL, find_command
+from fispace.study.commands import Command, all_commands, find_command
 from fispace.study.config.arms import all_arms
 from fispace.study.config.lm import TESTBED
 from fispace.study.params import OVERLAY, Study, load_study, slice_of, uses_testbed
+from fispace.study.step import tool
 
 log = logging.getLogger(__name__)
 
@@ -36,11 +37,13 @@ class Finding(NamedTuple):
     rule: str | None
 
 
+@tool("verify")
 def verify_run(run: str, /, *, overlay: Path | None) -> None:
-    """Recompute every hash of a run's results; says what is changed, stale, missing or unknown.
+    """Check that the files of a run are whole, and made from today's inputs, code and parameters.
 
-    changed: other bytes than its command wrote. stale: made from other inputs, code or parameters
-    than today's. missing: promised or recorded, but not there. unknown: no command recorded it.
+    Every hash is computed again. changed: other bytes than its command wrote. stale: made from other
+    inputs, code or parameters than today's. missing: promised or recorded, but not there. unknown: no
+    command recorded it.
     `--overlay` is the parameter file the run was made with, where it is not the run's own.
 
     Raises:
@@ -234,22 +237,21 @@ def missing_by_plan(
     for path in absent:
         yield Finding(MISSING, path, "the workflow promises it", None)
     done = {record.command for record in records}
-    for command in COMMANDS:
-        name = f"{command.chapter} {command.verb}"
-        if name not in done and not absent and _is_due(name, study):
+    for command in all_commands():
+        if command.name not in done and not absent and _is_due(command, study):
             place = folder / command.chapter
-            yield Finding(MISSING, place, f"nothing of `{name}` is here", command.rule)
+            yield Finding(MISSING, place, f"nothing of `{command.name}` is here", command.rule)
 
 
-def _is_due(command: str, study: Study | None) -> bool:
+def _is_due(command: Command, study: Study | None) -> bool:
     """Whether every run of the study has the command; some belong to some studies, or to `full`."""
-    if command in ONLY_FULL:
+    if command.target == "full":
         return False
-    if command == "factorial truth":
+    if command.name == "factorial truth":
         return study is not None and study["factorial"]["battery"] == TESTBED
-    if command.startswith("testbed "):
+    if command.chapter == "testbed":
         return study is not None and uses_testbed(study)
-    if command == "train candidate":
+    if command.name == "train candidate":
         return study is not None and len(study["train"]["lr_candidates"]) > 1
     return True
 

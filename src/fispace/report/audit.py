@@ -4,7 +4,6 @@ Must not: measure; every number comes from `fidelity audit` or from the quantiti
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -23,6 +22,7 @@ from fispace.study.config.audit import (
     UNTRAINED_NORMS,
 )
 from fispace.study.config.report import AuditStep
+from fispace.study.step import Reads, Writes, command
 
 WEAKNESSES = {
     ABLATED_BASELINE: ("W2", "baseline: the arm itself, its other parts cut away"),
@@ -54,8 +54,9 @@ STATES = ("trained", "decoder_trained")
 TEXTS = {"kl_t": "t of the difference in KL", "norm_spearman": "Spearman of NFM share and norm"}
 
 
+@command("report", "audit", sections=("train",), target="full")
 def write_audit(
-    params: AuditStep, *, documents: list[Path], quantities: Path, audit: Path, table: Path
+    params: AuditStep, *, documents: list[Reads], quantities: Reads, audit: Writes, table: Writes
 ) -> None:
     """Write what every switch does to the headline numbers, as Parquet and as CSV.
 
@@ -99,7 +100,8 @@ def _described(switch: str, switches: dict[str, dict[str, Any]]) -> tuple[str, s
     return weakness, "trained with " + ", ".join(f"{key} {value}" for key, value in changed.items())
 
 
-def write_audit_plots(*, table: Path, audit: Path) -> None:
+@command("report", "audit-plots", target="full")
+def write_audit_plots(*, table: Reads, audit: Writes) -> None:
     """Write one row a switch and number: label, ends of the drawn interval, text of what is no gain.
 
     Columns: order label number fair switched low high is_moved text. `is_moved`: the interval of the

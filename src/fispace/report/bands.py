@@ -26,6 +26,7 @@ from fispace.report.ledger import (
 )
 from fispace.stats.intervals import prediction_interval
 from fispace.store.tables import write_csv
+from fispace.study.step import tool
 
 log = logging.getLogger(__name__)
 
@@ -33,13 +34,15 @@ LEVEL = 0.99
 LEAST_RUNS = 3
 
 
+@tool("bands")
 def write_bands(*, ledgers: list[Path], bands: Path) -> None:
-    """Write the band of every number of LEDGERS, claims.csv files of at least three runs of one study.
+    """Write, from several runs of one study, where another machine's numbers should lie.
 
-    A band is the 99 % prediction interval for one more run, mean +- t_(n-1) s sqrt(1 + 1/n), for runs
-    from one normal distribution. On average over such bands one number in a hundred leaves its own; of
-    few runs, one whose values happen to agree is left more often. A number that a run does not have
-    gets none. Columns: those of a ledger that `fispace compare` reads, and `n_runs`.
+    LEDGERS are claims.csv files of at least three runs. A band is the 99 % prediction interval for
+    one more run, mean +- t_(n-1) s sqrt(1 + 1/n), for runs from one normal distribution. On average
+    over such bands one number in a hundred leaves its own; of few runs, one whose values happen to
+    agree is left more often. A number that a run does not have gets none. Columns: those of a
+    ledger that `fispace compare` reads, and `n_runs`.
 
     Raises:
         ArtifactError: if there are fewer than three, two of them are the same run, one of them is no

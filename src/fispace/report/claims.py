@@ -25,14 +25,16 @@ from fispace.stats.intervals import Interval, t_interval
 from fispace.store.files import write_json
 from fispace.store.tables import read_csv, read_table, write_csv
 from fispace.study.config.report import ClaimsStep
+from fispace.study.step import Reads, Writes, command
 
 TEXT_COLUMNS = ("id", "item", "target", "statement", "printed", "unit", "where", "definition")
 ENDS = ("mean", "low", "high", "n")
 
 
+@command("report", "claims")
 def write_claims(
-    params: ClaimsStep, *, target: str, claims: Path, schema: Path, quantities: Path,
-    documents: Path, ledger: Path, metrics: Path,
+    params: ClaimsStep, *, target: str, claims: Reads, schema: Reads, quantities: Reads,
+    documents: Reads, ledger: Writes, metrics: Writes,
 ) -> None:  # fmt: skip
     """Write the ledger (CSV, one row a printed number) and the same numbers as nested JSON.
 

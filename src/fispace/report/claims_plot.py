@@ -4,7 +4,6 @@ Must not: draw or judge; the verdict is a cell of the ledger.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import pandas as pd
 from fispace.report.claims_file import ANSWERS
 from fispace.report.markdown import value_text
 from fispace.store.tables import read_csv, write_csv
+from fispace.study.step import Reads, Writes, command
 
 LIMIT = 200.0
 """Ratios beyond it are drawn at the edge; the ledger has the number."""
@@ -20,7 +20,8 @@ SHOWN = dict(zip(ANSWERS, ("published", "controlled", "on a null"), strict=True)
 """Answers as the table has them; a bare `null` is read back from CSV as a missing value."""
 
 
-def write_claims_plot(*, ledger: Path, claims: Path) -> None:
+@command("report", "claims-plot")
+def write_claims_plot(*, ledger: Reads, claims: Writes) -> None:
     """Write one row a claim and answer: our number over the printed one, with its interval.
 
     Columns: order, claim, printed, answer, ratio, low, high, is_off, limit, verdict. A claim printed

@@ -15,6 +15,7 @@ import pandas as pd
 from fispace.errors import ArtifactError
 from fispace.report.claims_file import ANSWERS
 from fispace.report.ledger import EITHER, ENDS, KEY, name_of, read_ledger, require_same_claims
+from fispace.study.step import tool
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +42,11 @@ class Place(NamedTuple):
         )  # false for NaN
 
 
+@tool("compare")
 def compare_ledgers(ours: Path, theirs: Path, /) -> None:
-    """Say which numbers of OURS, a run's claims.csv, leave the intervals of THEIRS.
+    """Compare the claims of two runs, and name the numbers that differ by more than chance.
+
+    OURS is a run's claims.csv; named is what leaves the intervals of THEIRS.
 
     THEIRS are the bands of several runs, or another run's claims.csv, whose intervals are over seeds
     on one language model. Numbers for which it states none (a claims.csv: one seed, or no seeds at

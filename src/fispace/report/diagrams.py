@@ -3,13 +3,13 @@
 Must not: draw. Every box names the module that it stands for.
 """
 
-from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
 from fispace.store.tables import write_csv
 from fispace.study.config.report import DiagramsStep
+from fispace.study.step import Writes, command
 
 
 class Shape(NamedTuple):
@@ -30,7 +30,8 @@ class Shape(NamedTuple):
 STEP_Y, STEP_HEIGHT = 0.62, 0.5
 
 
-def write_diagrams(params: DiagramsStep, *, pipeline: Path, architecture: Path) -> None:
+@command("report", "diagrams", sections=("train",))
+def write_diagrams(params: DiagramsStep, *, pipeline: Writes, architecture: Writes) -> None:
     """Write two tables as CSV: `pipeline` (paper F1) and `architecture` (paper F2)."""
     for path, shapes in ((pipeline, pipeline_shapes()), (architecture, model_shapes(params))):
         write_csv(path, pd.DataFrame(shapes, columns=pd.Index(Shape._fields)))

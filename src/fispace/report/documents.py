@@ -4,7 +4,6 @@ Must not: know a claim, or resample tokens.
 """
 
 from collections import defaultdict
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -28,11 +27,15 @@ from fispace.store.origins import Cell, Rows
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_table, write_csv
 from fispace.study.config.report import DocumentsStep
+from fispace.study.step import Reads, Writes, command
 
 CONDITIONS = (RECONSTRUCTION, EPSILON)
 
 
-def write_documents(params: DocumentsStep, *, sums: list[Path], bounds: Path, table: Path) -> None:
+@command("report", "documents")
+def write_documents(
+    params: DocumentsStep, *, sums: list[Reads], bounds: Reads, table: Writes
+) -> None:
     """Write one row a quantity: its interval over documents, and over samples of a few documents.
 
     Columns: quantity, low, high, few_low, few_high, n_documents. Every quantity is computed anew on

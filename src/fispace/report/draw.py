@@ -3,16 +3,16 @@
 Must not: compute, or import torch.
 """
 
-from pathlib import Path
-
 from fispace.errors import ParamsError
 from fispace.plotting.style import rendered
 from fispace.report.figure_registry import FIGURES
 from fispace.store.files import atomic_path
 from fispace.store.tables import read_csv
+from fispace.study.step import Reads, Writes, command
 
 
-def draw_figure(*, figure: str, table: Path, svg: Path, pdf: Path) -> None:
+@command("report", "draw")
+def draw_figure(*, figure: str, table: Reads, svg: Writes, pdf: Writes) -> None:
     """Draw the named figure from its CSV; equal tables give equal bytes.
 
     Raises:

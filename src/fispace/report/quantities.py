@@ -4,7 +4,6 @@ Must not: know the claims.
 """
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from fispace.chapters.factorial.quantities import factorial_quantities
 from fispace.chapters.fidelity.curve_quantities import curve_quantities
@@ -15,10 +14,11 @@ from fispace.report.paper_quantities import paper_quantities
 from fispace.store.quantities import Frame, Quantity, quantity_frame
 from fispace.store.tables import read_csv, read_recipe, read_table, write_csv, write_table
 from fispace.study.config.report import QuantitiesStep
+from fispace.study.step import Reads, Writes, command
 
-Read = Callable[[str], Frame]
+TableOf = Callable[[str], Frame]
 """The table that was given under an option."""
-OF_TABLES: dict[str, Callable[[Read, float], Iterator[Quantity]]] = {
+OF_TABLES: dict[str, Callable[[TableOf, float], Iterator[Quantity]]] = {
     "fidelity": lambda read, _: fidelity_quantities(read("fidelity")),
     "geometry": lambda read, _: geometry_quantities(read("geometry")),
     "family": lambda read, _: factorial_quantities(read("family"), read("secondary")),
@@ -28,9 +28,10 @@ OF_TABLES: dict[str, Callable[[Read, float], Iterator[Quantity]]] = {
 """Quantities by the option whose table they are computed from; of the planted pairs with their alpha."""
 
 
+@command("report", "quantities")
 def write_quantities(
-    params: QuantitiesStep, *, fidelity: Path, geometry: Path, family: Path, secondary: Path,
-    curve: Path | None, planted: Path | None, quantities: Path, table: Path,
+    params: QuantitiesStep, *, fidelity: Reads, geometry: Reads, family: Reads, secondary: Reads,
+    curve: Reads | None, planted: Reads | None, quantities: Writes, table: Writes,
 ) -> None:  # fmt: skip
     """Write all quantities (quantity seed value unit n) as Parquet and as CSV.
 

@@ -3,8 +3,6 @@
 Must not: compute; every number is a cell of a table, or a count of its rows.
 """
 
-from pathlib import Path
-
 from fispace.errors import ParamsError
 from fispace.report.factorial_lines import factorial_lines
 from fispace.report.markdown import LEGEND, claim_table, document
@@ -12,6 +10,7 @@ from fispace.report.verdicts import VERDICTS
 from fispace.store.files import write_text
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_csv
+from fispace.study.step import Reads, Writes, command
 
 CAPTIONS = {
     "claims": "Every printed number, ours beside it, and the verdict",
@@ -48,9 +47,10 @@ VERDICT_LEGEND = (
 )
 
 
+@command("report", "summary")
 def write_summary(
-    *, run: str, target: str, ledger: Path, family: Path, truth: Path | None,
-    figures: list[str], figure_folder: str, summary: Path,
+    *, run: str, target: str, ledger: Reads, family: Reads, truth: Reads | None, figures: list[str],
+    figure_folder: str, summary: Writes,
 ) -> None:  # fmt: skip
     """Write the page; `figure_folder` is relative to its own. `truth` is given where it is known.
 

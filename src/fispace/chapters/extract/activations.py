@@ -24,6 +24,7 @@ from fispace.store.files import alone_in, fingerprint, read_json, sha256_of, wri
 from fispace.store.shards import activation_table, shard_name, write_shard
 from fispace.store.standardiser import fit_moments
 from fispace.study.config.extract import ExtractStep, StandardiserStep, TextConfig
+from fispace.study.step import Reads, ReadsFolder, Scratch, Writes, WritesFolder, command
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +32,14 @@ UNIT_INTERVAL = 2.0**63
 TRANSFER = "transfer"
 
 
+@command("extract", "activations")
 def extract_activations(
-    params: ExtractStep, *, lm_folder: Path | None, corpus: Path | None, scratch: Path, out: Path
+    params: ExtractStep,
+    *,
+    lm_folder: ReadsFolder | None,
+    corpus: Reads | None,
+    scratch: Scratch,
+    out: WritesFolder,
 ) -> None:
     """Write `out/{split}/shard-*.parquet` and `out/manifest.json`.
 
@@ -77,7 +84,8 @@ def _write_splits(job: "_Extraction", splits: dict[str, list[Window]], out: Path
     write_json(out / "manifest.json", manifest)
 
 
-def fit_standardiser(params: StandardiserStep, *, manifest: Path, standardiser: Path) -> None:
+@command("extract", "standardiser")
+def fit_standardiser(params: StandardiserStep, *, manifest: Reads, standardiser: Writes) -> None:
     """Write mean and population standard deviation of the non-special train tokens.
 
     Raises:

@@ -3,8 +3,6 @@
 Must not: know a trained model.
 """
 
-from pathlib import Path
-
 import torch
 
 from fispace.chapters.factorial.item_split import CONFIRM, SELECT
@@ -13,11 +11,13 @@ from fispace.lm.stimuli import stimulus_table
 from fispace.store.shards import write_shard
 from fispace.store.tables import read_csv
 from fispace.study.config.factorial import BatteryActivationsStep
+from fispace.study.step import Reads, ReadsFolder, Writes, command
 
 
+@command("factorial", "activations", sections=("extract",))
 def read_stimuli(
-    params: BatteryActivationsStep, *, items: Path, lm_folder: Path | None,
-    select: Path, confirm: Path,
+    params: BatteryActivationsStep, *, item_table: Reads, lm_folder: ReadsFolder | None, select: Writes,
+    confirm: Writes,
 ) -> None:  # fmt: skip
     """Write the LM's activations at the hook point on every text, one file per half.
 
@@ -27,7 +27,7 @@ def read_stimuli(
     """
     torch.set_num_threads(params.threads)
     model, tokenizer = load_lm(params.lm, lm_folder)
-    table = read_csv(items)
+    table = read_csv(item_table)
     for half, path in ((SELECT, select), (CONFIRM, confirm)):
         texts = table.loc[table["half"] == half, "text"].tolist()
         step = {"step": "factorial activations", "half": half, "lm": params.lm.recorded}

@@ -3,7 +3,6 @@
 Must not: import torch, or look at an activation.
 """
 
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -19,13 +18,15 @@ from fispace.errors import StimuliError
 from fispace.store.files import read_json
 from fispace.store.tables import write_csv
 from fispace.study.config.factorial import BatteryStep
+from fispace.study.step import Reads, Writes, command
 
 GRAMMAR_SUFFIX = ".json"
 
 
+@command("factorial", "battery")
 def write_battery(
-    params: BatteryStep, *, stimuli: Path, responses: Path, prompts: Path | None,
-    items: Path, words: Path, contexts: Path,
+    params: BatteryStep, *, stimuli: Reads, responses: Reads, prompts: Reads | None, item_table: Writes,
+    words: Writes, contexts: Writes,
 ) -> None:  # fmt: skip
     """Write the validated battery: items with their half, response words, and contexts to clamp in.
 
@@ -38,7 +39,7 @@ def write_battery(
     """
     battery = read_battery(stimuli, params.factors, params.variant)
     table: Any = split_items(battery, params.select_fraction, params.root_seed)
-    write_csv(items, table)
+    write_csv(item_table, table)
     if responses.suffix == GRAMMAR_SUFFIX:
         planted = pd.DataFrame(read_json(responses)["planted"])
         write_csv(words, validated_words(responses, planted, params.factors))

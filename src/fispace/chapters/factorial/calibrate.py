@@ -29,6 +29,7 @@ from fispace.seeds import numpy_stream
 from fispace.store.responses import read_responses
 from fispace.store.tables import write_csv, write_table
 from fispace.study.config.factorial import CalibrateStep
+from fispace.study.step import Reads, Writes, command
 
 Halves = tuple[np.ndarray, np.ndarray]
 
@@ -54,9 +55,10 @@ PROCEDURES = {
 """What each p-value of a run is: kind of test, and what it is of."""
 
 
+@command("factorial", "calibrate", target="full")
 def calibrate(
-    params: CalibrateStep, *, select: list[Path], confirm: list[Path], calibration: Path,
-    power: Path, table: Path,
+    params: CalibrateStep, *, select: list[Reads], confirm: list[Reads], calibration: Writes,
+    power: Writes, table: Writes,
 ) -> None:  # fmt: skip
     """Write false-positive rates on null data sets, and power against the planted size, as CSV.
 

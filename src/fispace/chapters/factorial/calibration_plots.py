@@ -3,15 +3,15 @@
 Must not: draw, or simulate.
 """
 
-from pathlib import Path
-
 import pandas as pd
 
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_table, write_csv
+from fispace.study.step import Reads, Writes, command
 
 
-def write_calibration_plots(*, table: Path, calibration: Path) -> None:
+@command("factorial", "calibration-plots", target="full")
+def write_calibration_plots(*, table: Reads, calibration: Writes) -> None:
     """Write false-positive rates with the band they must lie in, and the power curve, as one CSV."""
     rows: Frame = read_table(table)
     rates = rows[rows["table"] == "calibration"]

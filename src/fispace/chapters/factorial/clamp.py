@@ -4,7 +4,6 @@ Must not: choose latents, or test a hypothesis.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,14 +34,16 @@ from fispace.lm.windows import padded
 from fispace.stats.metrics import kl_per_token
 from fispace.store.tables import read_csv, write_table
 from fispace.study.config.factorial import IDENTITY, ClampStep
+from fispace.study.step import Reads, ReadsFolder, Writes, command
 
 EFFECT_COLUMNS = ("kind", "rank", "latent", "mode", "clamp", "item", "value")
 
 
+@command("factorial", "clamp", sections=("extract",))
 def clamp_latents(
-    params: ClampStep, *, lm_folder: Path | None, weights: Path, standardiser: Path,
-    secondary: Path, candidates: Path, words: Path, contexts: Path, select: Path, effects: Path,
-    planted: Path, checks: Path,
+    params: ClampStep, *, lm_folder: ReadsFolder | None, weights: Reads, standardiser: Reads,
+    secondary: Reads, candidates: Reads, words: Reads, contexts: Reads, select: Reads,
+    effects: Writes, planted: Writes, checks: Writes,
 ) -> None:  # fmt: skip
     """Write each word's change of log-probability by intervention, and what the identity costs.
 

@@ -4,7 +4,6 @@ Must not: read anything of the confirm half.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -27,9 +26,13 @@ from fispace.stats.two_by_two import (
 from fispace.store.responses import read_responses
 from fispace.store.tables import write_csv, write_table
 from fispace.study.config.factorial import DiscoverStep
+from fispace.study.step import Reads, Writes, command
 
 
-def discover(params: DiscoverStep, *, responses: Path, discovery: Path, candidates: Path) -> None:
+@command("factorial", "discover")
+def discover(
+    params: DiscoverStep, *, responses: Reads, discovery: Writes, candidates: Writes
+) -> None:
     """Write the test of every latent on the select half, and the latents chosen to be confirmed.
 
     Raises:

@@ -5,7 +5,6 @@ Must not: choose a latent, or judge a text by anything but the response words in
 
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,15 +29,18 @@ from fispace.models.interventions import Intervention
 from fispace.seeds import numpy_stream
 from fispace.store.tables import read_csv, write_csv, write_table
 from fispace.study.config.factorial import GenerateStep
+from fispace.study.step import Reads, ReadsFolder, Writes, command
 
 UNMOVED = "unmoved"
 KINDS = ("candidate", "insensitive", "random", "primary")
 FIRST_RANK = 1
 
 
+@command("factorial", "generate", sections=("extract",))
 def generate_texts(
-    params: GenerateStep, *, lm_folder: Path | None, weights: Path, standardiser: Path,
-    secondary: Path, candidates: Path, words: Path, contexts: Path, texts: Path, counts: Path,
+    params: GenerateStep, *, lm_folder: ReadsFolder | None, weights: Reads, standardiser: Reads,
+    secondary: Reads, candidates: Reads, words: Reads, contexts: Reads, texts: Writes,
+    counts: Writes,
 ) -> None:  # fmt: skip
     """Write continuations of the first contexts, and how often they hold words of each cell.
 

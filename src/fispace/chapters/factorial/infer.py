@@ -27,15 +27,17 @@ from fispace.stats.two_by_two import one_sample_t
 from fispace.store.responses import Responses, read_responses
 from fispace.store.tables import read_csv, read_table, write_csv, write_table
 from fispace.study.config.factorial import IDENTITY, InferStep
+from fispace.study.step import Reads, Writes, command
 
 log = logging.getLogger(__name__)
 
 
+@command("factorial", "infer")
 def infer(
-    params: InferStep, *, candidates: list[Path], responses: list[Path], effects: list[Path],
-    planted: list[Path], quality: list[Path], checks: list[Path], family: Path, table: Path,
-    hypotheses: Path, activation_cells: Path, cells: Path, points: Path, fits: Path,
-    secondary: Path,
+    params: InferStep, *, candidates: list[Reads], responses: list[Reads], effects: list[Reads],
+    planted: list[Reads], quality: list[Reads], checks: list[Reads], family: Writes, table: Writes,
+    hypotheses: Writes, activation_cells: Writes, cells: Writes, points: Writes, fits: Writes,
+    secondary: Writes,
 ) -> None:  # fmt: skip
     """Write the declared families of tests on the confirm half, all seeds, and the plotted tables.
 

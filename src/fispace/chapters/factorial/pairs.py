@@ -3,7 +3,6 @@
 Must not: choose a secondary latent, or read the confirm half.
 """
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,11 +14,13 @@ from fispace.chapters.factorial.encoder_stack import Pipeline, load_pipeline, re
 from fispace.models.pairs import Pairs, active_pairs, pair_readout, pair_weights
 from fispace.store.tables import read_csv, write_csv
 from fispace.study.config.factorial import PairsStep
+from fispace.study.step import Reads, Writes, command
 
 
+@command("factorial", "pairs")
 def list_pairs(
-    params: PairsStep, *, weights: Path, standardiser: Path, secondary: Path, candidates: Path,
-    select: Path, pairs: Path,
+    params: PairsStep, *, weights: Reads, standardiser: Reads, secondary: Reads, candidates: Reads,
+    select: Reads, pairs: Writes,
 ) -> None:  # fmt: skip
     """Write the strongest pairs of each chosen secondary latent on the select half."""
     torch.set_num_threads(params.threads)

@@ -3,12 +3,11 @@
 Must not: draw, or test.
 """
 
-from pathlib import Path
-
 import pandas as pd
 
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_csv, read_table, write_csv
+from fispace.study.step import Reads, Writes, command
 
 CLAMPED_KINDS = ("candidate", "random", "direction")
 ACTIVE_KINDS = ("candidate", "insensitive", "primary", "residual")
@@ -19,10 +18,11 @@ OF_A_MEAN |= {"high", "n", "p", "converged"}
 KEYS = ["seed", "kind", "latent"]
 
 
+@command("factorial", "plots")
 def write_factorial_plots(
-    *, cells: Path, points: Path, fits: Path, histogram: Path, activation: Path, family: Path,
-    counts: list[Path], clamping: Path, secondary_activations: Path, interaction: Path,
-    forest: Path, generations: Path,
+    *, cells: Reads, points: Reads, fits: Reads, histogram: Reads, activation: Reads, family: Reads,
+    counts: list[Reads], clamping: Writes, secondary_activations: Writes, interaction: Writes,
+    forest: Writes, generations: Writes,
 ) -> None:  # fmt: skip
     """Write five tables as CSV, one a figure.
 

@@ -3,7 +3,6 @@
 Must not: compare cells.
 """
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,16 +20,19 @@ from fispace.chapters.factorial.item_split import CONFIRM, NO_FACTOR, SELECT
 from fispace.store.responses import Responses, write_responses
 from fispace.store.tables import read_csv
 from fispace.study.config.factorial import ResponsesStep
+from fispace.study.step import Reads, Writes, command
 
 
+@command("factorial", "responses", sections=("train",))
 def measure_responses(
-    params: ResponsesStep, *, items: Path, weights: Path, standardiser: Path, secondary: Path,
-    residual: Path, select: Path, confirm: Path, select_responses: Path, confirm_responses: Path,
+    params: ResponsesStep, *, item_table: Reads, weights: Reads, standardiser: Reads, secondary: Reads,
+    residual: Reads, select: Reads, confirm: Reads, select_responses: Writes,
+    confirm_responses: Writes,
 ) -> None:  # fmt: skip
     """Write the mean activation of every latent of every SAE on every text, one file per half."""
     torch.set_num_threads(params.threads)
     pipe = load_pipeline(weights, standardiser, secondary, residual)
-    table: Any = read_csv(items)
+    table: Any = read_csv(item_table)
     files = ((SELECT, select, select_responses), (CONFIRM, confirm, confirm_responses))
     for half, source, target in files:
         texts = table[table["half"] == half]

@@ -30,6 +30,7 @@ from fispace.store.files import read_json, sha256_of
 from fispace.store.standardiser import Standardiser, fit_moments, load_standardiser
 from fispace.store.tables import write_table
 from fispace.study.config.factorial import SecondaryStep
+from fispace.study.step import Reads, Scratch, Unrecorded, Writes, command
 
 Reader = Callable[[IntegratedModel, Tensor], Tensor]
 
@@ -66,10 +67,11 @@ class Quality(NamedTuple):
     """Tokens."""
 
 
+@command("factorial", "secondary", sections=("factorial.secondary", "train"))
 def train_secondary(
-    params: SecondaryStep, *, site: str, weights: Path, lr: Path, manifest: Path,
-    standardiser: Path, scratch: Path, checkpoint_seconds: float, secondary: Path, curve: Path,
-    quality: Path,
+    params: SecondaryStep, *, site: str, weights: Reads, lr: Reads, manifest: Reads,
+    standardiser: Reads, scratch: Scratch, checkpoint_seconds: Unrecorded[float], secondary: Writes,
+    curve: Writes, quality: Writes,
 ) -> None:  # fmt: skip
     """Train the SAE of one site, arm and seed; writes its test quality.
 

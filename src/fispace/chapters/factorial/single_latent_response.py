@@ -4,7 +4,6 @@ Must not: choose a secondary latent.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,15 +17,18 @@ from fispace.chapters.factorial.encoder_stack import Pipeline, load_pipeline, re
 from fispace.chapters.factorial.item_split import NO_FACTOR
 from fispace.store.tables import read_csv, read_table, write_csv
 from fispace.study.config.factorial import SinglesStep
+from fispace.study.step import Reads, Writes, command
 
 
+@command("factorial", "singles")
 def measure_singles(
-    params: SinglesStep, *, items: Path, weights: list[Path], standardiser: Path,
-    secondary: list[Path], discovery: list[Path], confirm: Path, singles: Path, histogram: Path,
+    params: SinglesStep, *, item_table: Reads, weights: list[Reads], standardiser: Reads,
+    secondary: list[Reads], discovery: list[Reads], confirm: Reads, singles: Writes,
+    histogram: Writes,
 ) -> None:  # fmt: skip
     """Write what one primary latent does to the secondary ones: among others, and alone (F3)."""
     torch.set_num_threads(params.threads)
-    factors = [name for name in read_csv(items).columns if name not in NO_FACTOR]
+    factors = [name for name in read_csv(item_table).columns if name not in NO_FACTOR]
     numbers, bars = [], []
     for path, sae, table in zip(weights, secondary, discovery, strict=True):
         pipe = load_pipeline(path, standardiser, sae)

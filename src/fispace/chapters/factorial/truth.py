@@ -28,15 +28,17 @@ from fispace.stats.two_by_two import one_sample_t
 from fispace.store.files import read_json
 from fispace.store.tables import read_csv, read_table, write_csv, write_table
 from fispace.study.config.factorial import TruthStep
+from fispace.study.step import Reads, ReadsFolder, Writes, command
 from fispace.testbed.bayes import predictive, word_ids_of
 from fispace.testbed.grammar import Grammar, grammar_from_json
 
 OBSERVERS = ("bayes", "lm")
 
 
+@command("factorial", "truth", sections=("extract",))
 def compare_truth(
-    params: TruthStep, *, lm_folder: Path | None, grammar: Path, words: Path, contexts: Path,
-    family: Path, planted: list[Path], by_word: Path, answers: Path,
+    params: TruthStep, *, lm_folder: ReadsFolder | None, grammar: Reads, words: Reads,
+    contexts: Reads, family: Reads, planted: list[Reads], by_word: Writes, answers: Writes,
 ) -> None:  # fmt: skip
     """Write each word's planted contrast beside the LM's and the ideal observer's, and the answers.
 

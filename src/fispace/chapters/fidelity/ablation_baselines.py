@@ -3,8 +3,6 @@
 Must not: load a trained model; the bounds belong to LM and text, and are measured once a study.
 """
 
-from pathlib import Path
-
 import pandas as pd
 import torch
 from torch import Tensor
@@ -28,11 +26,13 @@ from fispace.store.activations import ActivationStore
 from fispace.store.standardiser import Standardiser, load_standardiser
 from fispace.store.tables import write_table
 from fispace.study.config.fidelity import FidelityBoundsStep
+from fispace.study.step import Reads, ReadsFolder, Writes, command
 
 
+@command("fidelity", "bounds")
 def measure_bounds(
-    params: FidelityBoundsStep, *, manifest: Path, standardiser: Path, lm_folder: Path | None,
-    bounds: Path,
+    params: FidelityBoundsStep, *, manifest: Reads, standardiser: Reads,
+    lm_folder: ReadsFolder | None, bounds: Writes,
 ) -> None:  # fmt: skip
     """Write sums per document of the original, of zeros, and of the train split's mean activation.
 

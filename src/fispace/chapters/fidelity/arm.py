@@ -7,7 +7,6 @@ Must not: fit anything; train tokens are never read.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -45,6 +44,7 @@ from fispace.store.standardiser import Standardiser, load_standardiser
 from fispace.store.tables import write_table
 from fispace.study.config.fidelity import Control, FidelityArmStep
 from fispace.study.config.train import Part
+from fispace.study.step import Reads, ReadsFolder, Writes, command
 
 ISOTROPIC: tuple[Control, ...] = ("epsilon_random",)
 """Controls run with special tokens included: the paper's, which the schema requires."""
@@ -76,9 +76,11 @@ class _Split:
     positions: list[pd.DataFrame] = field(default_factory=list[pd.DataFrame])
 
 
+@command("fidelity", "arm")
 def measure_arm(
-    params: FidelityArmStep, *, arm: str, seed: int, weights: Path, manifest: Path,
-    standardiser: Path, lm_folder: Path | None, documents: Path, positions: Path, latents: Path,
+    params: FidelityArmStep, *, arm: str, seed: int, weights: Reads, manifest: Reads,
+    standardiser: Reads, lm_folder: ReadsFolder | None, documents: Writes, positions: Writes,
+    latents: Writes,
 ) -> None:  # fmt: skip
     """Write sums per document and condition, the same by position, and how often each latent fired.
 

@@ -43,6 +43,7 @@ from fispace.study.config.audit import (
 )
 from fispace.study.config.fidelity import FidelityAuditStep
 from fispace.study.config.train import Part
+from fispace.study.step import Reads, ReadsFolder, Writes, command
 
 KEY = ["switch", "arm", "parts", "split", "document_id"]
 
@@ -70,10 +71,11 @@ class Place:
 Plan = dict[Place, list[Measurement]]
 
 
+@command("fidelity", "audit", target="full")
 def measure_audit(
-    params: FidelityAuditStep, *, audit: str, seed: int, arm_weights: Path,
-    arm_switched: list[Path], baseline_weights: Path, baseline_switched: list[Path],
-    manifest: Path, standardiser: Path, lm_folder: Path | None, documents: Path,
+    params: FidelityAuditStep, *, audit: str, seed: int, arm_weights: Reads,
+    arm_switched: list[Reads], baseline_weights: Reads, baseline_switched: list[Reads],
+    manifest: Reads, standardiser: Reads, lm_folder: ReadsFolder | None, documents: Writes,
 ) -> None:  # fmt: skip
     """Write sums per document of arm and baseline, as they are and under every switch.
 

@@ -3,8 +3,6 @@
 Must not: draw.
 """
 
-from pathlib import Path
-
 import pandas as pd
 
 from fispace.chapters.fidelity.document_sums import INCLUDED, MASKED, RECONSTRUCTION, is_full
@@ -12,6 +10,7 @@ from fispace.chapters.fidelity.quantities import CONTROL, FIRST_ARMS, SPLIT, of_
 from fispace.chapters.fidelity.shapley_table import CANONICAL, PUBLISHED
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_table, write_csv
+from fispace.study.step import Reads, Writes, command
 
 FAMILY = (
     RECONSTRUCTION, "shuffled_error", "covariance_noise", "cosine_noise", "epsilon_random",
@@ -22,9 +21,10 @@ SHOWN_METRICS = ("fvu", "kl", "excess_ce")
 POSITION_ARMS = (CONTROL, "joint")
 
 
+@command("fidelity", "control-plots")
 def write_control_plots(
-    *, fidelity: Path, contributions: Path, curves: Path, controls: Path, shapley: Path,
-    positions: Path,
+    *, fidelity: Reads, contributions: Reads, curves: Reads, controls: Writes, shapley: Writes,
+    positions: Writes,
 ) -> None:  # fmt: skip
     """Write three tables as CSV, one a figure.
 

@@ -3,17 +3,17 @@
 Must not: measure; it reads sums.
 """
 
-from pathlib import Path
-
 from fispace.chapters.fidelity.control_table import control_table
 from fispace.chapters.fidelity.document_tables import read_sums, resampled_documents
 from fispace.store.tables import write_csv, write_table
 from fispace.study.config.fidelity import FidelityControlsStep
+from fispace.study.step import Reads, Writes, command
 
 
+@command("fidelity", "controls", sections=("fidelity.full",), target="full")
 def compare_controls(
-    params: FidelityControlsStep, *, documents: list[Path], bounds: Path,
-    controls: Path, table: Path,
+    params: FidelityControlsStep, *, documents: list[Reads], bounds: Reads, controls: Writes,
+    table: Writes,
 ) -> None:  # fmt: skip
     """Write FVU and KL gains with paired intervals over documents and seeds, as Parquet and as CSV.
 

@@ -3,17 +3,18 @@
 Must not: measure; it reads sums.
 """
 
-from pathlib import Path
-
 from fispace.chapters.fidelity.difference_table import difference_table
 from fispace.chapters.fidelity.document_tables import read_sums, resampled_documents
 from fispace.store.tables import write_csv, write_table
 from fispace.study.config.fidelity import FidelityDifferencesStep
+from fispace.study.step import Reads, Writes, command
 
 
+@command("fidelity", "differences")
+@command("fidelity", "full-differences", sections=("fidelity.full",), target="full")
 def compare(
-    params: FidelityDifferencesStep, *, documents: list[Path], bounds: Path,
-    differences: Path, table: Path,
+    params: FidelityDifferencesStep, *, documents: list[Reads], bounds: Reads, differences: Writes,
+    table: Writes,
 ) -> None:  # fmt: skip
     """Write differences and ratios of losses with their paired intervals, as Parquet and as CSV.
 

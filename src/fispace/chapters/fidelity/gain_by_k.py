@@ -3,7 +3,6 @@
 Must not: measure; it reads FVUs.
 """
 
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -12,6 +11,7 @@ from fispace.chapters.fidelity.document_sums import NO_SEED
 from fispace.stats.intervals import t_interval
 from fispace.store.tables import read_table, write_csv, write_table
 from fispace.study.config.fidelity import FidelityGainCurveStep
+from fispace.study.step import Reads, Writes, command
 
 Frame = Any  # pandas ships no types
 
@@ -19,8 +19,9 @@ BASE = "sae_cut"
 PLACE = ["split", "k", "model"]
 
 
+@command("fidelity", "gain-curve", target="full")
 def tabulate_gain_by_k(
-    params: FidelityGainCurveStep, *, cut: list[Path], curve: Path, table: Path
+    params: FidelityGainCurveStep, *, cut: list[Reads], curve: Writes, table: Writes
 ) -> None:
     """Write FVU and gain by k, model and seed, and their means over seeds, as Parquet and as CSV.
 

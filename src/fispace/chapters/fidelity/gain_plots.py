@@ -3,8 +3,6 @@
 Must not: draw, or compare arms.
 """
 
-from pathlib import Path
-
 import pandas as pd
 
 from fispace.chapters.fidelity.control_table import DOCUMENTS, SEEDS
@@ -13,9 +11,13 @@ from fispace.chapters.fidelity.document_sums import NO_SEED
 from fispace.chapters.fidelity.quantities import SPLIT
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_table, write_csv
+from fispace.study.step import Reads, Writes, command
 
 
-def write_gain_plots(*, curve: Path, controls: Path, gain_curve: Path, arm_controls: Path) -> None:
+@command("fidelity", "gain-plots", target="full")
+def write_gain_plots(
+    *, curve: Reads, controls: Reads, gain_curve: Writes, arm_controls: Writes
+) -> None:
     """Write both tables as CSV; of either, rows without a seed are the means over seeds.
 
     `gain_curve`: gain of every remedy over the SAE whose codes are cut, by k; `published` names the

@@ -3,18 +3,18 @@
 Must not: draw.
 """
 
-from pathlib import Path
-
 import pandas as pd
 
 from fispace.chapters.fidelity.quantities import CONTROL, FIRST_ARMS, of_decoders
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_table, write_csv
+from fispace.study.step import Reads, Writes, command
 
 CONDITIONS = ("reconstruction", "epsilon_random")
 
 
-def write_fidelity_plots(*, fidelity: Path, reconstruction: Path, kl: Path) -> None:
+@command("fidelity", "plots")
+def write_fidelity_plots(*, fidelity: Reads, reconstruction: Writes, kl: Writes) -> None:
     """Write both tables as CSV.
 
     `reconstruction`: FVU of every arm, parts and seed, and the mean over seeds (seed empty).

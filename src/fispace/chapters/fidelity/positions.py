@@ -3,17 +3,17 @@
 Must not: measure; it reads sums.
 """
 
-from pathlib import Path
-
 import pandas as pd
 
 from fispace.chapters.fidelity.document_tables import resampled_documents
 from fispace.chapters.fidelity.position_table import position_table
 from fispace.store.tables import read_table, write_table
 from fispace.study.config.fidelity import FidelityTableStep
+from fispace.study.step import Reads, Writes, command
 
 
-def position_curves(params: FidelityTableStep, *, positions: list[Path], curves: Path) -> None:
+@command("fidelity", "positions")
+def position_curves(params: FidelityTableStep, *, positions: list[Reads], curves: Writes) -> None:
     """Write the curves of every arm, seed, split and condition as Parquet.
 
     Raises:

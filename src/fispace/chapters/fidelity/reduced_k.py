@@ -22,6 +22,7 @@ from fispace.store.checkpoint import data_record
 from fispace.store.standardiser import Standardiser, load_standardiser
 from fispace.store.tables import write_table
 from fispace.study.config.fidelity import FidelityCutStep
+from fispace.study.step import Reads, Writes, command
 
 Reconstruction = Callable[[Tensor, Codes], Tensor]
 """z_hat from z and its codes by the SAE at its own k."""
@@ -36,9 +37,10 @@ class Models(NamedTuple):
     arms: Mapping[int, IntegratedModel]
 
 
+@command("fidelity", "cut", target="full")
 def measure_cut(
-    params: FidelityCutStep, *, seed: int, sae: Path, arm: Path, saes: list[Path],
-    arms: list[Path], manifest: Path, standardiser: Path, cut: Path,
+    params: FidelityCutStep, *, seed: int, sae: Reads, arm: Reads, saes: list[Reads],
+    arms: list[Reads], manifest: Reads, standardiser: Reads, cut: Writes,
 ) -> None:  # fmt: skip
     """Write the FVU by k of the SAE whose codes are cut, and of what may win the loss back.
 

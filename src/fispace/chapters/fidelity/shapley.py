@@ -3,16 +3,21 @@
 Must not: measure; it reads sums.
 """
 
-from pathlib import Path
-
 from fispace.chapters.fidelity.document_tables import read_sums, resampled_documents
 from fispace.chapters.fidelity.shapley_table import shapley_table
 from fispace.store.tables import write_csv, write_table
 from fispace.study.config.fidelity import FidelityTableStep
+from fispace.study.step import Reads, Writes, command
 
 
+@command("fidelity", "shapley")
 def shapley_decomposition(
-    params: FidelityTableStep, *, documents: list[Path], bounds: Path, shapley: Path, table: Path
+    params: FidelityTableStep,
+    *,
+    documents: list[Reads],
+    bounds: Reads,
+    shapley: Writes,
+    table: Writes,
 ) -> None:
     """Write Shapley and leave-one-out values and shares of every arm and seed, as Parquet and as CSV.
 

@@ -3,19 +3,19 @@
 Must not: measure; it reads sums.
 """
 
-from pathlib import Path
-
 import pandas as pd
 
 from fispace.chapters.fidelity.document_tables import read_sums, resampled_documents
 from fispace.chapters.fidelity.summary_table import fidelity_table
 from fispace.store.tables import read_table, write_csv, write_table
 from fispace.study.config.fidelity import FidelityTableStep
+from fispace.study.step import Reads, Writes, command
 
 
+@command("fidelity", "summary")
 def summarise(
-    params: FidelityTableStep, *, documents: list[Path], latents: list[Path], bounds: Path,
-    summary: Path, table: Path,
+    params: FidelityTableStep, *, documents: list[Reads], latents: list[Reads], bounds: Reads,
+    summary: Writes, table: Writes,
 ) -> None:  # fmt: skip
     """Write every metric of every (arm, parts, seed, split, special_tokens, condition).
 

@@ -45,11 +45,13 @@ from fispace.store.checkpoint import data_record
 from fispace.store.standardiser import load_standardiser
 from fispace.store.tables import write_table
 from fispace.study.config.geometry import GeometryArmStep
+from fispace.study.step import Reads, Writes, command
 
 
+@command("geometry", "arm")
 def measure_arm(
-    params: GeometryArmStep, *, arm: str, seed: int, weights: Path, manifest: Path,
-    standardiser: Path, latents: Path, spectrum: Path, table: Path,
+    params: GeometryArmStep, *, arm: str, seed: int, weights: Reads, manifest: Reads,
+    standardiser: Reads, latents: Writes, spectrum: Writes, table: Writes,
 ) -> None:  # fmt: skip
     """Write the geometry of one arm and seed.
 

@@ -4,7 +4,6 @@ Must not: draw.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,6 +21,7 @@ from fispace.stats.published import RATIOS
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_table, write_csv
 from fispace.study.config.report import GeometryPlotsStep
+from fispace.study.step import Reads, Writes, command
 
 NORM_ARMS = ("sae", "joint")
 """F6 shows the standalone SAE, F7 and all ratio figures the joint model."""
@@ -30,9 +30,10 @@ STATES = (TRAINED, DECODER_TRAINED, INITIAL)
 NORM_STATES = (TRAINED, INITIAL)
 
 
+@command("geometry", "plots", sections=("report",))
 def write_geometry_plots(
-    params: GeometryPlotsStep, *, latents: list[Path], spectra: list[Path],
-    norms: Path, norm_ratios: Path, ratio_scatter: Path, spectrum: Path,
+    params: GeometryPlotsStep, *, latents: list[Reads], spectra: list[Reads], norms: Writes,
+    norm_ratios: Writes, ratio_scatter: Writes, spectrum: Writes,
 ) -> None:  # fmt: skip
     """Write four tables as CSV, one a figure.
 

@@ -3,14 +3,14 @@
 Must not: compute.
 """
 
-from pathlib import Path
-
 import pandas as pd
 
 from fispace.store.tables import read_table, write_csv, write_table
+from fispace.study.step import Reads, Writes, command
 
 
-def summarise(*, documents: list[Path], summary: Path, table: Path) -> None:
+@command("geometry", "summary")
+def summarise(*, documents: list[Reads], summary: Writes, table: Writes) -> None:
     """Write the long tables of all arms and seeds as one, as Parquet and as CSV."""
     frame = pd.concat([read_table(path) for path in documents], ignore_index=True)
     frame = frame.sort_values(["arm", "metric", "state", "seed"], ignore_index=True)

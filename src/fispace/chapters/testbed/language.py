@@ -17,6 +17,7 @@ from fispace.store.files import atomic_path, write_json
 from fispace.store.shards import LABEL_PREFIX
 from fispace.store.tables import read_table, write_csv, write_table
 from fispace.study.config.testbed import TestbedCorpusStep, TestbedLmStep
+from fispace.study.step import Reads, Writes, WritesFolder, command
 from fispace.testbed.battery import draw_battery
 from fispace.testbed.bayes import floor_nats, pad, unigram_nats, word_ids_of
 from fispace.testbed.grammar import Grammar, build_grammar, grammar_to_json
@@ -31,7 +32,10 @@ STUDY, TRAINING = "study", "lm-training"
 """Purposes of the two document streams; no document belongs to both."""
 
 
-def write_corpus(params: TestbedCorpusStep, *, grammar: Path, corpus: Path, stimuli: Path) -> None:
+@command("testbed", "corpus")
+def write_corpus(
+    params: TestbedCorpusStep, *, grammar: Writes, corpus: Writes, stimuli: Writes
+) -> None:
     """Write the grammar, the labelled study corpus, and the factorial battery.
 
     Raises:
@@ -49,8 +53,9 @@ def write_corpus(params: TestbedCorpusStep, *, grammar: Path, corpus: Path, stim
     log.info("%d documents, %d words", size.n_documents, documents.lengths.sum())
 
 
+@command("testbed", "lm")
 def train_lm(
-    params: TestbedLmStep, *, corpus: Path, lm_folder: Path, curve: Path, floor: Path
+    params: TestbedLmStep, *, corpus: Reads, lm_folder: WritesFolder, curve: Writes, floor: Writes
 ) -> None:
     """Write the trained LM with its tokenizer, the training curve, and LM loss beside Bayes floor.
 

@@ -5,7 +5,6 @@ Must not: define a model, a score, or an interval.
 
 import logging
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +26,7 @@ from fispace.stats.recovery import (
 )
 from fispace.store.tables import write_table
 from fispace.study.config.planted import SCORES, PlantedStep
+from fispace.study.step import Writes, command
 from fispace.testbed.planted import Sample, World, draw, plant
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,8 @@ log = logging.getLogger(__name__)
 Row = dict[str, Any]
 
 
-def measure_world(params: PlantedStep, *, world: int, metrics: Path, pairs: Path) -> None:
+@command("testbed", "planted", target="full")
+def measure_world(params: PlantedStep, *, world: int, metrics: Writes, pairs: Writes) -> None:
     """Write one world's measurements at every share, and the scores of all its pairs of features.
 
     `metrics` is long: arm, share, metric, value; metrics are

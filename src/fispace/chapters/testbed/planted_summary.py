@@ -4,7 +4,6 @@ Must not: train, or score a pair.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from fispace.stats.intervals import t_interval
 from fispace.stats.recovery import null_threshold, share_above
 from fispace.store.tables import read_table, write_csv, write_table
 from fispace.study.config.planted import FIRST_ORDER, ORACLE, SCORES, PlantedSummaryStep
+from fispace.study.step import Reads, Writes, command
 
 Frame = Any  # pandas ships no types
 Row = dict[str, Any]
@@ -21,9 +21,10 @@ Row = dict[str, Any]
 KEYS = ["world", "share", "arm"]
 
 
+@command("testbed", "planted-summary", sections=("testbed.planted",), target="full")
 def summarise_worlds(
-    params: PlantedSummaryStep, *, metrics: list[Path], pairs: list[Path], summary: Path,
-    table: Path,
+    params: PlantedSummaryStep, *, metrics: list[Reads], pairs: list[Reads], summary: Writes,
+    table: Writes,
 ) -> None:  # fmt: skip
     """Write means and t intervals over worlds; `table` holds every world beside them.
 

@@ -3,10 +3,9 @@
 Must not: draw, or measure.
 """
 
-from pathlib import Path
-
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_table, write_csv
+from fispace.study.step import Reads, Writes, command
 
 METRICS = ("auc_factor", "auc_functional", "found_functional")
 METRICS += ("captured_interaction", "captured_all", "gain")
@@ -14,7 +13,8 @@ FALSE = "false_functional"
 """Shown only where no pair is planted: there every pair found is a false one."""
 
 
-def write_planted_plots(*, table: Path, planted: Path) -> None:
+@command("testbed", "planted-plots", target="full")
+def write_planted_plots(*, table: Reads, planted: Writes) -> None:
     """Write what the figure shows: means over worlds with intervals, and every world (`world`)."""
     rows: Frame = read_table(table)
     is_null = (rows["metric"] == FALSE) & (rows["share"] == 0)

@@ -37,12 +37,15 @@ from fispace.store.standardiser import (
 from fispace.store.tables import write_table
 from fispace.study.config.arms import arm_config
 from fispace.study.config.train import Part, TrainArmStep
+from fispace.study.step import Reads, Scratch, Unrecorded, Writes, command
 
 
+@command("train", "arm")
 def train_arm(
     params: TrainArmStep, *, arm: str, row: str, matched_row: str | None, changed: str | None,
-    seed: int, lr: Path, manifest: Path, standardiser: Path, frozen: Path | None, scratch: Path,
-    checkpoint_seconds: float, weights: Path, curve: Path, lifecycle: Path,
+    seed: int, lr: Reads, manifest: Reads, standardiser: Reads, frozen: Reads | None,
+    scratch: Scratch, checkpoint_seconds: Unrecorded[float], weights: Writes, curve: Writes,
+    lifecycle: Writes,
 ) -> None:  # fmt: skip
     """Train one arm with one seed at the chosen rate; writes checkpoint, curve and life cycles.
 
@@ -92,9 +95,10 @@ def train_arm(
     checkpoints.remove()
 
 
+@command("train", "candidate")
 def train_candidate(
-    params: TrainArmStep, *, lr: float, seed: int, manifest: Path, standardiser: Path,
-    scratch: Path, checkpoint_seconds: float, curve: Path,
+    params: TrainArmStep, *, lr: float, seed: int, manifest: Reads, standardiser: Reads,
+    scratch: Scratch, checkpoint_seconds: Unrecorded[float], curve: Writes,
 ) -> None:  # fmt: skip
     """Train the arm `sae` at one candidate learning rate; writes only the curve.
 

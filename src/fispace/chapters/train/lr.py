@@ -4,16 +4,17 @@ Must not: train, or import torch.
 """
 
 import logging
-from pathlib import Path
 
 from fispace.store.files import write_json
 from fispace.store.tables import read_recipe, read_table
 from fispace.study.config.train import ChooseLrStep
+from fispace.study.step import Reads, Writes, command
 
 log = logging.getLogger(__name__)
 
 
-def choose_lr(params: ChooseLrStep, *, curves: list[Path], lr: Path) -> None:
+@command("train", "choose-lr")
+def choose_lr(params: ChooseLrStep, *, curves: list[Reads], lr: Writes) -> None:
     """Write the candidate peak learning rate with the lowest final validation FVU of the arm `sae`.
 
     A single candidate is taken without a training; its validation FVU is null then.
