@@ -184,7 +184,14 @@ def _parser_of(prog: str, function: Function, nargs: str | None = None) -> argpa
     )
     for option in function.options:
         if option.is_positional:
-            parser.add_argument(option.name, type=option.type, metavar=option.name.upper())
+            parser.add_argument(
+                option.name,
+                type=option.type,
+                metavar=option.name.upper(),
+                nargs="?" if option.is_optional else None,
+            )
+        elif option.type is bool:
+            parser.add_argument(option.flag, action="store_true")
         else:
             _add_option(parser, option, "*" if option.is_list else nargs)
     return parser

@@ -5,8 +5,9 @@ folder with a leading `./` (`./workflow/claims.yaml`). So records that were copi
 results/reference/<run>/ tell the same as those of the run. Must not: read a table, or judge.
 """
 
+import posixpath
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -21,6 +22,8 @@ COPIED = "records.jsonl"
 PLACE = "place"
 """Key of a line of `COPIED`: where the record lay, from the run's folder."""
 OUTSIDE = "./"
+ANY_RUN = "results/run"
+"""Stands for the folder of the run in names: two levels below the working folder, wherever it was."""
 IN_NAMES = re.compile(r"(?:^|[/.])(seed|world|shard)[-]?(\d+)(?=[/.-])")
 """Facts that a path states, as `seed3.parquet` does."""
 
@@ -34,6 +37,7 @@ class Run:
     damaged: Mapping[str, str]
     """What is wrong with records that are not readable, by the folder whose files they are about."""
     _inputs: dict[Path, dict[str, list[str]]] = field(default_factory=dict, compare=False)
+    _bases: dict[Path, str] = field(default_factory=dict, compare=False)
 
     def path(self, name: str) -> Path:
         """Where a file lies."""
@@ -41,10 +45,12 @@ class Run:
 
     def name(self, record: Record, relative: str) -> str:
         """Name of a file that the record gives relative to its own folder."""
-        base = record.base.relative_to(self.folder)
-        parts = _resolved(["results", "run", *base.parts, *PurePosixPath(relative).parts])
-        is_inside = parts[:2] == ["results", "run"]
-        return "/".join(parts[2:]) if is_inside else OUTSIDE + "/".join(parts)
+        if record.path not in self._bases:
+            base = record.base.relative_to(self.folder).as_posix()
+            self._bases[record.path] = posixpath.join(ANY_RUN, base)
+        path = posixpath.normpath(f"{self._bases[record.path]}/{relative}")
+        is_inside = path.startswith(f"{ANY_RUN}/")
+        return path.removeprefix(f"{ANY_RUN}/") if is_inside else OUTSIDE + path
 
     def inputs(self, record: Record) -> dict[str, list[str]]:
         """Files that the call read, by option; all under `inputs` where the record does not say."""
@@ -63,9 +69,13 @@ class Run:
         read = {option: [n for n in names if n in known] for option, names in named.items()}
         return {option: names for option, names in read.items() if names}
 
+    def written(self, record: Record) -> list[str]:
+        """Files that the call wrote."""
+        return [self.name(record, name) for name in record.outputs]
+
     def outputs(self, record: Record) -> dict[str, str]:
         """Option under which each file was written; empty where the record does not say."""
-        written = {self.name(record, name) for name in record.outputs}
+        written = self.written(record)
         return {
             name: option
             for option, names in record.files.items()
@@ -89,16 +99,6 @@ class Run:
         maker = self.makers.get(name)
         options = {} if maker is None else maker.options
         return found | {key: str(value) for key, value in options.items()}
-
-
-def _resolved(parts: Iterable[str]) -> list[str]:
-    found: list[str] = []
-    for part in parts:
-        if part == "..":
-            found[-1:] = []
-        else:
-            found.append(part)
-    return found
 
 
 def locate(path: Path) -> tuple[Path, str]:

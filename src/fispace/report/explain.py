@@ -5,17 +5,93 @@ chapters, because they say what the rows of their tables are made of. Must not: 
 compute a result.
 """
 
-import json
+import os
 import sys
+from collections.abc import Iterable
+from json import dumps
 from pathlib import Path
 
-from fispace.errors import ArtifactError, ParamsError
-from fispace.provenance.lineage import locate, read_run
+from fispace.errors import ArtifactError
+from fispace.provenance.lineage import Run, locate, read_run
 from fispace.report.explained_rows import Tables, select
 from fispace.report.explained_steps import Explanation, explain_file
-from fispace.report.explained_text import as_json, chain_lines, tree_lines
+from fispace.report.explained_text import chain_lines
+from fispace.report.explained_whole import as_json, tree_lines
 from fispace.store.files import sha256_of
+from fispace.study.step import tool
 
 
-def explain(file: Path, row: str | None, /, *, tree: bool, json_: bool) -> None:
-    pass
+@tool("explain")
+def explain(file: Path, row: str | None, /, *, tree: bool, json: bool) -> None:
+    """Say where a result comes from: commands, functions, tables and parameters, back to the activations.
+
+    FILE is any table, figure or other file of a run below results/. ROW is a row of it: its name, as
+    `N5.gain` in a claims.csv, the line of the file that it stands on, or its cells, as
+    `arm=joint,seed=0,metric=kl`. `--tree` lists every file behind FILE, with hashes. `--json` prints
+    everything that is known.
+
+    Raises:
+        ParamsError: if the file is none of a run, or has no such row; the message lists what is near.
+        ArtifactError: if no command recorded the file, or it was altered since; the chain is printed as
+            far as it goes.
+    """
+    folder, name = locate(file)
+    run = read_run(folder)
+    if name not in run.makers:
+        raise ArtifactError(_no_maker(run, name))
+    tables = Tables(run)
+    rows = None if row is None else select(tables.get(name), row)
+    explained = explain_file(run, tables, name, rows)
+    if json:
+        _print([dumps(as_json(explained), indent=2, ensure_ascii=False)])
+    else:
+        _print(tree_lines(run, name) if tree else chain_lines(explained))
+    _require_whole(explained)
+
+
+def _no_maker(run: Run, name: str) -> str:
+    damaged = run.damage(name)
+    if damaged is not None:
+        return f"{run.path(name)}: {damaged}"
+    if not run.makers:
+        return (
+            f"{run.path(name)}: {run.folder} holds no records of what made its files. They were made by "
+            "another tool than the study's commands, or copied without the folders `.provenance`."
+        )
+    return (
+        f"{run.path(name)}: no command recorded it. It was put there by hand, or its record was deleted; "
+        f"`fispace verify {run.folder.name}` lists all such files."
+    )
+
+
+def _print(lines: Iterable[str]) -> None:
+    try:
+        sys.stdout.writelines(f"{line}\n" for line in lines)
+        sys.stdout.flush()
+    except BrokenPipeError:  # as with `| head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _require_whole(explained: Explanation) -> None:
+    """Every table that was looked at is as its command left it, and no record was missing.
+
+    Raises:
+        ArtifactError: if not; the message names the file.
+    """
+    run = explained.run
+    read = {row.file for row in explained.rows}
+    for step in explained.steps:
+        for one in step.derivations:
+            read |= {row.file for of in one.reads for rows in of.found.values() for row in rows}
+    for name in sorted({explained.name, *read}):
+        recorded = run.sha256(run.makers[name], name)
+        if recorded and sha256_of(run.path(name)) != recorded:
+            raise ArtifactError(
+                f"{run.path(name)} is not as `{run.makers[name].command}` left it: it was altered since. "
+                "What is said above is about the file as it was made."
+            )
+    if explained.unrecorded:
+        raise ArtifactError(
+            f"{run.path(explained.unrecorded[0])}: "
+            f"{run.damage(explained.unrecorded[0]) or 'no command recorded it'}; there the chain ends."
+        )

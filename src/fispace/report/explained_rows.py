@@ -59,26 +59,28 @@ class Table:
         Raises:
             KeyError: if the table lacks one of the columns.
         """
-        is_chosen = pd.Series(True, index=self.frame.index)
+        left = self.frame.reset_index(drop=True)
         for column, value in wanted.items():
             values: tuple[Any, ...] = value if isinstance(value, tuple) else (value,)
             if column == POSITION:
-                lines = pd.Series(range(len(self.frame)), index=self.frame.index)
-                is_chosen &= (lines + HEADER_LINES + 1).isin(values)
+                left = left[(left.index + HEADER_LINES + 1).isin(values)]
             else:
-                is_chosen &= _holds(self.frame[column], values)
-        return self.rows(i for i, is_one in enumerate(is_chosen) if is_one)
+                left = left[_holds(left[column], values)]
+        return self.rows(int(place) for place in left.index)
 
 
 def _holds(cells: Frame, values: Sequence[Any]) -> Frame:
     """Whether each cell is one of the values; an empty text and a missing value are the same in CSV."""
-    is_blank = cells.isna() | (cells == "")
-    found = is_blank & any(is_missing(value) for value in values)
     given = [value for value in values if not is_missing(value)]
-    if pd.api.types.is_numeric_dtype(cells) and not pd.api.types.is_bool_dtype(cells):
-        numbers = [number for number in map(_number, given) if number is not None]
-        return found | cells.isin(numbers)
-    return found | cells.astype(str).isin([str(value) for value in given])
+    if pd.api.types.is_bool_dtype(cells):
+        found = cells.astype(str).isin([str(value) for value in given])
+    elif pd.api.types.is_numeric_dtype(cells):
+        found = cells.isin([number for number in map(_number, given) if number is not None])
+    else:
+        found = cells.isin([str(value) for value in given])
+    if len(given) < len(values):
+        found |= cells.isna() | (cells == "")
+    return found
 
 
 def _number(value: Any) -> float | None:

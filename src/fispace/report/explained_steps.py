@@ -55,10 +55,11 @@ class Derivation:
 
 @dataclass
 class Step:
-    """Calls of one command, equally far from what is explained."""
+    """The calls of one command behind what is explained."""
 
     command: str
     depth: int
+    """Length of the longest way from what is explained to one of the calls."""
     function: Function | None
     """None if the code has no such command any more."""
     formulas: tuple[Function, ...]
@@ -119,13 +120,14 @@ def explain_file(run: Run, tables: Tables, name: str, rows: list[FoundRow] | Non
     explained = Explanation(run, name, rows or [], [], [], [])
     wanted: dict[str, Wanted] = {}
     ahead = _depths(run, name)
-    steps: dict[tuple[int, str], Step] = {}
+    steps: dict[str, Step] = {}
     _want(run, wanted, name, rows, explained)
     for record, depth in sorted(ahead.values(), key=lambda one: (one[1], one[0].command)):
         asked = wanted.get(str(record.path))
         if asked is None:
             continue
-        step = steps.setdefault((depth, record.command), _new_step(record, depth))
+        step = steps.setdefault(record.command, _new_step(record))
+        step.depth = depth
         step.records.append(record)
         step.outputs += asked
         for option, files in _expand(run, tables, record, asked, step).items():
@@ -135,7 +137,7 @@ def explain_file(run: Run, tables: Tables, name: str, rows: list[FoundRow] | Non
                 _want(run, wanted, file, of_file, explained)
     for step in steps.values():
         step.derivations = list(_together(step.derivations))
-    explained.steps = list(steps.values())
+    explained.steps = sorted(steps.values(), key=lambda step: step.depth)
     return explained
 
 
@@ -266,7 +268,7 @@ def _but_repetition(read: Read) -> tuple[Any, ...]:
     return (read.argument, read.rows.table, read.rows.column, *fixed)
 
 
-def _new_step(record: Record, depth: int) -> Step:
+def _new_step(record: Record) -> Step:
     command = _command(record.command)
     function = None
     if command is not None:
@@ -274,7 +276,7 @@ def _new_step(record: Record, depth: int) -> Step:
     names = [*_formulas(command)]
     if record.command == DRAW:
         names += [constant_names(REGISTRY).get(str(record.options.get("figure")), "")]
-    return Step(record.command, depth, function, tuple(find_function(n) for n in names if n))
+    return Step(record.command, 0, function, tuple(find_function(n) for n in names if n))
 
 
 def _command(name: str) -> Command | None:

@@ -82,7 +82,8 @@ def of_claim(row: Row, _: Inputs) -> Origin:
         for answer, name in named.items()
         if not is_missing(row.get(f"{answer}_documents_low"))
     }
-    return Origin("fispace.report.claims:write_claims", read)
+    read["declared"] = Rows("claims", {"id": row["id"], "item": row["item"]})
+    return Origin("fispace.stats.intervals:t_interval", read)
 
 
 def of_claims_plot(row: Row, _: Inputs) -> Origin:
@@ -135,7 +136,6 @@ ORIGINS: Origins = {
 """By the function of the command and the option that names the table."""
 
 EQUATIONS = {
-    "write_claims": ("fispace.stats.intervals:t_interval",),
     "write_documents": ("fispace.stats.bootstrap:resample_counts",),
 }
 """Functions that hold a step's equations, by the function of the command."""

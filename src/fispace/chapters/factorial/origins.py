@@ -81,6 +81,25 @@ def of_candidate(row: Row, _: Inputs) -> Origin:
     )
 
 
+def of_hypothesis(_row: Row, _: Inputs) -> Origin:
+    """Declared in the parameters."""
+    return Origin(f"{HERE}.hypothesis_tests:declared", {})
+
+
+def of_answer(row: Row, _: Inputs) -> Origin:
+    """Tests of one kind of latents, what their clamps move, or the LM's and the observer's scores."""
+    question, kind = str(row["question"]), {"kind": row["subject"]}
+    if question in ("planted", "carried", "share_of_bayes"):
+        read = {name: Rows(name, {}) for name in ("lm_folder", "grammar", "words", "contexts")}
+        return Origin(f"{HERE}.planted_contrast:planted_contrast", read)
+    if question in ("share_of_movement", "share_over_direction"):
+        read = {"moves": Rows("planted", kind | {"mode": "multiply"}, "value")}
+    else:
+        family = "planted_slope" if question == "over_direction" else question
+        read = {"tests": Rows("family", kind | {"family": family}, "value")}
+    return Origin(f"{HERE}.ground_truth:about_latents", read)
+
+
 def _levels(inputs: Inputs, table: str, levels: list[Any]) -> dict[str, Any]:
     """Levels of a cell by the names that the factors have in an input table."""
     factors = [name for name in inputs.table(table).columns if name not in IN_TABLES]
@@ -138,8 +157,9 @@ ORIGINS: Origins = {
     "infer": {
         "family": of_test, "table": of_test, "activation_cells": of_activation_cell,
         "cells": of_clamp_cell, "points": of_clamp_item, "fits": of_clamp_fit,
-        "secondary": of_secondary,
+        "secondary": of_secondary, "hypotheses": of_hypothesis,
     },
+    "compare_truth": {"answers": of_answer},
     "discover": {"candidates": of_candidate, "discovery": of_candidate},
     "write_factorial_plots": {
         "clamping": of_clamping_plot, "secondary_activations": of_activations_plot,

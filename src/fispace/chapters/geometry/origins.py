@@ -37,10 +37,9 @@ def of_norm_ratio(row: Row, _: Inputs) -> Origin:
     return Origin(f"{PLOTS}:write_geometry_plots", {column: Rows("latents", place, column)})
 
 
-def of_scatter(row: Row, inputs: Inputs) -> Origin:
-    """One latent of the first seed."""
-    latents = inputs.table("latents")
-    place = {"arm": RATIO_ARM, "seed": int(latents["seed"].min()), "latent": row["latent"]}
+def of_scatter(row: Row, _: Inputs) -> Origin:
+    """The latent of this number; the figure shows those of the first seed."""
+    place = {"arm": RATIO_ARM, "latent": row["latent"]}
     norm = INITIAL if row["state"] == INITIAL else TRAINED
     columns = {"value": f"ratio_{row['ratio']}_{row['state']}"}
     columns["squared_norm"] = f"squared_norm_decoder_{norm}"
