@@ -6,22 +6,37 @@ from typing import Any
 
 import pandas as pd
 
-from fispace.errors import ArtifactError
+from fispace.store.columns import INTEGER, NUMBER, TEXT, Column, Table
 from fispace.store.tables import read_csv, write_csv
 
 SIZE = ("d_model", "n_latents", "k", "d_embed", "batch_tokens")
 
-COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "steps": ("device", *SIZE, "contestant", "n_rounds", "median_s", "min_s", "max_s", "tokens_per_s"),
-    "memory": ("device", *SIZE, "contestant", "before_mib", "peak_mib", "training_mib"),
-    "scaling": ("contestant", *SIZE, "active_latents", "n_rounds", "median_s", "us_per_token"),
-    "quality": (
-        "run", "contestant", "d_model", "n_latents", "k", "batch_tokens", "n_tokens",
-        "lr", "seed", "fvu", "seconds",
-    ),
-    "data": ("what", "quantity", "value"),
+OF_SIZE: dict[str, Column] = dict.fromkeys(SIZE, INTEGER)
+TIMED: dict[str, Column] = {"n_rounds": INTEGER, "median_s": NUMBER}
+TABLES: Mapping[str, Table] = {
+    name: Table(f"{name}.csv", columns)
+    for name, columns in {
+        "steps": {
+            "device": TEXT, **OF_SIZE, "contestant": TEXT, **TIMED, "min_s": NUMBER, "max_s": NUMBER,
+            "tokens_per_s": NUMBER,
+        },
+        "memory": {
+            "device": TEXT, **OF_SIZE, "contestant": TEXT, "before_mib": NUMBER, "peak_mib": NUMBER,
+            "training_mib": NUMBER,
+        },
+        "scaling": {
+            "contestant": TEXT, **OF_SIZE, "active_latents": INTEGER, **TIMED, "us_per_token": NUMBER,
+        },
+        "quality": {
+            "run": TEXT, "contestant": TEXT, "d_model": INTEGER, "n_latents": INTEGER, "k": INTEGER,
+            "batch_tokens": INTEGER, "n_tokens": INTEGER, "lr": NUMBER, "seed": INTEGER, "fvu": NUMBER,
+            "seconds": NUMBER,
+        },
+        "data": {"what": TEXT, "quantity": TEXT, "value": NUMBER},
+    }.items()
 }  # fmt: skip
-"""Every table and its columns, in order."""
+"""Every table by its file's name, with its columns in order."""
+COLUMNS: Mapping[str, tuple[str, ...]] = {name: tuple(t.columns) for name, t in TABLES.items()}
 
 Tables = dict[str, pd.DataFrame]
 
@@ -41,7 +56,7 @@ def table_of(name: str, rows: list[dict[str, Any]]) -> pd.DataFrame:
 def write_tables(folder: Path, tables: Tables) -> None:
     """Write each table as CSV."""
     for name, table in tables.items():
-        write_csv(folder / f"{name}.csv", table)
+        write_csv(folder / f"{name}.csv", table, TABLES[name])
 
 
 def read_tables(folder: Path) -> Tables:
@@ -50,11 +65,4 @@ def read_tables(folder: Path) -> Tables:
     Raises:
         ArtifactError: if one is missing or has other columns.
     """
-    tables = {name: read_csv(folder / f"{name}.csv") for name in COLUMNS}
-    for name, table in tables.items():
-        if tuple(table.columns) != COLUMNS[name]:
-            raise ArtifactError(
-                f"{folder / name}.csv has the columns {', '.join(table.columns)}, expected "
-                f"{', '.join(COLUMNS[name])}: run `make bench` again."
-            )
-    return tables
+    return {name: read_csv(folder / f"{name}.csv", table) for name, table in TABLES.items()}

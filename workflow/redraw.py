@@ -19,6 +19,7 @@ from benchmarks.tables import read_tables
 from fispace.errors import FispaceError
 from fispace.plotting.style import rendered
 from fispace.report.figure_registry import FIGURES
+from fispace.report.tables import OF_FIGURES
 from fispace.store.tables import read_csv
 
 REFERENCE = Path("results/reference")
@@ -39,7 +40,8 @@ def redrawn(drawing: Path) -> list[tuple[Path, bytes]]:
     if drawing.parent == BENCHMARK:
         figure = draw_benchmark(read_tables(BENCHMARK))
     else:
-        figure = FIGURES[drawing.name](read_csv(drawing.with_suffix(".csv")))
+        table = read_csv(drawing.with_suffix(".csv"), OF_FIGURES[drawing.name])
+        figure = FIGURES[drawing.name](table)
     return [(drawing.with_suffix(end), rendered(figure, end)) for end in (".svg", ".pdf")]
 
 

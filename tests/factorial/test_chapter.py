@@ -29,6 +29,16 @@ from fispace.chapters.factorial.infer import infer
 from fispace.chapters.factorial.responses import measure_responses
 from fispace.chapters.factorial.secondary import train_secondary
 from fispace.chapters.factorial.single_latent_response import single_latent
+from fispace.chapters.factorial.tables import (
+    CANDIDATES,
+    CLAMP_CELLS,
+    CLAMP_ITEMS,
+    FAMILY,
+    HISTOGRAM,
+    HYPOTHESES,
+    SECONDARY,
+    SINGLES,
+)
 from fispace.errors import ArtifactMismatchError, ParamsError, StimuliError
 from fispace.lm.hooks import logits, splice
 from fispace.lm.load import load_lm
@@ -222,9 +232,9 @@ def test_a_single_latent_has_no_interaction(pipe, z):
 
 
 def test_singles_state_that_the_latent_alone_adds_nothing(chapter):
-    numbers = read_csv(chapter.singles).set_index("metric")["value"]
+    numbers = read_csv(chapter.singles, SINGLES).set_index("metric")["value"]
     assert numbers["pool_alone_max_abs"] < 1e-5 < numbers["pool_among_others_max_abs"]
-    assert read_csv(chapter.histogram)["count"].sum() > 0
+    assert read_csv(chapter.histogram, HISTOGRAM)["count"].sum() > 0
 
 
 def test_histogram_counts_the_non_zero_activations(pipe, z):
@@ -255,7 +265,7 @@ def _infer(chapter, folder: Path, **changed) -> pd.DataFrame:
     names = ("table", "hypotheses", "activation_cells", "cells", "points", "fits", "secondary")
     outputs = {name: folder / f"{name}.csv" for name in names}
     infer(infer_step(), **inputs | changed, family=folder / "f.parquet", **outputs)
-    return read_csv(outputs["table"])
+    return read_csv(outputs["table"], FAMILY)
 
 
 def test_no_p_value_depends_on_the_order_of_rows(chapter, tmp_path):
@@ -270,7 +280,9 @@ def test_no_p_value_depends_on_the_order_of_rows(chapter, tmp_path):
         chapter, tmp_path, responses=[tmp_path / "r.parquet"], effects=[tmp_path / "e.parquet"]
     )
     keys = ["family", "kind", "rank", "clamp"]
-    one, other = (t.sort_values(keys, ignore_index=True) for t in (again, read_csv(chapter.table)))
+    one, other = (
+        t.sort_values(keys, ignore_index=True) for t in (again, read_csv(chapter.table, FAMILY))
+    )
     columns = [name for name in one if name == "q" or "p" in name.split("_")]
     assert {"p", "q", "p_sign_flip", "p_max", "p_equivalence", "mixed_p"} <= set(columns)
     pd.testing.assert_frame_equal(one[columns], other[columns], rtol=1e-6)
@@ -364,7 +376,7 @@ def test_every_latent_is_in_the_table_and_candidates_are_its_strongest(chapter):
     own = table[(table["space"] == "secondary") & (table["effect"] == "interaction")]
     live = own[own["mean_activation"] > 0]
     strongest = live.reindex(live["t"].abs().sort_values(ascending=False).index)["latent"][:2]
-    chosen = read_csv(chapter.candidates)
+    chosen = read_csv(chapter.candidates, CANDIDATES)
     assert chosen.loc[chosen["kind"] == "candidate", "latent"].tolist() == strongest.tolist()
     assert not chosen[["space", "effect", "latent"]].duplicated().any()
     counts = chosen["kind"].value_counts().to_dict()
@@ -372,7 +384,7 @@ def test_every_latent_is_in_the_table_and_candidates_are_its_strongest(chapter):
 
 
 def test_family_holds_every_chosen_latent_and_control(chapter):
-    table, chosen = read_table(chapter.family), read_csv(chapter.candidates)
+    table, chosen = read_table(chapter.family), read_csv(chapter.candidates, CANDIDATES)
     n_clamped = int((chosen["kind"] != "residual").sum()) + 4 + 1  # directions, linear part
     sizes = table["family"].value_counts().to_dict()
     assert sizes == {
@@ -385,11 +397,11 @@ def test_family_holds_every_chosen_latent_and_control(chapter):
     assert slopes["mixed_value"].to_numpy() == pytest.approx(
         slopes["value"].to_numpy(), rel=1e-3, abs=1e-9
     )
-    pd.testing.assert_frame_equal(table, read_csv(chapter.table), check_dtype=False)
+    pd.testing.assert_frame_equal(table, read_csv(chapter.table, FAMILY), check_dtype=False)
 
 
 def test_hypotheses_are_echoed_with_family_level_and_exclusion_rule(chapter):
-    echo = read_csv(chapter.hypotheses)
+    echo = read_csv(chapter.hypotheses, HYPOTHESES)
     assert echo["hypothesis"].tolist() == ["activation", "clamping", "planted", "controls"]
     assert set(echo["alpha"]) == {0.05} and set(echo["min_active_share"]) == {0.05}
     assert len(read_recipe(chapter.family)["declared"]) == 4
@@ -409,7 +421,7 @@ def test_an_excluded_latent_stays_in_the_table_but_leaves_its_family(chapter, tm
     row = table[(table["family"] == "clamp_slope") & (table["kind"] == "candidate")]
     row = row.sort_values("rank").iloc[0]
     assert row["excluded"] != "no" and np.isnan(row["q"]) and not row["is_significant"]
-    before = read_csv(chapter.table)
+    before = read_csv(chapter.table, FAMILY)
     own = before[(before["hypothesis"] == "clamping") & (before["kind"] == "candidate")]
     assert row["n_family"] == own["n_family"].iloc[0] - 1
 
@@ -418,21 +430,23 @@ def test_effect_of_multiplier_1_is_zero_and_the_identity_costs_nothing(chapter):
     effects = read_table(chapter.effects)
     assert (effects.loc[effects["clamp"] == 1, "value"] == 0).all()
     assert effects.loc[effects["clamp"] == 4, "value"].abs().max() > 1e-6
-    summary = read_csv(chapter.summary).set_index(["site", "metric"])["value"]
+    summary = read_csv(chapter.summary, SECONDARY).set_index(["site", "metric"])["value"]
     assert summary["clamp", "kl_identity_max"] <= 1e-6
     for site in ("secondary", "residual"):
         assert summary[site, "fvu"] > 0 and summary[site, "l0"] <= 3
 
 
 def test_clamp_cells_hold_four_cells_per_latent_and_clamp(chapter):
-    cells, chosen = read_csv(chapter.cells), read_csv(chapter.candidates)
+    cells, chosen = read_csv(chapter.cells, CLAMP_CELLS), read_csv(chapter.candidates, CANDIDATES)
     n_clamped = int((chosen["kind"] != "residual").sum()) + 4 + 1
     multiplied = cells[cells["mode"] == "multiply"]
     assert len(multiplied) == n_clamped * 4 * 4
     assert len(cells) - len(multiplied) == 6 * 4  # two candidates and two of each control, set
     assert (cells["low"] <= cells["value"]).all() and (cells["value"] <= cells["high"]).all()
     n_items = 8 + 6  # prompts, and confirm items
-    assert len(read_csv(chapter.points)) == 8 * n_items * 4 * 4  # kinds x items x cells x clamps
+    assert (
+        len(read_csv(chapter.points, CLAMP_ITEMS)) == 8 * n_items * 4 * 4
+    )  # kinds x items x cells x clamps
 
 
 def test_words_of_several_tokens_are_scored_whole(chapter):

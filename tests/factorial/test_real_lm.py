@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from factorial.small_chapter import run_chapter
 
+from fispace.chapters.factorial.tables import FAMILY
 from fispace.store.tables import read_csv, read_table
 from fispace.study.config.factorial import FactorConfig
 
@@ -61,7 +62,7 @@ def test_every_word_is_scored_after_every_prompt_and_confirm_text_and_moved_by_a
 
 
 def test_the_family_is_complete_and_claims_no_ground_truth(chapter) -> None:
-    family = read_csv(chapter.table)
+    family = read_csv(chapter.table, FAMILY)
     assert {"activation", "clamp_slope", "clamp", "set"} == set(family["family"])
     kept = family[family["excluded"] == "no"]
     assert kept["p_max"].between(0, 1).all() and kept["p"].between(0, 1).all()

@@ -11,6 +11,7 @@ import pytest
 from fispace.chapters.factorial.battery import contexts_of, write_battery
 from fispace.chapters.factorial.item_split import split_items
 from fispace.chapters.factorial.stimuli import read_battery, read_prompts, read_words
+from fispace.chapters.factorial.tables import CONTEXTS, ITEMS, WORDS
 from fispace.errors import ParamsError, StimuliError
 from fispace.store.files import write_json
 from fispace.store.tables import read_csv
@@ -179,11 +180,14 @@ def test_testbed_words_come_from_the_grammar_and_confirm_texts_are_the_contexts(
         words=tmp_path / "words.csv",
         contexts=tmp_path / "contexts.csv",
     )
-    items, contexts = read_csv(tmp_path / "items.csv"), read_csv(tmp_path / "contexts.csv")
+    items, contexts = (
+        read_csv(tmp_path / "items.csv", ITEMS),
+        read_csv(tmp_path / "contexts.csv", CONTEXTS),
+    )
     confirm = items[items["half"] == "confirm"]
     assert contexts["prompt"].tolist() == confirm["text"].tolist() and len(contexts) == 12
     assert {"item", "formality", "emotion", "prompt"} == set(contexts.columns)
-    words = read_csv(tmp_path / "words.csv")
+    words = read_csv(tmp_path / "words.csv", WORDS)
     assert words["word"].tolist() == ["-".join(cell) for cell in CELLS]
     assert set(words["contrast"]) == {2.0}
 
@@ -208,8 +212,11 @@ def write_english(folder: Path, clamp_items: int | None = None) -> None:
 
 def test_clamps_act_after_every_neutral_prompt_and_every_confirm_text_and_no_other(tmp_path):
     write_english(tmp_path)
-    items, contexts = read_csv(tmp_path / "items.csv"), read_csv(tmp_path / "contexts.csv")
-    prompts = read_csv(ENGLISH / "prompts.csv")["prompt"].tolist()
+    items, contexts = (
+        read_csv(tmp_path / "items.csv", ITEMS),
+        read_csv(tmp_path / "contexts.csv", CONTEXTS),
+    )
+    prompts = pd.read_csv(ENGLISH / "prompts.csv")["prompt"].tolist()
     confirm = items[items["half"] == "confirm"]
     neutral, texts = contexts.iloc[: len(prompts)], contexts.iloc[len(prompts) :]
     assert sorted(neutral["prompt"]) == sorted(prompts)
@@ -221,9 +228,12 @@ def test_clamps_act_after_every_neutral_prompt_and_every_confirm_text_and_no_oth
 
 def test_only_so_many_confirm_items_are_clamped_after_and_prompts_all(tmp_path):
     write_english(tmp_path, 5)
-    few, items = read_csv(tmp_path / "contexts.csv"), read_csv(tmp_path / "items.csv")
+    few, items = (
+        read_csv(tmp_path / "contexts.csv", CONTEXTS),
+        read_csv(tmp_path / "items.csv", ITEMS),
+    )
     write_english(tmp_path)
-    every = read_csv(tmp_path / "contexts.csv")
+    every = read_csv(tmp_path / "contexts.csv", CONTEXTS)
     kept = few[few["formality"].notna()]
     confirm = sorted(set(items.loc[items["half"] == "confirm", "item"]))
     assert sorted(set(kept["item"])) == confirm[:5] and len(kept) == 5 * 4
@@ -244,7 +254,7 @@ def test_a_prompt_and_an_item_of_the_same_name_are_refused(tmp_path):
 def test_the_written_split_keeps_each_items_frame(tmp_path):
     write_english(tmp_path)
     given = pd.read_csv(ENGLISH / "stimuli.csv").set_index("text")["frame"]
-    items = read_csv(tmp_path / "items.csv")
+    items = read_csv(tmp_path / "items.csv", ITEMS)
     assert items["frame"].tolist() == given[items["text"]].tolist()
 
 

@@ -18,6 +18,7 @@ from fispace.chapters.factorial.planted_contrast import (
     planted_contrast,
     planted_reach,
 )
+from fispace.chapters.factorial.tables import GENERATION_COUNTS
 from fispace.chapters.factorial.truth import bayes_scores
 from fispace.lm.generate import greedy, sampler
 from fispace.store.tables import read_csv, read_table
@@ -233,7 +234,7 @@ def test_words_count_whole_in_any_case_and_changed_texts_by_context() -> None:
 def test_texts_of_the_chapter_are_the_same_under_the_identity(tmp_path_factory, lm_folders) -> None:
     folder: Path = tmp_path_factory.mktemp("texts")
     chapter = run_chapter(folder, lm_folders["llama"])
-    counts = read_csv(chapter.counts)
+    counts = read_csv(chapter.counts, GENERATION_COUNTS)
     assert (counts.loc[counts["clamp"] == 1.0, "n_changed"] == 0).all()
     texts = read_table(chapter.texts)
     latents = {"candidate", "insensitive", "random", "primary"}

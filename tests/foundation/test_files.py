@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +17,7 @@ import pytest
 import torch
 
 from fispace.errors import ArtifactError
+from fispace.store.columns import INTEGER, NUMBER, TEXT, Table
 from fispace.store.documents import read_documents
 from fispace.store.files import (
     alone_in,
@@ -31,6 +33,8 @@ from fispace.store.tensors import load_tensors, save_tensors
 from fispace.study.config.extract import TextConfig
 
 FRAME = pd.DataFrame({"arm": ["sae", "joint"], "seed": [0, 1], "value": [0.1, 1e-300]})
+TABLE = Table("t.csv", {"arm": TEXT, "seed": INTEGER, "value": NUMBER})
+READERS = (read_json, read_table, partial(read_csv, table=TABLE), sha256_of, load_tensors)
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_trace(tmp_path):
@@ -70,7 +74,9 @@ def test_damaged_json_is_named(tmp_path, content):
         read_json(path)
 
 
-@pytest.mark.parametrize("read", [read_json, read_table, read_csv, sha256_of, load_tensors])
+@pytest.mark.parametrize(
+    "read", [read_json, read_table, partial(read_csv, table=TABLE), sha256_of, load_tensors]
+)
 def test_a_missing_file_is_named(tmp_path, read):
     with pytest.raises(ArtifactError, match="nowhere"):
         read(tmp_path / "nowhere")
@@ -135,8 +141,8 @@ def test_a_file_is_not_blamed_for_a_lack_of_memory(tmp_path, monkeypatch, lack):
 
 def test_csv_keeps_every_digit(tmp_path):
     path = tmp_path / "t.csv"
-    write_csv(path, FRAME)
-    assert read_csv(path)["value"].tolist() == FRAME["value"].tolist()
+    write_csv(path, FRAME, TABLE)
+    assert read_csv(path, TABLE)["value"].tolist() == FRAME["value"].tolist()
     assert b"\r" not in path.read_bytes()
 
 

@@ -9,6 +9,7 @@ from geometry.small_study import D_MODEL, N_LATENTS, PARAMS, write_checkpoint, w
 
 from fispace.chapters.geometry.arm import measure_arm
 from fispace.chapters.geometry.summary import summarise
+from fispace.chapters.geometry.tables import SUMMARY
 from fispace.errors import ArtifactMismatchError
 from fispace.store.tables import read_csv, read_table
 from fispace.store.tensors import load_tensors, save_tensors
@@ -168,4 +169,4 @@ def test_the_summary_holds_every_row_of_every_arm(tmp_path: Path) -> None:
     table = Study(tmp_path, JOINT, 0.1).measure()["table"]
     summarise(documents=[table], summary=tmp_path / "s.parquet", table=tmp_path / "s.csv")
     assert len(read_table(tmp_path / "s.parquet")) == len(read_table(table))
-    assert len(read_csv(tmp_path / "s.csv")) == len(read_table(table))
+    assert len(read_csv(tmp_path / "s.csv", SUMMARY)) == len(read_table(table))

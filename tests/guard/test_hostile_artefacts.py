@@ -4,6 +4,7 @@ import json
 import pickle
 import random
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from guard.conftest import RUN
 from safetensors.torch import save_file
 
 from fispace.chapters.factorial.stimuli import read_battery
+from fispace.chapters.fidelity.tables import SUMMARY
 from fispace.errors import ArtifactError, ArtifactMismatchError, FispaceError, NonFiniteError
 from fispace.models.trained import load_trained
 from fispace.store.activations import ActivationStore
@@ -63,7 +65,7 @@ def damaged(content: bytes, rng: random.Random) -> bytes:
 READERS = {
     "fidelity/sae/seed0.parquet": lambda path: (read_table(path), read_recipe(path)),
     "train/sae/seed0.safetensors": lambda path: load_trained(path, {"arm": "sae"}),
-    "fidelity/summary.csv": read_csv,
+    "fidelity/summary.csv": partial(read_csv, table=SUMMARY),
     "train/lr.json": read_json,
     "extract/manifest.json": lambda path: ActivationStore(path).n_tokens("train"),
     "extract/val/shard-1-of-1.parquet": lambda path: list(

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from report.synthetic import (
+    completed,
     contributions_table,
     controls_table,
     curves_table,
@@ -14,6 +15,14 @@ from report.synthetic import (
 
 from fispace.chapters.factorial.calibration_plots import write_calibration_plots
 from fispace.chapters.factorial.plots import write_factorial_plots
+from fispace.chapters.factorial.tables import (
+    ACTIVATION_CELLS,
+    CLAMP_CELLS,
+    CLAMP_FITS,
+    CLAMP_ITEMS,
+    GENERATION_COUNTS,
+    HISTOGRAM,
+)
 from fispace.chapters.fidelity.control_plots import write_control_plots
 from fispace.chapters.fidelity.gain_plots import write_gain_plots
 from fispace.chapters.fidelity.plots import write_fidelity_plots
@@ -22,6 +31,7 @@ from fispace.chapters.testbed.plots import write_planted_plots
 from fispace.report.audit import write_audit, write_audit_plots
 from fispace.report.claims_plot import write_claims_plot
 from fispace.report.diagrams import write_diagrams
+from fispace.report.tables import LEDGER
 from fispace.report.verdicts import VERDICTS
 from fispace.seeds import numpy_stream
 from fispace.stats.published import RATIOS
@@ -97,7 +107,7 @@ def clamp_tables() -> tuple[pd.DataFrame, pd.DataFrame]:
                     key |= {"register": cell[0], "affect": cell[1], "value": 0.1 * (clamp - 1)}
                     key |= {"kind": kind, "rank": 1}
                     means.append(key | {"mode": "multiply", "low": -1.0, "high": 1.0, "n": 2})
-                    items += [key | {"item": item} for item in (0, 1)]
+                    items += [key | {"item": item} for item in ("i0", "i1")]
     return pd.DataFrame(means), pd.DataFrame(items)
 
 
@@ -207,7 +217,7 @@ def write_all(folder: Path) -> dict[str, Path]:
         "claims_full",
     )
     out = {name: folder / f"{name}.csv" for name in drawn}
-    write_csv(folder / "ledger.csv", ledger_table())
+    write_csv(folder / "ledger.csv", completed(ledger_table(), LEDGER), LEDGER)
     write_claims_plot(ledger=folder / "ledger.csv", claims=out["claims"])
     sizes = DiagramsStep(n_latents=1536, k=32, d_embed=24)
     write_diagrams(sizes, pipeline=out["pipeline"], architecture=out["architecture"])
@@ -232,16 +242,16 @@ def write_all(folder: Path) -> dict[str, Path]:
         PARAMS, latents=latents, spectra=spectra, **{name: out[name] for name in names[2:]}
     )
     means, items = clamp_tables()
-    write_csv(folder / "cells.csv", means)
-    write_csv(folder / "points.csv", items)
+    write_csv(folder / "cells.csv", means, CLAMP_CELLS)
+    write_csv(folder / "points.csv", items, CLAMP_ITEMS)
     bars = pd.DataFrame({"bin_low": [0.0, 1.0], "bin_high": [1.0, 2.0], "count": [5, 2]})
-    write_csv(folder / "bars.csv", bars.assign(arm="joint", seed=0, primary_latent=7))
-    write_csv(folder / "fits.csv", fit_table(means))
-    write_csv(folder / "activation.csv", activation_table(means))
+    write_csv(folder / "bars.csv", bars.assign(arm="joint", seed=0, primary_latent=7), HISTOGRAM)
+    write_csv(folder / "fits.csv", fit_table(means), CLAMP_FITS)
+    write_csv(folder / "activation.csv", activation_table(means), ACTIVATION_CELLS)
     write_table(folder / "family.parquet", family_rows(), {})
     counts = [folder / f"{seed}.counts.csv" for seed in (0, 1)]
     for seed, path in enumerate(counts):
-        write_csv(path, count_table(seed))
+        write_csv(path, count_table(seed), GENERATION_COUNTS)
     write_factorial_plots(
         cells=folder / "cells.csv", points=folder / "points.csv", fits=folder / "fits.csv",
         histogram=folder / "bars.csv", activation=folder / "activation.csv",
@@ -269,6 +279,6 @@ def write_all(folder: Path) -> dict[str, Path]:
         **{name: out[name] for name in GAINS},
     )  # fmt: skip
     rows = pd.concat([ledger_table(), ledger_table().assign(id="P1", printed=None)])
-    write_csv(folder / "full.csv", rows)
+    write_csv(folder / "full.csv", completed(rows, LEDGER), LEDGER)
     write_claims_plot(ledger=folder / "full.csv", claims=out["claims_full"])
     return out

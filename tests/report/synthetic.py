@@ -4,6 +4,8 @@ from typing import Any
 
 import pandas as pd
 
+from fispace.store.columns import FACTORS, Table
+
 JOINT_PARTS = (
     "sae",
     "sae+bias",
@@ -230,3 +232,16 @@ def worlds_table() -> pd.DataFrame:
                 ends = {"low": value, "high": value + 0.01, "n": 2}
                 rows.append(row | {"world": None, "mean": value + 0.005} | ends)
     return pd.DataFrame(rows)
+
+
+PLAIN = {"text": "x", "boolean": False, "whole number": 0, "count": 0, "number": 0.0}
+
+
+def completed(rows: pd.DataFrame, table: Table) -> pd.DataFrame:
+    """The rows with every column that the table must have: missing where it may be, else plain."""
+    absent = {
+        name: None if column.may_miss else PLAIN[column.kind]
+        for name, column in table.columns.items()
+        if name not in (*rows, *table.may_lack, FACTORS)
+    }
+    return rows.assign(**absent)

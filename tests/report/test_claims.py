@@ -11,6 +11,7 @@ import yaml
 
 from fispace.errors import ClaimsError
 from fispace.report.claims import read_claims, write_claims
+from fispace.report.tables import DOCUMENTS, LEDGER
 from fispace.report.verdicts import TESTS
 from fispace.store.quantities import NO_SEED, Quantity, quantity_frame
 from fispace.store.tables import read_csv, write_csv, write_table
@@ -58,6 +59,7 @@ class Ledger:
                     "n_documents": [40],
                 }
             ),
+            DOCUMENTS,
         )
         write_table(folder / "q.parquet", quantity_frame(found), {})
 
@@ -72,7 +74,7 @@ class Ledger:
             schema=SCHEMA, quantities=self.folder / "q.parquet", documents=self.folder / "documents.csv",
             ledger=ledger, metrics=self.folder / "claims.json",
         )  # fmt: skip
-        return read_csv(ledger)
+        return read_csv(ledger, LEDGER)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 from report.synthetic import ERRORS
 
 from fispace.report.documents import write_documents
+from fispace.report.tables import DOCUMENTS
 from fispace.seeds import numpy_stream
 from fispace.store.tables import read_csv, write_table
 from fispace.study.config.report import DocumentsStep
@@ -69,7 +70,7 @@ def intervals(folder: Path, noise: float) -> pd.DataFrame:
     write_documents(
         PARAMS, sums=paths, bounds=folder / "bounds.parquet", table=folder / "documents.csv"
     )
-    return read_csv(folder / "documents.csv").set_index("quantity")
+    return read_csv(folder / "documents.csv", DOCUMENTS).set_index("quantity")
 
 
 def test_equal_documents_have_an_interval_without_width(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from fispace.errors import ParamsError
 from fispace.report.draw import draw_figure
 from fispace.report.figure_registry import FIGURES
 from fispace.report.summary import CAPTIONS
+from fispace.report.tables import OF_FIGURES
 from fispace.store.tables import read_csv, write_table
 from fispace.study.commands import CHAPTERS
 
@@ -63,7 +64,7 @@ def test_no_users_matplotlibrc_enters_a_figure(
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_text_has_the_size_of_the_house(name: str, tables: dict[str, Path]) -> None:
-    figure = FIGURES[name](read_csv(tables[name]))
+    figure = FIGURES[name](read_csv(tables[name], OF_FIGURES[name]))
     sizes = {text.get_fontsize() for text in figure.findobj(Text) if text.get_text()}
     assert min(sizes) >= 5
     assert max(sizes) <= 8
@@ -104,7 +105,7 @@ def test_every_figure_has_a_rule_and_a_caption() -> None:
 
 
 def test_the_reconstruction_table_has_each_seed_and_their_mean(tables: dict[str, Path]) -> None:
-    table = read_csv(tables["reconstruction"])
+    table = read_csv(tables["reconstruction"], OF_FIGURES["reconstruction"])
     joint = table[(table["arm"] == "joint") & table["is_full"]]
     assert joint[joint["seed"] == 1]["fvu"].item() == pytest.approx(0.24)
     assert joint[joint["seed"].isna()]["fvu"].item() == pytest.approx(0.18)
@@ -112,7 +113,7 @@ def test_the_reconstruction_table_has_each_seed_and_their_mean(tables: dict[str,
 
 
 def test_all_parts_of_an_arm_stand_above_its_ablations(tables: dict[str, Path]) -> None:
-    table = read_csv(tables["kl"])
+    table = read_csv(tables["kl"], OF_FIGURES["kl"])
     first = table.sort_values("order").drop_duplicates("arm")
     assert first["is_full"].all()
 
@@ -120,7 +121,7 @@ def test_all_parts_of_an_arm_stand_above_its_ablations(tables: dict[str, Path]) 
 def test_the_control_figure_shows_whole_arms_from_the_reconstruction_to_the_isotropic_error(
     tables: dict[str, Path],
 ) -> None:
-    table = read_csv(tables["controls"])
+    table = read_csv(tables["controls"], OF_FIGURES["controls"])
     joint = table[(table["arm"] == "joint") & (table["seed"] == 0)]
     order = ["reconstruction", "shuffled_error", "covariance_noise", "cosine_noise"]
     assert joint["condition"].tolist() == [*order, "epsilon_random"]
@@ -131,7 +132,7 @@ def test_the_control_figure_shows_whole_arms_from_the_reconstruction_to_the_isot
 def test_the_shapley_figure_has_each_seed_and_their_mean_and_no_arm_of_one_part(
     tables: dict[str, Path],
 ) -> None:
-    table = read_csv(tables["shapley"])
+    table = read_csv(tables["shapley"], OF_FIGURES["shapley"])
     assert set(table["arm"]) == {"joint"}
     row = table[(table["form"] == "canonical") & (table["part"] == "interaction")]
     row = row[(row["metric"] == "kl") & (row["measure"] == "shapley_share")]
@@ -142,7 +143,7 @@ def test_the_shapley_figure_has_each_seed_and_their_mean_and_no_arm_of_one_part(
 def test_position_curves_are_means_over_seeds_with_bos_only_where_it_is_scored(
     tables: dict[str, Path],
 ) -> None:
-    table = read_csv(tables["positions"])
+    table = read_csv(tables["positions"], OF_FIGURES["positions"])
     first = table.groupby("special_tokens")["position"].min()
     assert first.to_dict() == {"masked": 1, "included": 0}
     assert table[table["position"] == 1]["kl"].to_numpy() == pytest.approx(3.0)
@@ -150,12 +151,12 @@ def test_position_curves_are_means_over_seeds_with_bos_only_where_it_is_scored(
 
 
 def test_norm_histograms_count_every_latent(tables: dict[str, Path]) -> None:
-    shares = read_csv(tables["norms"]).groupby(["arm", "state"])["share"].sum()
+    shares = read_csv(tables["norms"], OF_FIGURES["norms"]).groupby(["arm", "state"])["share"].sum()
     assert shares.tolist() == pytest.approx([1.0] * 4)
 
 
 def test_silent_latents_are_a_part_of_the_trained_ones(tables: dict[str, Path]) -> None:
-    table = read_csv(tables["norms"])
+    table = read_csv(tables["norms"], OF_FIGURES["norms"])
     trained, initial = (table[table["state"] == name] for name in ("trained", "initial"))
     assert (trained["never_fired"] <= trained["share"]).all()
     assert trained.groupby("arm")["never_fired"].sum().tolist() == pytest.approx([0.25] * 2)
@@ -164,7 +165,7 @@ def test_silent_latents_are_a_part_of_the_trained_ones(tables: dict[str, Path]) 
 
 
 def test_the_overview_has_every_claim_and_every_answer(tables: dict[str, Path]) -> None:
-    table = read_csv(tables["claims"])
+    table = read_csv(tables["claims"], OF_FIGURES["claims"])
     assert table.groupby("claim")["answer"].nunique().tolist() == [3] * 4
     shown = table.set_index(["claim", "answer"])
     assert shown.loc[("N2 gain (50.0 %)", "published"), "ratio"] == pytest.approx(2.0)
@@ -176,20 +177,20 @@ def test_the_overview_has_every_claim_and_every_answer(tables: dict[str, Path]) 
 
 def test_the_diagrams_show_modules_that_exist(tables: dict[str, Path]) -> None:
     for name in ("pipeline", "architecture"):
-        boxes = read_csv(tables[name]).query("shape == 'box'")
+        boxes = read_csv(tables[name], OF_FIGURES[name]).query("shape == 'box'")
         for path in boxes["module"]:
             module, _, attribute = path.partition(":")
             attrgetter(attribute)(import_module(module)) if attribute else import_module(module)
 
 
 def test_the_pipeline_has_a_box_for_every_chapter(tables: dict[str, Path]) -> None:
-    boxes = read_csv(tables["pipeline"]).query("shape == 'box'")
+    boxes = read_csv(tables["pipeline"], OF_FIGURES["pipeline"]).query("shape == 'box'")
     assert list(boxes["label"]) == list(CHAPTERS)
     assert [path.split(".")[-1] for path in boxes["module"]] == list(CHAPTERS)
 
 
 def test_the_model_is_drawn_with_the_sizes_of_the_study(tables: dict[str, Path]) -> None:
-    text = " ".join(read_csv(tables["architecture"])["detail"].dropna())
+    text = " ".join(read_csv(tables["architecture"], OF_FIGURES["architecture"])["detail"].dropna())
     assert "32 of 1,536" in text
     assert "24 × 24" in text
 
@@ -197,8 +198,8 @@ def test_the_model_is_drawn_with_the_sizes_of_the_study(tables: dict[str, Path])
 def test_arms_that_the_paper_does_not_show_stay_out_of_its_figures(
     tables: dict[str, Path],
 ) -> None:
-    assert set(read_csv(tables["norms"])["arm"]) == {"sae", "joint"}
-    assert set(read_csv(tables["spectrum"])["series"]) == {
+    assert set(read_csv(tables["norms"], OF_FIGURES["norms"])["arm"]) == {"sae", "joint"}
+    assert set(read_csv(tables["spectrum"], OF_FIGURES["spectrum"])["series"]) == {
         "sae",
         "joint",
         "initial",
@@ -207,14 +208,14 @@ def test_arms_that_the_paper_does_not_show_stay_out_of_its_figures(
 
 
 def test_the_scatter_shows_the_same_latents_in_every_state(tables: dict[str, Path]) -> None:
-    table = read_csv(tables["ratio_scatter"])
+    table = read_csv(tables["ratio_scatter"], OF_FIGURES["ratio_scatter"])
     shown = table.groupby(["state", "ratio"])["latent"].apply(tuple)
     assert shown.nunique() == 1
     assert len(shown.iloc[0]) == PARAMS.scatter_latents < N_LATENTS
 
 
 def test_a_violin_outline_is_a_density(tables: dict[str, Path]) -> None:
-    table = read_csv(tables["norm_ratios"])
+    table = read_csv(tables["norm_ratios"], OF_FIGURES["norm_ratios"])
     for _, rows in table.groupby(["state", "ratio", "group"]):
         step = rows["position"].diff().iloc[1]
         assert 0.7 < (rows["density"] * step).sum() < 1.05
@@ -224,7 +225,7 @@ def test_a_violin_outline_is_a_density(tables: dict[str, Path]) -> None:
 def test_the_clamping_table_has_the_candidate_and_its_random_control(
     tables: dict[str, Path],
 ) -> None:
-    table = read_csv(tables["clamping"])
+    table = read_csv(tables["clamping"], OF_FIGURES["clamping"])
     assert set(table["kind"]) == {"candidate", "random"}
     assert set(table["cell"]) == {"formal, neutral", "formal, emotional", "casual, neutral"}
     assert set(table["row"]) == {"mean", "item", "fit"}

@@ -8,6 +8,7 @@ from report.synthetic import controls_table, gain_curve_table, worlds_table
 
 from fispace.chapters.fidelity.curve_quantities import curve_quantities, published_ks
 from fispace.chapters.fidelity.gain_plots import write_gain_plots
+from fispace.chapters.fidelity.tables import ARM_CONTROLS_PLOT, GAIN_CURVE_PLOT
 from fispace.chapters.testbed.quantities import planted_quantities
 from fispace.store.quantities import NO_SEED, quantity_frame
 from fispace.store.tables import read_csv, write_table
@@ -97,7 +98,10 @@ def plotted(tmp_path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     write_gain_plots(
         curve=tmp_path / "curve.parquet", controls=tmp_path / "controls.parquet", **out
     )
-    return read_csv(out["gain_curve"]), read_csv(out["arm_controls"])
+    return (
+        read_csv(out["gain_curve"], GAIN_CURVE_PLOT),
+        read_csv(out["arm_controls"], ARM_CONTROLS_PLOT),
+    )
 
 
 def test_the_gain_curve_has_each_seed_and_their_mean_and_names_the_published_cuts(

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from report.synthetic import completed
 
+from fispace.chapters.factorial.tables import FAMILY, TRUTH
 from fispace.errors import ArtifactError, ParamsError
 from fispace.report.claims_file import claim_name, read_claims
 from fispace.report.markdown import claim_table, value_text
@@ -21,6 +23,7 @@ from fispace.report.readme import (
     shown_ledger,
 )
 from fispace.report.summary import write_summary
+from fispace.report.tables import LEDGER
 from fispace.store.tables import read_csv, write_csv
 
 ROOT = Path(__file__).parents[2]
@@ -54,13 +57,13 @@ def write_page(
     ]
     columns = "hypothesis expected kind excluded is_significant_max is_significant is_equivalent"
     family = pd.DataFrame(rows, columns=[*columns.split(), "p_max", "q"])
-    write_csv(folder / "infer.csv", family.assign(family="clamp_slope"))
+    write_csv(folder / "infer.csv", completed(family.assign(family="clamp_slope"), FAMILY), FAMILY)
     answer = {
         "question": "over_direction", "subject": "candidate", "value": 1.24, "low": 0.5,
         "high": 3.1, "p": 0.4, "unit": "1", "n": 9, "answer": "not shown to be more",
     }  # fmt: skip
     declared = answer | {"question": "clamp_slope", "subject": "shown above"}
-    write_csv(folder / "truth.csv", pd.DataFrame([answer, declared]))
+    write_csv(folder / "truth.csv", pd.DataFrame([answer, declared]), TRUTH)
     write_summary(
         run="tiny", target="full", ledger=ledger, family=folder / "infer.csv",
         truth=folder / "truth.csv" if with_truth else None, figures=figures or [],
@@ -70,7 +73,7 @@ def write_page(
 
 
 def write_ledger(path: Path, names: tuple[str, ...] = HEADLINES) -> Path:
-    write_csv(path, pd.DataFrame([ledger_row(name) for name in names]))
+    write_csv(path, completed(pd.DataFrame([ledger_row(name) for name in names]), LEDGER), LEDGER)
     return path
 
 
@@ -211,7 +214,7 @@ def test_every_headline_is_a_claim_and_the_reference_has_those_of_its_target() -
         ("report/full/claims.csv", {"all", "full"}),
     ):
         if (REFERENCE / ledger).exists():
-            reference = read_csv(REFERENCE / ledger)
+            reference = read_csv(REFERENCE / ledger, LEDGER)
             expected = {name for name, target in targets.items() if target in wanted}
             assert set(reference["id"] + "." + reference["item"]) == expected
 
@@ -225,7 +228,7 @@ def test_a_ledger_with_verdicts_shows_them_and_the_summary_counts_them(tmp_path:
 
 def test_the_summary_tells_rows_with_a_printed_number_from_those_without(tmp_path: Path) -> None:
     rows = [ledger_row("N2.gain"), ledger_row("N2.over_shuffled", printed=None)]
-    write_csv(tmp_path / "claims.csv", pd.DataFrame(rows))
+    write_csv(tmp_path / "claims.csv", completed(pd.DataFrame(rows), LEDGER), LEDGER)
     text = write_page(tmp_path, tmp_path / "claims.csv")
     assert "2 rows on 1 claims, 1 of them with a printed number" in text
     assert "| N2 | better (`over_shuffled`) | – | 50.0 %" in text

@@ -9,6 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from fispace.chapters.testbed.language import train_lm, write_corpus
+from fispace.chapters.testbed.tables import STIMULI
 from fispace.errors import ArtifactMismatchError, DivergedError, ParamsError
 from fispace.store.files import read_json
 from fispace.store.tables import read_csv, read_recipe, read_table
@@ -121,7 +122,7 @@ def test_the_stored_grammar_and_battery_belong_to_the_params(
     grammar: Grammar, chapter: Path
 ) -> None:
     assert grammar_from_json(read_json(chapter / "grammar.json")) == grammar
-    assert len(read_csv(chapter / "stimuli.csv")) == 20
+    assert len(read_csv(chapter / "stimuli.csv", STIMULI)) == 20
 
 
 def test_one_word_is_one_token_and_no_bos_is_added(grammar: Grammar) -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from fispace.errors import ArtifactError
 from fispace.report.audit_table import NUMBERS, Compared, Pair, audit_table
+from fispace.report.tables import AUDIT, AUDIT_PLOT
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_csv, read_table, write_csv, write_table
 from fispace.study.config.audit import (
@@ -74,7 +75,7 @@ def write_audit(
     found.insert(0, "weakness", [weakness for weakness, _ in described])
     found.insert(2, "what", [what for _, what in described])
     write_table(audit, found, {"step": "report audit", "arm": settings.arm})
-    write_csv(table, found)
+    write_csv(table, found, AUDIT)
 
 
 def _norms(quantities: Frame, arm: str) -> dict[int, Pair]:
@@ -110,7 +111,7 @@ def write_audit_plots(*, table: Reads, audit: Writes) -> None:
     Raises:
         ArtifactError: if the table is missing or damaged.
     """
-    write_csv(audit, pd.DataFrame(_plotted(read_csv(table))))
+    write_csv(audit, AUDIT_PLOT.frame(_plotted(read_csv(table, AUDIT))), AUDIT_PLOT)
 
 
 def _plotted(table: Frame) -> Iterator[dict[str, Any]]:

@@ -15,6 +15,7 @@ import pandas as pd
 from fispace.errors import ArtifactError
 from fispace.report.claims_file import ANSWERS
 from fispace.report.ledger import (
+    BANDS,
     EITHER,
     ENDS,
     KEY,
@@ -59,8 +60,8 @@ def write_bands(*, ledgers: list[Path], bands: Path) -> None:
     frames = [frame.loc[frames[0].index] for frame in frames]
     _require_different_runs(dict(zip(ledgers, frames, strict=True)), len(ledgers))
     rows = [_band([frame.iloc[place] for frame in frames]) for place in range(len(frames[0]))]
-    found = pd.DataFrame(rows)
-    write_csv(bands, found)
+    found = BANDS.frame(rows)
+    write_csv(bands, found, BANDS)
     for row in found.to_dict("records"):
         if EITHER in row["verdict"]:
             log.info("verdict  %s: %s", name_of(row), row["verdict"])
@@ -76,7 +77,7 @@ def _require_different_runs(frames: dict[Path, pd.DataFrame], n_given: int) -> N
     if len(frames) < n_given:
         raise ArtifactError("--ledgers: a file is given twice; give each run's ledger once.")
     for (one, numbers), (other, others) in combinations(frames.items(), 2):
-        if numbers[NUMBERS].equals(others[NUMBERS]):
+        if numbers[list(NUMBERS)].equals(others[list(NUMBERS)]):
             raise ArtifactError(
                 f"{one} and {other} hold the same numbers: they are one run, or two that rounded alike. "
                 "Bands need runs that differ in more than where they were made."

@@ -20,6 +20,7 @@ from fispace.report.claims_file import (
     require_quantities,
 )
 from fispace.report.judge import Numbers, excess_over_null, judge, numbers_of
+from fispace.report.tables import DOCUMENTS, LEDGER
 from fispace.report.verdicts import VERDICTS, Reading
 from fispace.stats.intervals import Interval, t_interval
 from fispace.store.files import write_json
@@ -48,7 +49,7 @@ def write_claims(
             quantities with fewer than two seeds.
     """
     rows = of_target(read_claims(claims, schema), target)
-    numbers = numbers_of(read_table(quantities), read_csv(documents))
+    numbers = numbers_of(read_table(quantities), read_csv(documents, DOCUMENTS))
     require_quantities(rows, numbers.samples.keys(), claims)
     readings = [_judged(row, numbers, params, claims) for row in rows]
     lines = [
@@ -57,7 +58,7 @@ def write_claims(
     ]
     metric = {claim_name(row): _metric(line) for row, line in zip(rows, lines, strict=True)}
     counts = Counter(reading.verdict for reading in readings)
-    write_csv(ledger, pd.DataFrame(lines))
+    write_csv(ledger, LEDGER.frame(lines), LEDGER)
     write_json(metrics, metric | {"verdicts": {name: counts[name] for name in VERDICTS}})
 
 
@@ -82,7 +83,8 @@ def _ledger_row(
     excess = excess_over_null(row, numbers)
     cells |= _cells("excess", None if excess is None else t_interval(excess, params.confidence))
     predicate = row["predicate"]
-    cells |= {"test": predicate["test"], "reference": predicate.get("reference")}
+    reference = predicate.get("reference")  # a number, or the name of a quantity
+    cells |= {"test": predicate["test"], "reference": None if reference is None else str(reference)}
     # a bare `null` would be read back from CSV as a missing value
     cells["against"] = ", ".join(f"the {name}" for name in predicate.get("against", [])) or None
     return cells | reading._asdict() | {"remark": row["remark"]}

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from fispace.report.claims_file import ANSWERS
 from fispace.report.markdown import value_text
+from fispace.report.tables import CLAIMS_PLOT, LEDGER
 from fispace.store.tables import read_csv, write_csv
 from fispace.study.step import Reads, Writes, command
 
@@ -30,10 +30,11 @@ def write_claims_plot(*, ledger: Reads, claims: Writes) -> None:
     Raises:
         ArtifactError: if the ledger is missing or damaged.
     """
-    write_csv(claims, pd.DataFrame(_rows(read_csv(ledger).to_dict("records"))))
+    rows = _rows(read_csv(ledger, LEDGER).to_dict("records"))
+    write_csv(claims, CLAIMS_PLOT.frame(rows), CLAIMS_PLOT)
 
 
-def _rows(ledger: list[dict[Any, Any]]) -> Iterator[dict[str, object]]:
+def _rows(ledger: list[dict[Any, Any]]) -> Iterator[dict[str, Any]]:
     for order, row in enumerate(ledger):
         name = f"{row['id']} {row['item'].replace('_', ' ')} ({value_text(row['printed'], row['unit'])})"
         for answer in ANSWERS:

@@ -5,8 +5,7 @@ Must not: draw. Every box names the module that it stands for.
 
 from typing import NamedTuple
 
-import pandas as pd
-
+from fispace.report.tables import DIAGRAM
 from fispace.store.tables import write_csv
 from fispace.study.config.report import DiagramsStep
 from fispace.study.step import Writes, command
@@ -34,7 +33,7 @@ STEP_Y, STEP_HEIGHT = 0.62, 0.5
 def write_diagrams(params: DiagramsStep, *, pipeline: Writes, architecture: Writes) -> None:
     """Write two tables as CSV: `pipeline` (paper F1) and `architecture` (paper F2)."""
     for path, shapes in ((pipeline, pipeline_shapes()), (architecture, model_shapes(params))):
-        write_csv(path, pd.DataFrame(shapes, columns=pd.Index(Shape._fields)))
+        write_csv(path, DIAGRAM.frame(shape._asdict() for shape in shapes), DIAGRAM)
 
 
 def pipeline_shapes() -> list[Shape]:

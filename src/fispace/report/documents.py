@@ -21,6 +21,7 @@ from fispace.chapters.fidelity.quantities import (
     of_decoders,
     short_parts,
 )
+from fispace.report.tables import DOCUMENTS
 from fispace.seeds import numpy_stream
 from fispace.stats.bootstrap import resample_counts
 from fispace.store.origins import Cell, Rows
@@ -57,8 +58,7 @@ def write_documents(
         (name, *np.quantile(of[: len(all_)], tails), *np.quantile(of[len(all_) :], tails), len(ids))
         for name, of in sorted(draws.items())
     ]
-    columns = ["quantity", "low", "high", "few_low", "few_high", "n_documents"]
-    write_csv(table, pd.DataFrame(found, columns=pd.Index(columns)))
+    write_csv(table, pd.DataFrame(found, columns=pd.Index(DOCUMENTS.columns)), DOCUMENTS)
 
 
 def _counts(params: DocumentsStep, n_documents: int) -> tuple[np.ndarray, np.ndarray]:

@@ -6,6 +6,7 @@ Must not: compute, or import torch.
 from fispace.errors import ParamsError
 from fispace.plotting.style import rendered
 from fispace.report.figure_registry import FIGURES
+from fispace.report.tables import OF_FIGURES
 from fispace.store.files import atomic_path
 from fispace.store.tables import read_csv
 from fispace.study.step import Reads, Writes, command
@@ -21,7 +22,7 @@ def draw_figure(*, figure: str, table: Reads, svg: Writes, pdf: Writes) -> None:
     """
     if figure not in FIGURES:
         raise ParamsError(f"--figure {figure}: no such figure; there are {', '.join(FIGURES)}.")
-    drawn = FIGURES[figure](read_csv(table))
+    drawn = FIGURES[figure](read_csv(table, OF_FIGURES[figure]))
     for path in (svg, pdf):
         with atomic_path(path) as partial:
             partial.write_bytes(rendered(drawn, path.suffix))

@@ -10,11 +10,24 @@ import pandas as pd
 
 from fispace.errors import ArtifactError
 from fispace.report.claims_file import ANSWERS
+from fispace.store.columns import INTEGER, NUMBER, TEXT, Column, Table, optional
 from fispace.store.tables import read_csv
 
 KEY = ["id", "item"]
 ENDS = ("mean", "low", "high")
-NUMBERS = [f"{answer}_{end}" for answer in ANSWERS for end in ENDS]
+CLAIM: dict[str, Column] = {"id": TEXT, "item": TEXT, "verdict": TEXT}
+NUMBERS: dict[str, Column] = {
+    f"{answer}_{end}": optional(NUMBER) for answer in ANSWERS for end in ENDS
+}
+STATED = Table(
+    "of a ledger, or of bands",
+    {**{name: optional(TEXT) for name in CLAIM}, **NUMBERS, "n_runs": INTEGER},
+    key=("id", "item"),
+    may_lack=("n_runs",),
+    others_ignored=True,
+)
+"""What a ledger and the bands of several runs have in common; bands alone have the number of runs."""
+BANDS = Table("bands", {**CLAIM, **NUMBERS, "n_runs": INTEGER}, key=("id", "item"))
 N_RUNS = "n_runs"
 """The column that bands have and a run's ledger has not."""
 EITHER = " or "
@@ -33,11 +46,7 @@ def read_ledger(path: Path, *, may_be_bands: bool = False) -> pd.DataFrame:
             f"{path} does not exist; expected the claims.csv of a run (`snakemake` makes it)"
             f"{' or bands (`fispace bands` makes them)' if may_be_bands else ''}."
         )
-    frame = read_csv(path)
-    wanted = [*KEY, "verdict", *NUMBERS]
-    missing = [name for name in wanted if name not in frame.columns]
-    if missing:
-        raise _no_ledger(path, f"it has no column {missing[0]!r}")
+    frame = read_csv(path, STATED)
     if N_RUNS in frame.columns and not may_be_bands:
         raise ArtifactError(
             f"{path} holds the bands of several runs; expected the claims.csv of one run."
@@ -47,10 +56,7 @@ def read_ledger(path: Path, *, may_be_bands: bool = False) -> pd.DataFrame:
         raise _no_ledger(path, "a claim has no id, item or verdict, or there is none")
     if bool(frame.duplicated(KEY).any()):
         raise _no_ledger(path, f"{name_of(frame[frame.duplicated(KEY)].iloc[0])} stands twice")
-    try:
-        return texts.join(frame[NUMBERS].astype("float64"))
-    except ValueError as error:
-        raise _no_ledger(path, f"what should be a number is none ({error})") from None
+    return texts.join(frame[list(NUMBERS)])
 
 
 def require_same_claims(

@@ -6,11 +6,13 @@ Must not: know the claims.
 from collections.abc import Callable, Iterator
 
 from fispace.chapters.factorial.quantities import factorial_quantities
+from fispace.chapters.factorial.tables import SECONDARY
 from fispace.chapters.fidelity.curve_quantities import curve_quantities
 from fispace.chapters.fidelity.quantities import fidelity_quantities
 from fispace.chapters.geometry.quantities import geometry_quantities
 from fispace.chapters.testbed.quantities import planted_quantities
 from fispace.report.paper_quantities import paper_quantities
+from fispace.report.tables import QUANTITIES
 from fispace.store.quantities import Frame, Quantity, quantity_frame
 from fispace.store.tables import read_csv, read_recipe, read_table, write_csv, write_table
 from fispace.study.config.report import QuantitiesStep
@@ -49,7 +51,7 @@ def write_quantities(
     def read(option: str) -> Frame:
         path = given[option]
         assert path is not None
-        return read_csv(path) if option == "secondary" else read_table(path)
+        return read_csv(path, SECONDARY) if option == "secondary" else read_table(path)
 
     def found() -> Iterator[Quantity]:
         for option, quantities_of in OF_TABLES.items():
@@ -59,4 +61,4 @@ def write_quantities(
 
     frame = quantity_frame(found())
     write_table(quantities, frame, {"step": "report quantities"})
-    write_csv(table, frame)
+    write_csv(table, frame, QUANTITIES)

@@ -9,6 +9,7 @@ from pathlib import Path
 from fispace.errors import ArtifactError
 from fispace.report.blocks import Block
 from fispace.report.markdown import LEGEND, claim_table
+from fispace.report.tables import LEDGER
 from fispace.store.tables import read_csv
 
 RESULTS = Block("results", "make reference")
@@ -81,7 +82,7 @@ def page_block(ledger: Path) -> str:
 
 def _table(ledger: Path, names: Sequence[str]) -> list[str]:
     """Rows of those of the named claims that the ledger's target answers."""
-    claims = read_csv(ledger)
+    claims = read_csv(ledger, LEDGER)
     claims.index = claims["id"] + "." + claims["item"]
     is_full = bool(claims.index.isin(OF_FULL).any())
     shown = [name for name in names if is_full or name not in OF_FULL]

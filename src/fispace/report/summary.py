@@ -3,9 +3,11 @@
 Must not: compute; every number is a cell of a table, or a count of its rows.
 """
 
+from fispace.chapters.factorial.tables import FAMILY, TRUTH
 from fispace.errors import ParamsError
 from fispace.report.factorial_lines import factorial_lines
 from fispace.report.markdown import LEGEND, claim_table, document
+from fispace.report.tables import LEDGER
 from fispace.report.verdicts import VERDICTS
 from fispace.store.files import write_text
 from fispace.store.quantities import Frame
@@ -60,8 +62,8 @@ def write_summary(
     unknown = sorted(set(figures) - set(CAPTIONS))
     if unknown:
         raise ParamsError(f"--figures {unknown[0]}: no such figure; known: {', '.join(CAPTIONS)}.")
-    claims = read_csv(ledger)
-    answers = read_csv(truth) if truth else None
+    claims = read_csv(ledger, LEDGER)
+    answers = read_csv(truth, TRUTH) if truth else None
     lines = [
         f"# Summary of the run `{run}`, target `{target}`",
         "",
@@ -77,7 +79,7 @@ def write_summary(
         "",
         "Definitions, sources and remarks: `claims.csv`. Every quantity by seed: `quantities.csv`.",
         "",
-        *factorial_lines(read_csv(family), answers),
+        *factorial_lines(read_csv(family, FAMILY), answers),
         "## Figures",
         "",
         "Beside each figure lie its PDF and the CSV with exactly the plotted numbers.",

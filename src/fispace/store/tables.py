@@ -1,6 +1,6 @@
 """Long result tables as Parquet, and plotted numbers as CSV; each carries the recipe it was made by.
 
-Must not: compute, or know what the columns mean.
+Must not: compute, know what the columns mean, or guess what type they have.
 """
 
 from pathlib import Path
@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fispace.errors import ArtifactError
+from fispace.store.columns import CellError, Table, TextColumn
+from fispace.store.csv_files import CsvError, csv_text, read_cells
 from fispace.store.files import atomic_path, canonical_json, parse_json, require_memory, write_text
 
 RECIPE_KEY = b"fispace"
@@ -69,24 +71,47 @@ def read_recipe(path: Path) -> dict[str, Any]:
     return recipe
 
 
-def write_csv(path: Path, frame: pd.DataFrame) -> None:
-    """Write `frame` as CSV without its index: shortest round-trip floats, Unix line ends, atomically."""
-    write_text(path, frame.to_csv(index=False, lineterminator="\n"))
+def write_csv(path: Path, frame: pd.DataFrame, table: Table) -> None:
+    """Write `frame` as the declared CSV table without its index, atomically.
 
-
-def read_csv(path: Path) -> pd.DataFrame:
-    """All rows of a CSV table; empty cells are missing values.
+    Columns stand in the order of the declaration; floats are their shortest text that gives the number
+    back, lines end the Unix way.
 
     Raises:
-        ArtifactError: if the file is missing or not readable as CSV.
+        NonFiniteError: if a number is infinite, or missing where the declaration does not allow it.
+        ValueError: if a column or a value is not what is declared.
+    """
+    columns = table.texts(frame)
+    rows = zip(*(column.cells for column in columns), strict=True)
+    write_text(path, csv_text([column.name for column in columns], rows))
+
+
+def read_csv(path: Path, table: Table) -> pd.DataFrame:
+    """All rows of the declared CSV table, each column of its declared type.
+
+    Raises:
+        ArtifactError: if the file is missing, not readable as CSV, or not this table; the message says
+            the row by its line.
     """
     try:
-        return pd.read_csv(path)
+        cells = read_cells(path)
     except FileNotFoundError:
         raise ArtifactError(f"{path} does not exist; run the rule that makes it.") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        said = " ".join(str(error).split())
-        raise ArtifactError(f"{path} is not readable as CSV: {said}") from None
+    except CsvError as error:
+        raise ArtifactError(
+            f"{path} is not readable as CSV, {error}. It is truncated or was edited; delete it and run "
+            "the workflow again."
+        ) from None
+    by_column = zip(*cells.rows, strict=True) if cells.rows else ((),) * len(cells.header)
+    columns = (TextColumn(*named) for named in zip(cells.header, by_column, strict=True))
+    try:
+        return table.typed(columns)
+    except CellError as error:
+        place = "row 1" if error.row is None else f"row {cells.lines[error.row]}"
+        raise ArtifactError(
+            f"{path} is not the table {table.name}, {place}: {error}. It was edited, or is of another "
+            "version; delete it and run the workflow again."
+        ) from None
 
 
 def _read(path: Path, columns: list[str] | None = None) -> pa.Table:

@@ -6,6 +6,7 @@ Must not: know a trained model.
 import torch
 
 from fispace.chapters.factorial.item_split import CONFIRM, SELECT
+from fispace.chapters.factorial.tables import ITEMS
 from fispace.lm.load import load_lm
 from fispace.lm.stimuli import stimulus_table
 from fispace.store.shards import write_shard
@@ -27,7 +28,7 @@ def read_stimuli(
     """
     torch.set_num_threads(params.threads)
     model, tokenizer = load_lm(params.lm, lm_folder)
-    table = read_csv(item_table)
+    table = read_csv(item_table, ITEMS)
     for half, path in ((SELECT, select), (CONFIRM, confirm)):
         texts = table.loc[table["half"] == half, "text"].tolist()
         step = {"step": "factorial activations", "half": half, "lm": params.lm.recorded}

@@ -14,6 +14,7 @@ from fispace.chapters.factorial.stimuli import (
     read_words,
     validated_words,
 )
+from fispace.chapters.factorial.tables import CONTEXTS, ITEMS, WORDS
 from fispace.errors import StimuliError
 from fispace.store.files import read_json
 from fispace.store.tables import write_csv
@@ -39,15 +40,16 @@ def write_battery(
     """
     battery = read_battery(stimuli, params.factors, params.variant)
     table: Any = split_items(battery, params.select_fraction, params.root_seed)
-    write_csv(item_table, table)
+    write_csv(item_table, table, ITEMS)
     if responses.suffix == GRAMMAR_SUFFIX:
         planted = pd.DataFrame(read_json(responses)["planted"])
-        write_csv(words, validated_words(responses, planted, params.factors))
+        write_csv(words, validated_words(responses, planted, params.factors), WORDS)
     else:
-        write_csv(words, read_words(responses, params.factors))
+        write_csv(words, read_words(responses, params.factors), WORDS)
     confirm = clamped_texts(table, params.clamp_items)
     neutral = [read_prompts(prompts)] if prompts else []
-    write_csv(contexts, contexts_of(confirm, neutral, [factor.name for factor in params.factors]))
+    names = [factor.name for factor in params.factors]
+    write_csv(contexts, contexts_of(confirm, neutral, names), CONTEXTS)
 
 
 def clamped_texts(table: Any, n_items: int | None) -> Any:

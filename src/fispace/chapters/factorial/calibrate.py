@@ -25,6 +25,7 @@ from fispace.chapters.factorial.select_confirm import (
 )
 from fispace.chapters.factorial.simulate import flipped_cells, synthetic_halves, word_tables
 from fispace.chapters.factorial.split_checks import require_same
+from fispace.chapters.factorial.tables import CALIBRATION, POWER
 from fispace.seeds import numpy_stream
 from fispace.store.responses import read_responses
 from fispace.store.tables import write_csv, write_table
@@ -76,8 +77,8 @@ def calibrate(
     tables = [*_null_rates(params, measured, n_items), *_word_rates(params, n_items[1])]
     rates = pd.concat(tables, ignore_index=True)
     curve = power_curve(params, n_items)
-    write_csv(calibration, rates)
-    write_csv(power, curve)
+    write_csv(calibration, rates, CALIBRATION)
+    write_csv(power, curve, POWER)
     both = pd.concat([rates.assign(table="calibration"), curve.assign(table="power")])
     write_table(table, both, params.plain() | {"step": "factorial calibrate"})
 

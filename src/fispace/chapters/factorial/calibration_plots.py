@@ -5,6 +5,7 @@ Must not: draw, or simulate.
 
 import pandas as pd
 
+from fispace.chapters.factorial.tables import CALIBRATION_PLOT
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_table, write_csv
 from fispace.study.step import Reads, Writes, command
@@ -16,7 +17,5 @@ def write_calibration_plots(*, table: Reads, calibration: Writes) -> None:
     rows: Frame = read_table(table)
     rates = rows[rows["table"] == "calibration"]
     power = rows[rows["table"] == "power"]
-    columns = ["table", "null", "test", "procedure", "what", "size", "criterion", "rate", "low"]
-    columns += ["high", "n", "band_low", "band_high", "in_band"]
     shown: Frame = pd.concat([rates, power], ignore_index=True)
-    write_csv(calibration, shown[columns])
+    write_csv(calibration, shown[list(CALIBRATION_PLOT.columns)], CALIBRATION_PLOT)

@@ -26,6 +26,7 @@ from fispace.chapters.factorial.encoder_stack import (
     read_stimulus_tokens,
 )
 from fispace.chapters.factorial.planted_contrast import has_planted, planted_contrast, planted_reach
+from fispace.chapters.factorial.tables import CANDIDATES, CONTEXTS, WORDS
 from fispace.lm.hooks import read_activations, splice
 from fispace.lm.intervention_scoring import Moves, score_moved
 from fispace.lm.load import load_lm
@@ -57,7 +58,8 @@ def clamp_latents(
     torch.set_num_threads(params.threads)
     pipe = load_pipeline(weights, standardiser, secondary)
     model, tokenizer = load_lm(params.lm, lm_folder)
-    chosen, prompts, listed = (read_csv(path) for path in (candidates, contexts, words))
+    chosen = read_csv(candidates, CANDIDATES)
+    prompts, listed = read_csv(contexts, CONTEXTS), read_csv(words, WORDS)
     key = {"arm": pipe.arm, "seed": pipe.seed}
     recipe = params.plain() | key | {"step": "factorial clamp", "lm": params.lm.recorded}
     codes = encode_all(pipe, read_stimulus_tokens(select, pipe.units).z)

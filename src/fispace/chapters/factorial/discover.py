@@ -12,6 +12,7 @@ from fispace.chapters.factorial.design_array import Frame, by_cell
 from fispace.chapters.factorial.item_split import SELECT
 from fispace.chapters.factorial.select_latents import INTERACTION, choose_latents
 from fispace.chapters.factorial.split_checks import require_same
+from fispace.chapters.factorial.tables import CANDIDATES, DISCOVERY
 from fispace.seeds import numpy_stream
 from fispace.stats.two_by_two import (
     SignFlip,
@@ -45,7 +46,7 @@ def discover(
     table = discovery_table(params, found.texts, found.activations, names)
     recipe = params.plain() | key | {"step": "factorial discover", "half": SELECT}
     write_table(discovery, table.assign(**key), recipe)
-    write_csv(candidates, choose_latents(params, table, names).assign(**key))
+    write_csv(candidates, choose_latents(params, table, names).assign(**key), CANDIDATES)
 
 
 def discovery_table(
@@ -59,6 +60,9 @@ def discovery_table(
     Main effects: Welch's t between the item means of a factor's two levels, corrected by
     Benjamini-Hochberg over all latents of the space. Interaction: the per-item contrast, corrected
     by its max-|t| sign-flip null over all latents of the space.
+
+    Raises:
+        NonFiniteError: if a latent's values give no finite statistic; names space, effect and latent.
     """
     found: list[pd.DataFrame] = []
     for space, values in sorted(activations.items()):
@@ -73,7 +77,9 @@ def discovery_table(
         test = one_sample_t(contrasts, 1 - params.alpha)
         flipped = sign_flip_test(contrasts, flips)
         found.append(_rows(params, space, INTERACTION, cells, test, flipped))
-    return pd.concat(found, ignore_index=True)
+    table = pd.concat(found, ignore_index=True)
+    DISCOVERY.require_finite(table, " of " + ", ".join(map(str, names)))
+    return table
 
 
 def _rows(

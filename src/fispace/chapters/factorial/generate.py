@@ -21,6 +21,7 @@ from fispace.chapters.factorial.conditions import (
 )
 from fispace.chapters.factorial.design_array import Frame
 from fispace.chapters.factorial.encoder_stack import Pipeline, load_pipeline
+from fispace.chapters.factorial.tables import CANDIDATES, CONTEXTS, GENERATION_COUNTS, WORDS
 from fispace.lm.cached import Replacements
 from fispace.lm.generate import Choose, continue_texts, greedy, sampler
 from fispace.lm.load import load_lm
@@ -51,14 +52,15 @@ def generate_texts(
     torch.set_num_threads(params.threads)
     pipe = load_pipeline(weights, standardiser, secondary)
     lm = load_lm(params.lm, lm_folder)
-    listed, prompts = read_csv(words), read_csv(contexts).head(params.generation.n_contexts)
-    found = list(conditions(params, pipe, read_csv(candidates)))
+    listed, prompts = read_csv(words, WORDS), read_csv(contexts, CONTEXTS)
+    prompts = prompts.head(params.generation.n_contexts)
+    found = list(conditions(params, pipe, read_csv(candidates, CANDIDATES)))
     rows = [row for c in found for row in continuations(params, pipe, lm, c, prompts)]
     key = {"arm": pipe.arm, "seed": pipe.seed}
     table = pd.DataFrame(rows).assign(**key)
     recipe = params.plain() | key | {"step": "factorial generate", "lm": params.lm.recorded}
     write_table(texts, table, recipe)
-    write_csv(counts, word_counts(table, listed))
+    write_csv(counts, word_counts(table, listed), GENERATION_COUNTS)
 
 
 def conditions(
@@ -118,7 +120,7 @@ def word_counts(texts: Frame, words: Frame) -> pd.DataFrame:
 
     A word counts at word boundaries, case ignored.
     """
-    factors = [name for name in words.columns if name not in ("word", "contrast")]
+    factors = WORDS.factors(words)
     keys = ["arm", "seed", "kind", "latent", "clamp", "decoding"]
     place = ["decoding", "context"]
     unmoved = texts[texts["kind"] == UNMOVED].set_index(place)["text"]
@@ -131,7 +133,7 @@ def word_counts(texts: Frame, words: Frame) -> pd.DataFrame:
         for cell, listed in words.groupby(factors, sort=False):
             count = sum(_occurrences(text, listed["word"].tolist()) for text in own["text"])
             rows.append(head | dict(zip(factors, cell, strict=True)) | {"count": count})
-    return pd.DataFrame(rows)
+    return GENERATION_COUNTS.frame(rows, factors)
 
 
 def _occurrences(text: str, words: Sequence[str]) -> int:

@@ -11,6 +11,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from fispace.chapters.factorial.design_array import Frame
+from fispace.chapters.factorial.tables import FAMILY
 from fispace.seeds import numpy_stream
 from fispace.stats.anova import TwoWay, published_anova, two_way_anova
 from fispace.stats.equivalence import tost
@@ -73,7 +74,11 @@ def family_table(params: InferStep, questions: Sequence[Question]) -> pd.DataFra
             own = [q for q, label in named if label == name and q.response == response]
             if own:
                 found.append(_family(params, name, own))
-    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+    if not found:
+        return FAMILY.frame([])
+    table = pd.concat(found, ignore_index=True)
+    FAMILY.require_finite(table)
+    return table
 
 
 def _hypothesis(params: InferStep, question: Question) -> str:

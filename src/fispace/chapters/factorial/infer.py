@@ -15,6 +15,16 @@ from fispace.chapters.factorial.design_array import Frame
 from fispace.chapters.factorial.hypothesis_tests import Question, declared, family_table
 from fispace.chapters.factorial.item_split import CONFIRM
 from fispace.chapters.factorial.split_checks import require_same
+from fispace.chapters.factorial.tables import (
+    ACTIVATION_CELLS,
+    CANDIDATES,
+    CLAMP_CELLS,
+    CLAMP_FITS,
+    CLAMP_ITEMS,
+    FAMILY,
+    HYPOTHESES,
+    SECONDARY,
+)
 from fispace.chapters.factorial.test_inputs import (
     KEYS,
     MULTIPLY,
@@ -45,7 +55,7 @@ def infer(
         ArtifactMismatchError: if responses are not those of the confirm half.
     """
     by_seed = _confirm_responses(responses)
-    chosen = pd.concat([read_csv(path) for path in candidates], ignore_index=True)
+    chosen = pd.concat([read_csv(path, CANDIDATES) for path in candidates], ignore_index=True)
     changes, moved, numbers = (
         pd.concat([read_table(path) for path in paths], ignore_index=True)
         for paths in (effects, planted, (*quality, *checks))
@@ -60,14 +70,14 @@ def infer(
     echo = list(declared(params))
     recipe = params.plain() | {"step": "factorial infer", "declared": echo}
     write_table(family, tests, recipe)
-    write_csv(table, tests)
-    write_csv(hypotheses, pd.DataFrame(echo))
-    write_csv(activation_cells, response_cells(params, asked))
-    write_csv(cells, clamp_cells(params, changes))
-    write_csv(points, clamp_items(params, changes))
-    write_csv(fits, clamp_fits(params, asked))
+    write_csv(table, tests, FAMILY)
+    write_csv(hypotheses, HYPOTHESES.frame(echo), HYPOTHESES)
+    write_csv(activation_cells, response_cells(params, asked), ACTIVATION_CELLS)
+    write_csv(cells, clamp_cells(params, changes), CLAMP_CELLS)
+    write_csv(points, clamp_items(params, changes), CLAMP_ITEMS)
+    write_csv(fits, clamp_fits(params, asked), CLAMP_FITS)
     summary: Any = numbers
-    write_csv(secondary, summary[["arm", "seed", "site", "split", "metric", "unit", "value", "n"]])
+    write_csv(secondary, summary[list(SECONDARY.columns)], SECONDARY)
     log.info("%d of %d tests significant", int(np.sum(tests["is_significant"])), len(tests))
 
 
@@ -80,9 +90,13 @@ def _confirm_responses(paths: list[Path]) -> dict[int, Responses]:
     return by_seed
 
 
+def _factor_names(params: InferStep) -> list[str]:
+    return [factor.name for factor in params.factors]
+
+
 def _cells(params: InferStep) -> list[dict[str, str]]:
     """Levels of the four cells in the order 00 01 10 11."""
-    names = [factor.name for factor in params.factors]
+    names = _factor_names(params)
     levels = product(*(factor.levels for factor in params.factors))
     return [dict(zip(names, cell, strict=True)) for cell in levels]
 
@@ -105,12 +119,12 @@ def response_cells(params: InferStep, questions: list[Question]) -> pd.DataFrame
             mean = float(values[:, i].mean())
             numbers = {"value": mean, "low": mean - half[i], "high": mean + half[i]}
             rows.append(question.key | cell | {"unit": "activation"} | numbers | {"n": len(values)})
-    return pd.DataFrame(rows)
+    return ACTIVATION_CELLS.frame(rows, _factor_names(params))
 
 
 def clamp_cells(params: InferStep, effects: Frame) -> pd.DataFrame:
     """Mean effect per latent, clamp and word cell with its interval over items (F4)."""
-    names = [factor.name for factor in params.factors]
+    names = _factor_names(params)
     keys = [*KEYS, "mode", "clamp", *names]
     per_item = effects.groupby([*keys, "item"], sort=False)["value"].mean().reset_index()
     rows: list[dict[str, Any]] = []
@@ -120,12 +134,12 @@ def clamp_cells(params: InferStep, effects: Frame) -> pd.DataFrame:
         rows.append(
             dict(zip(keys, key, strict=True)) | {"unit": "nats"} | interval | {"n": len(own)}
         )
-    return pd.DataFrame(rows)
+    return CLAMP_CELLS.frame(rows, names)
 
 
 def clamp_items(params: InferStep, effects: Frame) -> pd.DataFrame:
     """Effect per item of the first latent of each kind and seed (F4's points)."""
-    names = [factor.name for factor in params.factors]
+    names = _factor_names(params)
     first = effects[(effects["rank"] == 1) & (effects["mode"] == MULTIPLY)]
     keys = [*KEYS, "clamp", *names, "item"]
     return first.groupby(keys, sort=False)["value"].mean().reset_index().assign(unit="nats")
@@ -144,4 +158,4 @@ def clamp_fits(params: InferStep, questions: list[Question]) -> pd.DataFrame:
                 numbers = {"value": offset * estimate.value, "low": ends[0], "high": ends[1]}
                 fit = {"clamp": clamp, "unit": "nats", **numbers, "p": estimate.p}
                 rows.append(question.key | cell | fit | {"converged": question.mixed.converged})
-    return pd.DataFrame(rows)
+    return CLAMP_FITS.frame(rows, _factor_names(params))

@@ -5,14 +5,11 @@ Must not: look at a text or at an activation.
 
 import pandas as pd
 
-from fispace.chapters.factorial.stimuli import FRAME
 from fispace.errors import StimuliError
 from fispace.seeds import numpy_stream
 
 SELECT, CONFIRM = "select", "confirm"
 HALVES = (SELECT, CONFIRM)
-NO_FACTOR = ("item", FRAME, "text", "half")
-"""Columns of the split; the others are factors."""
 MIN_ITEMS = 2
 """A half with fewer items has no variance between items."""
 

@@ -11,6 +11,7 @@ import torch
 
 from fispace.chapters.factorial.design_array import Frame
 from fispace.chapters.factorial.encoder_stack import Pipeline, load_pipeline, read_stimulus_tokens
+from fispace.chapters.factorial.tables import CANDIDATES, PAIRS
 from fispace.models.pairs import Pairs, active_pairs, pair_readout, pair_weights
 from fispace.store.tables import read_csv, write_csv
 from fispace.study.config.factorial import PairsStep
@@ -27,12 +28,13 @@ def list_pairs(
     pipe = load_pipeline(weights, standardiser, secondary)
     codes = pipe.model.sae.encode(read_stimulus_tokens(select, pipe.units).z)
     found = active_pairs(codes, pipe.model.shape.n_latents)
-    chosen: Frame = read_csv(candidates)
+    chosen: Frame = read_csv(candidates, CANDIDATES)
     tables = [
         strongest_pairs(pipe, found, row, params.n_pairs)
         for row in chosen[chosen["space"] == "secondary"].to_dict("records")
     ]
-    write_csv(pairs, pd.concat(tables, ignore_index=True).assign(arm=pipe.arm, seed=pipe.seed))
+    listed = pd.concat(tables, ignore_index=True) if tables else PAIRS.frame([])
+    write_csv(pairs, listed.assign(arm=pipe.arm, seed=pipe.seed), PAIRS)
 
 
 def strongest_pairs(

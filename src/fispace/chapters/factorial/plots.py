@@ -5,6 +5,18 @@ Must not: draw, or test.
 
 import pandas as pd
 
+from fispace.chapters.factorial.tables import (
+    ACTIVATION_CELLS,
+    CLAMP_CELLS,
+    CLAMP_FITS,
+    CLAMP_ITEMS,
+    CLAMPING_PLOT,
+    FAMILY_PLOT,
+    GENERATION_COUNTS,
+    GENERATIONS_PLOT,
+    HISTOGRAM,
+    INTERACTION_PLOT,
+)
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_csv, read_table, write_csv
 from fispace.study.step import Reads, Writes, command
@@ -13,8 +25,6 @@ CLAMPED_KINDS = ("candidate", "random", "direction")
 ACTIVE_KINDS = ("candidate", "insensitive", "primary", "residual")
 FIRST_RANK = 1
 UNDECLARED = "none"
-OF_A_MEAN = {"arm", "seed", "kind", "rank", "latent", "mode", "clamp", "unit", "value", "low"}
-OF_A_MEAN |= {"high", "n", "p", "converged"}
 KEYS = ["seed", "kind", "latent"]
 
 
@@ -32,17 +42,20 @@ def write_factorial_plots(
     `forest`                   every declared hypothesis, in units of its equivalence bound
     `generations`              response words in continuations, and texts changed, by clamp
     """
-    write_csv(clamping, clamping_rows(read_csv(cells), read_csv(points), read_csv(fits)))
-    write_csv(secondary_activations, read_csv(histogram))
-    write_csv(interaction, interaction_rows(read_csv(activation)))
-    write_csv(forest, forest_rows(read_table(family)))
-    tables = pd.concat([read_csv(path) for path in counts], ignore_index=True)
-    write_csv(generations, generation_rows(tables))
+    means, items = read_csv(cells, CLAMP_CELLS), read_csv(points, CLAMP_ITEMS)
+    rows = clamping_rows(means, items, read_csv(fits, CLAMP_FITS))
+    write_csv(clamping, rows, CLAMPING_PLOT)
+    write_csv(secondary_activations, read_csv(histogram, HISTOGRAM), HISTOGRAM)
+    rows = interaction_rows(read_csv(activation, ACTIVATION_CELLS))
+    write_csv(interaction, rows, INTERACTION_PLOT)
+    write_csv(forest, forest_rows(read_table(family)), FAMILY_PLOT)
+    tables = pd.concat([read_csv(path, GENERATION_COUNTS) for path in counts], ignore_index=True)
+    write_csv(generations, generation_rows(tables), GENERATIONS_PLOT)
 
 
 def clamping_rows(means: Frame, items: Frame, fits: Frame) -> Frame:
     """Means with intervals over items, each item, and the mixed model's line, of first latents."""
-    factors = [name for name in means.columns if name not in OF_A_MEAN]
+    factors = CLAMP_CELLS.factors(means)
     multiplied = means[means["mode"] == "multiply"].assign(row="mean")
     fitted = fits.assign(row="fit")
     rows = pd.concat([multiplied, items.assign(row="item"), fitted], ignore_index=True)
@@ -55,7 +68,7 @@ def clamping_rows(means: Frame, items: Frame, fits: Frame) -> Frame:
 
 def interaction_rows(activation: Frame) -> Frame:
     """Cell means of the first latent of each kind; `first` and `second` are the factors' levels."""
-    first, second = [name for name in activation.columns if name not in OF_A_MEAN]
+    first, second = ACTIVATION_CELLS.factors(activation)
     own = activation[activation["kind"].isin(ACTIVE_KINDS) & (activation["rank"] == FIRST_RANK)]
     own = own.rename(columns={first: "first", second: "second"})
     return own[[*KEYS, "first", "second", "value", "low", "high", "n"]]
@@ -79,9 +92,7 @@ def forest_rows(family: Frame) -> Frame:
 
 def generation_rows(counts: Frame) -> Frame:
     """Sums over seeds: words of each cell and changed texts, also per 100 texts."""
-    head = ["arm", "seed", "kind", "latent", "clamp", "decoding", "n_texts", "n_changed", "count"]
-    factors = [name for name in counts.columns if name not in head]
-    named = counts.assign(cell=cell_names(counts, factors))
+    named = counts.assign(cell=cell_names(counts, GENERATION_COUNTS.factors(counts)))
     keys = ["kind", "clamp", "decoding", "cell"]
     summed = named.groupby(keys, sort=False)[["count", "n_texts", "n_changed"]].sum().reset_index()
     return summed.assign(
@@ -92,4 +103,4 @@ def generation_rows(counts: Frame) -> Frame:
 
 def cell_names(rows: Frame, factors: list[str]) -> Frame:
     """`level, level` of each row."""
-    return rows[factors].astype(str).agg(", ".join, axis=1)
+    return rows[factors].agg(", ".join, axis=1)

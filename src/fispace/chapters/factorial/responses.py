@@ -16,7 +16,8 @@ from fispace.chapters.factorial.encoder_stack import (
     load_pipeline,
     read_stimulus_tokens,
 )
-from fispace.chapters.factorial.item_split import CONFIRM, NO_FACTOR, SELECT
+from fispace.chapters.factorial.item_split import CONFIRM, SELECT
+from fispace.chapters.factorial.tables import ITEMS
 from fispace.store.responses import Responses, write_responses
 from fispace.store.tables import read_csv
 from fispace.study.config.factorial import ResponsesStep
@@ -32,11 +33,11 @@ def measure_responses(
     """Write the mean activation of every latent of every SAE on every text, one file per half."""
     torch.set_num_threads(params.threads)
     pipe = load_pipeline(weights, standardiser, secondary, residual)
-    table: Any = read_csv(item_table)
+    table: Any = read_csv(item_table, ITEMS)
     files = ((SELECT, select, select_responses), (CONFIRM, confirm, confirm_responses))
     for half, source, target in files:
         texts = table[table["half"] == half]
-        texts = texts[["item", *(name for name in table if name not in NO_FACTOR)]]
+        texts = texts[["item", *ITEMS.factors(table)]]
         tokens = read_stimulus_tokens(source, pipe.units)
         means = mean_activations(pipe, tokens, len(texts), params.batch_tokens)
         recipe = {"step": "factorial responses", "arm": pipe.arm, "seed": pipe.seed, "half": half}

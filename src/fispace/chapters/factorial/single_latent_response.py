@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fispace.chapters.factorial.design_array import Frame
 from fispace.chapters.factorial.encoder_stack import Pipeline, load_pipeline, read_stimulus_tokens
-from fispace.chapters.factorial.item_split import NO_FACTOR
+from fispace.chapters.factorial.tables import HISTOGRAM, ITEMS, SINGLES
 from fispace.store.tables import read_csv, read_table, write_csv
 from fispace.study.config.factorial import SinglesStep
 from fispace.study.step import Reads, Writes, command
@@ -28,7 +28,7 @@ def measure_singles(
 ) -> None:  # fmt: skip
     """Write what one primary latent does to the secondary ones: among others, and alone (F3)."""
     torch.set_num_threads(params.threads)
-    factors = [name for name in read_csv(item_table).columns if name not in NO_FACTOR]
+    factors = ITEMS.factors(read_csv(item_table, ITEMS))
     numbers, bars = [], []
     for path, sae, table in zip(weights, secondary, discovery, strict=True):
         pipe = load_pipeline(path, standardiser, sae)
@@ -38,8 +38,8 @@ def measure_singles(
         key = {"arm": pipe.arm, "seed": pipe.seed, "primary_latent": latent}
         numbers.append(rows.assign(**key))
         bars.append(counts.assign(**key))
-    write_csv(singles, pd.concat(numbers, ignore_index=True))
-    write_csv(histogram, pd.concat(bars, ignore_index=True))
+    write_csv(singles, pd.concat(numbers, ignore_index=True), SINGLES)
+    write_csv(histogram, pd.concat(bars, ignore_index=True), HISTOGRAM)
 
 
 def strongest_primary(discovery: Frame, factors: Sequence[str]) -> int:

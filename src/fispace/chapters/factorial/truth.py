@@ -21,6 +21,7 @@ from fispace.chapters.factorial.planted_contrast import (
     word_contrasts,
 )
 from fispace.chapters.factorial.stimuli import PLANTED
+from fispace.chapters.factorial.tables import CONTEXTS, TRUTH, WORDS
 from fispace.errors import StimuliError
 from fispace.lm.load import load_lm
 from fispace.lm.score import plan_words, score_words
@@ -46,7 +47,7 @@ def compare_truth(
         StimuliError: if the battery has no planted contrast.
     """
     torch.set_num_threads(params.threads)
-    listed, prompts = read_csv(words), read_csv(contexts)
+    listed, prompts = read_csv(words, WORDS), read_csv(contexts, CONTEXTS)
     if not has_planted(prompts, listed, params.factors):
         raise StimuliError(f"{words}: no column {PLANTED!r}, or contexts without cells: no truth.")
     scores = {
@@ -58,7 +59,7 @@ def compare_truth(
     moves = pd.concat([read_table(path) for path in planted], ignore_index=True)
     latents = about_latents(params, read_table(family), moves)
     rows = [*_carried(params, scores, prompts, listed), *latents]
-    write_csv(answers, pd.DataFrame(rows))
+    write_csv(answers, TRUTH.frame(row._asdict() for row in rows), TRUTH)
 
 
 def lm_scores(

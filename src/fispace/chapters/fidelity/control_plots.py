@@ -8,6 +8,7 @@ import pandas as pd
 from fispace.chapters.fidelity.document_sums import INCLUDED, MASKED, RECONSTRUCTION, is_full
 from fispace.chapters.fidelity.quantities import CONTROL, FIRST_ARMS, SPLIT, of_decoders
 from fispace.chapters.fidelity.shapley_table import CANONICAL, PUBLISHED
+from fispace.chapters.fidelity.tables import CONTROLS_PLOT, POSITIONS_PLOT, SHAPLEY_PLOT
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_table, write_csv
 from fispace.study.step import Reads, Writes, command
@@ -35,9 +36,9 @@ def write_control_plots(
     Raises:
         ArtifactError: if a table is missing or damaged.
     """
-    write_csv(controls, _controls(read_table(fidelity)))
-    write_csv(shapley, _shares(read_table(contributions)))
-    write_csv(positions, _curves(read_table(curves)))
+    write_csv(controls, _controls(read_table(fidelity)), CONTROLS_PLOT)
+    write_csv(shapley, _shares(read_table(contributions)), SHAPLEY_PLOT)
+    write_csv(positions, _curves(read_table(curves)), POSITIONS_PLOT)
 
 
 def _controls(summary: Frame) -> pd.DataFrame:

@@ -5,6 +5,7 @@ Must not: measure; it reads sums.
 
 from fispace.chapters.fidelity.control_table import control_table
 from fispace.chapters.fidelity.document_tables import read_sums, resampled_documents
+from fispace.chapters.fidelity.tables import CONTROLS
 from fispace.store.tables import write_csv, write_table
 from fispace.study.config.fidelity import FidelityControlsStep
 from fispace.study.step import Reads, Writes, command
@@ -24,4 +25,4 @@ def compare_controls(
     drawn = resampled_documents(rows, params.root_seed, params.n_bootstrap)
     result = control_table(rows, drawn, params.controls_of, params.confidence)
     write_table(controls, result, {"step": "fidelity controls", "params": params.plain()})
-    write_csv(table, result)
+    write_csv(table, result, CONTROLS)

@@ -5,6 +5,7 @@ Must not: measure; it reads sums.
 
 from fispace.chapters.fidelity.difference_table import difference_table
 from fispace.chapters.fidelity.document_tables import read_sums, resampled_documents
+from fispace.chapters.fidelity.tables import DIFFERENCES
 from fispace.store.tables import write_csv, write_table
 from fispace.study.config.fidelity import FidelityDifferencesStep
 from fispace.study.step import Reads, Writes, command
@@ -25,4 +26,4 @@ def compare(
     drawn = resampled_documents(rows, params.root_seed, params.n_bootstrap)
     result = difference_table(rows, drawn, params.compared_with, params.confidence)
     write_table(differences, result, {"step": "fidelity differences", "params": params.plain()})
-    write_csv(table, result)
+    write_csv(table, result, DIFFERENCES)

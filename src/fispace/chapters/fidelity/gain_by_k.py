@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from fispace.chapters.fidelity.document_sums import NO_SEED
+from fispace.chapters.fidelity.tables import GAIN_CURVE
 from fispace.stats.intervals import t_interval
 from fispace.store.tables import read_table, write_csv, write_table
 from fispace.study.config.fidelity import FidelityGainCurveStep
@@ -33,7 +34,7 @@ def tabulate_gain_by_k(
     """
     result = gain_table(pd.concat([read_table(path) for path in cut]), params.confidence)
     write_table(curve, result, {"step": "fidelity gain-curve", "params": params.plain()})
-    write_csv(table, result)
+    write_csv(table, result, GAIN_CURVE)
 
 
 def gain_table(fvus: Frame, confidence: float) -> pd.DataFrame:

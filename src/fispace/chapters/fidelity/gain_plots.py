@@ -9,6 +9,7 @@ from fispace.chapters.fidelity.control_table import DOCUMENTS, SEEDS
 from fispace.chapters.fidelity.curve_quantities import GAIN, published_ks
 from fispace.chapters.fidelity.document_sums import NO_SEED
 from fispace.chapters.fidelity.quantities import SPLIT
+from fispace.chapters.fidelity.tables import ARM_CONTROLS_PLOT, GAIN_CURVE_PLOT
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_table, write_csv
 from fispace.study.step import Reads, Writes, command
@@ -27,8 +28,8 @@ def write_gain_plots(
     Raises:
         ArtifactError: if a table is missing or damaged.
     """
-    write_csv(gain_curve, _gains(read_table(curve)))
-    write_csv(arm_controls, _over_controls(read_table(controls)))
+    write_csv(gain_curve, _gains(read_table(curve)), GAIN_CURVE_PLOT)
+    write_csv(arm_controls, _over_controls(read_table(controls)), ARM_CONTROLS_PLOT)
 
 
 def _gains(curve: Frame) -> pd.DataFrame:

@@ -6,6 +6,7 @@ Must not: draw.
 import pandas as pd
 
 from fispace.chapters.fidelity.quantities import CONTROL, FIRST_ARMS, of_decoders
+from fispace.chapters.fidelity.tables import KL_PLOT, RECONSTRUCTION_PLOT
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_table, write_csv
 from fispace.study.step import Reads, Writes, command
@@ -27,13 +28,15 @@ def write_fidelity_plots(*, fidelity: Reads, reconstruction: Writes, kl: Writes)
     fvu = fvu.rename(columns={"value": "fvu"})[["order", "arm", "parts", "is_full", "seed", "fvu"]]
     means: Frame = fvu.groupby(["order", "arm", "parts", "is_full"], as_index=False)["fvu"].mean()
     both = pd.concat([fvu.astype({"seed": "Int64"}), means], ignore_index=True)
-    write_csv(reconstruction, _with_control(both.sort_values(["order", "seed"]), means, "fvu"))
+    both = _with_control(both.sort_values(["order", "seed"]), means, "fvu")
+    write_csv(reconstruction, both, RECONSTRUCTION_PLOT)
 
     found = rows[(rows["metric"] == "kl") & rows["condition"].isin(CONDITIONS)]
     found = found.rename(columns={"value": "kl"})
     columns = ["order", "arm", "parts", "is_full", "condition", "seed", "kl", "low", "high"]
     found = found.sort_values(["order", "condition", "seed"], ascending=[True, False, True])
-    write_csv(kl, _with_control(found[columns], found[found["condition"] == CONDITIONS[0]], "kl"))
+    levels = found[found["condition"] == CONDITIONS[0]]
+    write_csv(kl, _with_control(found[columns], levels, "kl"), KL_PLOT)
 
 
 def _ordered(rows: Frame) -> pd.DataFrame:

@@ -5,6 +5,7 @@ Must not: measure; it reads sums.
 
 from fispace.chapters.fidelity.document_tables import read_sums, resampled_documents
 from fispace.chapters.fidelity.shapley_table import shapley_table
+from fispace.chapters.fidelity.tables import SHAPLEY
 from fispace.store.tables import write_csv, write_table
 from fispace.study.config.fidelity import FidelityTableStep
 from fispace.study.step import Reads, Writes, command
@@ -28,4 +29,4 @@ def shapley_decomposition(
     drawn = resampled_documents(rows, params.root_seed, params.n_bootstrap)
     result = shapley_table(rows, drawn, params.confidence)
     write_table(shapley, result, {"step": "fidelity shapley", "params": params.plain()})
-    write_csv(table, result)
+    write_csv(table, result, SHAPLEY)

@@ -7,6 +7,7 @@ import pandas as pd
 
 from fispace.chapters.fidelity.document_tables import read_sums, resampled_documents
 from fispace.chapters.fidelity.summary_table import fidelity_table
+from fispace.chapters.fidelity.tables import SUMMARY
 from fispace.store.tables import read_table, write_csv, write_table
 from fispace.study.config.fidelity import FidelityTableStep
 from fispace.study.step import Reads, Writes, command
@@ -27,4 +28,4 @@ def summarise(
     drawn = resampled_documents(rows, params.root_seed, params.n_bootstrap)
     result = fidelity_table(rows, fired, drawn, params.confidence)
     write_table(summary, result, {"step": "fidelity summary", "params": params.plain()})
-    write_csv(table, result)
+    write_csv(table, result, SUMMARY)

@@ -9,6 +9,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from fispace.chapters.geometry.tables import (
+    NORM_RATIOS_PLOT,
+    NORMS_PLOT,
+    RATIO_SCATTER_PLOT,
+    SPECTRUM_PLOT,
+)
 from fispace.chapters.geometry.weight_table import (
     DECODER_TRAINED,
     INITIAL,
@@ -49,10 +55,13 @@ def write_geometry_plots(
     of_latents = pd.concat([read_table(path) for path in latents], ignore_index=True)
     _require_arms(set(of_latents["arm"]))
     joint = of_latents[of_latents["arm"] == RATIO_ARM]
-    write_csv(norms, pd.concat(_norm_histograms(of_latents, params), ignore_index=True))
-    write_csv(norm_ratios, pd.DataFrame(_violins(joint, params)))
-    write_csv(ratio_scatter, pd.concat(_scatter(joint, params), ignore_index=True))
-    write_csv(spectrum, _spectrum(pd.concat([read_table(path) for path in spectra]), params))
+    write_csv(norms, pd.concat(_norm_histograms(of_latents, params), ignore_index=True), NORMS_PLOT)
+    write_csv(norm_ratios, NORM_RATIOS_PLOT.frame(_violins(joint, params)), NORM_RATIOS_PLOT)
+    write_csv(
+        ratio_scatter, pd.concat(_scatter(joint, params), ignore_index=True), RATIO_SCATTER_PLOT
+    )
+    of_spectra = pd.concat([read_table(path) for path in spectra])
+    write_csv(spectrum, _spectrum(of_spectra, params), SPECTRUM_PLOT)
 
 
 def _require_arms(arms: set[str]) -> None:

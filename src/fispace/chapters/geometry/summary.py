@@ -5,6 +5,7 @@ Must not: compute.
 
 import pandas as pd
 
+from fispace.chapters.geometry.tables import SUMMARY
 from fispace.store.tables import read_table, write_csv, write_table
 from fispace.study.step import Reads, Writes, command
 
@@ -15,4 +16,4 @@ def summarise(*, documents: list[Reads], summary: Writes, table: Writes) -> None
     frame = pd.concat([read_table(path) for path in documents], ignore_index=True)
     frame = frame.sort_values(["arm", "metric", "state", "seed"], ignore_index=True)
     write_table(summary, frame, {"step": "geometry summary"})
-    write_csv(table, frame)
+    write_csv(table, frame, SUMMARY)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
+from fispace.chapters.testbed.tables import STIMULI
 from fispace.errors import ArtifactMismatchError, ParamsError
 from fispace.store.files import atomic_path, write_json
 from fispace.store.shards import LABEL_PREFIX
@@ -49,7 +50,7 @@ def write_corpus(
     )
     write_json(grammar, grammar_to_json(built))
     write_table(corpus, _corpus_table(built, documents), params.plain())
-    write_csv(stimuli, battery)
+    write_csv(stimuli, battery, STIMULI)
     log.info("%d documents, %d words", size.n_documents, documents.lengths.sum())
 
 

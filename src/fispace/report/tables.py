@@ -1,0 +1,127 @@
+"""CSV tables of the chapter `report`, and which table each figure draws.
+
+Must not: hold anything but declarations.
+"""
+
+from collections.abc import Mapping
+
+from fispace.chapters.factorial import tables as factorial
+from fispace.chapters.fidelity import tables as fidelity
+from fispace.chapters.geometry import tables as geometry
+from fispace.chapters.testbed import tables as testbed
+from fispace.report.claims_file import ANSWERS
+from fispace.report.ledger import ENDS
+from fispace.store.columns import (
+    BOOLEAN,
+    COUNT,
+    INTEGER,
+    NUMBER,
+    TEXT,
+    Column,
+    Table,
+    optional,
+)
+
+
+def _answer(name: str) -> dict[str, Column]:
+    """Columns of one answer: its quantity, its interval over seeds, and the one over documents."""
+    ends = ("mean", "low", "high", "n", "documents_low", "documents_high")
+    numbers = {f"{name}_{end}": COUNT if end == "n" else optional(NUMBER) for end in ends}
+    return {f"{name}_quantity": optional(TEXT), **numbers}
+
+
+LEDGER = Table(
+    "report/claims.csv",
+    {
+        "id": TEXT, "item": TEXT, "target": TEXT, "statement": TEXT, "printed": optional(NUMBER),
+        "unit": TEXT, "where": TEXT, "definition": TEXT,
+        **{name: column for answer in ANSWERS for name, column in _answer(answer).items()},
+        **{f"excess_{end}": optional(NUMBER) for end in ENDS}, "excess_n": COUNT,
+        "test": TEXT, "reference": optional(TEXT), "against": optional(TEXT), "verdict": TEXT,
+        "because": TEXT, "remark": optional(TEXT),
+    },
+    key=("id", "item"),
+)  # fmt: skip
+"""`reference` is a number or the name of a quantity. Numbers are missing where a claim has no such
+answer, and ends where there is one seed."""
+QUANTITIES = Table(
+    "report/quantities.csv",
+    {"quantity": TEXT, "seed": INTEGER, "value": optional(NUMBER), "unit": TEXT, "n": INTEGER},
+    key=("quantity", "seed"),
+)
+"""A value is missing where it is not defined in this run."""
+DOCUMENTS = Table(
+    "report/documents.csv",
+    {
+        "quantity": TEXT,
+        **{name: optional(NUMBER) for name in ("low", "high", "few_low", "few_high")},
+        "n_documents": INTEGER,
+    },
+    key=("quantity",),
+)
+AUDIT = Table(
+    "report/full/audit.csv",
+    {
+        "weakness": TEXT, "switch": TEXT, "what": TEXT, "number": TEXT, "unit": TEXT,
+        **{
+            f"{name}{end}": optional(NUMBER)
+            for name in ("fair", "switched", "shift") for end in ("", "_low", "_high")
+        },
+        "n_seeds": INTEGER, "n_documents": COUNT,
+    },
+    key=("switch", "number"),
+)  # fmt: skip
+AUDIT_PLOT = Table(
+    "report/figures/audit.csv",
+    {
+        "order": INTEGER, "label": TEXT, "number": TEXT,
+        **{name: optional(NUMBER) for name in ("fair", "switched", "low", "high")},
+        "is_moved": BOOLEAN, "text": optional(TEXT),
+    },
+    key=("label", "number"),
+)  # fmt: skip
+CLAIMS_PLOT = Table(
+    "report/figures/claims.csv",
+    {
+        "order": INTEGER, "claim": TEXT, "printed": optional(NUMBER), "answer": TEXT,
+        **{name: optional(NUMBER) for name in ("ratio", "low", "high")},
+        "is_off": BOOLEAN, "limit": NUMBER, "verdict": TEXT,
+    },
+    key=("claim", "answer"),
+)  # fmt: skip
+DIAGRAM = Table(
+    "report/figures/pipeline.csv",
+    {
+        "shape": TEXT, "kind": optional(TEXT),
+        **{name: NUMBER for name in ("x", "y", "width", "height")},
+        **{name: optional(TEXT) for name in ("label", "detail", "module")},
+    },
+    key=("shape", "label"),
+)  # fmt: skip
+
+OF_FIGURES: Mapping[str, Table] = {
+    "claims": CLAIMS_PLOT,
+    "pipeline": DIAGRAM,
+    "architecture": DIAGRAM,
+    "reconstruction": fidelity.RECONSTRUCTION_PLOT,
+    "kl": fidelity.KL_PLOT,
+    "controls": fidelity.CONTROLS_PLOT,
+    "shapley": fidelity.SHAPLEY_PLOT,
+    "positions": fidelity.POSITIONS_PLOT,
+    "norms": geometry.NORMS_PLOT,
+    "norm_ratios": geometry.NORM_RATIOS_PLOT,
+    "ratio_scatter": geometry.RATIO_SCATTER_PLOT,
+    "spectrum": geometry.SPECTRUM_PLOT,
+    "clamping": factorial.CLAMPING_PLOT,
+    "secondary_activations": factorial.HISTOGRAM,
+    "interaction": factorial.INTERACTION_PLOT,
+    "family": factorial.FAMILY_PLOT,
+    "generations": factorial.GENERATIONS_PLOT,
+    "calibration": factorial.CALIBRATION_PLOT,
+    "planted": testbed.PLANTED_PLOT,
+    "gain_curve": fidelity.GAIN_CURVE_PLOT,
+    "arm_controls": fidelity.ARM_CONTROLS_PLOT,
+    "claims_full": CLAIMS_PLOT,
+    "audit": AUDIT_PLOT,
+}
+"""By the figure's name, which is its table's file name below report/figures/."""
