@@ -40,7 +40,7 @@ def explain(file: Path, row: str | None, /, *, tree: bool, json: bool) -> None:
     if name not in run.makers:
         raise ArtifactError(_no_maker(run, name))
     tables = Tables(run)
-    rows = None if row is None else select(tables.get(name), row)
+    rows = None if row is None else select(tables.get(name), row, file)
     explained = explain_file(run, tables, name, rows)
     if json:
         _print([dumps(as_json(explained), indent=2, ensure_ascii=False)])

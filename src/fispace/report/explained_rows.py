@@ -7,21 +7,24 @@ import difflib
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from fispace.errors import ArtifactError, ParamsError
 from fispace.provenance.lineage import Run
+from fispace.store.csv_files import CsvError, read_cells
 from fispace.store.origins import Row, is_missing
 from fispace.store.quantities import Frame
-from fispace.store.tables import read_csv, read_table
+from fispace.store.tables import read_table
 
 CSV, PARQUET = ".csv", ".parquet"
 MOST_JOINED = 4
 """Leading columns that a row's name may join: `N5.gain`, `joint.sae.0`."""
-HEADER_LINES = 1
+FIRST_LINE = 2
+WHOLE = re.compile(r"-?\d{1,15}")
 N_NEAR = 6
 POSITION = "line"
 """In place of a column: the line of the row in the file, the header being line 1."""
@@ -32,7 +35,6 @@ class FoundRow(NamedTuple):
 
     file: str
     line: int
-    """Line of the CSV as an editor numbers it; of a Parquet table, as if it were one."""
     cells: Row
 
 
@@ -43,13 +45,15 @@ class Table:
     file: str
     """The file that was read: the one asked for, or the CSV that the same call wrote beside it."""
     frame: Frame
+    lines: Sequence[int]
+    """Line of each row, as an editor counts; of a Parquet file, as if it were a CSV."""
 
     def rows(self, chosen: Iterable[int]) -> list[FoundRow]:
         """Rows by their position."""
         places = list(chosen)
         records: list[dict[Hashable, Any]] = self.frame.iloc[places].to_dict("records")
         return [
-            FoundRow(self.file, place + HEADER_LINES + 1, {str(k): v for k, v in record.items()})
+            FoundRow(self.file, self.lines[place], {str(k): v for k, v in record.items()})
             for place, record in zip(places, records, strict=True)
         ]
 
@@ -63,7 +67,7 @@ class Table:
         for column, value in wanted.items():
             values: tuple[Any, ...] = value if isinstance(value, tuple) else (value,)
             if column == POSITION:
-                left = left[(left.index + HEADER_LINES + 1).isin(values)]
+                left = left[[self.lines[place] in values for place in left.index]]
             else:
                 left = left[_holds(left[column], values)]
         return self.rows(int(place) for place in left.index)
@@ -97,6 +101,8 @@ class Tables:
         """Nothing is read before it is asked for."""
         self._run = run
         self._read: dict[str, Table | str] = {}
+        self.memo: dict[str, dict[Any, Any]] = {}
+        """What origins keep, by the path of the record."""
 
     def find(self, name: str) -> Table | str:
         """The table of this name, or its CSV where only that is kept; else why there is none."""
@@ -132,18 +138,30 @@ class Tables:
         path = self._run.path(name)
         try:
             if name.endswith(PARQUET):
-                return Table(name, read_table(path))
-            frame = read_csv(path)
-        except ArtifactError as error:
-            return str(error)
-        texts = frame.select_dtypes(include=["object", "string"]).columns
-        return Table(
-            name, frame.assign(**{str(column): frame[column].fillna("") for column in texts})
-        )
+                frame = read_table(path)
+                return Table(name, frame, range(FIRST_LINE, FIRST_LINE + len(frame)))
+            cells = read_cells(path)
+        except (ArtifactError, CsvError) as error:
+            return f"not readable: {error}"
+        columns = zip(*cells.rows, strict=True) if cells.rows else ((),) * len(cells.header)
+        typed = {name: _typed(column) for name, column in zip(cells.header, columns, strict=True)}
+        return Table(name, pd.DataFrame(typed), cells.lines)
 
 
-def select(table: Table, wanted: str) -> list[FoundRow]:
-    """The rows that a user means by `17`, `arm=joint,seed=0`, or a row's name.
+def _typed(cells: Sequence[str]) -> np.ndarray:
+    """The cells of a column: numbers if all that are filled are numbers, else texts."""
+    if not any(cells):
+        return np.array(cells, dtype=object)
+    try:
+        numbers = np.array([cell or "nan" for cell in cells]).astype(np.float64)
+    except ValueError:
+        return np.array(cells, dtype=object)
+    is_whole = all(WHOLE.fullmatch(cell) for cell in cells)
+    return numbers.astype(np.int64) if is_whole else numbers
+
+
+def select(table: Table, wanted: str, path: Path) -> list[FoundRow]:
+    """The rows of the table at `path` that a user means by `17`, `arm=joint,seed=0`, or a row's name.
 
     A number is a line of the file. A name is what the first column holds, or the first columns joined
     by dots, as in `N5.gain`.
@@ -153,31 +171,29 @@ def select(table: Table, wanted: str) -> list[FoundRow]:
     """
     if re.fullmatch(r"\d{1,9}", wanted):
         line = int(wanted)
-        last = len(table.frame) + HEADER_LINES
-        if not HEADER_LINES < line <= last:
-            raise ParamsError(
-                f"explain {table.file} {wanted}: there is no such line; its rows are on lines "
-                f"{HEADER_LINES + 1} to {last}."
-            )
+        if line not in table.lines:
+            known = list(table.lines)
+            rows = f"its rows are on lines {known[0]} to {known[-1]}" if known else "it has no rows"
+            raise ParamsError(f"explain {path} {wanted}: no row begins on this line; {rows}.")
         return table.where({POSITION: line})
     if "=" in wanted:
-        return _by_columns(table, wanted)
-    return _by_name(table, wanted)
+        return _by_columns(table, wanted, path)
+    return _by_name(table, wanted, path)
 
 
-def _by_columns(table: Table, wanted: str) -> list[FoundRow]:
+def _by_columns(table: Table, wanted: str, path: Path) -> list[FoundRow]:
     pairs = dict(part.split("=", 1) for part in re.split(r",(?=[^,=]+=)", wanted) if "=" in part)
     columns = [str(column) for column in table.frame.columns]
     for column in pairs:
         if column not in columns:
             near = difflib.get_close_matches(column, columns, n=1)
             raise ParamsError(
-                f"explain {table.file}: there is no column {column!r}"
+                f"explain {path}: there is no column {column!r}"
                 f"{f'; did you mean {near[0]!r}' if near else ''}. It has {', '.join(columns)}."
             )
     found = table.where(pairs)
     if not found:
-        raise ParamsError(f"explain {table.file} {wanted}: {_misses(table, pairs)}")
+        raise ParamsError(f"explain {path} {wanted}: {_misses(table, pairs)}")
     return found
 
 
@@ -191,7 +207,7 @@ def _misses(table: Table, pairs: Mapping[str, str]) -> str:
     return "no row meets all of these conditions; leave one out."
 
 
-def _by_name(table: Table, wanted: str) -> list[FoundRow]:
+def _by_name(table: Table, wanted: str, path: Path) -> list[FoundRow]:
     names: list[str] = []
     texts: Frame = table.frame.iloc[:, :MOST_JOINED].astype(str)
     for n_joined in range(1, texts.shape[1] + 1):
@@ -204,7 +220,7 @@ def _by_name(table: Table, wanted: str) -> list[FoundRow]:
     near = difflib.get_close_matches(wanted, unique, n=N_NEAR, cutoff=0.5)
     near = near or [name for name in unique if wanted.lower() in name.lower()][:N_NEAR]
     raise ParamsError(
-        f"explain {table.file} {wanted}: there is no row of this name. Near it: "
+        f"explain {path} {wanted}: there is no row of this name. Near it: "
         f"{', '.join(near or unique[:N_NEAR]) or 'the table has no rows'}. A row is also named by its "
         "line in the file, or by its cells, as in `arm=joint,seed=0`."
     )

@@ -91,12 +91,11 @@ class CallInputs:
     def __init__(self, run: Run, tables: Tables, record: Record) -> None:
         """Nothing is read before it is asked for."""
         self._run, self._tables, self._record = run, tables, record
-        self._memo: dict[str, Any] = {}
 
     @property
-    def memo(self) -> dict[str, Any]:
+    def memo(self) -> dict[Any, Any]:
         """What origins keep for more rows of the call."""
-        return self._memo
+        return self._tables.memo.setdefault(str(self._record.path), {})
 
     @property
     def params(self) -> Mapping[str, Any]:

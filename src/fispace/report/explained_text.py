@@ -8,11 +8,13 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from fispace.provenance.functions import Function
 from fispace.provenance.lineage import Run
 from fispace.report.explained_rows import FoundRow
 from fispace.report.explained_steps import REPETITIONS, Derivation, Explanation, Read, Step
-from fispace.store.origins import Row, is_missing
+from fispace.store.origins import Row, is_missing, unchanged
 
 WIDTH, INDENT = 100, "   "
 HASH_CHARACTERS = 12
@@ -89,12 +91,11 @@ def step_lines(run: Run, step: Step, number: int, said: set[str]) -> Iterator[st
 
 def derivation_lines(one: Derivation, said: set[str]) -> Iterator[str]:
     """How rows follow from others: the formula, and the cells behind each of its arguments."""
-    subject, arguments = subject_text(one.made), ", ".join(read.argument for read in one.reads)
-    file = one.made[0].file
-    yield from _wrapped(f"{subject} ({file}, {lines_text(one.made)})", INDENT)
-    call = f"{one.function.short_name}({arguments})"
-    yield from _wrapped(f"= {call}, {one.function.place}", 2 * INDENT)
-    yield from _formula(one.function, said, is_named=False, indent=2 * INDENT)
+    made = f"{subject_text(one.made)} ({one.made[0].file}, {lines_text(one.made)})"
+    yield from _wrapped(made, INDENT)
+    if one.function.short_name != unchanged.__name__:
+        yield from _wrapped(f"by {one.function.short_name}, {one.function.place}", 2 * INDENT)
+        yield from _formula(one.function, said, is_named=False, indent=2 * INDENT)
     for reads in _alike(one.reads):
         yield from _wrapped(read_text(reads), 2 * INDENT)
 
@@ -242,6 +243,8 @@ def cell_text(value: Any) -> str:
     """A cell for reading: six digits of a number, alternatives with a bar between."""
     if isinstance(value, tuple):
         return "|".join(cell_text(one) for one in value)
+    if isinstance(value, np.ndarray):
+        return f"{len(value)} numbers"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 

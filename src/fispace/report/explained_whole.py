@@ -6,6 +6,8 @@ Must not: look anything up.
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
+
 from fispace.provenance.functions import Function
 from fispace.provenance.lineage import Run
 from fispace.provenance.records import Record
@@ -104,5 +106,5 @@ def _plain(value: Any) -> Any:
     """A cell as JSON has it: numpy's numbers as Python's, a missing one as null."""
     if isinstance(value, tuple):
         return [_plain(one) for one in value]
-    plain = value.item() if hasattr(value, "item") else value
+    plain = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
     return None if is_missing(plain) and plain != "" else plain

@@ -41,7 +41,7 @@ class Inputs(Protocol):
         ...
 
     @property
-    def memo(self) -> dict[str, Any]:
+    def memo(self) -> dict[Any, Any]:
         """Where an origin may keep what it needs for more rows of the same call."""
         ...
 
@@ -80,7 +80,9 @@ class Derived(NamedTuple):
 
 def is_missing(value: Any) -> bool:
     """Whether a cell holds nothing: None, no text, or NaN."""
-    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+    if isinstance(value, float):
+        return math.isnan(value)
+    return value is None or (isinstance(value, str) and not value)
 
 
 def derive(function: Callable[..., Any], **cells: Cell) -> Derived:

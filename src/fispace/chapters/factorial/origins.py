@@ -5,7 +5,7 @@ Must not: compute.
 
 from typing import Any
 
-from fispace.store.origins import Inputs, Origin, Origins, Row, Rows
+from fispace.store.origins import Inputs, Origin, Origins, Row, Rows, is_missing
 
 HERE = "fispace.chapters.factorial"
 KEYS = ("arm", "seed", "kind", "rank", "latent")
@@ -32,7 +32,7 @@ def of_test(row: Row, _: Inputs) -> Origin:
         clamp = {"mode": "set" if family == "set" else "multiply"}
         clamp |= {"clamp": row["clamp"]} if family in ("set", "clamp") else {}
         read = {"confirm": Rows("effects", latent | clamp, "value")}
-    if family not in ("activation", "set"):
+    if not is_missing(row["active_share"]):
         name = f"active_prompts_{row['kind']}_{row['rank']}"
         read["active_share"] = Rows("checks", {"metric": name, "seed": row["seed"]}, "value")
     return Origin(f"{HERE}.hypothesis_tests:family_table", read)
