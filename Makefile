@@ -7,7 +7,7 @@ MANIFEST ?=
 BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: reproduce test test-s3 test-clones test-faults faults-reference overhead figures repro sync reference bands bench bench-reference lock setup
+.PHONY: reproduce test docs test-s3 test-clones test-faults faults-reference overhead figures repro sync reference bands bench bench-reference lock setup
 .DEFAULT_GOAL := reproduce
 
 reproduce: setup  ## every stage and figure of the default study
@@ -21,6 +21,9 @@ repro: setup      ## the same through DVC
 
 sync: setup       ## after dvc pull or dvc checkout
 	python workflow/sync.py
+
+docs: setup       ## the documentation to build/site/, to be opened from disk
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict -q
 
 STUDY_OPTIONS ?=
 reference: setup  ## copy a run's tables, figures and claims to results/reference/; the default run's to README.md and docs/ledger.md

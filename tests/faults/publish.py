@@ -1,4 +1,4 @@
-"""Puts the harness's tables where git keeps them, and their summary on docs/robustness.md: `make faults-reference`.
+"""Puts the harness's tables where git keeps them, and their summary into docs/robustness.md.
 
 Must not: try anything, or touch the page outside its generated block.
 """

@@ -110,6 +110,29 @@ def test_what_another_command_altered_is_never_silently_used(small, caplog, name
             assert KINDS[name] in caplog.text
 
 
+@pytest.mark.parametrize("lost", ["standardiser.safetensors.json", ""])
+def test_an_input_without_the_record_of_its_command_is_refused(small, caplog, lost):
+    records = small.file("extract") / FOLDER
+    (records / lost).unlink() if lost else shutil.rmtree(records)
+    at = f"results/{RUN}/extract"
+    code = small.call("train", "candidate", lr=0.01, seed=0, manifest=f"{at}/manifest.json",
+                      standardiser=f"{at}/standardiser.safetensors", scratch="scratch/c",
+                      checkpoint_seconds=60, curve="c.parquet")  # fmt: skip
+    assert code == 1
+    first = "standardiser.safetensors" if lost else "manifest.json"
+    said = caplog.records[-1].getMessage()
+    assert f"{at}/{first} has no record of the command that made it" in said
+    assert f"fispace adopt {RUN}" in said and f"snakemake --cores all {at}/{first}" in said
+    assert not (small.path / "c.parquet").exists()
+
+
+def test_a_users_own_file_needs_no_record(small):
+    table = Path("norms.csv")
+    assert table.is_file() and not (small.path / FOLDER).exists()
+    drawn = {kind: f"results/{RUN}/report/figures/again.{kind}" for kind in ("svg", "pdf")}
+    assert small.call("report", "draw", figure="norms", table=table, **drawn) == 0
+
+
 def test_a_file_that_no_command_wrote_is_named(small, caplog):
     small.file("train/sae/seed9.safetensors").write_bytes(b"x")
     assert any(line.startswith("unknown") and "seed9" in line for line in findings(caplog)[1])

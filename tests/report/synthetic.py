@@ -240,7 +240,7 @@ PLAIN = {"text": "x", "boolean": False, "whole number": 0, "count": 0, "number":
 def completed(rows: pd.DataFrame, table: Table) -> pd.DataFrame:
     """The rows with every column that the table must have: missing where it may be, else plain."""
     absent = {
-        name: None if column.may_miss else PLAIN[column.kind]
+        name: None if column.may_miss else PLAIN[column.kind.name]
         for name, column in table.columns.items()
         if name not in (*rows, *table.may_lack, FACTORS)
     }

@@ -72,7 +72,7 @@ def write_page(
     return (folder / "s.md").read_text()
 
 
-def write_ledger(path: Path, names: tuple[str, ...] = HEADLINES) -> Path:
+def write_ledger(path: Path, names: tuple[str, ...] = OF_PAGE) -> Path:
     write_csv(path, completed(pd.DataFrame([ledger_row(name) for name in names]), LEDGER), LEDGER)
     return path
 

@@ -21,6 +21,7 @@ from fispace.store.files import read_json, sha256_of, write_json
 from fispace.study.commands import Command, rule_of
 from fispace.study.declarations import Kind
 
+RESULTS = Path("results")
 FOLDER = ".provenance"
 PARTIAL = ".partial-"
 
@@ -119,12 +120,21 @@ def _is_hidden(relative: Path) -> bool:
 def hashed_inputs(command: Command, values: Mapping[str, Any]) -> dict[Path, str]:
     """Hashes of what a call is about to read, each compared with the record of what made it.
 
+    Files of the user, outside the results, have no record.
+
     Raises:
-        ArtifactError: if a file is not as its own command left it; the message names the rule.
+        ArtifactError: if a result has no record, or is not as its own command left it; the message
+            names the rule.
     """
     hashes = {path: sha256_of(path) for path in inputs_of(command, values)}
     for path, found in hashes.items():
         makers = [record for record in records_above(path) if _name(path, record) in record.outputs]
+        if run := None if makers else _run_of(path):
+            raise ArtifactError(
+                f"{path} has no record of the command that made it, so that nothing says what it was "
+                f"made from. Where it is a copy, copy the folder {FOLDER} beside it too and run "
+                f"`fispace adopt {run}`; else delete it and run `snakemake --cores all {path}`."
+            )
         if makers and all(record.outputs[_name(path, record)] != found for record in makers):
             raise ArtifactError(
                 f"{path} is not as the rule {makers[0].rule} left it: its checksum is {found[:12]}..., "
@@ -132,6 +142,12 @@ def hashed_inputs(command: Command, values: Mapping[str, Any]) -> dict[Path, str
                 f"or was altered. Delete it and run `snakemake --cores all {path}`."
             )
     return hashes
+
+
+def _run_of(path: Path) -> str | None:
+    """The run that a result belongs to; None for a file outside the results."""
+    place = Path(os.path.relpath(path, RESULTS))  # the results themselves may be a link elsewhere
+    return None if place.parts[0] == ".." else place.parts[0]
 
 
 def _name(path: Path, record: Record) -> str:

@@ -11,7 +11,14 @@ from typing import Any, NamedTuple
 
 from fispace.errors import ArtifactError, ParamsError
 from fispace.provenance.code_digest import code_digest
-from fispace.provenance.records import FOLDER, Record, read_record, versions, without_places
+from fispace.provenance.records import (
+    FOLDER,
+    RESULTS,
+    Record,
+    read_record,
+    versions,
+    without_places,
+)
 from fispace.store.files import parse_json, read_json, sha256_of
 from fispace.study.commands import Command, all_commands, find_command
 from fispace.study.config.arms import all_arms
@@ -21,7 +28,7 @@ from fispace.study.step import tool
 
 log = logging.getLogger(__name__)
 
-RESULTS, LOGS = Path("results"), Path("logs")
+LOGS = Path("logs")
 RUN_FILE = "run.json"
 """Below logs/<run>/: when and by which commit the run was made, and what it promises."""
 MISSING, CHANGED, STALE, UNKNOWN = "missing", "changed", "stale", "unknown"

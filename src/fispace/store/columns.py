@@ -8,20 +8,16 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from fispace.errors import NonFiniteError
+from fispace.store.text_files import UNWRITABLE
 
-WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
-DECIMAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-WHOLE_AS_DECIMAL = re.compile(r"[+-]?\d+(\.0)?", re.ASCII)
-BOOLEANS = {"True": True, "False": False}
 EXACT = 2**53
 """Whole numbers up to this are exact as float64, which holds the columns that lack a value."""
-LIMIT = 2**63
 SHOWN = 60
 """Characters of a cell that a message quotes."""
 
@@ -29,23 +25,56 @@ FACTORS = "*"
 """Place in a declaration of the columns that are named by the factors of the study."""
 
 
+class Kind(NamedTuple):
+    """A type of values, and how they stand in cells."""
+
+    name: str
+    types: tuple[type, ...]
+    write: Callable[[Any], str]
+    pattern: re.Pattern[str]
+    """Of a whole cell."""
+    read: Callable[[str], Any]
+    dtype: str
+    """Of a column that lacks no value."""
+
+
 @dataclass(frozen=True)
 class Column:
     """Type of one column, and whether its cells may be empty."""
 
-    kind: Literal["text", "boolean", "whole number", "count", "number"]
+    kind: Kind
     may_miss: bool = False
 
 
-TEXT = Column("text")
+TEXT = Column(Kind("text", (str,), str, re.compile(".*", re.DOTALL), str, "str"))
 """Any text, taken as it is."""
-BOOLEAN = Column("boolean")
+BOOLEAN = Column(
+    Kind(
+        "boolean",
+        (bool,),
+        str,
+        re.compile("True|False"),
+        {"True": True, "False": False}.get,
+        "bool",
+    )
+)
 """`True` or `False`."""
-INTEGER = Column("whole number")
-NUMBER = Column("number")
-"""A finite number."""
-COUNT = Column("count", may_miss=True)
-"""A whole number that may be missing; where a column lacks one, its numbers are written as `3.0`."""
+DECIMAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+NUMBER = Column(
+    Kind("number", (float, int), lambda value: repr(float(value)), DECIMAL, float, "float64")
+)
+"""A finite number, written as the shortest decimal that gives it back."""
+DIGITS = re.compile(r"[+-]?\d{1,16}", re.ASCII)
+INTEGER = Column(
+    Kind("whole number", (float, int), lambda value: str(int(value)), DIGITS, int, "int64")
+)
+"""A whole number of at most `EXACT`."""
+COUNTED = re.compile(r"\d{1,16}(\.0)?", re.ASCII)
+COUNT = Column(
+    Kind("count", (float, int), INTEGER.kind.write, COUNTED, float, "int64"), may_miss=True
+)
+"""A whole number that may be missing; in a column that lacks one, all are written as `3.0`."""
+WHOLE = (INTEGER.kind, COUNT.kind)
 
 
 def optional(column: Column) -> Column:
@@ -170,24 +199,21 @@ class Table:
         )
 
     def _texts_of(self, frame: pd.DataFrame, name: str) -> list[str]:
-        column, values = self.column(name), frame[name].tolist()
-        if frame[name].dtype in (np.float16, np.float32):
-            raise CellError(f"{self.name}: {name} holds {frame[name].dtype}, not float64")
-        lacks = frame[name].isna().tolist()
-        if column.kind == "count":
-            write = _decimal_text if any(lacks) else _whole_text
-        else:
-            write = WRITERS[column.kind]
-        cells: list[str] = []
-        for row, (value, is_missing) in enumerate(zip(values, lacks, strict=True)):
-            if is_missing and not column.may_miss:
-                raise CellError(f"{self.name}: the {column.kind} {name!r} is missing", row)
-            try:
-                cells.append("" if is_missing else write(value))
-            except (TypeError, ValueError):
-                said = f"{name} holds {value!r:.{SHOWN}}, which is no {column.kind}"
-                raise CellError(f"{self.name}: {said}", row) from None
-        return cells
+        column, lacks = self.column(name), frame[name].isna().to_numpy(bool)
+        kind, values = column.kind, frame[name][~lacks].tolist()
+        if lacks.any() and not column.may_miss:
+            raise CellError(f"{self.name}: the {kind.name} {name!r} is missing")
+        odd = [value for value in values if type(value) not in kind.types]
+        if kind is TEXT.kind and not odd:
+            odd = [value for value in values if UNWRITABLE.search(value)]
+        if kind in WHOLE and not odd:
+            odd = [value for value in values if value % 1 or abs(value) > EXACT]
+        if odd or frame[name].dtype in (np.float16, np.float32):
+            held = repr(odd[0])[:SHOWN] if odd else str(frame[name].dtype)
+            raise CellError(f"{self.name}: {name} holds {held}, which is no {kind.name} here")
+        as_decimal = kind is COUNT.kind and lacks.any()
+        cells = map(NUMBER.kind.write if as_decimal else kind.write, values)
+        return ["" if is_missing else next(cells) for is_missing in lacks]
 
     def typed(self, columns: Iterable[TextColumn]) -> pd.DataFrame:
         """The frame that the cells of a file stand for.
@@ -203,72 +229,18 @@ class Table:
 
     def _series(self, text: TextColumn) -> pd.Series:
         column, cells = self.column(text.name), text.cells
-        if column.kind == "text":
-            missing = np.nan if column.may_miss else ""
+        kind, missing = column.kind, math.nan if column.may_miss else ""
+        if kind is TEXT.kind:
             return pd.Series([cell or missing for cell in cells], dtype="str")
-        read, pattern = READERS[column.kind]
-        values: list[Any] = []
         for row, cell in enumerate(cells):
-            if cell == "" and column.may_miss:
-                values.append(math.nan)
-                continue
-            value = read(cell) if pattern.fullmatch(cell) else None
-            if value is None or (isinstance(value, float) and not math.isfinite(value)):
-                said = f"{text.name} should be a {column.kind} and is {cell!r:.{SHOWN}}"
-                raise CellError(said, row)
-            values.append(value)
-        return pd.Series(values, dtype=_dtype(column, values))
+            if not kind.pattern.fullmatch(cell) and not (cell == "" and column.may_miss):
+                raise _not_of_its_kind(text, kind, row)
+        values = [kind.read(cell) if cell else missing for cell in cells]
+        if kind is NUMBER.kind and any(map(math.isinf, values)):  # more than float64 can hold
+            raise _not_of_its_kind(text, kind, list(map(math.isinf, values)).index(True))
+        return pd.Series(values, dtype="float64" if "" in cells else kind.dtype)
 
 
-def _dtype(column: Column, values: list[Any]) -> str:
-    """Of a numeric column: whole numbers are float64 only where one is missing, as pandas has it."""
-    if column.kind == "boolean":
-        return "bool"
-    is_whole = column.kind != "number" and not any(isinstance(value, float) for value in values)
-    return "int64" if is_whole else "float64"
-
-
-def _text_of(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return value
-
-
-def _boolean_text(value: Any) -> str:
-    if not isinstance(value, bool):
-        raise TypeError
-    return str(value)
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise TypeError
-    return float(value)
-
-
-def _decimal_text(value: Any) -> str:
-    """Shortest text that gives the number back."""
-    return repr(_number(value))
-
-
-def _whole_text(value: Any) -> str:
-    if not _number(value).is_integer() or (isinstance(value, float) and abs(value) > EXACT):
-        raise ValueError
-    return str(int(value))
-
-
-def _whole(cell: str) -> int | None:
-    value = int(cell) if len(cell) < SHOWN else LIMIT
-    return value if -LIMIT <= value < LIMIT else None
-
-
-WRITERS: Mapping[str, Callable[[Any], str]] = {
-    "text": _text_of, "boolean": _boolean_text, "whole number": _whole_text, "number": _decimal_text,
-}  # fmt: skip
-READERS: Mapping[str, tuple[Callable[[str], Any], re.Pattern[str]]] = {
-    "boolean": (BOOLEANS.__getitem__, re.compile("|".join(BOOLEANS))),
-    "whole number": (_whole, WHOLE),
-    "count": (lambda cell: _whole(cell.removesuffix(".0")), WHOLE_AS_DECIMAL),
-    "number": (float, DECIMAL),
-}
-"""How the cells of a kind are converted, once the whole cell has the given form."""
+def _not_of_its_kind(text: TextColumn, kind: Kind, row: int) -> CellError:
+    found = repr(text.cells[row])[:SHOWN]
+    return CellError(f"{text.name} should be a {kind.name} and is {found}", row)

@@ -5,17 +5,15 @@ Must not: convert a cell, or know a column.
 
 import csv
 import io
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-NOT_UTF8 = re.compile("[\ud800-\udfff]")
-"""Half characters: what a byte that is no UTF-8 is read as here."""
+from fispace.store.text_files import TextError, decoded
 
 
 class CsvError(ValueError):
-    """A file that is not readable as CSV; the message says the row, counted by lines from 1."""
+    """A file that is not readable as CSV; the message says the row, by its line from 1."""
 
 
 class Cells(NamedTuple):
@@ -37,41 +35,35 @@ def read_cells(path: Path) -> Cells:
         FileNotFoundError: if there is no such file.
         CsvError: if it is not UTF-8, not CSV, empty, or has rows of different lengths.
     """
-    rows, lines = [], []
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
-        reader = csv.reader(stream, strict=True)
-        line = 1
-        try:
-            for row in reader:
-                if row:
-                    _require_utf8(row, line)
-                    rows.append(row)
-                    lines.append(line)
-                line = reader.line_num + 1
-        except csv.Error as error:
-            raise CsvError(f"row {line}: {error}") from None
+    try:
+        text = decoded(path.read_bytes())
+    except TextError as error:
+        raise CsvError(str(error)) from None
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    reader, line = csv.reader(io.StringIO(text, newline=""), strict=True), 1
+    try:
+        for row in reader:
+            if row:
+                rows.append(row)
+                lines.append(line)
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise CsvError(f"row {line}: {error}") from None
     if not rows:
         raise CsvError("the file is empty")
     for row, line in zip(rows, lines, strict=True):
-        _require_length(row, len(rows[0]), line)
+        if len(row) != len(rows[0]):
+            raise CsvError(_of_length(len(row), len(rows[0]), line))
     return Cells(rows[0], rows[1:], lines[1:])
 
 
-def _require_utf8(row: list[str], line: int) -> None:
-    for cell in row:
-        if NOT_UTF8.search(cell):
-            raise CsvError(
-                f"row {line}: the cell {cell!a:.80} is not UTF-8 text; save the file in UTF-8"
-            )
-
-
-def _require_length(row: list[str], length: int, line: int) -> None:
-    if len(row) != length:
-        more = "more" if len(row) > length else "fewer"
-        raise CsvError(
-            f"row {line}: the row has {len(row)} cells, {more} cells than the header, which names "
-            f"{length}; put a text that contains a comma in quotes"
-        )
+def _of_length(n_cells: int, n_names: int, line: int) -> str:
+    more = "more" if n_cells > n_names else "fewer"
+    return (
+        f"row {line}: the row holds {n_cells} cells, {more} cells than the header names ({n_names}); put "
+        "a text that contains a comma in quotes"
+    )
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -12,10 +12,9 @@ from typing import Any
 import pandas as pd
 
 from fispace.errors import StimuliError
+from fispace.store.columns import NUMBER
+from fispace.store.csv_files import CsvError, read_cells
 from fispace.study.config.factorial import FactorConfig
-
-HEADER_LINES = 1
-"""Lines before the first row: line numbers in messages count from 1, as an editor does."""
 
 FRAME = "frame"
 """Optional column: what an item's texts have in common."""
@@ -66,6 +65,7 @@ def validated_words(path: Path, frame: Any, factors: Sequence[FactorConfig]) -> 
     _require_filled(path, frame, ["word", *names])
     for factor in factors:
         _require_levels(path, frame, factor)
+    _require_trimmed(path, frame, "word")
     _require_distinct(path, frame, ["word"], "a response word may belong to one cell only")
     counts = Counter(frame[names].itertuples(index=False, name=None))
     sizes = {cell: counts[cell] for cell in product(*(factor.levels for factor in factors))}
@@ -74,6 +74,8 @@ def validated_words(path: Path, frame: Any, factors: Sequence[FactorConfig]) -> 
         raise StimuliError(
             f"{path}: every cell needs the same number of response words; found {listed}."
         )
+    if PLANTED in frame:
+        frame = frame.assign(**{PLANTED: _numbers(path, frame, PLANTED)})
     kept = frame[["word", *names, *([PLANTED] if PLANTED in frame else [])]]
     return kept.reset_index(drop=True)
 
@@ -91,7 +93,8 @@ def read_prompts(path: Path) -> pd.DataFrame:
     _require_filled(path, frame, ["prompt"])
     _require_distinct(path, frame, ["prompt"], "a prompt may occur only once")
     numbers = frame["prompt"].rank(method="first").astype(int)
-    return pd.DataFrame({"item": numbers.map("prompt-{:03d}".format), "prompt": frame["prompt"]})
+    named = {"item": numbers.map("prompt-{:03d}".format), "prompt": frame["prompt"]}
+    return pd.DataFrame(named).reset_index(drop=True)
 
 
 def _read_columns(path: Path, columns: list[str]) -> Any:
@@ -101,24 +104,22 @@ def _read_columns(path: Path, columns: list[str]) -> Any:
 
 
 def _read(path: Path) -> Any:
+    """All cells as texts; rows are numbered by their lines, as an editor shows them."""
     try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-    except FileNotFoundError:
+        cells = read_cells(path)
+    except (FileNotFoundError, IsADirectoryError):
         raise StimuliError(
             f"{path} does not exist. A battery is a folder with stimuli.csv, responses.csv and "
             "prompts.csv; set factorial.battery to such a folder."
         ) from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        said = " ".join(str(error).split())
-        raise StimuliError(f"{path} is not readable as CSV in UTF-8: {said}") from None
-    if not isinstance(frame.index, pd.RangeIndex):  # pandas takes surplus cells for row names
-        raise StimuliError(
-            f"{path}, row 1: the rows hold more cells than the header names; put a text that "
-            "contains a comma in quotes."
-        )
-    if frame.empty:
+    except CsvError as error:
+        raise StimuliError(f"{path} is not readable as CSV in UTF-8, {error}.") from None
+    twice = [name for name, count in Counter(cells.header).items() if count > 1]
+    if twice:
+        raise StimuliError(f"{path}, row 1: the column {twice[0]!r} is there twice.")
+    if not cells.rows:
         raise StimuliError(f"{path}: the file has a header but no row.")
-    return frame
+    return pd.DataFrame(cells.rows, columns=pd.Index(cells.header), index=cells.lines, dtype="str")
 
 
 def _require_columns(path: Path, frame: Any, columns: list[str]) -> None:
@@ -126,19 +127,15 @@ def _require_columns(path: Path, frame: Any, columns: list[str]) -> None:
     if missing:
         raise StimuliError(
             f"{path}, row 1: missing column {missing[0]!r}; a battery needs {', '.join(columns)} "
-            f"(the factors are declared in factorial.factors), found {', '.join(frame.columns)}."
+            f"(the factors are declared in factorial.factors), found {', '.join(map(repr, frame))}."
         )
-
-
-def _line(index: Any) -> int:
-    return int(index) + HEADER_LINES + 1
 
 
 def _require_filled(path: Path, frame: Any, columns: list[str]) -> None:
     for column in columns:
         empty = frame.index[frame[column].str.strip() == ""]
         if len(empty):
-            raise StimuliError(f"{path}, row {_line(empty[0])}: the column {column!r} is empty.")
+            raise StimuliError(f"{path}, row {empty[0]}: the column {column!r} is empty.")
 
 
 def _require_levels(path: Path, frame: Any, factor: FactorConfig) -> None:
@@ -146,9 +143,34 @@ def _require_levels(path: Path, frame: Any, factor: FactorConfig) -> None:
     if len(unknown):
         found = frame.loc[unknown[0], factor.name]
         raise StimuliError(
-            f"{path}, row {_line(unknown[0])}: unknown level {found!r} of {factor.name!r}; "
+            f"{path}, row {unknown[0]}: unknown level {_shown(found)} of {factor.name!r}; "
             f"declared in factorial.factors are {', '.join(factor.levels)}."
         )
+
+
+def _shown(text: str) -> str:
+    """The text in quotes, with the codes of letters that may look like others."""
+    return repr(text) if text.isascii() else f"{text!r} ({text!a})"
+
+
+def _require_trimmed(path: Path, frame: Any, column: str) -> None:
+    odd = frame.index[frame[column] != frame[column].str.strip()]
+    if len(odd):
+        raise StimuliError(
+            f"{path}, row {odd[0]}: the {column} {frame.loc[odd[0], column]!r} begins or ends with a "
+            "space, which would be scored as a part of it; leave it out."
+        )
+
+
+def _numbers(path: Path, frame: Any, column: str) -> list[float]:
+    """The column's numbers; a grammar has them as numbers, a CSV as texts."""
+    for row, cell in frame[column].items():
+        if isinstance(cell, str) and not NUMBER.kind.pattern.fullmatch(cell):
+            raise StimuliError(
+                f"{path}, row {row}: {column} is {cell!r}, and should be a number: what was planted for "
+                "this word, in nats. If it is not meant as that, give the column another name."
+            )
+    return [float(cell) for cell in frame[column]]
 
 
 def _require_distinct(path: Path, frame: Any, columns: list[str], rule: str) -> None:
@@ -157,7 +179,7 @@ def _require_distinct(path: Path, frame: Any, columns: list[str], rule: str) -> 
     if len(again):
         first = frame.index[(folded == folded.loc[again[0]]).all(axis=1)][0]
         raise StimuliError(
-            f"{path}, row {_line(again[0])}: duplicate of row {_line(first)} "
+            f"{path}, row {again[0]}: duplicate of row {first} "
             f"({frame.loc[again[0], columns[0]]!r}); {rule}."
         )
 
@@ -185,7 +207,7 @@ def _require_balance(
     if len(again):
         row = frame.loc[again[0]]
         raise StimuliError(
-            f"{path}, row {_line(again[0])}: unbalanced cells: item {row['item']!r} holds the cell "
+            f"{path}, row {again[0]}: unbalanced cells: item {row['item']!r} holds the cell "
             f"{'/'.join(row[names])} more than once."
         )
     cells = set(product(*(factor.levels for factor in factors)))
@@ -193,7 +215,7 @@ def _require_balance(
         missing = sorted(cells - set(rows[names].itertuples(index=False, name=None)))
         if missing:
             raise StimuliError(
-                f"{path}, row {_line(rows.index[0])}: item {rows['item'].iloc[0]!r} is missing the "
+                f"{path}, row {rows.index[0]}: item {rows['item'].iloc[0]!r} is missing the "
                 f"cell {'/'.join(missing[0])}; an item is realised in all {len(cells)} cells."
             )
 
