@@ -46,7 +46,7 @@ def explain(file: Path, row: str | None, /, *, tree: bool, json: bool) -> None:
         _print([dumps(as_json(explained), indent=2, ensure_ascii=False)])
     else:
         _print(tree_lines(run, name) if tree else chain_lines(explained))
-    _require_whole(explained)
+    _require_whole(explained, tables)
 
 
 def _no_maker(run: Run, name: str) -> str:
@@ -72,26 +72,23 @@ def _print(lines: Iterable[str]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _require_whole(explained: Explanation) -> None:
-    """Every table that was looked at is as its command left it, and no record was missing.
+def _require_whole(explained: Explanation, tables: Tables) -> None:
+    """The file and every table behind it that was looked at are as made, and no record was missing.
 
     Raises:
-        ArtifactError: if not; the message names the file.
+        ArtifactError: if not; the message names the first file.
     """
-    run = explained.run
-    read = {row.file for row in explained.rows}
-    for step in explained.steps:
-        for one in step.derivations:
-            read |= {row.file for of in one.reads for rows in of.found.values() for row in rows}
-    for name in sorted({explained.name, *read}):
-        recorded = run.sha256(run.makers[name], name)
-        if recorded and sha256_of(run.path(name)) != recorded:
-            raise ArtifactError(
-                f"{run.path(name)} is not as `{run.makers[name].command}` left it: it was altered since. "
-                "What is said above is about the file as it was made."
-            )
-    if explained.unrecorded:
+    run, name = explained.run, explained.name
+    recorded = run.sha256(run.makers[name], name)
+    altered = [name] if recorded and sha256_of(run.path(name)) != recorded else tables.altered
+    if altered:
         raise ArtifactError(
-            f"{run.path(explained.unrecorded[0])}: "
-            f"{run.damage(explained.unrecorded[0]) or 'no command recorded it'}; there the chain ends."
+            f"{run.path(altered[0])} is not as `{run.makers[altered[0]].command}` left it: it was altered "
+            f"since, and what is said above is about the file as it was made. `fispace verify "
+            f"{run.folder.name}` finds all such files of a run; those of a reference run are in git."
+        )
+    if explained.unrecorded:
+        lost = explained.unrecorded[0]
+        raise ArtifactError(
+            f"{run.path(lost)}: {run.damage(lost) or 'no command recorded it'}; there the chain ends."
         )

@@ -16,6 +16,7 @@ import pandas as pd
 from fispace.errors import ArtifactError, ParamsError
 from fispace.provenance.lineage import Run
 from fispace.store.csv_files import CsvError, read_cells
+from fispace.store.files import sha256_of
 from fispace.store.origins import Row, is_missing
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_table
@@ -103,6 +104,8 @@ class Tables:
         self._read: dict[str, Table | str] = {}
         self.memo: dict[str, dict[Any, Any]] = {}
         """What origins keep, by the path of the record."""
+        self.altered: list[str] = []
+        """Tables that are not as their command left them; none of their rows is taken."""
 
     def find(self, name: str) -> Table | str:
         """The table of this name, or its CSV where only that is kept; else why there is none."""
@@ -135,7 +138,11 @@ class Tables:
         return "not kept here"
 
     def _readable(self, name: str) -> Table | str:
-        path = self._run.path(name)
+        path, maker = self._run.path(name), self._run.makers.get(name)
+        recorded = "" if maker is None else self._run.sha256(maker, name)
+        if recorded and sha256_of(path) != recorded:
+            self.altered.append(name)
+            return "altered since it was made"
         try:
             if name.endswith(PARQUET):
                 frame = read_table(path)

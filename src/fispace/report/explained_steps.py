@@ -135,7 +135,7 @@ def explain_file(run: Run, tables: Tables, name: str, rows: list[FoundRow] | Non
                 listed += [file] if file not in listed else []
                 _want(run, wanted, file, of_file, explained)
     for step in steps.values():
-        step.derivations = list(_together(step.derivations))
+        step.derivations = together(step.derivations)
     explained.steps = sorted(steps.values(), key=lambda step: step.depth)
     return explained
 
@@ -185,24 +185,37 @@ def _expand(
     run: Run, tables: Tables, record: Record, asked: Wanted, step: Step
 ) -> dict[str, Wanted]:
     """What the call read for what is asked of it, by option; notes how rows were made in the step."""
-    inputs = run.inputs(record)
-    whole: dict[str, Wanted] = {option: dict.fromkeys(names) for option, names in inputs.items()}
-    origins, options = row_origins(record.command), run.outputs(record)
-    if any(rows is None or options.get(name) not in origins for name, rows in asked.items()):
-        return whole
+    made = [
+        None if rows is None else derived(run, tables, name, rows) for name, rows in asked.items()
+    ]
+    if None in made:
+        inputs = run.inputs(record)
+        return {option: dict.fromkeys(names) for option, names in inputs.items()}
     wanted: dict[str, Wanted] = {}
-    context = CallInputs(run, tables, record)
-    for name, rows in asked.items():
-        for row in rows or []:
-            try:
-                origin = origins[options[name]](row.cells, context)
-            except ArtifactError:
-                return whole
-            reads = [_read(run, tables, record, *item) for item in origin.reads.items()]
-            step.derivations.append(Derivation([row], find_function(origin.function), reads))
-            for read in reads:
-                _add(wanted.setdefault(read.rows.table, {}), read)
+    for derivation in (one for several in made for one in several or ()):
+        step.derivations.append(derivation)
+        for read in derivation.reads:
+            _add(wanted.setdefault(read.rows.table, {}), read)
     return wanted
+
+
+def derived(
+    run: Run, tables: Tables, name: str, rows: Iterable[FoundRow]
+) -> list[Derivation] | None:
+    """How the call that made a table made rows of it; None where no chapter says it."""
+    record = run.makers[name]
+    origins, option = row_origins(record.command), run.outputs(record).get(name)
+    if option not in origins:
+        return None
+    found: list[Derivation] = []
+    for row in rows:
+        try:
+            origin = origins[option](row.cells, CallInputs(run, tables, record))
+        except (ArtifactError, KeyError, ValueError):  # a table is not kept, or of another version
+            return None
+        reads = [_read(run, tables, record, *item) for item in origin.reads.items()]
+        found.append(Derivation([row], find_function(origin.function), reads))
+    return found
 
 
 def _add(wanted: Wanted, read: Read) -> None:
@@ -244,7 +257,7 @@ def _text(value: Any) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _together(derivations: Iterable[Derivation]) -> Iterable[Derivation]:
+def together(derivations: Iterable[Derivation]) -> list[Derivation]:
     """Derivations that differ in the seed or world alone, as one."""
     found: dict[Any, Derivation] = {}
     for one in derivations:
@@ -259,7 +272,7 @@ def _together(derivations: Iterable[Derivation]) -> Iterable[Derivation]:
                 known = mine.found.setdefault(file, [])
                 lines = {row.line for row in known}
                 known += [row for row in rows if row.line not in lines]
-    return found.values()
+    return list(found.values())
 
 
 def _but_repetition(read: Read) -> tuple[Any, ...]:

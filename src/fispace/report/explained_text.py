@@ -145,12 +145,18 @@ def _values(read: Read) -> str:
 
 def lines_text(rows: Sequence[FoundRow]) -> str:
     """Seeds and lines of rows: `seeds 0-4, lines 12-16`."""
+    said = [seeds_text(rows), _ranges("line", [row.line for row in rows])]
+    return ", ".join(filter(None, said))
+
+
+def seeds_text(rows: Sequence[FoundRow]) -> str:
+    """Seeds or worlds of rows: `seeds 0-4`; empty where they have none."""
     said: list[str] = []
     for name in REPETITIONS:
         numbers = [row.cells[name] for row in rows if _is_number(row.cells.get(name))]
         if numbers:
             said.append(_ranges(name, [int(number) for number in numbers]))
-    return ", ".join([*said, _ranges("line", [row.line for row in rows])])
+    return ", ".join(said)
 
 
 def _ranges(word: str, numbers: Iterable[int]) -> str:
