@@ -6,6 +6,7 @@
 Needs no run, no torch and no Snakemake: a fresh clone after set-up. Must not: compute a number.
 """
 
+import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -14,6 +15,7 @@ from pathlib import Path
 # the package and the benchmark as they stand here
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
+os.environ.pop("MPLBACKEND", None)  # a notebook's: it may be missing here
 from benchmarks.figure import draw as draw_benchmark
 from benchmarks.tables import read_tables
 from fispace.errors import FispaceError

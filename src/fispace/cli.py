@@ -7,6 +7,7 @@ small steps pay for one start. Must not: hold logic or defaults.
 
 import argparse
 import logging
+import os
 import sys
 import textwrap
 from typing import Any
@@ -40,6 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the process's exit code."""
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("fispace").setLevel(logging.INFO)  # libraries speak from warnings up
+    os.environ.pop("MPLBACKEND", None)  # a notebook's: it may be missing here
     given = sys.argv[1:] if arguments is None else arguments
     asked, rest = _asked(given)
     try:

@@ -125,7 +125,8 @@ def test_bos_leads_every_window_and_is_special(params, tmp_path):
 def test_splits_stop_at_their_number_of_tokens(params, tmp_path):
     store = run(params, tmp_path)
     for split in ("train", "val", "test"):
-        assert params.max_tokens[split] <= store.n_tokens(split) < params.max_tokens[split] + 16
+        limit = params.max_tokens.of(split)
+        assert limit <= store.n_tokens(split) < limit + 16
 
 
 def test_manifest_holds_no_path(params, tmp_path):

@@ -1,6 +1,5 @@
 """Mutated parameter, claims and stimuli files: refused with file and key, or valid; never a crash."""
 
-import functools
 import random
 import time
 from collections.abc import Callable
@@ -41,7 +40,6 @@ HOSTILE_CELLS = ("", "NaN", "é", "../x", "\x00", '"', "a" * 10_000, "=1+1", "$(
 @pytest.fixture
 def repository_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     read, default = params.read_yaml_mapping, params.read_yaml_mapping(ROOT / "params.yaml")
-    monkeypatch.setattr(params, "load_schema", functools.cache(params.load_schema))
     monkeypatch.setattr(
         params, "read_yaml_mapping", lambda p: default if p == ROOT / "params.yaml" else read(p)
     )

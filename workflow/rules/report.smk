@@ -69,7 +69,6 @@ rule report_claims:
     the verdict? Cost: seconds."""
     input:
         claims="workflow/claims.yaml",
-        schema="workflow/schemas/claims.schema.yaml",
         quantities="results/{run}/report/{full}quantities.parquet",
         documents="results/{run}/report/{full}documents.csv",
     output:
@@ -89,6 +88,7 @@ rule report_summary:
     """What came out, on one page? Cost: seconds."""
     input:
         ledger="results/{run}/report/{full}claims.csv",
+        weaknesses="workflow/weaknesses.yaml",
         family="results/{run}/factorial/infer.csv",
         truth=of_run("results/{run}/factorial/{name}", name=TRUTH_FILES[:1]),
         svgs=drawings_of_page,

@@ -57,7 +57,37 @@ def _read(module: str, source: Path) -> _Module:
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             # a string that stands alone is a docstring wherever it stands: it has no effect
             node.body = [item for item in node.body if not _is_text(item)] or [ast.Pass()]
-    return _Module(imports, hashlib.sha256(ast.dump(tree).encode()).hexdigest())
+    return _Module(imports, hashlib.sha256(tree_text(tree).encode()).hexdigest())
+
+
+def tree_text(node: object) -> str:
+    """A syntax tree as text that is equal for Python 3.11, 3.12 and 3.13.
+
+    Node types and their fields, without positions and without empty fields. `ast.dump` differs
+    between versions: 3.12 added `type_params`, 3.13 leaves out what is empty.
+    """
+    if isinstance(node, ast.JoinedStr):
+        return f"JoinedStr([{','.join(map(tree_text, _joined(node.values)))}])"
+    if isinstance(node, ast.AST):
+        fields = [(name, value) for name, value in ast.iter_fields(node) if value not in (None, [])]
+        return (
+            f"{type(node).__name__}({','.join(f'{n}={tree_text(value)}' for n, value in fields)})"
+        )
+    if isinstance(node, list):
+        return f"[{','.join(map(tree_text, node))}]"
+    return ascii(node)  # `repr` writes a character as it is if its Unicode tables know it
+
+
+def _joined(values: list[ast.expr]) -> list[ast.expr]:
+    """Parts of an f-string, texts that follow one another as one: versions part them differently."""
+    found: list[ast.expr] = []
+    for part in values:
+        last = found[-1] if found else None
+        if isinstance(part, ast.Constant) and isinstance(last, ast.Constant):
+            found[-1] = ast.Constant(f"{last.value}{part.value}")
+        elif not (isinstance(part, ast.Constant) and part.value == ""):
+            found.append(part)
+    return found
 
 
 def _path(module: str, source: Path) -> Path:

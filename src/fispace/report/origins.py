@@ -63,8 +63,8 @@ def of_document_interval(row: Row, inputs: Inputs) -> Origin:
         if metric in LOSSES and len(condition) == 2:
             cell = Cell(float("nan"), Rows("sums", {"arm": condition[0]}))
             levels.setdefault(metric, {})[condition[0], condition[1]] = cell
-    found = {one.name: one.derived.origin for one in named_quantities(levels, levels)}
-    return found[str(row["quantity"])]
+    found = dict(named_quantities(levels, levels))
+    return found[str(row["quantity"])].origin
 
 
 def of_claim(row: Row, _: Inputs) -> Origin:

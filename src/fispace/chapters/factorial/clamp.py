@@ -33,6 +33,7 @@ from fispace.lm.load import load_lm
 from fispace.lm.score import PAD_ID, WordPlan, next_token_log_probs, plan_words
 from fispace.lm.windows import padded
 from fispace.stats.metrics import kl_per_token
+from fispace.store.metric_registry import with_units
 from fispace.store.tables import read_csv, write_table
 from fispace.study.config.factorial import IDENTITY, ClampStep
 from fispace.study.step import Reads, ReadsFolder, Writes, command
@@ -178,12 +179,12 @@ def _is_active(
 def _check_table(kl: Tensor, active: np.ndarray, chosen: Frame, plan: WordPlan) -> pd.DataFrame:
     n = len(plan.prompts)
     rows: list[dict[str, Any]] = [
-        {"metric": "kl_identity_mean", "unit": "nats per prompt", "value": kl.mean().item()},
-        {"metric": "kl_identity_max", "unit": "nats per prompt", "value": kl.max().item()},
+        {"metric": "kl_identity_mean", "value": kl.mean().item()},
+        {"metric": "kl_identity_max", "value": kl.max().item()},
     ]
     shares = active.mean(0).tolist()
     for row, share in zip(chosen.to_dict("records"), shares, strict=True):
         if not np.isnan(share):
             name = f"active_prompts_{row['kind']}_{row['rank']}"
-            rows.append({"metric": name, "unit": "fraction", "value": share})
-    return pd.DataFrame(rows).assign(split="confirm", n=n)
+            rows.append({"metric": name, "value": share})
+    return with_units(pd.DataFrame(rows)).assign(split="confirm", n=n)

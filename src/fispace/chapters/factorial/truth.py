@@ -27,6 +27,7 @@ from fispace.lm.load import load_lm
 from fispace.lm.score import plan_words, score_words
 from fispace.stats.two_by_two import one_sample_t
 from fispace.store.files import read_json
+from fispace.store.metric_registry import unit_of
 from fispace.store.tables import read_csv, read_table, write_csv, write_table
 from fispace.study.config.factorial import TruthStep
 from fispace.study.step import Reads, ReadsFolder, Writes, command
@@ -117,4 +118,6 @@ def _carried(
         answer = "carries it" if low > 0 else "does not carry it"
         yield Answer("carried", observer, value, low, high, p, "nats", len(values), answer)
     share = means["lm"] / means["bayes"] if means["bayes"] else NONE
-    yield Answer("share_of_bayes", "lm", share, NONE, NONE, NONE, "fraction", len(prompts), "")
+    yield Answer(
+        "share_of_bayes", "lm", share, NONE, NONE, NONE, unit_of("share_of_bayes"), len(prompts), ""
+    )

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from fispace.chapters.fidelity.document_sums import NO_SEED
 from fispace.chapters.fidelity.quantities import SPLIT
 from fispace.stats.published import PAPER_CUT_KS, PAPER_K, Number, improvement
+from fispace.store.metric_registry import unit_of
 from fispace.store.origins import Cell, Derived, Rows, derive, unchanged
 from fispace.store.quantities import Frame, Quantity, quantity
 
@@ -32,7 +33,8 @@ def curve_quantities(curve: Frame) -> Iterator[Quantity]:
     for seed, of_seed in rows.groupby("seed"):
         n_tokens = int(of_seed["n_tokens"].max())
         for name, derived in _named(_cells(of_seed), chosen, int(rows["k"].max())):
-            yield quantity(name, int(str(seed)), derived, "fraction", n_tokens)
+            unit = unit_of(name.split(".")[0])
+            yield quantity(name, int(str(seed)), derived, unit, n_tokens)
 
 
 def published_ks(ks: Iterable[int]) -> dict[int, int]:
@@ -49,15 +51,6 @@ def published_ks(ks: Iterable[int]) -> dict[int, int]:
     }
 
 
-def _cells(of_seed: Frame) -> Cells:
-    cells: Cells = {}
-    for row in of_seed.to_dict("records"):
-        place = {name: row[name] for name in ("split", "k", "model", "metric", "seed")}
-        models = cells.setdefault((str(row["metric"]), int(row["k"])), {})
-        models[str(row["model"])] = Cell(row["value"], Rows("curve", place, "value"))
-    return cells
-
-
 def share_of_k(k: int, trained: int) -> float:
     """A k at test time as a share of the one that the SAE was trained with: k / trained."""
     return k / trained
@@ -66,6 +59,15 @@ def share_of_k(k: int, trained: int) -> float:
 def drop(first: Number, last: Number) -> Number:
     """The gain at the lower published k less that at the higher one: first - last."""
     return first - last
+
+
+def _cells(of_seed: Frame) -> Cells:
+    cells: Cells = {}
+    for row in of_seed.to_dict("records"):
+        place = {name: row[name] for name in ("split", "k", "model", "metric", "seed")}
+        models = cells.setdefault((str(row["metric"]), int(row["k"])), {})
+        models[str(row["model"])] = Cell(row["value"], Rows("curve", place, "value"))
+    return cells
 
 
 def _named(cells: Cells, chosen: dict[int, int], trained: int) -> Iterator[tuple[str, Derived]]:

@@ -12,7 +12,6 @@ import pandas as pd
 from fispace.chapters.fidelity.document_sums import (
     NO_ARM,
     ORIGINAL,
-    RATIOS,
     RECONSTRUCTION,
     Frame,
     Resampled,
@@ -22,6 +21,7 @@ from fispace.chapters.fidelity.document_sums import (
     sizes,
 )
 from fispace.stats.bootstrap import interval_of
+from fispace.store.metric_registry import RATIO, unit_of
 
 COMPARED = ("fvu", "mse", "kl", "excess_ce")
 """Losses: a difference below zero, or a ratio below one, means that the first side loses less."""
@@ -78,8 +78,8 @@ def _rows(
         if sides[0] is None or sides[1] is None:
             continue
         contrasts = {
-            "difference": (sides[0] - sides[1], RATIOS[metric][2]),
-            "ratio": (_quotient(sides[0], sides[1]), "ratio"),
+            "difference": (sides[0] - sides[1], unit_of(metric)),
+            "ratio": (_quotient(sides[0], sides[1]), RATIO),
         }
         for contrast, (samples, unit) in contrasts.items():
             interval = interval_of(samples, confidence)._asdict()

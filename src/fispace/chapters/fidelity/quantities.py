@@ -3,7 +3,7 @@
 A condition is written `arm.parts`; `full` stands for all parts of the arm. Must not: know a claim.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 import pandas as pd
@@ -17,11 +17,12 @@ from fispace.chapters.fidelity.document_sums import (
     is_full,
 )
 from fispace.stats.published import Number, improvement
+from fispace.store.metric_registry import unit_of
 from fispace.store.origins import Cell, Derived, Rows, derive, unchanged
 from fispace.store.quantities import Frame, Quantity, quantity
 
-LOSSES = {"mse": "z2", "fvu": "fraction", "kl": "nats", "ce": "nats", "excess_ce": "nats"}
-"""Metrics of which less is better, with their units."""
+LOSSES = ("mse", "fvu", "kl", "ce", "excess_ce")
+"""Levels that are compared; less is better."""
 SPLIT = "test"
 FULL, SAE, CONTROL = "full", "sae", "sae_bias"
 BASELINE_ARMS = ("sae", CONTROL, "joint_no_interaction")
@@ -35,14 +36,24 @@ Conditions = dict[tuple[str, str], Cell]
 """Level by condition (arm, parts) of one seed, a value or its draws under resampling."""
 Levels = dict[str, Conditions]
 """Levels by metric."""
+Named = tuple[str, Derived]
+"""Name and value of a quantity, before seed, unit and n are added."""
+STEPS = {"interaction": "sae+linear+bias", "linear": "sae+bias+interaction"}
+"""Parts that an arm has before its last step adds the one named."""
+SHARES = {"interaction": "sae+bias+interaction", "linear": "sae+linear+bias", "bias": "sae+bias"}
+"""Parts whose gain over the SAE part is a share of the full model's."""
 
 
-class Named(NamedTuple):
-    """A quantity before seed and n are added."""
+class RatioParts(NamedTuple):
+    """What a quantity that is a ratio is made of, by the names of other quantities.
 
-    name: str
-    derived: Derived
-    unit: str
+    ratio = neutral + difference / denominator
+    """
+
+    difference: str
+    """In the unit of the denominator; zero where the ratio has its neutral value."""
+    denominator: str
+    neutral: float
 
 
 def fidelity_quantities(summary: Frame) -> Iterator[Quantity]:
@@ -57,14 +68,45 @@ def fidelity_quantities(summary: Frame) -> Iterator[Quantity]:
                                            of the full model's gain; part `bias`: the bias alone
     kl_over_epsilon.arm.parts              KL / KL of random errors of the condition's own norm
     kl_over_sae_epsilon.arm.parts          the same, with the norm of the arm's SAE part's error
+    kl_epsilon.arm.parts                   KL of random errors of the condition's own norm
+
+    Beside each ratio stands its numerator, in the unit of the level: metric_reduction beside
+    metric_gain, metric_last_reduction beside metric_last_step, kl_above_epsilon and
+    kl_above_sae_epsilon (KL - KL of random errors) beside the ratios of KL. `ratio_parts` names them.
     """
     rows = of_decoders(summary)
     rows["short_parts"] = short_parts(rows)
     for seed, of_seed in rows.groupby("seed"):
         levels, random = (_levels(of_seed, name) for name in (RECONSTRUCTION, EPSILON))
         n_tokens = int(of_seed["n_tokens"].max())
-        for name, derived, unit in named_quantities(levels, random):
+        for name, derived in named_quantities(levels, random):
+            unit = unit_of(name.split(".")[0])
             yield quantity(name, int(str(seed)), derived, unit, n_tokens)
+
+
+def ratio_parts(name: str, known: Collection[str]) -> RatioParts | None:
+    """The parts of a ratio among the `known` quantities; None for what is no ratio of two of them."""
+    metric, _, place = name.partition(".")
+    loss = next((of for of in LOSSES if metric.startswith(f"{of}_")), "")
+    form = metric.removeprefix(f"{loss}_")
+    arm, _, part = place.partition(".")
+    if form == "gain":
+        baseline = place.partition(".over.")[2]
+        return RatioParts(f"{loss}_reduction.{place}", f"{loss}.{baseline}", 0.0)
+    if form == "last_step":
+        return RatioParts(f"{loss}_last_reduction.{place}", f"{loss}.{CONTROL}.{FULL}", 0.0)
+    if form == "gain_share" and part in SHARES:
+        own, whole = (
+            f"{loss}_reduction.{arm}.{of}.over.{arm}.{SAE}" for of in (SHARES[part], FULL)
+        )
+        return RatioParts(own, whole, 0.0)
+    if metric == "kl_over_epsilon":
+        return RatioParts(f"kl_above_epsilon.{place}", f"kl_epsilon.{place}", 1.0)
+    if metric == "kl_over_sae_epsilon":
+        of_sae = f"kl_epsilon.{arm}.{SAE}"
+        denominator = of_sae if of_sae in known else f"kl_epsilon.{arm}.{FULL}"
+        return RatioParts(f"kl_above_sae_epsilon.{place}", denominator, 1.0)
+    return None
 
 
 def of_decoders(summary: Frame) -> pd.DataFrame:
@@ -101,8 +143,12 @@ def _levels(rows: Frame, condition: str) -> Levels:
 def _level_quantities(levels: Levels) -> Iterator[Named]:
     for metric, by_condition in levels.items():
         for (arm, parts), level in by_condition.items():
-            unit = LOSSES.get(metric, "1")
-            yield Named(f"{metric}.{arm}.{parts}", derive(unchanged, value=level), unit)
+            yield f"{metric}.{arm}.{parts}", derive(unchanged, value=level)
+
+
+def reduction(baseline: Number, value: Number) -> Number:
+    """Numerator of a gain, in the unit of the loss: baseline - value."""
+    return baseline - value
 
 
 def _gains(levels: Levels) -> Iterator[Named]:
@@ -110,9 +156,10 @@ def _gains(levels: Levels) -> Iterator[Named]:
         for (arm, parts), level in by_condition.items():
             for base in by_condition:
                 if base != (arm, parts) and _is_baseline(base, arm, parts):
-                    gain = derive(improvement, baseline=by_condition[base], value=level)
-                    name = f"{metric}_gain.{arm}.{parts}.over.{base[0]}.{base[1]}"
-                    yield Named(name, gain, "fraction")
+                    place = f"{arm}.{parts}.over.{base[0]}.{base[1]}"
+                    cells = {"baseline": by_condition[base], "value": level}
+                    yield f"{metric}_gain.{place}", derive(improvement, **cells)
+                    yield f"{metric}_reduction.{place}", derive(reduction, **cells)
 
 
 def _is_baseline(base: tuple[str, str], arm: str, parts: str) -> bool:
@@ -121,9 +168,14 @@ def _is_baseline(base: tuple[str, str], arm: str, parts: str) -> bool:
     return base[1] == FULL and (parts == FULL or base[0] in BASELINE_ARMS)
 
 
-def added_last(without: Number, whole: Number, control: Number) -> Number:
+def last_step(without: Number, whole: Number, control: Number) -> Number:
     """What a part removes as the last one, over the control's loss: (without - whole) / control."""
-    return (without - whole) / control
+    return last_reduction(without, whole) / control
+
+
+def last_reduction(without: Number, whole: Number) -> Number:
+    """What a part removes as the last one, in the unit of the loss: without - whole."""
+    return without - whole
 
 
 def _last_steps(levels: Levels) -> Iterator[Named]:
@@ -132,14 +184,12 @@ def _last_steps(levels: Levels) -> Iterator[Named]:
             continue
         control = by_condition[CONTROL, FULL]
         for (arm, parts), without in by_condition.items():
-            for part, rest in (
-                ("interaction", "sae+linear+bias"),
-                ("linear", "sae+bias+interaction"),
-            ):
+            for part, rest in STEPS.items():
                 if parts == rest and (arm, FULL) in by_condition:
-                    whole = by_condition[arm, FULL]
-                    added = derive(added_last, without=without, whole=whole, control=control)
-                    yield Named(f"{metric}_last_step.{arm}.{part}", added, "fraction")
+                    cells = {"without": without, "whole": by_condition[arm, FULL]}
+                    step = derive(last_step, **cells, control=control)
+                    yield f"{metric}_last_step.{arm}.{part}", step
+                    yield f"{metric}_last_reduction.{arm}.{part}", derive(last_reduction, **cells)
 
 
 def share_of_gain(baseline: Number, value: Number, whole: Number) -> Number:
@@ -150,15 +200,11 @@ def share_of_gain(baseline: Number, value: Number, whole: Number) -> Number:
 def _gain_shares(levels: Levels) -> Iterator[Named]:
     for metric, by_condition in _losses(levels):
         for (arm, parts), level in by_condition.items():
-            for part, own in (
-                ("interaction", "sae+bias+interaction"),
-                ("linear", "sae+linear+bias"),
-                ("bias", "sae+bias"),
-            ):
+            for part, own in SHARES.items():
                 if parts == own and {(arm, SAE), (arm, FULL)} <= set(by_condition):
-                    base, whole = by_condition[arm, SAE], by_condition[arm, FULL]
-                    share = derive(share_of_gain, baseline=base, value=level, whole=whole)
-                    yield Named(f"{metric}_gain_share.{arm}.{part}", share, "fraction")
+                    cells = {"baseline": by_condition[arm, SAE], "whole": by_condition[arm, FULL]}
+                    share = derive(share_of_gain, value=level, **cells)
+                    yield f"{metric}_gain_share.{arm}.{part}", share
 
 
 def over_random(value: Number, random: Number) -> Number:
@@ -166,14 +212,22 @@ def over_random(value: Number, random: Number) -> Number:
     return value / random
 
 
+def above_random(value: Number, random: Number) -> Number:
+    """A loss less that of random errors: value - random."""
+    return value - random
+
+
 def _over_epsilon(levels: Levels, random: Levels) -> Iterator[Named]:
     of_random = random.get("kl", {})
     for (arm, parts), level in levels.get("kl", {}).items():
+        if (arm, parts) in of_random:
+            yield f"kl_epsilon.{arm}.{parts}", derive(unchanged, value=of_random[arm, parts])
         own_sae = (arm, SAE) if (arm, SAE) in of_random else (arm, FULL)
         for stem, condition in (("epsilon", (arm, parts)), ("sae_epsilon", own_sae)):
             if condition in of_random:
-                ratio = derive(over_random, value=level, random=of_random[condition])
-                yield Named(f"kl_over_{stem}.{arm}.{parts}", ratio, "ratio")
+                cells = {"value": level, "random": of_random[condition]}
+                yield f"kl_over_{stem}.{arm}.{parts}", derive(over_random, **cells)
+                yield f"kl_above_{stem}.{arm}.{parts}", derive(above_random, **cells)
 
 
 def _losses(levels: Levels) -> Iterator[tuple[str, Conditions]]:

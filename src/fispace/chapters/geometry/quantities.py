@@ -5,6 +5,7 @@ Must not: know a claim.
 
 from collections.abc import Iterator, Sequence
 
+from fispace.store.metric_registry import unit_of
 from fispace.store.origins import Cell, Rows, derive, unchanged
 from fispace.store.quantities import Frame, Quantity, quantity
 
@@ -17,9 +18,9 @@ def geometry_quantities(summary: Frame) -> Iterator[Quantity]:
     for row in summary.to_dict("records"):
         name = f"{row['metric']}.{row['arm']}.{row['state']}"
         place = {key: row[key] for key in ("arm", "seed", "metric", "state")}
-        cell = Cell(row["value"], Rows("geometry", place, "value"))
-        value = derive(unchanged, value=cell)
-        yield quantity(name, int(row["seed"]), value, str(row["unit"]), int(row["n"]))
+        value = derive(unchanged, value=Cell(row["value"], Rows("geometry", place, "value")))
+        unit = unit_of(row["metric"])
+        yield quantity(name, int(row["seed"]), value, unit, int(row["n"]))
     yield from _parameter_shares(summary)
 
 
@@ -37,13 +38,14 @@ def _parameter_shares(summary: Frame) -> Iterator[Quantity]:
     counts = summary[summary["metric"].str.startswith(COUNT)]
     for (arm, seed), rows in counts.groupby(["arm", "seed"]):
         every = _counts(rows)
-        parts = {part: [part] for part in rows["metric"].str.removeprefix(COUNT)}
         number = derive(total, counts=every)
-        yield quantity(f"n_parameters.{arm}", int(seed), number, "parameters", 1)
+        yield quantity(f"n_parameters.{arm}", int(seed), number, unit_of("n_parameters"), 1)
+        parts = {part: [part] for part in rows["metric"].str.removeprefix(COUNT)}
         for name, chosen in (parts | {"nfm": NFM_PARTS}).items():
             own = _counts(rows[rows["metric"].isin([f"{COUNT}{part}" for part in chosen])])
             share = derive(parameter_share, parts=own, counts=every)
-            yield quantity(f"parameter_share.{arm}.{name}", int(seed), share, "fraction", 1)
+            unit = unit_of("parameter_share")
+            yield quantity(f"parameter_share.{arm}.{name}", int(seed), share, unit, 1)
 
 
 def _counts(rows: Frame) -> Cell:

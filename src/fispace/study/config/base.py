@@ -1,7 +1,8 @@
 """What every group of parameters is: a frozen model, read strictly, with one paragraph for an error.
 
-A parameter is declared once, as a field of a group, with its range, unit and source. Sections of
-params.yaml and configurations of commands are composed of groups by inheritance. Must not: hold a
+A parameter is declared once, as a field of a group: its type and range, and under it a docstring with
+meaning, unit and source. Sections of params.yaml and configurations of commands are composed of groups
+by inheritance. Must not: hold a
 value of a parameter, or know a chapter.
 """
 
@@ -45,8 +46,7 @@ class Config(BaseModel):
         strict=True,
         extra="forbid",
         allow_inf_nan=False,
-        use_attribute_docstrings=True,
-        defer_build=True,
+        defer_build=True,  # a job builds the one group that its command depends on
     )
 
     @classmethod
@@ -94,11 +94,6 @@ def dotted(keys: Keys) -> str:
     """A key as it is written: `train.arms.sae.parts[0]`."""
     parts = [f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys]
     return "".join(parts).lstrip(".") or "top level"
-
-
-def field_names(config: type[Config]) -> list[str]:
-    """Names of a group's parameters, sorted."""
-    return sorted(config.model_fields)
 
 
 def require_a_batch(n_tokens: int, batch_tokens: int) -> None:

@@ -1,0 +1,147 @@
+"""Judges the reference again: results/reference/ from its own committed tables, without a run.
+
+    python workflow/rejudge.py            every study, in place, and the pages and bands made from them
+    python workflow/rejudge.py --check    compare only; exit code 1 if a file would change
+
+For a change to workflow/claims.yaml, to a verdict, or to how a page shows them. From the tables of the
+chapters it makes the quantities, the ledger, its overview, the summary page, the result tables of
+README.md and docs/ledger.md, and the bands. It runs the commands that the workflow runs. Needs no torch
+and no Snakemake. Not made again, since their inputs are too large to be kept: quantities of planted
+pairs by world, and intervals over documents; both are taken from the committed tables. Must not: compute
+a number itself.
+"""
+
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # the package as it stands here
+from fispace.chapters.factorial.quantities import factorial_quantities
+from fispace.chapters.fidelity.curve_quantities import curve_quantities
+from fispace.chapters.fidelity.quantities import fidelity_quantities
+from fispace.chapters.geometry.quantities import geometry_quantities
+from fispace.errors import FispaceError
+from fispace.report.bands import write_bands
+from fispace.report.claims import write_claims
+from fispace.report.claims_plot import write_claims_plot
+from fispace.report.paper_quantities import paper_quantities
+from fispace.report.readme import PAGE, README, rewrite_pages, shown_ledger
+from fispace.report.summary import write_summary
+from fispace.store.metric_registry import PLANTED, unit_of_quantity
+from fispace.store.quantities import Quantity, quantity_frame
+from fispace.store.tables import read_csv, write_csv, write_table
+from fispace.study.commands import find_command
+from fispace.study.config.report import ClaimsStep, QuantitiesStep
+from fispace.study.params import load_study, slice_of
+
+ROOT = Path(__file__).parents[1]
+REFERENCE = Path("results/reference")
+CLAIMS, WEAKNESSES = Path("workflow/claims.yaml"), Path("workflow/weaknesses.yaml")
+DEFAULT_RUN = "testbed"
+FOLDERS = {"all": "report", "full": "report/full"}
+OVERVIEWS = {"all": "claims", "full": "claims_full"}
+FIGURE = re.compile(r"!\[.*\]\((.*)/(\w+)\.svg\)")
+"""Folder and name of a figure on a summary page."""
+
+
+def quantities(study: Path, target: str, params: QuantitiesStep) -> Iterator[Quantity]:
+    """Every quantity of a target's ledger, from the tables of the chapters."""
+    is_full = target == "full"
+    yield from fidelity_quantities(
+        read_csv(study / ("fidelity/full" if is_full else "fidelity") / "summary.csv")
+    )
+    yield from geometry_quantities(read_csv(study / "geometry/summary.csv"))
+    yield from paper_quantities(params)
+    yield from factorial_quantities(
+        read_csv(study / "factorial/infer.csv"), read_csv(study / "factorial/secondary.csv")
+    )
+    if is_full:
+        yield from curve_quantities(read_csv(study / "fidelity/full/gain_curve.csv"))
+        yield from _of_planted_pairs(study / FOLDERS[target] / "quantities.csv")
+
+
+def _of_planted_pairs(table: Path) -> Iterator[Quantity]:
+    """Those of the committed table, as they are: the worlds behind them are not kept."""
+    found = read_csv(table)
+    for row in found[found["quantity"].str.startswith(PLANTED)].to_dict("records"):
+        name = str(row["quantity"])
+        unit = unit_of_quantity(name) or str(row["unit"])
+        yield Quantity(name, int(row["seed"]), float(row["value"]), unit, int(row["n"]))
+
+
+def rejudge(study: Path, target: str, out: Path) -> None:
+    """Write quantities, ledger, overview and summary page of one target below `out`."""
+    own, made = study / FOLDERS[target], out / study / FOLDERS[target]
+    parameters = load_study(ROOT)
+    of_quantities, of_claims = (
+        slice_of(parameters, find_command("report", verb)) for verb in ("quantities", "claims")
+    )
+    found = quantity_frame(quantities(study, target, QuantitiesStep.read(of_quantities, "report")))
+    write_csv(made / "quantities.csv", found)
+    with TemporaryDirectory() as scratch:
+        write_table(Path(scratch, "quantities.parquet"), found, {})
+        write_claims(
+            ClaimsStep.read(of_claims, "report"), target=target, claims=CLAIMS,
+            quantities=Path(scratch, "quantities.parquet"), documents=own / "documents.csv",
+            ledger=made / "claims.csv", metrics=Path(scratch, "claims.json"),
+        )  # fmt: skip
+    overview = out / study / "report/figures" / f"{OVERVIEWS[target]}.csv"
+    write_claims_plot(ledger=made / "claims.csv", claims=overview)
+    truth = study / "factorial/truth.csv"
+    places = FIGURE.findall((own / "summary.md").read_text(encoding="utf-8"))
+    write_summary(
+        run=study.name, target=target, ledger=made / "claims.csv", weaknesses=WEAKNESSES,
+        family=study / "factorial/infer.csv", truth=truth if truth.is_file() else None,
+        figures=[name for _, name in places], figure_folder=places[0][0],
+        summary=made / "summary.md",
+    )  # fmt: skip
+
+
+def rejudge_all(out: Path) -> None:
+    """Write all that this makes below `out`, under the names that the repository has."""
+    for study in sorted(path.parent for path in REFERENCE.glob("*/report")):
+        for target, folder in FOLDERS.items():
+            if (study / folder / "claims.csv").is_file():
+                rejudge(study, target, out)
+    default = out / REFERENCE / DEFAULT_RUN
+    runs = sorted((REFERENCE / "bands/runs").glob("*.csv"))
+    if runs:
+        ledgers = [default / "report/claims.csv", *runs]
+        write_bands(ledgers=ledgers, bands=out / REFERENCE / f"bands/{DEFAULT_RUN}.csv")
+    for page in (README, PAGE):
+        (out / page).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(page, out / page)
+    rewrite_pages(out, shown_ledger(default))
+
+
+def main(arguments: list[str]) -> int:
+    """Judge again or compare; returns the exit code."""
+    is_check = arguments == ["--check"]
+    with TemporaryDirectory() as scratch:
+        out = Path(scratch)
+        try:
+            rejudge_all(out)
+        except FispaceError as error:
+            sys.stderr.write(f"error: {error}\n")
+            return 1
+        made = sorted(path.relative_to(out) for path in out.rglob("*") if path.is_file())
+        changed = [path for path in made if _differs(path, out / path)]
+        for path in changed if not is_check else ():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(out / path, path)
+    names = "".join(f"\n  {path}" for path in changed)
+    verb = "would change" if is_check else "changed"
+    same = f"{len(made) - len(changed)} of {len(made)} files have the committed bytes"
+    sys.stderr.write(f"{same}{f'; {verb}:{names}' if changed else '.'}\n")
+    return 1 if is_check and changed else 0
+
+
+def _differs(old: Path, new: Path) -> bool:
+    return not old.is_file() or old.read_bytes() != new.read_bytes()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
