@@ -4,22 +4,31 @@ Rows are followed as far as the chapters' `origins` say what they are made of an
 beyond, files are. Must not: read a table but through `Tables`, format, or import a step's module.
 """
 
-import importlib
-import importlib.util
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
+from fispace.chapters.extract import origins as extract
+from fispace.chapters.factorial import origins as factorial
+from fispace.chapters.fidelity import origins as fidelity
+from fispace.chapters.geometry import origins as geometry
+from fispace.chapters.testbed import origins as testbed
+from fispace.chapters.train import origins as train
 from fispace.errors import ArtifactError
 from fispace.provenance.functions import Function, constant_names, find_function
 from fispace.provenance.lineage import Run
 from fispace.provenance.records import Record
+from fispace.report import origins as report
 from fispace.report.explained_rows import FoundRow, Tables
 from fispace.store.origins import Row, RowOrigin, Rows
 from fispace.store.quantities import Frame
 from fispace.study.commands import Command, find_command
 
+ORIGINS_OF: dict[str | None, Any] = {
+    module.__package__: module
+    for module in (extract, factorial, fidelity, geometry, report, testbed, train)
+}
+"""Modules that say what the rows of a folder's tables are made of, by the folder's package."""
 REPETITIONS = ("seed", "world")
 """Columns by which rows of one kind are shown together."""
 MOST_FOLLOWED = 400
@@ -313,10 +322,5 @@ def _formulas(command: Command | None) -> tuple[str, ...]:
 
 
 def _origins_module(command: Command) -> Any:
-    """The module `origins` beside the command's own."""
-    return _module(f"{command.module.rpartition('.')[0]}.origins")
-
-
-@cache
-def _module(name: str) -> Any:
-    return importlib.import_module(name) if importlib.util.find_spec(name) else None
+    """The module `origins` beside the command's own; None if there is none."""
+    return ORIGINS_OF.get(command.module.rpartition(".")[0])

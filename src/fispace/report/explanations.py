@@ -56,17 +56,17 @@ def anchor(title: str) -> str:
 
 @command("report", "explanations")
 def write_explanations(
-    *, ledger: Reads, family: Reads, truth: Reads | None, tables: list[Reads], explanations: Writes
+    *, ledger: Reads, quantities: Reads, family: Reads, truth: Reads | None, explanations: Writes
 ) -> None:
     """Write the page from the records of the run, and from its tables as far as they are there.
-
-    `tables` are those that the numbers of the ledger are made of.
 
     Raises:
         ParamsError: if the ledger is none of a run.
         ArtifactError: if a table is missing, or no command recorded it.
     """
-    del tables  # they are found by the records, and named so that their changes are noticed
+    del (
+        quantities
+    )  # found by its record, like every table further back; its change is noticed by it
     page = _Page(ledger)
     lines = [*page.head(), f"## {CLAIMS}", ""]
     for claim in page.rows(ledger):

@@ -8,8 +8,9 @@ from typing import Any
 
 from fispace.chapters.fidelity.quantities import LOSSES, Levels, named_quantities
 from fispace.errors import ArtifactError
-from fispace.report.claims_file import ANSWERS
+from fispace.report.claims_plot import SHOWN
 from fispace.report.paper_quantities import paper_origin
+from fispace.report.predicate import ANSWERS
 from fispace.report.quantities import OF_TABLES
 from fispace.store.origins import Cell, Inputs, Origin, Origins, Row, Rows, is_missing
 from fispace.store.quantities import Quantity
@@ -21,7 +22,7 @@ from fispace.study.config.audit import (
     UNTRAINED_NORMS,
 )
 
-QUANTITY, OF_PAPER = "_quantity", "paper."
+QUANTITY, RATIO, OF_PAPER = "quantity", "ratio", "paper."
 LINE, FIRST_LINE = "line", 2
 """In place of a column: the line of a row in a CSV, whose header is line 1."""
 
@@ -69,31 +70,30 @@ def of_document_interval(row: Row, inputs: Inputs) -> Origin:
 
 def of_claim(row: Row, _: Inputs) -> Origin:
     """The quantities that answer it, of every seed, and their intervals over documents."""
-    named = {
-        column.removesuffix(QUANTITY): name
-        for column, name in row.items()
-        if column.endswith(QUANTITY) and isinstance(name, str) and name
-    }
-    read = {
-        answer: Rows("quantities", {"quantity": name}, "value") for answer, name in named.items()
-    }
-    read |= {
-        f"{answer}_documents": Rows("documents", {"quantity": name}, "low")
-        for answer, name in named.items()
-        if not is_missing(row.get(f"{answer}_documents_low"))
-    }
+    read: dict[str, Rows] = {}
+    for column, name in row.items():
+        answer, _, what = column.rpartition("_")
+        if (
+            what not in (QUANTITY, RATIO)
+            or is_missing(name)
+            or name in [rows.where["quantity"] for rows in read.values()]
+        ):
+            continue
+        argument = answer if what == QUANTITY else column
+        read[argument] = Rows("quantities", {"quantity": name}, "value")
+        if not is_missing(row.get(f"{answer}_documents_low")) and what == QUANTITY:
+            read[f"{answer}_documents"] = Rows("documents", {"quantity": name}, "low")
     read["declared"] = Rows("claims", {"id": row["id"], "item": row["item"]})
     return Origin("fispace.stats.intervals:t_interval", read)
 
 
-def of_claims_plot(row: Row, _: Inputs) -> Origin:
-    """The ledger's row of the same order."""
-    answer = ANSWERS[("published", "controlled", "on a null").index(row["answer"])]
-    place = {LINE: int(row["order"]) + FIRST_LINE}
-    read = {
-        "ratio": Rows("ledger", place, f"{answer}_mean"),
-        "printed": Rows("ledger", place, "printed"),
-    }
+def of_claims_plot(row: Row, inputs: Inputs) -> Origin:
+    """The ledger's row of the same order; of a difference, the ratio that stands beside it."""
+    order, answer = int(row["order"]), ANSWERS[list(SHOWN.values()).index(row["answer"])]
+    stated = inputs.table("ledger").iloc[order].get(f"{answer}_{RATIO}")
+    place = {LINE: order + FIRST_LINE}
+    column = f"{answer}_mean" if is_missing(stated) else f"{answer}_{RATIO}_mean"
+    read = {"ratio": Rows("ledger", place, column), "printed": Rows("ledger", place, "printed")}
     return Origin("fispace.report.claims_plot:write_claims_plot", read)
 
 

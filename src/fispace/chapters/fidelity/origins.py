@@ -37,7 +37,7 @@ def _seed_of(row: Row) -> dict[str, Any]:
 
 def _sums(metric: str, place: Row, table: str = "documents") -> dict[str, Rows]:
     """Sums that a metric of some rows is made of."""
-    above, below, _ = RATIOS[metric]
+    above, below = RATIOS[metric]
     read = {name: Rows(table, place, name) for name in (above, below) if name not in OF_REFERENCES}
     if len(read) < 2:
         study = {name: place[name] for name in ("split", "special_tokens") if name in place}
@@ -100,7 +100,7 @@ def of_shapley(row: Row, _: Inputs) -> Origin:
 def of_position(row: Row, _: Inputs) -> Origin:
     """Sums at one position of the window."""
     place = _picked(row, "arm", "seed", "split", "special_tokens", "condition", "position")
-    above, below, _unit = RATIOS[row["metric"]]
+    above, below = RATIOS[row["metric"]]
     read = {name: Rows("positions", place, name) for name in (above, below)}
     return Origin(f"{HERE}.position_table:position_table", read)
 
