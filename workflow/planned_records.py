@@ -64,9 +64,7 @@ def planned_records(words: list[str], files: list[str]) -> Iterator[dict[str, An
         yield _record(command, given | turn, files)
 
 
-def _record(
-    command: Command, given: Mapping[str, list[str]], files: list[str]
-) -> dict[str, Any]:
+def _record(command: Command, given: Mapping[str, list[str]], files: list[str]) -> dict[str, Any]:
     params = parse_json(given["params"][0]) if "params" in given else None
     named = {
         option.name: _within(given[option.name], files) if option.is_folder else given[option.name]
@@ -80,7 +78,12 @@ def _record(
     written = [path for option in command.writes for path in named.get(option, [])]
     base = os.path.commonpath([str(Path(path).parent) for path in written])
     by_option = {option: [_shown(path, base) for path in paths] for option, paths in named.items()}
-    read = {name for option, names in by_option.items() if option not in command.writes for name in names}
+    read = {
+        name
+        for option, names in by_option.items()
+        if option not in command.writes
+        for name in names
+    }
     outputs = sorted(_shown(path, base) for path in written)
     values = {o.name: o.type(given[o.name][0]) for o in command.options if _is_value(o, given)}
     lists = {o.name: given[o.name] for o in command.options if o.kind is Kind.VALUE and o.is_list}
@@ -116,10 +119,16 @@ def _hash_of_kept(base: str, name: str) -> str:
 
 def main(options: list[str]) -> int:
     """Write the records of one study; `options` are Snakemake's. Returns the exit code."""
-    found = [record for words, files in planned_jobs(*options) for record in planned_records(words, files)]
+    found = [
+        record
+        for words, files in planned_jobs(*options)
+        for record in planned_records(words, files)
+    ]
     run = next(iter(sync.promised_files(*options))).parts[1]
     target = RESULTS / REFERENCE / run / COPIED
-    if target.is_file() and any(parse_json(line)["code"] for line in target.read_text().splitlines()):
+    if target.is_file() and any(
+        parse_json(line)["code"] for line in target.read_text().splitlines()
+    ):
         sys.stderr.write(f"error: {target} holds records of a run; nothing was written.\n")
         return 1
     lines = (json.dumps(record, sort_keys=True) for record in sorted(found, key=lambda r: r[PLACE]))

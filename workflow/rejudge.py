@@ -18,18 +18,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pandas as pd
+
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # the package as it stands here
-from fispace.chapters.factorial.quantities import factorial_quantities
-from fispace.chapters.fidelity.curve_quantities import curve_quantities
-from fispace.chapters.fidelity.quantities import fidelity_quantities
-from fispace.chapters.geometry.quantities import geometry_quantities
+from fispace.chapters.factorial.tables import FAMILY, SECONDARY
+from fispace.chapters.fidelity.tables import GAIN_CURVE, SUMMARY
+from fispace.chapters.geometry.tables import SUMMARY as GEOMETRY
 from fispace.errors import FispaceError
 from fispace.report.bands import write_bands
 from fispace.report.claims import write_claims
 from fispace.report.claims_plot import write_claims_plot
 from fispace.report.paper_quantities import paper_quantities
+from fispace.report.quantities import OF_TABLES
 from fispace.report.readme import PAGE, README, rewrite_pages, shown_ledger
 from fispace.report.summary import write_summary
+from fispace.report.tables import QUANTITIES
 from fispace.store.metric_registry import PLANTED, unit_of_quantity
 from fispace.store.quantities import Quantity, quantity_frame
 from fispace.store.tables import read_csv, write_csv, write_table
@@ -43,6 +46,14 @@ CLAIMS, WEAKNESSES = Path("workflow/claims.yaml"), Path("workflow/weaknesses.yam
 DEFAULT_RUN = "testbed"
 FOLDERS = {"all": "report", "full": "report/full"}
 OVERVIEWS = {"all": "claims", "full": "claims_full"}
+TABLES = {
+    "fidelity": ("fidelity/summary.csv", SUMMARY),
+    "geometry": ("geometry/summary.csv", GEOMETRY),
+    "family": ("factorial/infer.csv", FAMILY),
+    "secondary": ("factorial/secondary.csv", SECONDARY),
+    "curve": ("fidelity/full/gain_curve.csv", GAIN_CURVE),
+}
+"""Tables that quantities are computed from, by the option of `report quantities`."""
 FIGURE = re.compile(r"!\[.*\]\((.*)/(\w+)\.svg\)")
 """Folder and name of a figure on a summary page."""
 
@@ -50,22 +61,22 @@ FIGURE = re.compile(r"!\[.*\]\((.*)/(\w+)\.svg\)")
 def quantities(study: Path, target: str, params: QuantitiesStep) -> Iterator[Quantity]:
     """Every quantity of a target's ledger, from the tables of the chapters."""
     is_full = target == "full"
-    yield from fidelity_quantities(
-        read_csv(study / ("fidelity/full" if is_full else "fidelity") / "summary.csv")
-    )
-    yield from geometry_quantities(read_csv(study / "geometry/summary.csv"))
+
+    def read(option: str) -> pd.DataFrame:
+        name, table = TABLES[option]
+        folder = "full" if option == "fidelity" and is_full else ""
+        return read_csv(study / Path(name).parent / folder / Path(name).name, table)
+
+    for option in ("fidelity", "geometry", "family", *(["curve"] if is_full else [])):
+        yield from OF_TABLES[option](read, float("nan"))
     yield from paper_quantities(params)
-    yield from factorial_quantities(
-        read_csv(study / "factorial/infer.csv"), read_csv(study / "factorial/secondary.csv")
-    )
     if is_full:
-        yield from curve_quantities(read_csv(study / "fidelity/full/gain_curve.csv"))
         yield from _of_planted_pairs(study / FOLDERS[target] / "quantities.csv")
 
 
-def _of_planted_pairs(table: Path) -> Iterator[Quantity]:
+def _of_planted_pairs(path: Path) -> Iterator[Quantity]:
     """Those of the committed table, as they are: the worlds behind them are not kept."""
-    found = read_csv(table)
+    found = read_csv(path, QUANTITIES)
     for row in found[found["quantity"].str.startswith(PLANTED)].to_dict("records"):
         name = str(row["quantity"])
         unit = unit_of_quantity(name) or str(row["unit"])
@@ -80,7 +91,7 @@ def rejudge(study: Path, target: str, out: Path) -> None:
         slice_of(parameters, find_command("report", verb)) for verb in ("quantities", "claims")
     )
     found = quantity_frame(quantities(study, target, QuantitiesStep.read(of_quantities, "report")))
-    write_csv(made / "quantities.csv", found)
+    write_csv(made / "quantities.csv", found, QUANTITIES)
     with TemporaryDirectory() as scratch:
         write_table(Path(scratch, "quantities.parquet"), found, {})
         write_claims(
