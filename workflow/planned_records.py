@@ -11,7 +11,6 @@ the code, the versions. `make reference` replaces it by the records of a run.
 Must not: compute a result, or replace records that a run has left.
 """
 
-import json
 import os
 import shlex
 import sys
@@ -20,10 +19,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import sync
+from kept_records import read_kept, renewed, write_kept
 
 from fispace.provenance.lineage import COPIED, PLACE, REFERENCE, RESULTS
 from fispace.provenance.records import FOLDER, record_name, without_places
-from fispace.store.files import parse_json, sha256_of, write_text
+from fispace.store.files import parse_json
 from fispace.study.commands import Command, find_command
 from fispace.study.declarations import Kind
 
@@ -91,7 +91,7 @@ def _record(command: Command, given: Mapping[str, list[str]], files: list[str]) 
     return {
         PLACE: place.as_posix(), "command": command.name, "params": without_places(params),
         "options": values | lists, "inputs": dict.fromkeys(sorted(read), ""),
-        "outputs": {name: _hash_of_kept(base, name) for name in outputs}, "streams": [], "code": "",
+        "outputs": dict.fromkeys(outputs, ""), "streams": [], "code": "",
         "versions": {}, "files": {option: sorted(names) for option, names in by_option.items()},
     }  # fmt: skip
 
@@ -111,29 +111,17 @@ def _shown(path: str, base: str) -> str:
     return Path(os.path.relpath(path, base)).as_posix() if inside else Path(path).name
 
 
-def _hash_of_kept(base: str, name: str) -> str:
-    """Hash of a result that is among the reference results."""
-    path = RESULTS.joinpath(REFERENCE, *Path(base).parts[1:], name)
-    return sha256_of(path) if path.is_file() else ""
-
-
 def main(options: list[str]) -> int:
     """Write the records of one study; `options` are Snakemake's. Returns the exit code."""
-    found = [
-        record
-        for words, files in planned_jobs(*options)
-        for record in planned_records(words, files)
-    ]
+    jobs = planned_jobs(*options)
+    found = [record for words, files in jobs for record in planned_records(words, files)]
     run = next(iter(sync.promised_files(*options))).parts[1]
-    target = RESULTS / REFERENCE / run / COPIED
-    if target.is_file() and any(
-        parse_json(line)["code"] for line in target.read_text().splitlines()
-    ):
-        sys.stderr.write(f"error: {target} holds records of a run; nothing was written.\n")
+    target = RESULTS / REFERENCE / run
+    if (target / COPIED).is_file() and any(record["code"] for record in read_kept(target)):
+        sys.stderr.write(f"error: {target / COPIED} holds records of a run; nothing was written.\n")
         return 1
-    lines = (json.dumps(record, sort_keys=True) for record in sorted(found, key=lambda r: r[PLACE]))
-    write_text(target, "".join(f"{line}\n" for line in lines))
-    sys.stderr.write(f"wrote {len(found)} planned records to {target}\n")
+    write_kept(target, renewed(target, found))
+    sys.stderr.write(f"wrote {len(found)} planned records to {target / COPIED}\n")
     return 0
 
 

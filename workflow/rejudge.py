@@ -4,9 +4,9 @@
     python workflow/rejudge.py --check    compare only; exit code 1 if a file would change
 
 For a change to workflow/claims.yaml, to a verdict, or to how a page shows them. From the tables of the
-chapters it makes the quantities, the ledger, its overview, the summary page, the result tables of
-README.md and docs/ledger.md, and the bands. It runs the commands that the workflow runs. Needs no torch
-and no Snakemake. Not made again, since their inputs are too large to be kept: quantities of planted
+chapters it makes the quantities, the ledger, its overview, the summary page, the page that explains it,
+the result tables of README.md and docs/ledger.md, and the bands. It runs the commands that the workflow
+runs. Needs no torch and no Snakemake. Not made again, since their inputs are too large to be kept: quantities of planted
 pairs by world, and intervals over documents; both are taken from the committed tables. Must not: compute
 a number itself.
 """
@@ -19,15 +19,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pandas as pd
+from kept_records import read_kept, renewed, write_kept
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # the package as it stands here
 from fispace.chapters.factorial.tables import FAMILY, SECONDARY
 from fispace.chapters.fidelity.tables import GAIN_CURVE, SUMMARY
 from fispace.chapters.geometry.tables import SUMMARY as GEOMETRY
 from fispace.errors import FispaceError
+from fispace.provenance.lineage import COPIED
 from fispace.report.bands import write_bands
 from fispace.report.claims import write_claims
 from fispace.report.claims_plot import write_claims_plot
+from fispace.report.explanations import write_explanations
 from fispace.report.paper_quantities import paper_quantities
 from fispace.report.quantities import OF_TABLES
 from fispace.report.readme import PAGE, README, rewrite_pages, shown_ledger
@@ -128,24 +131,52 @@ def rejudge_all(out: Path) -> None:
     rewrite_pages(out, shown_ledger(default))
 
 
+def renew_records(out: Path) -> None:
+    """Write below `out` the records of every study, with the hashes of its files as they now are."""
+    for study in sorted(path.parent for path in REFERENCE.glob(f"*/{COPIED}")):
+        write_kept(out / study, renewed(study, read_kept(study)))
+
+
+def explain_all(out: Path) -> None:
+    """Write below `out` where the numbers of every ledger come from, as the ledgers now stand."""
+    for study in sorted(path.parent for path in REFERENCE.glob(f"*/{COPIED}")):
+        truth = study / "factorial/truth.csv"
+        for folder in map(Path, FOLDERS.values()):
+            own = study / folder
+            if (own / "claims.csv").is_file():
+                write_explanations(
+                    ledger=own / "claims.csv", quantities=own / "quantities.csv",
+                    family=study / "factorial/infer.csv", truth=truth if truth.is_file() else None,
+                    explanations=out / own / "explanations.md",
+                )  # fmt: skip
+
+
 def main(arguments: list[str]) -> int:
     """Judge again or compare; returns the exit code."""
     is_check = arguments == ["--check"]
-    with TemporaryDirectory() as scratch:
-        out = Path(scratch)
-        try:
-            rejudge_all(out)
-        except FispaceError as error:
-            sys.stderr.write(f"error: {error}\n")
-            return 1
-        made = sorted(path.relative_to(out) for path in out.rglob("*") if path.is_file())
-        changed = [path for path in made if _differs(path, out / path)]
-        for path in changed if not is_check else ():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(out / path, path)
-    names = "".join(f"\n  {path}" for path in changed)
+    changed: list[Path] = []
+    made = 0
+    # the records are renewed before the explanations, and once more for these
+    for make in (rejudge_all, renew_records, explain_all, renew_records):
+        with TemporaryDirectory() as scratch:
+            out = Path(scratch)
+            try:
+                make(out)
+            except FispaceError as error:
+                sys.stderr.write(f"error: {error}\n")
+                return 1
+            found = sorted(path.relative_to(out) for path in out.rglob("*") if path.is_file())
+            other = [path for path in found if _differs(path, out / path)]
+            made += len(found)
+            changed += [path for path in other if path not in changed]
+            for path in other if not is_check else ():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(out / path, path)
+        if is_check and changed:
+            break  # what is made next is made from these
     verb = "would change" if is_check else "changed"
-    same = f"{len(made) - len(changed)} of {len(made)} files have the committed bytes"
+    names = "".join(f"\n  {path}" for path in changed)
+    same = f"{made - len(changed)} of {made} files have the committed bytes"
     sys.stderr.write(f"{same}{f'; {verb}:{names}' if changed else '.'}\n")
     return 1 if is_check and changed else 0
 
