@@ -24,9 +24,15 @@ from fispace.lm.load import load_lm
 from fispace.store.activations import ActivationStore
 from fispace.store.shards import activation_table, write_shard
 from fispace.store.standardiser import load_standardiser
-from fispace.study.config.extract import ExtractStep, StandardiserStep, TextConfig
+from fispace.study.config.extract import (
+    ExtractStep,
+    SpecialTokensConfig,
+    StandardiserStep,
+    TextConfig,
+)
 from fispace.study.config.lm import LmConfig
 
+AS_MARKED = SpecialTokensConfig(add=(), exempt=())
 TEXT = TextConfig(
     source="jsonl", path="x", field="text", delimiter=None, config=None, split=None, revision=None
 )
@@ -50,7 +56,8 @@ def params(lm_folders: dict[str, Path], corpus: Path) -> ExtractStep:
     return ExtractStep(
         lm=LmConfig(name=str(lm_folders["llama"]), revision=None, dtype="float32", hook_point=1),
         text=TEXT.changed(path=str(corpus)), transfer=None,
-        window_tokens=16, min_window_tokens=4, add_bos=True, val_fraction=0.2, test_fraction=0.2,
+        window_tokens=16, min_window_tokens=4, add_bos=True, special_tokens=AS_MARKED,
+        val_fraction=0.2, test_fraction=0.2,
         max_tokens={"train": 900, "val": 200, "test": 200, "transfer": 100},
         shards={"train": 3, "val": 1, "test": 1, "transfer": 1},
         store_dtype="float32", row_group_tokens=128, batch_windows=8, root_seed=3, threads=1,

@@ -13,10 +13,16 @@ from fispace.lm.windows import pad_id_of
 from fispace.stats.metrics import kl_per_token, log_probabilities, next_token_ce
 from fispace.store.activations import ActivationStore
 from fispace.store.standardiser import load_standardiser
-from fispace.study.config.extract import ExtractStep, StandardiserStep, TextConfig
+from fispace.study.config.extract import (
+    ExtractStep,
+    SpecialTokensConfig,
+    StandardiserStep,
+    TextConfig,
+)
 from fispace.study.config.lm import LmConfig
 
 LM, TEXT = os.environ.get("FISPACE_REAL_LM"), os.environ.get("FISPACE_REAL_TEXT")
+AS_MARKED = SpecialTokensConfig(add=(), exempt=())
 HOOK_POINT = 1
 
 pytestmark = [
@@ -44,6 +50,7 @@ def params() -> ExtractStep:
         window_tokens=128,
         min_window_tokens=8,
         add_bos=True,
+        special_tokens=AS_MARKED,
         val_fraction=0.2,
         test_fraction=0.2,
         max_tokens={"train": 6000, "val": 2000, "test": 2000, "transfer": 1},

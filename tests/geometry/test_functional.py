@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import Tensor
+from train.records import model_shape
 
 from fispace.chapters.geometry.functional import (
     DecoderTerms,
@@ -10,12 +11,12 @@ from fispace.chapters.geometry.functional import (
     active_entries,
     interaction_growth,
 )
-from fispace.models.integrated import IntegratedModel, ModelShape
+from fispace.models.integrated import IntegratedModel
 from fispace.models.sparse import Codes
 from fispace.seeds import torch_stream
 from fispace.study.config.train import PARTS, InitConfig
 
-SHAPE = ModelShape(d_model=7, n_latents=12, k=4, d_embed=5, dropout=0.2)
+SHAPE = model_shape(d_model=7, n_latents=12, k=4, d_embed=5, dropout=0.2)
 
 
 @pytest.fixture

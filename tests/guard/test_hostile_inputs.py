@@ -17,9 +17,10 @@ from fispace.chapters.extract.activations import extract_activations
 from fispace.errors import CorpusError, FispaceError, ModelError
 from fispace.lm.load import load_lm
 from fispace.store.activations import ActivationStore
-from fispace.study.config.extract import ExtractStep, TextConfig
+from fispace.study.config.extract import ExtractStep, SpecialTokensConfig, TextConfig
 from fispace.study.config.lm import LmConfig
 
+AS_MARKED = SpecialTokensConfig(add=(), exempt=())
 TEXT = TextConfig(
     source="jsonl", path="x", field="text", delimiter=None, config=None, split=None, revision=None
 )
@@ -35,6 +36,7 @@ def params(lm_folders: dict[str, Path]) -> ExtractStep:
         window_tokens=16,
         min_window_tokens=4,
         add_bos=True,
+        special_tokens=AS_MARKED,
         val_fraction=0.3,
         test_fraction=0.3,
         max_tokens={"train": 300, "val": 100, "test": 100, "transfer": 100},
@@ -206,13 +208,25 @@ def test_weights_that_are_no_numbers_are_refused_with_their_name(model, value):
         load(model)
 
 
-def test_token_ids_beyond_the_vocabulary_are_refused(model):
+def with_a_token_beyond_the_embedding(model: Path) -> Path:
+    """As many tokens as before, the id of w59 beyond the model's 63 rows."""
     path = model / "tokenizer.json"
     content = json.loads(path.read_text())
-    content["model"]["vocab"]["w59"] = 5000  # as many tokens as before, one id out of range
+    content["model"]["vocab"]["w59"] = 5000
     path.write_text(json.dumps(content))
-    with pytest.raises(ModelError, match="ids up to 5000"):
-        load(model)
+    return model
+
+
+def test_a_token_beyond_the_embedding_is_refused_where_it_occurs(params, model, tmp_path):
+    with_a_token_beyond_the_embedding(model)
+    texts = [" ".join(f"w{(i * j) % 59}" for i in range(20)) for j in range(1, 60)]
+    own = params.changed(lm=params.lm.changed(name=str(model)))
+    assert extract(own, tmp_path, lines(*texts)).n_tokens("train") > 0
+    shutil.rmtree(tmp_path / "out")
+    texts[7] += " w59"
+    with pytest.raises(ModelError, match=r"corpus\.jsonl: document 7 .*'w59' \(id 5000\).*0 to 62"):
+        extract(own, tmp_path, lines(*texts))
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

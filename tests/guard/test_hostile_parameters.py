@@ -223,7 +223,8 @@ COMMAND_LINE_CASES = [
     BOMB, "a: &a [*a]\n", "x: !!python/object/apply:os.system [touch pwned]\n", "train: {k: 3",
     "a: " + "[" * 2000 + "\n", "- 1\n", "1: one\n", "run: ../../x\n", "run: reference\n",
     "run: $(touch pwned)\n", "run: 2001-01-01\n", "train: {k: .nan}\n", "train:\n  k: 1\n  k: 2\n",
-    "train: {arms: {../x: {parts: [sae], frozen_sae_from: null}}}\n", "factorial: {battery: ../x}\n",
+    "train: {arms: {../x: {target: all, parts: [sae], frozen_sae_from: null, pooling: null, "
+    "matched_to: null}}}\n", "factorial: {battery: ../x}\n",
     "\tx: 1\n", "x: \x07\n", "<<: {run: x}\n", f"root_seed: {'9' * 50}\n", "extract: 0\n",
     f"zzz: {'9' * 5000}\n", MAPPINGS, TEMPLATE,
 ]  # fmt: skip

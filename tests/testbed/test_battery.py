@@ -88,9 +88,12 @@ def test_a_lexicon_too_small_for_the_battery_is_an_error(grammar: Grammar) -> No
     single = build_grammar(
         grammar.config.model_copy(  # unchecked: a steeper exponent than a study may have
             update={
-                "n_topics": 1, "lexicon": lexicon, "zipf_exponent": 20.0, "additive_strength": 20.0,
+                "n_topics": 1,
+                "lexicon": lexicon,
+                "zipf_exponent": 20.0,
+                "additive_strength": 20.0,
             }
-        )  # fmt: skip
+        )
     )
     with pytest.raises(StimuliError, match="lower n_items or enlarge the lexicon"):
         draw_battery(single, BatteryConfig(n_items=300, n_sentences=1), 0)

@@ -7,16 +7,18 @@ import yaml
 
 from fispace.errors import ParamsError
 from fispace.study.commands import CHAPTERS, all_commands, find_command
+from fispace.study.config.arms import arms_of
 from fispace.study.config.base import Config
 from fispace.study.config.meanings import meaning
 from fispace.study.config.study import StudyConfig
+from fispace.study.config.train import ArmModel
 from fispace.study.params import load_study, merged, slice_of, uses_testbed
 from fispace.study.reference import SCHEMA, schema_text
 from fispace.study.strict_yaml import MAX_BYTES, read_yaml_mapping
 
 ROOT = Path(__file__).parents[2]
 NOTHING_COMPARED = "fidelity: {full: {compared_with: [], controls_of: {sequential: null}}}"
-CONTROL = "{parts: [sae], frozen_sae_from: null, pooling: null, matched_to: null"
+ROW = "{target: all, parts: [sae], pooling: null, matched_to: null"
 LOCAL = {"model": "some/folder", "text": "stories.jsonl", "transfer": "wiki.txt"}
 
 
@@ -60,18 +62,23 @@ def study(text: str = "", tmp_path: Path | None = None, **overrides: object) -> 
         ("<<: {run: other}", ["mine.yaml", "not plain text"]),
         ("a: " + "[" * 500 + "]" * 500, ["mine.yaml", "nested deeper"]),
         ("train: {arms: {../x: {parts: [sae], frozen_sae_from: null}}}", ["mine.yaml", "../x"]),
-        ("train: {arms: {sae: {parts: [linear], frozen_sae_from: null}}}", ["train.arms", "'sae'"]),
+        ("train: {arms: {sae: {parts: [linear]}}}", ["train.arms.sae.parts", "'sae'"]),
         ("train: {arms: {sae: null, sequential: null}}", ["train.arms", "'sae'", "missing"]),
-        ("train: {arms: {x: {parts: [sae], frozen_sae_from: y}}}", ["train.arms.x", "'y'"]),
-        ("train: {arms: {x: {parts: [sae], frozen_sae_from: x}}}", ["train.arms.x", "'x'"]),
-        (f"train: {{control_arms: {{x: {CONTROL}, shuffle: true}}}}}}", ["x.shuffle", "pooling"]),
-        ("train: {control_arms: {x: {parts: [sae], frozen_sae_from: null}}}", ["x", "missing"]),
-        (f"train: {{control_arms: {{joint: {CONTROL}}}}}}}", ["train.control_arms.joint", "name"]),
-        ("train: {control_arms: {sae_matched: {matched_to: nobody}}}", ["matched_to", "'nobody'"]),
-        ("train: {control_arms: {bias_only: {matched_to: joint}}}", ["bias_only.matched_to"]),
-        ("train: {control_arms: {bias_only: {frozen_sae_from: sae_matched}}}", ["'sae_matched'"]),
-        ("train: {control_arms: {bias_only: {pooling: sum}}}", ["train.control_arms", "pooling"]),
-        ("train: {control_arms: {mlp_probe: {pooling: null}}}", ["train.control_arms", "pooling"]),
+        ("train: {arms: {sae: {target: full}}}", ["train.arms", "'sae'", "missing"]),
+        (f"train: {{arms: {{x: {ROW}, frozen_sae_from: y}}}}}}", ["train.arms.x", "'y'"]),
+        (f"train: {{arms: {{x: {ROW}, frozen_sae_from: x}}}}}}", ["train.arms.x", "'x'"]),
+        (f"train: {{arms: {{x: {ROW}, frozen_sae_from: null, shuffle: true}}}}}}", ["x.shuffle", "pooling"]),
+        ("train: {arms: {x: {parts: [sae], frozen_sae_from: null}}}", ["train.arms.x", "missing"]),
+        ("train: {arms: {bias_only: {target: some}}}", ["mine.yaml", "train.arms.bias_only.target"]),
+        ("train: {arms: {sae_matched: {matched_to: nobody}}}", ["matched_to", "'nobody'"]),
+        ("train: {arms: {bias_only: {matched_to: joint}}}", ["bias_only.matched_to"]),
+        ("train: {arms: {bias_only: {frozen_sae_from: sae_matched}}}", ["'sae_matched'"]),
+        ("train: {arms: {bias_only: {pooling: sum}}}", ["train.arms", "pooling"]),
+        ("train: {arms: {mlp_probe: {pooling: null}}}", ["train.arms", "pooling"]),
+        ("train: {arms: {sequential: {frozen_sae_from: bias_only}}}", ["sequential.frozen", "'bias_only'"]),
+        ("train: {control_arms: {x: {parts: [sae]}}}", ["mine.yaml: train.control_arms", "train.arms"]),
+        ("train: {select_in: auto}", ["mine.yaml: train.select_in", "train.topk_dtype"]),
+        ("train: {mean_tokens: 5}", ["mine.yaml: train.mean_tokens", "train.interaction_mean_tokens"]),
         ("train: {more_seeds: {seeds: [0]}}", ["mine.yaml", "train.more_seeds.seeds: 0"]),
         ("train: {more_seeds: {arms: [nobody]}}", ["train.more_seeds.arms", "nobody"]),
         ("train: {arms: {sequential: {frozen_sae_from: sae_matched}}}", ["'sae_matched'"]),
@@ -84,7 +91,7 @@ def study(text: str = "", tmp_path: Path | None = None, **overrides: object) -> 
         ("fidelity: {full: {compared_with: [nobody]}}", ["fidelity.full.compared_with", "nobody"]),
         ("fidelity: {full: {controls_of: {joint: [nobody]}}}", ["full.controls_of.joint", "nobody"]),
         ("fidelity: {full: {controls_of: {nobody: [sae]}}}", ["full.controls_of", "nobody"]),
-        ("train: {control_arms: {mlp_probe: null}}", ["fidelity.full", "'mlp_probe'"]),
+        ("train: {arms: {mlp_probe: null}}", ["fidelity.full", "'mlp_probe'"]),
         ("train: {audit: {arm: nobody}}", ["train.audit.arm", "nobody"]),
         ("train: {audit: {arm: sae}}", ["train.audit.arm", "'sae'", "interaction"]),
         ("train: {audit: {baseline: joint}}", ["train.audit.baseline", "another"]),
@@ -153,9 +160,20 @@ def test_a_null_arm_drops_the_row(tmp_path):
 
 
 def test_a_null_control_arm_drops_the_row(tmp_path):
-    rows = study("train: {control_arms: {residual_sae: null}}\n" + NOTHING_COMPARED, tmp_path)
-    left = set(study()["train"]["control_arms"]) - {"residual_sae"}
-    assert set(rows["train"]["control_arms"]) == left
+    rows = study("train: {arms: {residual_sae: null}}\n" + NOTHING_COMPARED, tmp_path)
+    left = set(study()["train"]["arms"]) - {"residual_sae"}
+    assert set(rows["train"]["arms"]) == left
+
+
+def test_arms_of_every_run_come_before_those_of_full_each_by_name(tmp_path):
+    train = study(
+        f"train: {{arms: {{a: {ROW}, frozen_sae_from: null}}}}}}".replace("all", "full"), tmp_path
+    )["train"]
+    of_all, of_full = list(arms_of(train, "all")), list(arms_of(train, "full"))
+    assert of_full[: len(of_all)] == of_all == sorted(of_all)
+    assert of_full[len(of_all) :] == sorted(set(train["arms"]) - set(of_all))
+    assert "a" in of_full[len(of_all) :]
+    assert set(arms_of(train, "all")["sae"]) == set(ArmModel.model_fields)
 
 
 def test_the_study_does_not_depend_on_the_order_of_keys(tmp_path):
@@ -211,7 +229,7 @@ def test_numbers_inside_a_mapping_on_the_command_line_are_numbers():
 
 BY_WORKFLOW = {
     "train": {
-        "gain_curve", "arms", "control_arms", "seeds", "more_seeds", "lr_search_seed",
+        "gain_curve", "arms", "seeds", "more_seeds", "lr_search_seed",
         "checkpoint_seconds",
     },
     "factorial": {"arm", "battery", "secondary"},
@@ -384,7 +402,8 @@ def test_a_parameter_of_one_chapter_changes_no_slice_of_another(tmp_path):
     "name", ["a/b", "..", "-rf", "a b", "a;b", "$(x)", "a\n", "é", "", "A", "a" * 61]
 )
 def test_run_and_arm_names_never_leave_their_folder_nor_reach_a_shell(name, tmp_path):
-    row = {"parts": ["sae"], "frozen_sae_from": None}
+    row = {"target": "all", "parts": ["sae"], "frozen_sae_from": None, "pooling": None}
+    row |= {"matched_to": None}
     for values in ({"run": name}, {"train": {"arms": {name: row}}}):
         with pytest.raises(ParamsError):
             study(yaml.safe_dump(values), tmp_path)

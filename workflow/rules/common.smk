@@ -14,7 +14,7 @@ search_path = os.pathsep.join([os.path.dirname(sys.executable), os.getenv("PATH"
 os.environ.update(PYTHONPATH=sys.path[0], PATH=search_path)
 
 from fispace.study.commands import all_commands
-from fispace.study.config.arms import all_arms, gain_ks
+from fispace.study.config.arms import arms_of, gain_ks
 from fispace.errors import ParamsError
 from fispace.study.params import load_study, uses_testbed
 from calls import CALL, call_of
@@ -35,8 +35,8 @@ call_of = partial(call_of, STUDY)
 
 RUN, OWN_LM = STUDY["run"], STUDY["lm"]["name"] == "testbed"
 TEXTS = list(filter(None, [STUDY["extract"]["text"], STUDY["extract"]["transfer"]]))
-ARMS, SEEDS, RATES = (STUDY["train"][key] for key in ["arms", "seeds", "lr_candidates"])
-ALL_ARMS, MORE = all_arms(STUDY["train"]), STUDY["train"]["more_seeds"]  # of the target full
+ARMS, ALL_ARMS = (arms_of(STUDY["train"], target) for target in ["all", "full"])
+SEEDS, RATES, MORE = (STUDY["train"][key] for key in ["seeds", "lr_candidates", "more_seeds"])
 CURVE_ARM, CURVE_KS = STUDY["train"]["gain_curve"]["arm"], gain_ks(STUDY["train"])
 CURVE_SAE = ALL_ARMS[CURVE_ARM]["frozen_sae_from"]
 AUDIT, SWITCHES = STUDY["train"]["audit"], list(STUDY["train"]["audit"]["switches"])

@@ -11,8 +11,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from fispace.lm.cached import Replacements, continued
-from fispace.lm.hooks import splice
+from fispace.lm.batching import groups, require_positions
+from fispace.lm.cached import Replacements, continued, keeping
+from fispace.lm.hooks import logits, splice
 from fispace.lm.windows import padded
 
 PAD_ID = 0
@@ -21,27 +22,97 @@ PAD_ID = 0
 Choose = Callable[[Float[Tensor, "batch vocabulary"], int], Int[Tensor, " batch"]]
 
 
-@torch.no_grad()
 def continue_texts(
     model: Any, hook_point: int | str, replace: Replacements, prompts: Sequence[Sequence[int]],
     n_tokens: int, choose: Choose,
 ) -> Int[np.ndarray, "prompts tokens"]:  # fmt: skip
     """`n_tokens` tokens after each prompt; `choose` picks one a row from the next-token logits.
 
-    Keys and values of the positions before are kept, those of the spliced stream: what is spliced
-    in at a position depends on no other, so this equals running the whole sequence at every step.
+    What is spliced in at a position must depend on no other. Then keys and values of the positions
+    before can be kept, those of the spliced stream, and this equals running the whole sequence at
+    every step, which is what is done where the model cannot keep them.
+
+    Raises:
+        ModelError: if a prompt with its continuation is longer than the model has positions for.
     """
-    ids, mask = padded([np.array(prompt) for prompt in prompts], PAD_ID)
-    last, rows = mask.sum(1) - 1, torch.arange(len(prompts))
-    cache, chosen = None, torch.empty(len(prompts), 0, dtype=torch.long)
+    longest = max(len(prompt) for prompt in prompts)
+    n_fed = longest + n_tokens - 1
+    require_positions(
+        model, n_fed, f"a prompt of {longest} tokens and a continuation of {n_tokens} need {n_fed}"
+    )
+    kept = keeping(model, n_fed, 1)
+    started = _Whole if kept == "nothing" else _Kept
+    parts = groups(
+        [len(prompt) for prompt in prompts], "padded" if kept == "padded" else "equal lengths"
+    )
+    running = [
+        started(model, hook_point, replace, [prompts[row] for row in rows]) for rows in parts
+    ]
+    order = torch.tensor([row for rows in parts for row in rows]).argsort()
+    chosen = torch.empty(len(prompts), 0, dtype=torch.long)
     for step in range(n_tokens):
-        with splice(model, hook_point, replace.following if step else replace.prompt):
-            output, cache = continued(model, ids, mask, cache)
-        token = choose(output[rows, last], step)
+        output = torch.cat([texts.next_logits() for texts in running])[order]
+        token = choose(output, step)
         chosen = torch.cat([chosen, token[:, None]], dim=1)
-        ids, last = token[:, None], torch.zeros_like(last)
-        mask = torch.cat([mask, torch.ones_like(ids)], dim=1)
+        for rows, texts in zip(parts, running, strict=True):
+            texts.add(token[rows])
     return chosen.numpy()
+
+
+class _Kept:
+    """Texts in one batch that grow a token at a time; what was computed of their beginnings is kept."""
+
+    def __init__(
+        self, model: Any, hook_point: int | str, replace: Replacements,
+        prompts: Sequence[Sequence[int]],
+    ) -> None:  # fmt: skip
+        self.model, self.hook_point = model, hook_point
+        self.replace, self.following = replace.prompt, replace.following
+        self.ids, self.mask = padded([np.array(prompt) for prompt in prompts], PAD_ID)
+        self.last, self.cache = self.mask.sum(1) - 1, None
+
+    def next_logits(self) -> Float[Tensor, "texts vocabulary"]:
+        """Logits of the token after each text."""
+        with splice(self.model, self.hook_point, self.replace):
+            output, self.cache = continued(self.model, self.ids, self.mask, self.cache)
+        return output[torch.arange(len(output)), self.last]
+
+    def add(self, tokens: Int[Tensor, " texts"]) -> None:
+        """Lengthen each text by a token."""
+        self.ids, self.last = tokens[:, None], torch.zeros_like(self.last)
+        self.mask = torch.cat([self.mask, torch.ones_like(self.ids)], dim=1)
+        self.replace = self.following
+
+
+class _Whole:
+    """Texts of one length that grow a token at a time; every step computes them from their beginning."""
+
+    def __init__(
+        self, model: Any, hook_point: int | str, replace: Replacements,
+        prompts: Sequence[Sequence[int]],
+    ) -> None:  # fmt: skip
+        self.model, self.hook_point, self.replace = model, hook_point, replace
+        self.ids, self.n_prompt = torch.tensor(prompts), len(prompts[0])
+
+    def next_logits(self) -> Float[Tensor, "texts vocabulary"]:
+        """Logits of the token after each text."""
+        with splice(self.model, self.hook_point, self._replaced):
+            return logits(self.model, self.ids, torch.ones_like(self.ids))[:, -1]
+
+    def add(self, tokens: Int[Tensor, " texts"]) -> None:
+        """Lengthen each text by a token."""
+        self.ids = torch.cat([self.ids, tokens[:, None]], dim=1)
+
+    def _replaced(
+        self, x: Float[Tensor, "texts pos d_model"]
+    ) -> Float[Tensor, "texts pos d_model"]:
+        if x.shape[1] == self.n_prompt:
+            return self.replace.prompt(x)
+        parts = (
+            self.replace.prompt(x[:, : self.n_prompt]),
+            self.replace.following(x[:, self.n_prompt :]),
+        )
+        return torch.cat([part.to(x.dtype) for part in parts], dim=1)
 
 
 def greedy(output: Float[Tensor, "batch vocabulary"], _step: int) -> Int[Tensor, " batch"]:

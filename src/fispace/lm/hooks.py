@@ -1,7 +1,9 @@
 """Hook points: the one resolver that both reading and splicing use.
 
 A hook point is a module whose *output* is read or replaced. Index i is the output of block i counted
-from 0, that is `hidden_states[i+1]`. Must not: standardise, or know what is done with activations.
+from 0: in most architectures `hidden_states[i+1]`, but not for the last block, where
+`hidden_states` holds the output of the final norm. Must not: standardise, or know what is done with
+activations.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,6 +16,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from fispace.errors import HookPointError
+from fispace.lm.anatomy import anatomy_of, tensor_of, two_texts
+from fispace.lm.batching import by_groups
+from fispace.lm.probe import REFUSALS, agree, call, is_probing, plain_pass
 
 Replace = Callable[[Float[Tensor, "batch pos d_model"]], Float[Tensor, "batch pos d_model"]]
 
@@ -22,47 +27,42 @@ def resolve_hook_point(model: Any, hook_point: int | str) -> tuple[str, nn.Modul
     """Dotted path and module of a hook point.
 
     Raises:
-        HookPointError: if there is no such block or path; the message lists those that exist.
+        HookPointError: if there is no such block or path, or its output is not one vector a token; the
+            message lists those that serve.
+        ModelError: if the model is not causal, or does not run on token ids alone.
     """
-    blocks_path, blocks = _blocks(model)
+    parts = anatomy_of(model)
     if isinstance(hook_point, int):
-        if not 0 <= hook_point < len(blocks):
+        if not 0 <= hook_point < parts.n_blocks:
             raise HookPointError(
-                f"lm.hook_point={hook_point}: this model has {len(blocks)} blocks, so an index "
-                f"is 0 to {len(blocks) - 1} (the output of {blocks_path}.0 to "
-                f"{blocks_path}.{len(blocks) - 1})."
+                f"lm.hook_point={hook_point}: {type(model).__name__} has {parts.n_blocks} blocks. "
+                f"{parts.serving()}"
             )
-        return f"{blocks_path}.{hook_point}", blocks[hook_point]
+        hook_point = f"{parts.blocks_path}.{hook_point}"
     modules = dict(model.named_modules())
     if not hook_point or hook_point not in modules:
-        inside = [name for name in modules if name.startswith(f"{blocks_path}.0")]
         raise HookPointError(
-            f"lm.hook_point={hook_point!r} does not exist. Block outputs are {blocks_path}.0 to "
-            f"{blocks_path}.{len(blocks) - 1}; inside the first block there are: {', '.join(inside)}."
+            f"lm.hook_point={hook_point!r} does not exist in {type(model).__name__}. "
+            f"{parts.serving(hook_point)}"
+        )
+    fault = parts.fault_of(hook_point)
+    if fault:
+        raise HookPointError(
+            f"lm.hook_point={hook_point!r} of {type(model).__name__} {fault}. "
+            f"{parts.serving(hook_point)}"
         )
     return hook_point, modules[hook_point]
 
 
 def following_block(model: Any, hook_point: int | str) -> int | None:
     """Index of the block after a hook point that is a block's output; None where there is none."""
-    _, module = resolve_hook_point(model, hook_point)
-    _, blocks = _blocks(model)
-    index = next((i for i, block in enumerate(blocks) if block is module), len(blocks))
-    return index + 1 if index + 1 < len(blocks) else None
+    index = _block_index(model, resolve_hook_point(model, hook_point)[1])
+    return None if index is None or index + 1 >= anatomy_of(model).n_blocks else index + 1
 
 
-def _blocks(model: Any) -> tuple[str, nn.ModuleList]:
-    """The list of blocks: the outermost module list that is as long as the model is deep."""
-    depth = model.config.num_hidden_layers
-    for name, module in model.named_modules():
-        if isinstance(module, nn.ModuleList) and len(module) == depth:
-            return name, module
-    raise HookPointError(f"{type(model).__name__} holds no list of its {depth} blocks.")
-
-
-def _tensor_of(output: Any) -> Tensor:
-    """Activations in a module's output: Llama blocks return a tensor, others a tuple."""
-    return output[0] if isinstance(output, tuple) else output
+def _block_index(model: Any, module: nn.Module) -> int | None:
+    blocks = anatomy_of(model).blocks or ()
+    return next((i for i, block in enumerate(blocks) if block is module), None)
 
 
 @contextmanager
@@ -70,7 +70,11 @@ def splice(model: Any, hook_point: int | str, replace: Replace) -> Iterator[None
     """Replace the hook point's output by `replace(output)` in every forward pass inside the block."""
 
     def hook(_module: nn.Module, _inputs: Any, output: Any) -> Any:
-        new = replace(_tensor_of(output)).to(_tensor_of(output).dtype)
+        if is_probing():
+            return output
+        new = replace(tensor_of(output)).to(tensor_of(output).dtype)
+        if isinstance(output, list):
+            return [new, *output[1:]]
         return (new, *output[1:]) if isinstance(output, tuple) else new
 
     _, module = resolve_hook_point(model, hook_point)
@@ -85,39 +89,68 @@ class _Reached(Exception):
     """Raised inside the forward pass once the hook point has been read."""
 
 
-@torch.no_grad()
 def read_activations(
     model: Any,
     hook_point: int | str,
     token_ids: Int[Tensor, "batch pos"],
     attention_mask: Int[Tensor, "batch pos"],
 ) -> Float[Tensor, "batch pos d_model"]:
-    """Output of the hook point; nothing after it is computed."""
+    """Output of the hook point; nothing after it is computed.
+
+    Each text gets the activations that it gets alone, within rounding; those of padding mean nothing.
+    """
+    _, module = resolve_hook_point(model, hook_point)
+
+    def run(_rows: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
+        return _read(model, module, ids, mask)
+
+    return by_groups(model, token_ids, attention_mask, run)
+
+
+@torch.no_grad()
+def _read(model: Any, module: nn.Module, token_ids: Tensor, attention_mask: Tensor) -> Tensor:
     found: list[Tensor] = []
 
     def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-        found.append(_tensor_of(output))
+        found.append(tensor_of(output))
         raise _Reached
 
-    _, module = resolve_hook_point(model, hook_point)
     handle = module.register_forward_hook(hook)
     try:
-        model(input_ids=token_ids, attention_mask=attention_mask, use_cache=False)
+        call(model, input_ids=token_ids, attention_mask=attention_mask, use_cache=False)
     except _Reached:
         pass
     finally:
         handle.remove()
-    if not found:
-        raise HookPointError(f"lm.hook_point={hook_point!r} is not reached by a forward pass.")
     return found[0]
 
 
-@torch.no_grad()
 def logits(
     model: Any, token_ids: Int[Tensor, "batch pos"], attention_mask: Int[Tensor, "batch pos"]
 ) -> Float[Tensor, "batch pos vocabulary"]:
-    """Next-token logits of a full forward pass."""
-    return model(input_ids=token_ids, attention_mask=attention_mask, use_cache=False).logits
+    """Next-token logits of a full forward pass.
+
+    Each text gets the logits that it gets alone, within rounding; those of padding mean nothing.
+    """
+
+    def run(_rows: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
+        return plain_pass(model, ids, mask)
+
+    return by_groups(model, token_ids, attention_mask, run)
+
+
+def logits_after(
+    model: Any, hook_point: int | str, activations: Float[Tensor, "batch pos d_model"],
+    token_ids: Int[Tensor, "batch pos"], attention_mask: Int[Tensor, "batch pos"],
+) -> Float[Tensor, "batch pos vocabulary"]:  # fmt: skip
+    """`logits` with the given activations at the hook point; what comes before it is not computed."""
+
+    def run(rows: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
+        own = activations if len(rows) == len(activations) else activations[rows]
+        with torch.no_grad(), resumed_from(model, hook_point, own[:, : ids.shape[1]]):
+            return plain_pass(model, ids, mask)
+
+    return by_groups(model, token_ids, attention_mask, run)
 
 
 class _Skipped(nn.Module):
@@ -127,7 +160,10 @@ class _Skipped(nn.Module):
         super().__init__()
         self.replaces, self.output = [block], output  # a list hides the block from state_dict
 
-    def forward(self, hidden: Tensor, *_args: Any, **_options: Any) -> Tensor:
+    def forward(self, hidden: Tensor, *args: Any, **options: Any) -> Any:
+        """What is known of the output, or the input where it is not needed."""
+        if is_probing():
+            return self.replaces[0](hidden, *args, **options)
         return hidden if self.output is None else self.output
 
     def __getattr__(self, name: str) -> Any:
@@ -143,16 +179,22 @@ def resumed_from(
 ) -> Iterator[None]:
     """Forward passes inside the block take `activations` at the hook point and compute only what follows.
 
-    The blocks up to a block-output hook point are stood in for. At any other hook point, or where a
-    block returns a tuple, the whole pass runs and the output is replaced: the same logits, more work.
+    The blocks up to a block-output hook point are stood in for. Where the model does not run so, or
+    later blocks need more of the earlier ones than their output, the whole pass runs and the
+    output is replaced: the same logits, more work.
     """
-    _, blocks = _blocks(model)
     path, module = resolve_hook_point(model, hook_point)
-    index = next((i for i, block in enumerate(blocks) if block is module), None)
-    if index is None or not _returns_tensor(model, module):
+    index = _block_index(model, module)
+    if index is None or not _is_resumable(model, index):
         with splice(model, path, lambda _: activations):
             yield
         return
+    with _stood_in(anatomy_of(model).blocks, index, activations):
+        yield
+
+
+@contextmanager
+def _stood_in(blocks: Any, index: int, activations: Tensor) -> Iterator[None]:
     originals = list(blocks)
     try:
         for i in range(index + 1):
@@ -163,18 +205,29 @@ def resumed_from(
             blocks[i] = originals[i]
 
 
-_BARE: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
+_RESUMABLE: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
 
 
-def _returns_tensor(model: Any, module: nn.Module) -> bool:
-    """Whether the module's output is a bare tensor: found by a pass over one token, once a module."""
-    if module not in _BARE:
-        kinds: list[bool] = []
-        handle = module.register_forward_hook(
-            lambda _module, _inputs, output: kinds.append(isinstance(output, Tensor))
-        )
-        one = torch.zeros(1, 1, dtype=torch.long)
-        logits(model, one, torch.ones_like(one))
-        handle.remove()
-        _BARE[module] = kinds == [True]
-    return _BARE[module]
+def _is_resumable(model: Any, index: int) -> bool:
+    """Whether a pass that begins after a block gives the logits of a whole pass: measured once a block."""
+    parts = anatomy_of(model)
+    assert parts.blocks is not None
+    block = parts.blocks[index]
+    if block not in _RESUMABLE:
+        bare = parts.outputs[f"{parts.blocks_path}.{index}"].is_bare
+        _RESUMABLE[block] = bare and _resumes(model, parts.blocks, index)
+    return _RESUMABLE[block]
+
+
+def _resumes(model: Any, blocks: nn.ModuleList, index: int) -> bool:
+    ids = two_texts(model)
+    mask = torch.ones_like(ids)
+    other = 1.5 * _read(model, blocks[index], ids, mask)
+    with splice(model, index, lambda _: other):
+        expected = plain_pass(model, ids, mask)
+    try:
+        with _stood_in(blocks, index, other):
+            found = plain_pass(model, ids, mask)
+    except REFUSALS:
+        return False
+    return agree(found, expected)

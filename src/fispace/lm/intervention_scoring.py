@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from fispace.lm.cached import continued
-from fispace.lm.hooks import logits, read_activations, resumed_from, splice
-from fispace.lm.score import PAD_ID, WordContext, WordPlan, collect
+from fispace.lm.batching import groups
+from fispace.lm.cached import Keeping, continued, keeping
+from fispace.lm.hooks import logits_after, read_activations, splice
+from fispace.lm.score import PAD_ID, WordContext, WordPlan, collect, require_plan_fits
 from fispace.lm.windows import padded
 
 Variants = Callable[
@@ -36,41 +37,74 @@ def score_moved(
     """`score_words` once for each activation that `moves` makes of what the hook point holds.
 
     A move of a position must depend on no other position. Then what no move changes is computed once
-    for all: the blocks up to the hook point; and where words have several tokens, each move runs a
-    prompt once, and only the words' own tokens after it.
+    for all: the blocks up to the hook point; and where words have several tokens and the model can
+    keep what it has computed of a prompt, each move runs a prompt once, and only the words' own
+    tokens after it.
+
+    Raises:
+        ModelError: if a prompt with its words is longer than the model has positions for.
     """
     scores = np.zeros((n_moves, len(plan.prompts), plan.n_words))
-    for chosen in _by_prompt(plan, batch_contexts):
+    require_plan_fits(model, plan)
+    kept = _kept(model, plan)
+    for chosen in _by_prompt(plan, batch_contexts, kept == "equal lengths"):
         branches = [c for c in chosen if len(c.tokens) > len(plan.prompts[c.prompt])]
-        score = _score_branches if branches else _score_prompts
+        score = _score_branches if branches and kept != "nothing" else _score_contexts
         score(model, hook_point, plan, chosen, moves, scores)
     return scores
 
 
-def _by_prompt(plan: WordPlan, size: int) -> Iterator[list[WordContext]]:
-    """All contexts of some prompts of similar length: at most `size`, or those of one prompt."""
+def _kept(model: Any, plan: WordPlan) -> Keeping:
+    """What is kept of prompts: of no use where all words have one token, read off a prompt's end."""
+    n_prompts = [len(plan.prompts[context.prompt]) for context in plan.contexts]
+    n_new = [len(c.tokens) - n for c, n in zip(plan.contexts, n_prompts, strict=True)]
+    if not any(n_new):
+        return "nothing"
+    return keeping(model, max(n_prompts) + max(n_new), max(n_new))
+
+
+def _by_prompt(plan: WordPlan, size: int, equal: bool) -> Iterator[list[WordContext]]:
+    """All contexts of some prompts of similar length: at most `size`, or those of one prompt.
+
+    With `equal`, of prompts of the same length.
+    """
     of_prompt: dict[int, list[WordContext]] = {}
     for context in plan.contexts:
         of_prompt.setdefault(context.prompt, []).append(context)
     chosen: list[WordContext] = []
     for number in sorted(of_prompt, key=lambda number: len(plan.prompts[number])):
-        if chosen and len(chosen) + len(of_prompt[number]) > size:
+        is_longer = bool(chosen) and len(plan.prompts[number]) > len(plan.prompts[chosen[0].prompt])
+        is_full = len(chosen) + len(of_prompt[number]) > size
+        if chosen and (is_full or (equal and is_longer)):
             yield chosen
             chosen = []
         chosen = [*chosen, *of_prompt[number]]
     yield chosen
 
 
-def _score_prompts(
-    model: Any, hook_point: int | str, _plan: WordPlan, chosen: list[WordContext], moves: Moves,
+def _score_contexts(
+    model: Any, hook_point: int | str, plan: WordPlan, chosen: list[WordContext], moves: Moves,
     scores: Float[np.ndarray, "moves prompts words"],
 ) -> None:  # fmt: skip
-    """Words of one token: all are read off the last position of their prompt."""
+    """Every context in a pass of its own: words of one token are read off the end of their prompt."""
     ids, mask = padded([np.array(context.tokens) for context in chosen], PAD_ID)
     held = read_activations(model, hook_point, ids, mask)
-    for number, moved in enumerate(moves.prompt(held)):
-        with resumed_from(model, hook_point, moved.to(held.dtype)):
-            collect(scores[number], chosen, logits(model, ids, mask))
+    n_prompt = torch.tensor([len(plan.prompts[context.prompt]) for context in chosen])
+    is_after = (torch.arange(ids.shape[1]) >= n_prompt[:, None]) & (mask == 1)
+    for number, moved in enumerate(_moved(moves, held, is_after)):
+        output = logits_after(model, hook_point, moved.to(held.dtype), ids, mask)
+        collect(scores[number], chosen, output)
+
+
+def _moved(
+    moves: Moves, held: Float[Tensor, "batch pos d_model"], is_after: Bool[Tensor, "batch pos"]
+) -> Iterator[Float[Tensor, "batch pos d_model"]]:
+    """The variants of whole contexts: those of their prompts, and those of the positions after them."""
+    if not is_after.any():
+        yield from moves.prompt(held)
+        return
+    for moved, after in zip(moves.prompt(held), moves.following(held), strict=True):
+        yield torch.where(is_after[..., None], after, moved)
 
 
 class _Pieces(NamedTuple):
@@ -144,17 +178,20 @@ def _score_branches(
     after = _held_after(model, hook_point, branches, n_prompt, at.start_ids.shape[1])
     variants = zip(moves.prompt(held), moves.following(after), strict=True)
     for own, (moved, moved_after) in zip(scores, variants, strict=True):
-        with splice(model, hook_point, _given(moved)):
-            output, cache = continued(model, at.prompt_ids, at.prompt_mask, None)
+        output, cache = _prompt_pass(model, hook_point, at.prompt_ids, at.prompt_mask, moved)
         at.first.add(own, output)
-        cache.batch_select_indices(at.prompt_of)
-        with splice(model, hook_point, _given(moved_after)):
+        cache.reorder_cache(at.prompt_of)
+        with splice(model, hook_point, lambda _, own=moved_after: own):
             output, _ = continued(model, at.start_ids, at.mask, cache)
         at.later.add(own, output)
 
 
-def _given(activations: Tensor) -> Callable[[Tensor], Tensor]:
-    return lambda _: activations
+def _prompt_pass(
+    model: Any, hook_point: int | str, ids: Tensor, mask: Tensor, activations: Tensor
+) -> tuple[Float[Tensor, "prompts pos vocabulary"], Any]:
+    """Logits of prompts with the given activations at the hook point, and what the model keeps of them."""
+    with splice(model, hook_point, lambda _: activations):
+        return continued(model, ids, mask, None)
 
 
 def _held_after(
@@ -166,3 +203,28 @@ def _held_after(
     held = read_activations(model, hook_point, ids, mask)
     places = (n_prompt[:, None] + torch.arange(width)).clamp(max=ids.shape[1] - 1)
     return held[torch.arange(len(branches))[:, None], places]
+
+
+def prompt_log_probs(
+    model: Any, hook_point: int | str, plan: WordPlan, numbers: Sequence[int], moves: Moves
+) -> Float[np.ndarray, "prompts vocabulary"]:
+    """Log-probabilities (nats, float64) of the token after each of these prompts, under the first move.
+
+    By the passes that `score_moved` makes of this plan: kept prompts, or whole contexts.
+    """
+    prompts = [np.array(plan.prompts[number]) for number in numbers]
+    kept = _kept(model, plan)
+    found = torch.empty(0)
+    shared = "equal lengths" if kept == "equal lengths" else "padded"
+    for rows in groups([len(prompt) for prompt in prompts], shared):
+        ids, mask = padded([prompts[row] for row in rows], PAD_ID)
+        held = read_activations(model, hook_point, ids, mask)
+        moved = next(iter(moves.prompt(held))).to(held.dtype)
+        if kept == "nothing":
+            output = logits_after(model, hook_point, moved, ids, mask)
+        else:
+            output, _ = _prompt_pass(model, hook_point, ids, mask, moved)
+        last = output[torch.arange(len(rows)), mask.sum(1) - 1].double().log_softmax(-1)
+        found = found if len(found) else torch.empty(len(prompts), last.shape[1]).double()
+        found[rows] = last
+    return found.numpy()

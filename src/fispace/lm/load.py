@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from fispace.errors import ModelError
+from fispace.lm.self_test import self_test
 from fispace.store.files import sha256_of
 from fispace.study.config.lm import LmConfig
 
@@ -24,7 +25,9 @@ def load_lm(lm: LmConfig, testbed_folder: Path | None) -> tuple[Any, Any]:
     """Model in evaluation mode on the CPU, and its tokenizer.
 
     Raises:
-        ModelError: if the folder or name does not hold a causal LM with safetensors weights.
+        ModelError: if the folder or name does not hold a causal LM with safetensors weights, or the
+            model fails a check of the self-test.
+        HookPointError: if the hook point does not exist in the model, or does not serve.
     """
     name = str(testbed_folder) if lm.is_testbed else lm.name
     is_folder = Path(name).is_dir()
@@ -57,8 +60,9 @@ def load_lm(lm: LmConfig, testbed_folder: Path | None) -> tuple[Any, Any]:
         ) from None
     model, found = loaded
     _require_weights(model, found, name)
-    _require_vocabulary(model, tokenizer, name)
-    return model.eval().requires_grad_(False), tokenizer
+    model.eval().requires_grad_(False)
+    self_test(model, lm.hook_point)
+    return model, tokenizer
 
 
 def _require_sizes(folder: Path, options: dict[str, Any]) -> None:
@@ -68,7 +72,7 @@ def _require_sizes(folder: Path, options: dict[str, Any]) -> None:
     """
     stored = [math.prod(shape) for file in folder.glob("*.safetensors") for shape in _shapes(file)]
     config = AutoConfig.from_pretrained(folder, **options)
-    n_layers = getattr(config, "num_hidden_layers", 0)
+    n_layers = getattr(config.get_text_config(decoder=True), "num_hidden_layers", 0)
     if n_layers > len(stored):
         raise ModelError(
             f"{folder}: config.json speaks of {n_layers} layers, but the folder's *.safetensors hold "
@@ -103,16 +107,6 @@ def _require_weights(model: Any, found: dict[str, Any], name: str) -> None:
                 f"{name}: the weights {key} hold a NaN or an infinity in {tensor.dtype}. Give "
                 "another model, or set lm.dtype to float32 if it overflows."
             )
-
-
-def _require_vocabulary(model: Any, tokenizer: Any, name: str) -> None:
-    rows = model.get_input_embeddings().weight.shape[0]
-    highest = max(tokenizer.get_vocab().values(), default=-1)
-    if highest >= rows:
-        raise ModelError(
-            f"{name}: the tokenizer gives ids up to {highest}, the model embeds only {rows} tokens. "
-            "They do not belong together."
-        )
 
 
 def model_fingerprint(lm: LmConfig, testbed_folder: Path | None, model: Any) -> dict[str, str]:

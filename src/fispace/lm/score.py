@@ -12,8 +12,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fispace.errors import StimuliError
+from fispace.lm.batching import require_positions
 from fispace.lm.hooks import logits
-from fispace.lm.windows import padded
+from fispace.lm.windows import padded, require_embedded
 
 PAD_ID = 0
 """Any token: padding lies to the right, where a causal model does not see it."""
@@ -66,14 +67,44 @@ def plan_words(
     return WordPlan(tuple(sequences), tuple(contexts), len(words))
 
 
+def require_scorable(
+    model: Any, tokenizer: Any, plan: WordPlan, prompts: Sequence[str], words: Sequence[str]
+) -> None:
+    """Refuse prompts and words with tokens that the model has no row for; arguments as of the plan.
+
+    Raises:
+        ModelError: if there is one; the message names it and its prompt or word.
+    """
+    for ids, text in zip(plan.prompts, prompts, strict=True):
+        require_embedded(model, tokenizer, ids, f"The prompt {text!r}")
+    for context in plan.contexts:
+        for word, piece in zip(context.words, context.pieces, strict=True):
+            require_embedded(model, tokenizer, piece, f"The response word {words[word]!r}")
+
+
 def score_words(
     model: Any, plan: WordPlan, batch_contexts: int
 ) -> Float[np.ndarray, "prompts words"]:
-    """Log p(word | prompt) in nats, float64: the sum over the word's tokens."""
+    """Log p(word | prompt) in nats, float64: the sum over the word's tokens.
+
+    Raises:
+        ModelError: if a prompt with its words is longer than the model has positions for.
+    """
+    require_plan_fits(model, plan)
     scores = np.zeros((len(plan.prompts), plan.n_words))
     for chosen, ids, mask in _batches(plan, batch_contexts):
         collect(scores, chosen, logits(model, ids, mask))
     return scores
+
+
+def require_plan_fits(model: Any, plan: WordPlan) -> None:
+    """Refuse a plan whose longest sequence the model has no positions for.
+
+    Raises:
+        ModelError: if there is one.
+    """
+    longest = max(len(context.tokens) for context in plan.contexts)
+    require_positions(model, longest, f"a prompt with the words after it has {longest} tokens")
 
 
 def _batches(plan: WordPlan, size: int) -> Iterator[tuple[list[WordContext], Tensor, Tensor]]:

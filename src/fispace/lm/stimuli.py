@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from fispace.errors import StimuliError
+from fispace.lm.batching import require_positions
 from fispace.lm.hooks import read_activations
-from fispace.lm.windows import Window, cut_windows, padded
+from fispace.lm.windows import Window, cut_windows, padded, require_embedded, special_tokens
 from fispace.store.documents import Document
 from fispace.store.shards import activation_table
 from fispace.study.config.factorial import BatteryActivationsStep
@@ -24,10 +25,19 @@ def stimulus_table(
 
     Raises:
         StimuliError: if a text is longer than one window.
+        ModelError: if a text holds a token that the model does not embed, or is longer than it has
+            positions for.
     """
     documents = ((i, Document(text, {})) for i, text in enumerate(texts))
-    windows = list(cut_windows(tokenizer, documents, params.window_tokens, 1, params.add_bos))
+    special = special_tokens(tokenizer, params.special_tokens)
+    windows = list(
+        cut_windows(tokenizer, documents, params.window_tokens, 1, params.add_bos, special)
+    )
     _require_one_window(windows, texts, params.window_tokens)
+    for window, text in zip(windows, texts, strict=True):
+        require_embedded(model, tokenizer, window.token_ids, f"The text {text!r} of the battery")
+    longest = max(len(window.token_ids) for window in windows)
+    require_positions(model, longest, f"a text of the battery has {longest} tokens")
     rows: list[np.ndarray] = []
     for start in range(0, len(windows), params.batch_windows):
         chosen = [window.token_ids for window in windows[start : start + params.batch_windows]]

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
 from fispace.errors import ArtifactMismatchError
-from fispace.lm.hooks import logits, resumed_from, splice
+from fispace.lm.hooks import logits_after, read_activations
 from fispace.lm.load import load_lm, model_fingerprint
 from fispace.lm.windows import padded
 from fispace.store.activations import ActivationStore
@@ -77,15 +76,9 @@ def window_batches(
 
 def hooked_pass(model: Any, hook_point: int | str, batch: WindowBatch) -> tuple[Tensor, Tensor]:
     """Activations at the hook point and logits of one undisturbed forward pass."""
-    seen: list[Tensor] = []
-
-    def keep(x: Tensor) -> Tensor:
-        seen.append(x)
-        return x
-
-    with splice(model, hook_point, keep):
-        found = logits(model, batch.token_ids, batch.attention_mask)
-    return seen[0], found
+    ids, mask = batch.token_ids, batch.attention_mask
+    x = read_activations(model, hook_point, ids, mask)
+    return x, logits_after(model, hook_point, x, ids, mask)
 
 
 def spliced_logits(
@@ -94,5 +87,4 @@ def spliced_logits(
     """Logits with `rows` at the hook point of the scored tokens, and `x` at all other positions."""
     activations = x.clone()
     activations[batch.is_token] = rows.to(x.dtype)
-    with torch.no_grad(), resumed_from(model, hook_point, activations):
-        return logits(model, batch.token_ids, batch.attention_mask)
+    return logits_after(model, hook_point, activations, batch.token_ids, batch.attention_mask)

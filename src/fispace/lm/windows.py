@@ -11,8 +11,10 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from fispace.errors import CorpusError
+from fispace.errors import CorpusError, ModelError
+from fispace.lm.batching import n_embedded
 from fispace.store.documents import Document
+from fispace.study.config.extract import SpecialTokensConfig
 
 
 class Window(NamedTuple):
@@ -26,11 +28,67 @@ class Window(NamedTuple):
     labels: dict[str, np.ndarray]
 
 
+def special_tokens(tokenizer: Any, changes: SpecialTokensConfig | None = None) -> dict[int, str]:
+    """Ids and texts of the special tokens, which are neither trained on nor scored.
+
+    They are those of a named role (BOS, padding, unknown), every added token that the tokenizer marks
+    as special (a chat template's, say), and what `changes` adds, without what it exempts.
+
+    Raises:
+        CorpusError: if `changes` names a token that the tokenizer does not have, or exempts one that
+            is not special.
+    """
+    added = getattr(tokenizer, "added_tokens_decoder", {})
+    found = set(tokenizer.all_special_ids) | {i for i, token in added.items() if token.special}
+    if changes is not None:
+        for text in changes.exempt:
+            if _id_of(tokenizer, text, "exempt") not in found:
+                known = tokenizer.convert_ids_to_tokens(sorted(found))
+                raise CorpusError(
+                    f"extract.special_tokens.exempt: {text!r} is not a special token of this model's "
+                    f"tokenizer. Special are: {', '.join(known)}."
+                )
+        found -= {_id_of(tokenizer, text, "exempt") for text in changes.exempt}
+        found |= {_id_of(tokenizer, text, "add") for text in changes.add}
+    return {token_id: tokenizer.convert_ids_to_tokens(token_id) for token_id in sorted(found)}
+
+
+def _id_of(tokenizer: Any, text: str, option: str) -> int:
+    token_id = tokenizer.get_vocab().get(text)
+    if token_id is None:
+        raise CorpusError(
+            f"extract.special_tokens.{option}: this model's tokenizer has no token {text!r}. Write it as "
+            "its tokenizer.json does (a space may stand there as a character of its own, Ġ or ▁)."
+        )
+    return token_id
+
+
+def require_embedded(
+    model: Any, tokenizer: Any, token_ids: Sequence[int] | Int[np.ndarray, " _"], where: str
+) -> None:
+    """Refuse a text with a token that the model has no row for.
+
+    A tokenizer may know more tokens than the model embeds, as long as no text holds one.
+
+    Raises:
+        ModelError: if there is one; the message names the token and `where` the text stands.
+    """
+    highest = int(max(token_ids, default=-1))
+    if highest >= n_embedded(model):
+        raise ModelError(
+            f"{where} holds the token {tokenizer.convert_ids_to_tokens(highest)!r} (id {highest}), but "
+            f"{type(model).__name__} embeds only the ids 0 to {n_embedded(model) - 1}. Take the token "
+            "out of the text, or give the tokenizer that belongs to the model."
+        )
+
+
 def cut_windows(
     tokenizer: Any, documents: Iterable[tuple[int, Document]], window_tokens: int,
-    min_window_tokens: int, add_bos: bool,
+    min_window_tokens: int, add_bos: bool, special: Iterable[int] | None = None,
 ) -> Iterator[Window]:  # fmt: skip
     """Windows of at most `window_tokens` tokens, BOS included; shorter tails below the minimum drop.
+
+    `special` are the ids of special tokens; None stands for those of the tokenizer.
 
     Raises:
         CorpusError: if BOS is asked for and the tokenizer has none.
@@ -40,7 +98,7 @@ def cut_windows(
         raise CorpusError(
             "extract.add_bos is true, but this model's tokenizer has no BOS token. Set it to false."
         )
-    special = np.array(sorted(tokenizer.all_special_ids), dtype=np.int64)
+    is_special = np.array(sorted(special_tokens(tokenizer) if special is None else special))
     prefix = [bos] if add_bos else []
     body = window_tokens - len(prefix)
     for document_id, document in documents:
@@ -55,7 +113,7 @@ def cut_windows(
                 )
                 for name, values in labels.items()
             }
-            yield Window(document_id, number, piece, np.isin(piece, special), cut)
+            yield Window(document_id, number, piece, np.isin(piece, is_special), cut)
 
 
 def _tokenise(tokenizer: Any, document: Document) -> tuple[np.ndarray, dict[str, np.ndarray]]:

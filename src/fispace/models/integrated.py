@@ -40,7 +40,7 @@ class IntegratedModel(nn.Module):
         self.parts: tuple[Part, ...] = tuple(part for part in ALL_PARTS if part in parts)
         stream = partial(torch_stream, root_seed, "train", seed)
         d_model, n_latents = shape.d_model, shape.n_latents
-        selection = shape.select_in, shape.select_by
+        selection = shape.topk_dtype, shape.select_by
         self.sae = TopKSae(d_model, n_latents, shape.k, stream("init", "sae"), *selection)
         if "linear" in parts:
             W_lin = torch.randn(n_latents, d_model, generator=stream("init", "linear"))
@@ -48,6 +48,7 @@ class IntegratedModel(nn.Module):
         if "bias" in parts:
             self.bias = nn.Parameter(torch.zeros(d_model))
         if "interaction" in parts:
+            assert shape.pooling is not None
             self.interaction = HEADS[shape.pooling](
                 d_model, n_latents, shape.d_embed, shape.dropout,
                 init.factors, init.mlp, stream,

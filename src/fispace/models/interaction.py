@@ -60,8 +60,8 @@ class Interaction(nn.Module):
     def forward(self, codes: Codes) -> Float[Tensor, "tokens d_model"]:
         """Contribution of the part `interaction`: the MLP's output less its mean.
 
-        The mean over a sample of train tokens (`train.mean_tokens`) is a constant and belongs to the
-        part `bias`; it is zero while training.
+        The mean over a sample of train tokens (`train.interaction_mean_tokens`) is a constant and
+        belongs to the part `bias`; it is zero while training.
         """
         return self.output(self.hidden(codes)) - self.mean_output
 

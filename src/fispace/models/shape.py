@@ -9,20 +9,21 @@ from dataclasses import dataclass, replace
 from fispace.study.config.train import Part, Pooling, SelectBy, SelectionDtype
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ModelShape:
-    """Sizes of an integrated model."""
+    """Sizes of an integrated model, and what its selection and its interaction do."""
 
     d_model: int
     n_latents: int
     k: int
     d_embed: int
     dropout: float
-    select_in: SelectionDtype = "float32"
+    topk_dtype: SelectionDtype
     """Precision of the encoder product that picks candidates; float32 is the exact choice."""
-    select_by: SelectBy = "pre_activation"
-    pooling: Pooling = "pairs"
-    """What the interaction part pools; `sum` and `shuffled` are controls."""
+    select_by: SelectBy
+    """What the chosen latents of a token are the largest by."""
+    pooling: Pooling | None
+    """What the interaction part pools; None where there is no such part."""
 
 
 def n_parameters(shape: ModelShape, part: Part) -> int:

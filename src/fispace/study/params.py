@@ -22,7 +22,7 @@ COMMAND_LINE = "the command line"
 OVERLAY = "overlay"
 """Shorthand of the command line for a parameter file, in the place of Snakemake's --configfile, which
 executes templates that stand in it."""
-DROPPABLE = ("train.arms", "train.control_arms", "fidelity.full.controls_of")
+DROPPABLE = ("train.arms", "fidelity.full.controls_of")
 """Sections whose rows an overlay drops by null."""
 
 SOURCE_BY_SUFFIX = {".txt": "txt", ".jsonl": "jsonl", ".parquet": "parquet"}

@@ -5,7 +5,7 @@ Must not: know how a model is hooked, or keep activations of more than one shard
 
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,13 +13,21 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from fispace.errors import CorpusError, ModelError
+from fispace.errors import CorpusError
+from fispace.lm.batching import require_positions
 from fispace.lm.hooks import read_activations, resolve_hook_point
 from fispace.lm.load import load_lm, model_fingerprint
-from fispace.lm.windows import Window, cut_windows, pad_id_of, padded
+from fispace.lm.windows import (
+    Window,
+    cut_windows,
+    pad_id_of,
+    padded,
+    require_embedded,
+    special_tokens,
+)
 from fispace.seeds import stream_seed
 from fispace.store.activations import ActivationStore
-from fispace.store.documents import read_documents
+from fispace.store.documents import Document, read_documents
 from fispace.store.files import alone_in, fingerprint, read_json, sha256_of, write_json
 from fispace.store.shards import activation_table, shard_name, write_shard
 from fispace.store.standardiser import fit_moments
@@ -27,6 +35,16 @@ from fispace.study.config.extract import ExtractStep, StandardiserStep, TextConf
 from fispace.study.step import Reads, ReadsFolder, Scratch, Writes, WritesFolder, command
 
 log = logging.getLogger(__name__)
+
+CUT_BY = {
+    "txt": "cut the file by extract.text.delimiter, a regular expression (now {delimiter!r}; line ends are "
+    "read as \\n, so that blank lines are '\\n\\s*\\n')",
+    "jsonl": "give each its own line",
+    "parquet": "give each its own row",
+    "hub": "give each its own row",
+    "testbed": "set testbed.corpus.n_documents to more",
+}
+"""How the documents of a source are told apart."""
 
 UNIT_INTERVAL = 2.0**63
 TRANSFER = "transfer"
@@ -48,29 +66,25 @@ def extract_activations(
 
     Raises:
         CorpusError: if the text is missing, empty, or too short for the shards asked for.
-        ModelError, HookPointError: if the model or its hook point does not exist.
+        ModelError: if the model cannot be loaded, fails the self-test, has fewer positions than a window
+            has tokens, or does not embed a token of the text.
+        HookPointError: if the hook point does not exist, or does not serve.
         NonFiniteError: if an activation is not finite; the message names shard and row.
     """
     torch.set_num_threads(params.threads)
     model, tokenizer = load_lm(params.lm, lm_folder)
-    resolve_hook_point(model, params.lm.hook_point)  # fails before the text is tokenised
-    _require_positions(model, params.window_tokens)
-    splits = _windows_by_split(params, corpus, tokenizer)
+    require_positions(
+        model, params.window_tokens, f"extract.window_tokens={params.window_tokens}"
+    )  # fails before the text is tokenised
+    special = special_tokens(tokenizer, params.special_tokens)
+    splits = _windows_by_split(params, corpus, (model, tokenizer), special)
     recipe = _recipe(params, model, lm_folder, splits)
-    work = scratch / fingerprint(recipe | {"shards": params.shards.plain()})[:16]
+    listed = {text: token_id for token_id, text in special.items()}
+    work = scratch / fingerprint(recipe | {"shards": params.shards.plain(), "special": listed})[:16]
     with alone_in(scratch):  # a killed workflow's job may still be at it
-        _write_splits(_Extraction(params, model, tokenizer, recipe, work), splits, out)
+        job = _Extraction(params, model, tokenizer, recipe, listed, work)
+        _write_splits(job, splits, out)
         shutil.rmtree(scratch)
-
-
-def _require_positions(model: Any, window_tokens: int) -> None:
-    """Refuse windows longer than the model has positions for; not every model says how many."""
-    most = getattr(model.config, "max_position_embeddings", None)
-    if most is not None and window_tokens > most:
-        raise ModelError(
-            f"extract.window_tokens={window_tokens}, but the model has {most} positions. Set it to at "
-            f"most {most}."
-        )
 
 
 def _write_splits(job: "_Extraction", splits: dict[str, list[Window]], out: Path) -> None:
@@ -80,8 +94,10 @@ def _write_splits(job: "_Extraction", splits: dict[str, list[Window]], out: Path
         (out / split).mkdir(parents=True, exist_ok=True)
         for shard in shards:
             (job.work / split / shard["file"]).replace(out / split / shard["file"])
-    manifest = job.recipe | {"d_model": entries["train"][0]["d_model"], "shards": entries}
-    write_json(out / "manifest.json", manifest)
+    found = {
+        "d_model": entries["train"][0]["d_model"], "special_tokens": job.special, "shards": entries,
+    }  # fmt: skip
+    write_json(out / "manifest.json", job.recipe | found)
 
 
 @command("extract", "standardiser")
@@ -104,7 +120,7 @@ def fit_standardiser(params: StandardiserStep, *, manifest: Reads, standardiser:
 
 
 def _windows_by_split(
-    params: ExtractStep, corpus: Path | None, tokenizer: Any
+    params: ExtractStep, corpus: Path | None, lm: tuple[Any, Any], special: Iterable[int]
 ) -> dict[str, list[Window]]:
     """Windows of every split, each split filled up to its number of tokens."""
     limits = {split: params.max_tokens.of(split) for split in params.splits}
@@ -113,41 +129,79 @@ def _windows_by_split(
     for text, targets in ((params.text, own), (params.transfer, [TRANSFER])):
         if text is None:
             continue
+        read: list[int] = []
         left = {split: limits[split] for split in targets}
-        for window in _windows(params, text, corpus, tokenizer):
+        for window in _windows(params, text, corpus, lm, special, read):
             split = TRANSFER if TRANSFER in left else _split_of(params, window.document_id)
             if left[split] > 0:
                 kept[split].append(window)
                 left[split] -= int((~window.is_special).sum())
             elif max(left.values()) <= 0:
                 break
-    for split, windows in kept.items():
-        _require_windows(split, windows, params.shards.of(split))
+        for split in targets:
+            _require_windows(params, text, split, kept[split], read)
     return kept
 
 
-def _require_windows(split: str, windows: list[Window], n_shards: int) -> None:
+def _require_windows(
+    params: ExtractStep, text: TextConfig, split: str, windows: list[Window], read: list[int]
+) -> None:
+    """Refuse a split without data; `read` are the numbers of the documents of its text."""
     log.info("%s: %d windows", split, len(windows))
     if windows and all(window.is_special.all() for window in windows):
         raise CorpusError(
             f"The text of the split {split!r} holds nothing but special tokens of this model, which "
             "are left out everywhere. Give a text without markup for the tokenizer."
         )
+    n_shards = params.shards.of(split)
     if len(windows) < n_shards:
+        own = [number for number in read if split in (TRANSFER, _split_of(params, number))]
         raise CorpusError(
-            f"The text gives {len(windows)} windows for the split {split!r}, fewer than its {n_shards} "
-            "shards: it is empty or too short. Give more text, a smaller extract.min_window_tokens, "
-            "or fewer extract.shards."
+            f"The split {split!r} is empty or too short: the text gives it {len(windows)} windows, fewer "
+            f"than its {n_shards} shards. {_lack(params, text, len(read), len(own), len(windows))}"
         )
 
 
+def _lack(params: ExtractStep, text: TextConfig, n_read: int, n_own: int, n_windows: int) -> str:
+    """What a text lacks of which a split gets too little."""
+    if n_read == 0:
+        return "It holds no document that is not blank."
+    if n_own == 0:
+        return (
+            f"What is missing is documents: every document goes to one split as a whole, and none of the "
+            f"{n_read} that were read goes to this one. Give more documents; if these are several in one, "
+            f"{CUT_BY[text.source].format(delimiter=text.delimiter)}."
+        )
+    if n_windows == 0:
+        return (
+            f"Each of its {n_own} documents is shorter than extract.min_window_tokens="
+            f"{params.min_window_tokens}. Give longer documents, or a smaller number."
+        )
+    return (
+        f"Its {n_own} documents are not long enough. Give more text, a smaller "
+        "extract.min_window_tokens, or fewer extract.shards."
+    )
+
+
 def _windows(
-    params: ExtractStep, text: TextConfig, corpus: Path | None, tokenizer: Any
-) -> Iterator[Window]:
-    return cut_windows(
-        tokenizer, enumerate(read_documents(text, corpus)),
-        params.window_tokens, params.min_window_tokens, params.add_bos,
-    )  # fmt: skip
+    params: ExtractStep, text: TextConfig, corpus: Path | None, lm: tuple[Any, Any],
+    special: Iterable[int], read: list[int],
+) -> Iterator[Window]:  # fmt: skip
+    """Windows of a text, whose tokens the model all embeds; `read` collects the numbers of its documents."""
+    model, tokenizer = lm
+
+    def documents() -> Iterator[tuple[int, Document]]:
+        for number, document in enumerate(read_documents(text, corpus)):
+            read.append(number)
+            yield number, document
+
+    for window in cut_windows(
+        tokenizer, documents(), params.window_tokens, params.min_window_tokens, params.add_bos,
+        special,
+    ):  # fmt: skip
+        place = f"{text.path or corpus}: document {window.document_id} (the first is 0)"
+        require_embedded(model, tokenizer, window.token_ids, place)
+        yield window
 
 
 def _split_of(params: ExtractStep, document_id: int) -> str:
@@ -165,6 +219,8 @@ class _Extraction(NamedTuple):
     model: Any
     tokenizer: Any
     recipe: dict[str, Any]
+    special: dict[str, int]
+    """Special tokens and their ids."""
     work: Path
 
 

@@ -14,6 +14,9 @@ from fispace.store.tables import read_csv
 from fispace.study.config.factorial import BatteryActivationsStep
 from fispace.study.step import Reads, ReadsFolder, Writes, command
 
+IN_COLUMN = "special_tokens"
+"""Parameter that no recipe repeats: the column `is_special` says of each token what came of it."""
+
 
 @command("factorial", "activations", sections=("extract",))
 def read_stimuli(
@@ -32,6 +35,6 @@ def read_stimuli(
     for half, path in ((SELECT, select), (CONFIRM, confirm)):
         texts = table.loc[table["half"] == half, "text"].tolist()
         step = {"step": "factorial activations", "half": half, "lm": params.lm.recorded}
-        recipe = params.plain() | step
+        recipe = {name: value for name, value in params.plain().items() if name != IN_COLUMN} | step
         rows = stimulus_table(params, model, tokenizer, texts)
         write_shard(path, rows, len(rows), recipe)

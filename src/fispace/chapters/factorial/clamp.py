@@ -16,7 +16,6 @@ from fispace.chapters.factorial.conditions import (
     Condition,
     conditions,
     moved_activations,
-    replacement,
 )
 from fispace.chapters.factorial.design_array import Frame
 from fispace.chapters.factorial.encoder_stack import (
@@ -27,10 +26,10 @@ from fispace.chapters.factorial.encoder_stack import (
 )
 from fispace.chapters.factorial.planted_contrast import has_planted, planted_contrast, planted_reach
 from fispace.chapters.factorial.tables import CANDIDATES, CONTEXTS, WORDS
-from fispace.lm.hooks import read_activations, splice
-from fispace.lm.intervention_scoring import Moves, score_moved
+from fispace.lm.hooks import read_activations
+from fispace.lm.intervention_scoring import Moves, prompt_log_probs, score_moved
 from fispace.lm.load import load_lm
-from fispace.lm.score import PAD_ID, WordPlan, next_token_log_probs, plan_words
+from fispace.lm.score import PAD_ID, WordPlan, next_token_log_probs, plan_words, require_scorable
 from fispace.lm.windows import padded
 from fispace.stats.metrics import kl_per_token
 from fispace.store.metric_registry import with_units
@@ -53,7 +52,8 @@ def clamp_latents(
     none.
 
     Raises:
-        ModelError: if the LM cannot be loaded.
+        ModelError: if the LM cannot be loaded, has too few positions for a prompt with its words, or does
+            not embed a token of them.
         StimuliError: if a response word cannot be scored with the LM's tokenizer.
     """
     torch.set_num_threads(params.threads)
@@ -65,9 +65,9 @@ def clamp_latents(
     recipe = params.plain() | key | {"step": "factorial clamp", "lm": params.lm.recorded}
     codes = encode_all(pipe, read_stimulus_tokens(select, pipe.units).z)
     found = conditions(params, pipe, chosen, codes)
-    plan = plan_words(
-        tokenizer, prompts["prompt"].tolist(), listed["word"].tolist(), params.add_bos
-    )
+    texts = prompts["prompt"].tolist(), listed["word"].tolist()
+    plan = plan_words(tokenizer, *texts, params.add_bos)
+    require_scorable(model, tokenizer, plan, *texts)
     base, moved = scores_of(params, pipe, model, plan, found)
     write_table(effects, effect_table(prompts, found, moved - base, listed).assign(**key), recipe)
     changes = planted_table(params, prompts, found, base, moved, listed)
@@ -80,16 +80,21 @@ def scores_of(
     params: ClampStep, pipe: Pipeline, model: Any, plan: WordPlan, found: list[Condition]
 ) -> tuple[Float[np.ndarray, "prompts words"], Float[np.ndarray, "conditions prompts words"]]:
     """Log-probabilities of the words on the unmoved pipeline, and under every condition."""
-    moves = Moves(
+    moves = _moves(params, pipe, found)
+    scores = score_moved(
+        model, params.lm.hook_point, plan, params.batch_contexts, moves, 1 + len(found)
+    )
+    return scores[0], scores[1:]
+
+
+def _moves(params: ClampStep, pipe: Pipeline, found: list[Condition]) -> Moves:
+    """What the hook point holds, first on the unmoved pipeline and then under each condition."""
+    return Moves(
         *(
             moved_activations(pipe, found, params.add_back_errors, n_prefix)
             for n_prefix in (int(params.add_bos), 0)
         )
     )
-    scores = score_moved(
-        model, params.lm.hook_point, plan, params.batch_contexts, moves, 1 + len(found)
-    )
-    return scores[0], scores[1:]
 
 
 def effect_table(
@@ -142,16 +147,17 @@ def identity_checks(
 ) -> pd.DataFrame:
     """KL(original || unmoved pipeline) after the prompts, and the prompts each latent is active in.
 
-    A multiplier does nothing to a latent that is not active: the share says how often it could.
+    The original is a plain pass; the unmoved pipeline goes through the passes that the scores come
+    from. A multiplier does nothing to a latent that is not active: the share says how often it could.
     """
     kl, active = [], []
-    replace = replacement(pipe, None, params.add_back_errors, int(params.add_bos))
+    unmoved = _moves(params, pipe, [])
     for start in range(0, len(plan.prompts), params.batch_contexts):
+        numbers = range(len(plan.prompts))[start : start + params.batch_contexts]
         batch = plan.prompts[start : start + params.batch_contexts]
         original = torch.from_numpy(next_token_log_probs(model, batch))
-        with splice(model, params.lm.hook_point, replace):
-            spliced = torch.from_numpy(next_token_log_probs(model, batch))
-        kl.append(kl_per_token(original, spliced))
+        spliced = prompt_log_probs(model, params.lm.hook_point, plan, numbers, unmoved)
+        kl.append(kl_per_token(original, torch.from_numpy(spliced)))
         active.append(_is_active(params, pipe, model, batch, chosen))
     return _check_table(torch.cat(kl), np.concatenate(active), chosen, plan)
 

@@ -3,6 +3,7 @@
 Must not: choose a latent, or judge a text by anything but the response words in it.
 """
 
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -25,12 +26,14 @@ from fispace.chapters.factorial.tables import CANDIDATES, CONTEXTS, GENERATION_C
 from fispace.lm.cached import Replacements
 from fispace.lm.generate import Choose, continue_texts, greedy, sampler
 from fispace.lm.load import load_lm
-from fispace.lm.score import plan_words
+from fispace.lm.score import plan_words, require_scorable
 from fispace.models.interventions import Intervention
 from fispace.seeds import numpy_stream
 from fispace.store.tables import read_csv, write_csv, write_table
 from fispace.study.config.factorial import GenerateStep
 from fispace.study.step import Reads, ReadsFolder, Writes, command
+
+log = logging.getLogger(__name__)
 
 UNMOVED = "unmoved"
 KINDS = ("candidate", "insensitive", "random", "primary")
@@ -46,13 +49,19 @@ def generate_texts(
     """Write continuations of the first contexts, and how often they hold words of each cell.
 
     Raises:
-        ModelError: if the LM cannot be loaded.
+        ModelError: if the LM cannot be loaded, has too few positions for a context with its
+            continuation, or does not embed a token of a context.
         StimuliError: if a response word cannot be scored with the LM's tokenizer.
     """
     torch.set_num_threads(params.threads)
     pipe = load_pipeline(weights, standardiser, secondary)
     lm = load_lm(params.lm, lm_folder)
     listed, prompts = read_csv(words, WORDS), read_csv(contexts, CONTEXTS)
+    if params.generation.n_contexts > len(prompts):
+        log.warning(
+            "factorial.generation.n_contexts=%d, but the battery gives %d contexts: all are continued",
+            params.generation.n_contexts, len(prompts),
+        )  # fmt: skip
     prompts = prompts.head(params.generation.n_contexts)
     found = list(conditions(params, pipe, read_csv(candidates, CANDIDATES)))
     rows = [row for c in found for row in continuations(params, pipe, lm, c, prompts)]
@@ -88,16 +97,18 @@ def continuations(
     """One greedy and one sampled continuation of each context, under one condition."""
     (kind, clamp, condition), (model, tokenizer) = named, lm
     latent = -1 if condition is None else condition.latent
-    sequences = plan_words(tokenizer, prompts["prompt"].tolist(), [], params.add_bos).prompts
+    texts = prompts["prompt"].tolist()
+    plan = plan_words(tokenizer, texts, [], params.add_bos)
+    require_scorable(model, tokenizer, plan, texts, [])
     replace = Replacements(
         *(
             replacement(pipe, condition, params.add_back_errors, n_prefix)
             for n_prefix in (int(params.add_bos), 0)
         )
     )
-    for decoding, choose in _decodings(params, len(sequences)):
+    for decoding, choose in _decodings(params, len(plan.prompts)):
         tokens = continue_texts(
-            model, params.lm.hook_point, replace, sequences, params.generation.n_tokens, choose
+            model, params.lm.hook_point, replace, plan.prompts, params.generation.n_tokens, choose
         )
         for place, row in enumerate(tokens):
             yield {

@@ -85,15 +85,15 @@ def train_secondary(
         DivergedError: if the loss becomes non-finite.
     """
     read = reader_of(site)
-    model, trained = load_arm(weights, standardiser)
-    require_same(weights, "manifest", trained["manifest"], sha256_of(manifest))
+    model, record = load_arm(weights, standardiser)
+    require_same(weights, "manifest", record.manifest, sha256_of(manifest))
     store, units = ActivationStore(manifest), load_standardiser(standardiser)
     for split in ("train", "val", "test"):
         store.verify(split)
-    key = {"arm": trained["arm"], "seed": trained["seed"], "site": site}
+    key = {"arm": record.arm, "seed": record.seed, "site": site}
     peak = float(read_json(lr)["lr"])
     vectors = Vectors(model, units, store, read)
-    names = (trained["seed"], *([] if site == SECONDARY else [site]))
+    names = (record.seed, *([] if site == SECONDARY else [site]))
     recipe = params.plain() | key | {"step": "factorial secondary", "lr": peak}
     recipe["weights"] = sha256_of(weights)
     identity = recipe | data_record(manifest, standardiser) | surroundings(__name__)

@@ -24,7 +24,7 @@ from fispace.chapters.factorial.stimuli import PLANTED
 from fispace.chapters.factorial.tables import CONTEXTS, TRUTH, WORDS
 from fispace.errors import StimuliError
 from fispace.lm.load import load_lm
-from fispace.lm.score import plan_words, score_words
+from fispace.lm.score import plan_words, require_scorable, score_words
 from fispace.stats.two_by_two import one_sample_t
 from fispace.store.files import read_json
 from fispace.store.metric_registry import unit_of
@@ -70,6 +70,7 @@ def lm_scores(
     model, tokenizer = load_lm(params.lm, lm_folder)
     texts, listed = prompts["prompt"].tolist(), words["word"].tolist()
     plan = plan_words(tokenizer, texts, listed, params.add_bos)
+    require_scorable(model, tokenizer, plan, texts, listed)
     return score_words(model, plan, params.batch_contexts)
 
 

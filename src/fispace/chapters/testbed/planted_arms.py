@@ -125,7 +125,10 @@ def _model(
     params: PlantedStep, number: int, n_latents: int, pooling: Pooling, parts: tuple[Part, ...]
 ) -> IntegratedModel:
     own, world = params.planted.training, params.planted.world
-    shape = ModelShape(world.d_model, n_latents, own.k, own.d_embed, own.dropout, pooling=pooling)
+    shape = ModelShape(
+        d_model=world.d_model, n_latents=n_latents, k=own.k, d_embed=own.d_embed,
+        dropout=own.dropout, topk_dtype="float32", select_by="pre_activation", pooling=pooling,
+    )  # fmt: skip
     return IntegratedModel(shape, parts, own.init, params.root_seed, number)
 
 

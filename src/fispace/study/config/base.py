@@ -6,11 +6,12 @@ by inheritance. Must not: hold a
 value of a parameter, or know a chapter.
 """
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, ValidationError
 
 from fispace.errors import ParamsError
+from fispace.study.names import file_name
 
 T = TypeVar("T")
 Group = TypeVar("Group", bound="Config")
@@ -48,6 +49,9 @@ class Config(BaseModel):
         allow_inf_nan=False,
         defer_build=True,  # a job builds the one group that its command depends on
     )
+
+    renamed: ClassVar[dict[str, str]] = {}
+    """Former names of parameters of this group, and what to write instead."""
 
     @classmethod
     def read(cls: type[Group], values: Any, where: str) -> Group:
@@ -125,7 +129,7 @@ Distinct = Annotated[
 ]
 """A list that holds nothing twice."""
 
-Name = Annotated[str, Field(pattern="^[a-z][a-z0-9_-]*$", max_length=60)]
+Name = Annotated[str, Field(pattern="^[a-z][a-z0-9_-]*$", max_length=60), AfterValidator(file_name)]
 """Name of a file or folder: lower-case letters, digits, - and _, a letter first."""
 
 Count = Annotated[int, Field(ge=1, le=1_000_000_000_000)]

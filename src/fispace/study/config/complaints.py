@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from fispace.study.config.base import Keys, Refusal
+from fispace.study.config.base import Keys, Refusal, dotted
 from fispace.study.config.meanings import meaning
 
 SHOWN = 200
 """Most characters of a value that a message repeats."""
+TEXT_ADVICE = "; a text that YAML takes for something else stands in quotes, as in '1' or 'no'"
 ADVICE = "; numbers stand without quotes and with a decimal point, as in 1.0e-3"
 SCALARS = {
     "int_type": "integer",
@@ -125,6 +126,8 @@ def _complaint(detail: ErrorDetails, together: list[ErrorDetails], place: _Place
         return refusal
     if detail["type"] in SCALARS and isinstance(detail["input"], str):
         meant = ADVICE
+    elif detail["type"] == "string_type":
+        meant = TEXT_ADVICE
     if detail["type"] == "extra_forbidden":
         meant = ""
     return Refusal(place.keys, f"{_sentence(detail, together, place)}{meant}")
@@ -137,8 +140,7 @@ def _sentence(detail: ErrorDetails, together: list[ErrorDetails], place: _Place)
         case "missing":
             said = "missing parameter"
         case "extra_forbidden":
-            names = [] if place.holder is None else sorted(place.holder.model_fields)
-            said = f"unknown parameter; known here: {', '.join(names)}"
+            said = f"unknown parameter; {_known(place)}"
         case "literal_error":
             allowed = ", ".join(map(repr, typing.get_args(_bare(place.annotation))))
             said = f"expected one of {allowed}, got {value}"
@@ -152,6 +154,17 @@ def _sentence(detail: ErrorDetails, together: list[ErrorDetails], place: _Place)
         case _:
             said = str(bounds.get("error") or f"{value}: {detail['msg']}")
     return said
+
+
+def _known(place: _Place) -> str:
+    """What to write in the place of an unknown key."""
+    groups = [] if place.holder is None else place.holder.__mro__
+    for group in groups:
+        if place.keys[-1] in vars(group).get("renamed", {}):
+            new = vars(group)["renamed"][place.keys[-1]]
+            return f"it is now {dotted((*place.keys[:-1], new))}"
+    names = [] if place.holder is None else sorted(place.holder.model_fields)
+    return f"known here: {', '.join(names)}"
 
 
 def shown(value: Any) -> str:

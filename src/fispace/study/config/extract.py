@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from fispace.study.config.base import (
     Config,
     Count,
+    Distinct,
     InnerShare,
     NonEmpty,
     Refusal,
@@ -44,6 +45,12 @@ class TextConfig(Config):
                 f"missing: source={self.source!r} needs a file, folder or dataset name. On the "
                 "command line: --config text=PATH",
             )
+        if self.source == "testbed" and self.path is not None:
+            raise Refusal(
+                "path",
+                f"must be null: source='testbed' is the corpus that the testbed writes. For {self.path} set "
+                "source to txt, jsonl, parquet or hub",
+            )
         if self.source == "txt" and self.delimiter is None:
             raise Refusal(
                 "delimiter",
@@ -77,11 +84,22 @@ class BosOption(Config):
     """Whether every window begins with the tokenizer's BOS token."""
 
 
+class SpecialTokensConfig(Config):
+    """Changes to the tokens that are neither trained on nor scored, beside what the tokenizer marks."""
+
+    add: Distinct[NonEmpty]
+    """Further tokens to treat as special, as they stand in the tokenizer's vocabulary."""
+    exempt: Distinct[NonEmpty]
+    """Tokens marked as special that are treated as ordinary ones."""
+
+
 class Windows(BosOption, WindowBatches):
     """Windows in which a language model reads a text."""
 
     window_tokens: Annotated[int, Field(ge=2, le=1_048_576)]
     """Tokens of a window, BOS included."""
+    special_tokens: SpecialTokensConfig
+    """Tokens that count as special beside those that the tokenizer marks, and marked ones that do not."""
 
 
 class Texts(Windows):

@@ -1,8 +1,9 @@
 """Parameters of the factorial chapter."""
 
+from itertools import product
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from fispace.study.config.base import (
     Config,
@@ -26,19 +27,28 @@ from fispace.study.config.hypotheses import (
 )
 from fispace.study.config.lm import ReadsLm
 from fispace.study.config.train import Batches, OptimiserConfig, Recorded
+from fispace.study.names import (
+    factor_name,
+    hypothesis_name,
+    plain_text,
+    require_different,
+    require_distinct_cells,
+)
 
 IDENTITY = 1.0
 """Multiplier that leaves a latent as it is; effects are differences from it."""
 
 Column = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$", max_length=60)]
-Level = Annotated[str, Field(min_length=1, max_length=60)]
+FactorName = Annotated[Column, AfterValidator(factor_name)]
+HypothesisName = Annotated[Column, AfterValidator(hypothesis_name)]
+Level = Annotated[str, Field(min_length=1, max_length=60), AfterValidator(plain_text)]
 Multiplier = Annotated[float, Field(ge=-1000, le=1000)]
 
 
 class FactorConfig(Config):
     """One factor of a battery: its column, and its two levels, index 0 first."""
 
-    name: Column
+    name: FactorName
     """Column of the battery."""
     levels: Values[Level]
     """Its two different levels; the first has index 0."""
@@ -48,6 +58,10 @@ class FactorConfig(Config):
         if len(self.levels) != 2 or len(set(self.levels)) != 2:
             must = f"{self.name!r} needs two different levels, got {list(self.levels)}"
             raise Refusal("levels", must)
+        try:
+            require_different(*self.levels)
+        except ValueError as error:
+            raise Refusal("levels", str(error)) from None
         return self
 
 
@@ -63,6 +77,10 @@ class Factors(Config):
         names = [factor.name for factor in self.factors]
         if len(names) != 2 or len(set(names)) != 2:
             raise Refusal("factors", f"a 2x2 analysis needs two different factors, got {names}")
+        try:
+            require_distinct_cells(list(product(*(factor.levels for factor in self.factors))))
+        except ValueError as error:
+            raise Refusal("factors", str(error)) from None
         return self
 
 
@@ -184,7 +202,7 @@ class Continuations(Errors):
 class Families(Config):
     """Hypotheses, declared before the run."""
 
-    hypotheses: Annotated[dict[Column, Hypothesis], Field(min_length=1)]
+    hypotheses: Annotated[dict[HypothesisName, Hypothesis], Field(min_length=1)]
     """Families of hypotheses, declared before the run: the interaction contrast of a response, for kinds
     of latents and controls. Each is corrected as a whole, every seed in it."""
     equivalence: EquivalenceConfig

@@ -19,7 +19,8 @@ class LmConfig(Config):
     dtype: Literal["float32", "bfloat16", "float16"]
     """Number format the LM computes in."""
     hook_point: Annotated[int, Field(ge=0)] | NonEmpty
-    """Output of block i counted from 0 (= hidden_states[i+1]), or a dotted module path."""
+    """Output of block i counted from 0, or a dotted module path. In most architectures it is
+    hidden_states[i+1], but for the last block, whose hidden state is given after the final norm."""
 
     @property
     def is_testbed(self) -> bool:

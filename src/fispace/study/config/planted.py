@@ -16,7 +16,7 @@ from fispace.study.config.base import (
     Threaded,
     Values,
 )
-from fispace.study.config.train import InitConfig, OptimiserConfig
+from fispace.study.config.train import InitialWeights, OptimiserConfig
 
 ORACLE = "oracle"
 """Arm on the true codes, which the others' recovery is measured by."""
@@ -72,7 +72,7 @@ class WorldConfig(Config):
         return self
 
 
-class PlantedTraining(OptimiserConfig):
+class PlantedTraining(OptimiserConfig, InitialWeights):
     """Sizes and training of every model that looks for the pairs."""
 
     n_latents: Width
@@ -83,10 +83,6 @@ class PlantedTraining(OptimiserConfig):
     """Largest true features kept of a token; more than are ever active together lose nothing."""
     d_embed: Annotated[int, Field(ge=1, le=4096)]
     """Width of the factor vectors."""
-    dropout: Decay
-    """Probability of dropping an entry after the pooling, in training only."""
-    init: InitConfig
-    """Standard deviations of the initial weights outside the SAE."""
     batch_tokens: Annotated[int, Field(ge=1, le=1_000_000)]
     """Tokens of one optimiser step."""
     n_steps: Size

@@ -1,0 +1,192 @@
+"""What a text passes through inside a model: found by one pass over two short texts.
+
+The texts differ in their later halves, so the same pass shows whether the model is causal. Must not:
+go by names of architectures or of modules.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from fispace.lm.probe import (
+    PROBE_TOKENS,
+    REFUSALS,
+    TOLERANCE,
+    deviation,
+    plain_pass,
+    probe_text,
+    refusal,
+)
+
+N_SHARED = PROBE_TOKENS // 2
+"""Tokens that both texts begin with."""
+
+
+class Output(NamedTuple):
+    """What a module gave in one pass."""
+
+    n_calls: int
+    is_bare: bool
+    """A tensor, and not a tuple or list that begins with one."""
+    width: int | None
+    """Of a tensor [batch pos width]; None where the module gives another shape, or no tensor."""
+
+
+class Anatomy(NamedTuple):
+    """The parts of a model that a text passes through."""
+
+    blocks_path: str
+    blocks: nn.ModuleList | None
+    """The outermost and longest list of modules that run one after the other, once each, and give
+    [batch pos d_model]; None where there is no such list."""
+    outputs: dict[str, Output]
+    """By the dotted path of a module; without modules that do not run."""
+
+    @property
+    def n_blocks(self) -> int:
+        """Length of the list of blocks."""
+        return 0 if self.blocks is None else len(self.blocks)
+
+    def fault_of(self, path: str) -> str:
+        """What keeps a module from being a hook point, in words; empty where nothing does."""
+        if path not in self.outputs:
+            return "is not reached by a text"
+        output = self.outputs[path]
+        if output.n_calls > 1:
+            return f"runs {output.n_calls} times in one pass, so it gives no one vector a token"
+        if output.width is None:
+            return "gives no vector a token: its output is no tensor [batch, tokens, width]"
+        return ""
+
+    def serving(self, near: str = "") -> str:
+        """The hook points that serve, in words: the blocks, and what is inside the one around `near`."""
+        said, within = "Hook points that serve: ", ""
+        if self.n_blocks:
+            first, last = f"{self.blocks_path}.0", f"{self.blocks_path}.{self.n_blocks - 1}"
+            depth = len(first.split("."))
+            inside = near.startswith(f"{self.blocks_path}.")
+            within = ".".join(near.split(".")[:depth]) if inside else first
+            said += f"an index of 0 to {self.n_blocks - 1}, the output of {first} to {last}; or "
+        paths = [path for path in self.outputs if not within or f"{path}.".startswith(f"{within}.")]
+        return f"{said}{', '.join(path for path in paths if not self.fault_of(path))}."
+
+
+def tensor_of(output: Any) -> Any:
+    """Activations in a module's output: Llama blocks return a tensor, others a tuple or a list."""
+    return output[0] if isinstance(output, tuple | list) and output else output
+
+
+_KNOWN: WeakKeyDictionary[Any, Anatomy] = WeakKeyDictionary()
+
+
+def anatomy_of(model: Any) -> Anatomy:
+    """The parts of the model; found at the first call, after which it is known to be causal.
+
+    Raises:
+        ModelError: if the model does not run on token ids alone, gives numbers that are not finite, or
+            lets a token see those after it.
+    """
+    if model not in _KNOWN:
+        _KNOWN[model] = _examined(model)
+    return _KNOWN[model]
+
+
+def _examined(model: Any) -> Anatomy:
+    modules = dict(model.named_modules())
+    order: list[str] = []
+    outputs: dict[str, Output] = {}
+    states: dict[str, Tensor] = {}
+
+    def keep(name: str, output: Any) -> None:
+        first = tensor_of(output)
+        is_state = isinstance(first, Tensor) and first.shape[:-1] == (2, PROBE_TOKENS)
+        n_calls = outputs[name].n_calls + 1 if name in outputs else 1
+        width = first.shape[-1] if is_state and first.is_floating_point() else None
+        outputs[name] = Output(n_calls, isinstance(output, Tensor), width)
+        order.append(name)
+        if width is not None and isinstance(modules[name.rpartition(".")[0]], nn.ModuleList):
+            states[name] = first.clone()
+
+    with _hooked(modules, keep):
+        logits = _run(model)
+    path = max(_block_lists(modules, outputs, order), key=lambda p: len(modules[p]), default="")
+    blocks: Any = modules[path] if path else None
+    last = states[f"{path}.{len(blocks) - 1}"] if path else logits
+    for seen in (last, logits[:, :N_SHARED]):
+        require_causal(model, seen[:, :N_SHARED])
+    return Anatomy(path, blocks, outputs)
+
+
+@contextmanager
+def _hooked(modules: dict[str, nn.Module], keep: Callable[[str, Any], None]) -> Iterator[None]:
+    """Every module reports its output to `keep`."""
+
+    def reporting(name: str) -> Callable[..., None]:
+        return lambda _module, _inputs, output: keep(name, output)
+
+    with ExitStack() as stack:
+        for name, module in modules.items():
+            stack.callback(module.register_forward_hook(reporting(name)).remove)
+        yield
+
+
+def _block_lists(
+    modules: dict[str, Any], outputs: dict[str, Output], order: list[str]
+) -> Iterator[str]:
+    """Paths of the outermost module lists that a text passes through from one end to the other."""
+    taken: list[str] = []
+    for path, module in modules.items():
+        if not isinstance(module, nn.ModuleList) or path.startswith(tuple(f"{p}." for p in taken)):
+            continue
+        members = [f"{path}.{i}" for i in range(len(module))]
+        found = [outputs[member] for member in members if member in outputs]
+        widths = {output.width for output in found}
+        in_order = [name for name in order if name in members] == members
+        if members and in_order and len(widths) == 1 and None not in widths:
+            taken.append(path)
+            yield path
+
+
+def two_texts(model: Any) -> Int[Tensor, "2 pos"]:
+    """Two short texts with the same first half."""
+    text = probe_text(model, PROBE_TOKENS)
+    other = torch.cat([text[:N_SHARED], probe_text(model, PROBE_TOKENS, first=1)[N_SHARED:]])
+    return torch.stack([text, other])
+
+
+def _run(model: Any) -> Float[Tensor, "2 pos vocabulary"]:
+    ids = two_texts(model)
+    try:
+        logits = plain_pass(model, ids, torch.ones_like(ids))
+    except REFUSALS as error:
+        raise refusal(
+            model, "runs on text", f"a pass over token ids alone ends with {error!r:.300}.",
+            "Give a causal LM that needs no images, sounds or encoder.",
+        ) from None  # fmt: skip
+    if not bool(torch.isfinite(logits).all()):
+        raise refusal(
+            model, "finite", f"logits of a short text hold a NaN or an infinity in {logits.dtype}.",
+            "Set lm.dtype to float32, or give another model.",
+        )  # fmt: skip
+    return logits
+
+
+def require_causal(model: Any, states: Float[Tensor, "2 shared width"]) -> None:
+    """Refuse a model whose states of the same tokens differ with the tokens after them.
+
+    Raises:
+        ModelError: if the two rows, those of `two_texts`, differ by more than rounding.
+    """
+    found = deviation(states[0], states[1])
+    if not found <= TOLERANCE[states.dtype]:
+        raise refusal(
+            model, "causal", "other later tokens change what it computes at the same earlier ones by "
+            f"{found:.1%} (relative length of the difference).",
+            "Everything here needs a causal LM, in which no token sees those after it; an encoder "
+            "(BERT), or a checkpoint with is_causal=false or is_decoder=false, is none.",
+        )  # fmt: skip
