@@ -5,10 +5,10 @@
 
 For a change to workflow/claims.yaml, to a verdict, or to how a page shows them. From the tables of the
 chapters it makes the quantities, the ledger, its overview, the summary page, the page that explains it,
-the result tables of README.md and docs/ledger.md, and the bands. It runs the commands that the workflow
-runs. Needs no torch and no Snakemake. Not made again, since their inputs are too large to be kept: quantities of planted
-pairs by world, and intervals over documents; both are taken from the committed tables. Must not: compute
-a number itself.
+the result tables of README.md and docs/ledger.md, the bands, and the hashes in the records. It runs the
+commands that the workflow runs. Needs no torch and no Snakemake. Not made again, since their inputs are
+too large to be kept: quantities of planted pairs by world, and intervals over documents; both are taken
+from the committed tables. Must not: compute a number itself.
 """
 
 import re
@@ -110,7 +110,7 @@ def rejudge(study: Path, target: str, out: Path) -> None:
         run=study.name, target=target, ledger=made / "claims.csv", weaknesses=WEAKNESSES,
         family=study / "factorial/infer.csv", truth=truth if truth.is_file() else None,
         figures=[name for _, name in places], figure_folder=places[0][0],
-        summary=made / "summary.md",
+        explanations="explanations.md", summary=made / "summary.md",
     )  # fmt: skip
 
 

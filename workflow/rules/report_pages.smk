@@ -41,6 +41,7 @@ rule report_summary:
             target=target,
             figures=page,
             figure_folder=lambda wildcards: "../figures" if wildcards.full else "figures",
+            explanations="explanations.md",
         ),
     shell:
         CALL

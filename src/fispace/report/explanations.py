@@ -6,7 +6,6 @@ and lines are those of one run and left to `fispace explain`. Must not: compute.
 """
 
 import posixpath
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
@@ -24,34 +23,19 @@ from fispace.report.explained_steps import (
 )
 from fispace.report.explained_text import braced, cell_text, lines_text, listed, seeds_text
 from fispace.report.factorial_lines import UNDECLARED
-from fispace.report.markdown import document
+from fispace.report.markdown import (
+    anchor,
+    claim_title,
+    document,
+    hypothesis_title,
+    truth_title,
+)
 from fispace.store.files import write_text
-from fispace.store.origins import Row, unchanged
+from fispace.store.origins import unchanged
 from fispace.study.step import Reads, Writes, command
 
 QUANTITIES = "quantities"
 CLAIMS, TESTS, TRUTH = "Claims", "Factorial tests", "What was planted"
-NOT_IN_ANCHOR = re.compile(r"[^\w\- ]")
-
-
-def claim_title(claim: Row) -> str:
-    """Title of a claim's section: `N5.gain`."""
-    return f"{claim['id']}.{claim['item']}"
-
-
-def hypothesis_title(hypothesis: str) -> str:
-    """Title of a declared hypothesis's section."""
-    return f"Hypothesis {hypothesis}"
-
-
-def truth_title(answer: Row) -> str:
-    """Title of the section on one answer about the planted contrast."""
-    return f"Planted {answer['question']}, {answer['subject']}"
-
-
-def anchor(title: str) -> str:
-    """What a link to the section of this title ends in, as GitHub makes it."""
-    return NOT_IN_ANCHOR.sub("", title.lower()).replace(" ", "-")
 
 
 @command("report", "explanations")
@@ -143,10 +127,10 @@ class _Page:
     def _derivation(self, one: Derivation) -> Iterator[str]:
         """A formula and its arguments, as a list inside the list of answers."""
         if one.function.short_name == unchanged.__name__:
-            yield from (f"  - the cell: {self._read(read)}" for read in one.reads)
+            yield from (f"    - the cell: {self._read(read)}" for read in one.reads)
             return
-        yield f"  - {self._function(one.function)}"
-        yield from (f"    - {read.argument}: {self._read(read)}" for read in one.reads)
+        yield f"    - {self._function(one.function)}"
+        yield from (f"        - {read.argument}: {self._read(read)}" for read in one.reads)
 
     def _function(self, function: Function) -> str:
         said = " ".join(line.strip() for line in function.equations) or function.summary
