@@ -35,6 +35,7 @@ from fispace.store.origins import unchanged
 from fispace.study.step import Reads, Writes, command
 
 QUANTITIES = "quantities"
+NOT_KEPT = "computed from a table that is not kept here"
 CLAIMS, TESTS, TRUTH = "Claims", "Factorial tests", "What was planted"
 
 
@@ -102,14 +103,17 @@ class _Page:
         """One claim: each answer's quantity, and the cells that this was computed from."""
         yield from (f"### {claim_title(row.cells)}", "", f"{row.cells['statement']}.", "")
         yield from (f"Definition: {row.cells['definition']}.", "")
-        (made,) = self._derived(self.ledger, [row])
         behind: list[str] = []
-        for read in made.reads:
+        for read in (read for made in self._derived(self.ledger, [row]) for read in made.reads):
             if read.rows.table == QUANTITIES:
                 yield f"- {read.argument}: {self._quantity(read)}"
-                for derivation in self._of_quantities(read):
+                found = self._of_quantities(read)
+                for derivation in found:
                     yield from self._derivation(derivation)
                     behind += [file for one in derivation.reads for file in one.files]
+                if not found:
+                    yield f"    - {NOT_KEPT}"
+                    behind += read.files
         yield from ("", f"Further back: {self._links(behind)}.", "")
 
     def _quantity(self, read: Read) -> str:
@@ -210,7 +214,7 @@ class _Page:
                 if formula is not step.function:
                     yield f"- `{formula.short_name}` in `{formula.file}`: {formula.summary}"
                 yield from (
-                    f"  - {one.strip()}" for one in formula.equations if one != formula.summary
+                    f"    - {one.strip()}" for one in formula.equations if one != formula.summary
                 )
             yield f"- reads {self._inputs(step, found)}"
             params = ", ".join(f"`{name}`" for name in sorted(step.records[0].params or {}))
