@@ -21,8 +21,9 @@ from typing import Any
 import sync
 from kept_records import read_kept, renewed, write_kept
 
-from fispace.provenance.lineage import COPIED, PLACE, REFERENCE, RESULTS
-from fispace.provenance.records import FOLDER, record_name, without_places
+from fispace.provenance.lineage import COPIED, PLACE, REFERENCE
+from fispace.provenance.recording import record_name
+from fispace.provenance.records import FOLDER, RESULTS, without_places
 from fispace.store.files import parse_json
 from fispace.study.commands import Command, find_command
 from fispace.study.declarations import Kind
@@ -52,6 +53,7 @@ def planned_records(words: list[str], files: list[str]) -> Iterator[dict[str, An
     """A record of each call of one command line."""
     command = find_command(*words[len(CALL) : len(CALL) + 2])
     given: dict[str, list[str]] = {}
+    values: list[str] = []
     for word in words[len(CALL) + 2 :]:
         if word.startswith("--"):
             values = given.setdefault(word.removeprefix("--").replace("-", "_"), [])

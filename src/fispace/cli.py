@@ -13,7 +13,7 @@ import textwrap
 from typing import Any
 
 from fispace.errors import FispaceError, ParamsError
-from fispace.provenance.records import hashed_inputs, state_of, write_record
+from fispace.provenance.recording import hashed_inputs, state_of, write_record
 from fispace.seeds import named_streams
 from fispace.store.files import parse_json
 from fispace.study.commands import (

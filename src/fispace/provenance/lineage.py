@@ -13,10 +13,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fispace.errors import ArtifactError, ParamsError
-from fispace.provenance.records import FOLDER, Record, read_record, record_from
+from fispace.provenance.records import FOLDER, RESULTS, Record, read_record, record_from
 from fispace.store.files import parse_json
 
-RESULTS, REFERENCE = Path("results"), "reference"
+REFERENCE = "reference"
 COPIED = "records.jsonl"
 """In the folder of a reference run: the records of the run, one a line, each with its place."""
 PLACE = "place"

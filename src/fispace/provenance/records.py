@@ -6,8 +6,7 @@ clock, host, user or folder outside the working folder, so equal runs leave equa
 Must not: judge; `fispace.provenance.verify` does.
 """
 
-import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
@@ -16,10 +15,8 @@ from platform import python_version
 from typing import Any
 
 from fispace.errors import ArtifactError
-from fispace.provenance.code_digest import code_digest
-from fispace.store.files import read_json, sha256_of, write_json
-from fispace.study.commands import Command, rule_of
-from fispace.study.declarations import Kind
+from fispace.store.files import read_json
+from fispace.study.commands import rule_of
 
 RESULTS = Path("results")
 FOLDER = ".provenance"
@@ -61,145 +58,6 @@ class Record:
         return rule_of(self.command)
 
 
-def options_of(command: Command, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of a call that name no file and can change a result: arm, seed, row, ..."""
-    named = {name: values[name] for name in command.names_of(Kind.VALUE)}
-    return {name: value for name, value in named.items() if value is not None}
-
-
-def inputs_of(command: Command, values: Mapping[str, Any]) -> list[Path]:
-    """Files that a call reads, those in folders and in its parameters included, sorted."""
-    named = _inputs_by_option(command, values)
-    return sorted({file for paths in named.values() for path in paths for file in _files(path)})
-
-
-def _inputs_by_option(command: Command, values: Mapping[str, Any]) -> dict[str, list[Path]]:
-    """Files and folders that a call reads; a text that its parameters name stands under its section."""
-    named = {name: _paths(values[name]) for name in command.names_of(Kind.READS)}
-    for name in ("text", "transfer"):
-        text = getattr(values.get("params"), name, None)
-        if text is not None and text.path:
-            named[name] = [Path(text.path)]
-    return {name: paths for name, paths in named.items() if paths}
-
-
-State = dict[Path, tuple[int, int]]
-
-
-def state_of(command: Command, values: Mapping[str, Any]) -> State:
-    """Every file that the call may replace, with what changes when it does."""
-    named = [path for name in command.writes for path in _paths(values[name])]
-    stats = {file: file.stat() for path in named for file in _files(path)}
-    return {file: (stat.st_ino, stat.st_mtime_ns) for file, stat in stats.items()}
-
-
-def outputs_of(command: Command, values: Mapping[str, Any], before: State) -> list[Path]:
-    """Files that a finished call has written, sorted; in a folder, only those it made or replaced."""
-    named = {path for name in command.writes for path in _paths(values[name])}
-    after = state_of(command, values)
-    return sorted(path for path in after if path in named or after[path] != before.get(path))
-
-
-def _paths(value: Any) -> list[Path]:
-    items = value if isinstance(value, list) else [value]
-    return [item for item in items if isinstance(item, Path)]
-
-
-def _files(path: Path) -> list[Path]:
-    """The file, or the files of the folder; what is hidden there is no result."""
-    if not path.is_dir():
-        return [path] if path.is_file() else []
-    inside = (file for file in path.rglob("*") if file.is_file())
-    return [file for file in inside if not _is_hidden(file.relative_to(path))]
-
-
-def _is_hidden(relative: Path) -> bool:
-    return any(part.startswith(".") for part in relative.parts)
-
-
-def hashed_inputs(command: Command, values: Mapping[str, Any]) -> dict[Path, str]:
-    """Hashes of what a call is about to read, each compared with the record of what made it.
-
-    Files of the user, outside the results, have no record.
-
-    Raises:
-        ArtifactError: if a result has no record, or is not as its own command left it; the message
-            names the rule.
-    """
-    hashes = {path: sha256_of(path) for path in inputs_of(command, values)}
-    for path, found in hashes.items():
-        makers = [record for record in records_above(path) if _name(path, record) in record.outputs]
-        if run := None if makers else _run_of(path):
-            raise ArtifactError(
-                f"{path} has no record of the command that made it, so that nothing says what it was "
-                f"made from. Where it is a copy, copy the folder {FOLDER} beside it too and run "
-                f"`fispace adopt {run}`; else delete it and run `snakemake --cores all {path}`."
-            )
-        if makers and all(record.outputs[_name(path, record)] != found for record in makers):
-            raise ArtifactError(
-                f"{path} is not as the rule {makers[0].rule} left it: its checksum is {found[:12]}..., "
-                f"{makers[0].outputs[_name(path, makers[0])][:12]}... was recorded. It is truncated "
-                f"or was altered. Delete it and run `snakemake --cores all {path}`."
-            )
-    return hashes
-
-
-def _run_of(path: Path) -> str | None:
-    """The run that a result belongs to; None for a file outside the results."""
-    place = Path(os.path.relpath(path, RESULTS))  # the results themselves may be a link elsewhere
-    return None if place.parts[0] == ".." else place.parts[0]
-
-
-def _name(path: Path, record: Record) -> str:
-    return _relative(path, record.base)
-
-
-def _relative(path: Path, base: Path) -> str:
-    return Path(os.path.relpath(path, base)).as_posix()
-
-
-def write_record(
-    command: Command, values: Mapping[str, Any], inputs: Mapping[Path, str], before: State,
-    streams: Collection[str],
-) -> None:  # fmt: skip
-    """Record a finished call beside what it wrote since the state `before`."""
-    outputs = outputs_of(command, values, before)
-    if not outputs:
-        return
-    base = Path(os.path.commonpath([path.parent for path in outputs]))
-    params = values.get("params")
-    record = {
-        "command": command.name,
-        "params": without_places(params.plain() if params is not None else None),
-        "options": options_of(command, values),
-        "inputs": {_shown(path, base): found for path, found in inputs.items()},
-        "outputs": {_relative(path, base): sha256_of(path) for path in outputs},
-        "streams": sorted(streams),
-        "code": code_digest(command.module),
-        "versions": versions(),
-        "files": _files_by_option(command, values, outputs, base),
-    }
-    write_json(base / FOLDER / record_name(list(record["outputs"])), record)
-
-
-def record_name(outputs: Sequence[str]) -> str:
-    """Name of the record of a call, from the names of the files that it wrote."""
-    return f"{'-'.join(Path(outputs[0]).parts)}.json"
-
-
-def _files_by_option(
-    command: Command, values: Mapping[str, Any], outputs: Collection[Path], base: Path
-) -> dict[str, list[str]]:
-    found = {
-        option: [_shown(file, base) for path in paths for file in _files(path)]
-        for option, paths in _inputs_by_option(command, values).items()
-    }
-    for option in command.writes:
-        files = [file for path in _paths(values[option]) for file in _files(path)]
-        found[option] = [_relative(file, base) for file in files if file in outputs]
-    return {option: sorted(names) for option, names in found.items()}
-
-
 def without_places(params: Any) -> Any:
     """A parameter slice without what may be a folder of this machine; the files' hashes stand for it."""
     if not isinstance(params, dict):
@@ -209,12 +67,6 @@ def without_places(params: Any) -> Any:
         if isinstance(cleaned.get(section), dict):
             cleaned[section] = {**cleaned[section], key: None}
     return cleaned
-
-
-def _shown(path: Path, base: Path) -> str:
-    """Relative to the outputs where the file lies in the working folder, else its bare name."""
-    inside = path.resolve().is_relative_to(Path.cwd().resolve())
-    return _relative(path, base) if inside else path.name
 
 
 @cache

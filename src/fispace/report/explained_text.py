@@ -8,20 +8,20 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from fispace.provenance.functions import Function
 from fispace.provenance.lineage import Run
+from fispace.report.explained_derivations import REPETITIONS, Derivation, Read
 from fispace.report.explained_rows import FoundRow
-from fispace.report.explained_steps import REPETITIONS, Derivation, Explanation, Read, Step
+from fispace.report.explained_steps import Explanation, Step
+from fispace.report.explained_words import MOST_SHOWN, braced, cell_text, lines_text, listed
 from fispace.store.origins import Row, is_missing, unchanged
 
 WIDTH, INDENT = 100, "   "
 HASH_CHARACTERS = 12
-MOST_FILES, MOST_SHOWN, LONG_TEXT = 3, 8, 30
+MOST_FILES, LONG_TEXT = 3, 30
 PLANNED = (
-    "No record was kept when this run was made: calls, parameters and file names are those that the "
-    "workflow plans for it, and only the hashes of files that are kept are known."
+    "No record of the call that made this file was kept. Calls, parameters and file names are those that "
+    "the workflow plans for the run, and only the hashes of files that are kept are known."
 )
 
 
@@ -143,34 +143,6 @@ def _values(read: Read) -> str:
     return listed(cell_text(cell) for cell in cells)
 
 
-def lines_text(rows: Sequence[FoundRow]) -> str:
-    """Seeds and lines of rows: `seeds 0-4, lines 12-16`."""
-    said = [seeds_text(rows), _ranges("line", [row.line for row in rows])]
-    return ", ".join(filter(None, said))
-
-
-def seeds_text(rows: Sequence[FoundRow]) -> str:
-    """Seeds or worlds of rows: `seeds 0-4`; empty where they have none."""
-    said: list[str] = []
-    for name in REPETITIONS:
-        numbers = [row.cells[name] for row in rows if _is_number(row.cells.get(name))]
-        if numbers:
-            said.append(_ranges(name, [int(number) for number in numbers]))
-    return ", ".join(said)
-
-
-def _ranges(word: str, numbers: Iterable[int]) -> str:
-    """Numbers with runs as `first-last`."""
-    ordered = sorted(set(numbers))
-    starts = [number for number in ordered if number - 1 not in ordered]
-    ends = [number for number in ordered if number + 1 not in ordered]
-    shown = [
-        str(one) if one == other else f"{one}-{other}"
-        for one, other in zip(starts, ends, strict=True)
-    ]
-    return f"{word}{'s' if len(ordered) > 1 else ''} {listed(shown)}"
-
-
 def _formula(
     function: Function, said: set[str], *, is_named: bool, indent: str = INDENT
 ) -> Iterator[str]:
@@ -203,30 +175,6 @@ def _hash(run: Run, step: Step, name: str) -> str:
     ]
 
 
-def braced(names: Iterable[str]) -> str:
-    """Names, with those that differ in one number as one: `seed{0-4}.parquet`."""
-    groups: dict[str, list[int | None]] = {}
-    for name in dict.fromkeys(names):
-        stem, number = _numbered(name)
-        groups.setdefault(stem, []).append(number)
-    shown: list[str] = []
-    for stem, numbers in groups.items():
-        known = [number for number in numbers if number is not None]
-        ranged = _ranges("", known).split(" ", 1)[1] if known else ""
-        shown.append(stem.replace("#", f"{{{ranged}}}" if len(known) > 1 else ranged))
-    return ", ".join(shown)
-
-
-def _numbered(name: str) -> tuple[str, int | None]:
-    """The name with `#` for the first number of its last part, and the number."""
-    folder, slash, last = name.rpartition("/")
-    start = next((i for i, character in enumerate(last) if character.isdecimal()), None)
-    if start is None or "#" in name:
-        return name, None
-    end = next((i for i in range(start, len(last)) if not last[i].isdecimal()), len(last))
-    return f"{folder}{slash}{last[:start]}#{last[end:]}", int(last[start:end])
-
-
 def call_text(step: Step) -> str:
     """Options and parameters of the calls."""
     options: dict[str, list[str]] = {}
@@ -243,26 +191,6 @@ def call_text(step: Step) -> str:
 
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False).replace('"', "")
-
-
-def cell_text(value: Any) -> str:
-    """A cell for reading: six digits of a number, alternatives with a bar between."""
-    if isinstance(value, tuple):
-        return "|".join(cell_text(one) for one in value)
-    if isinstance(value, np.ndarray):
-        return f"{len(value)} numbers"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not is_missing(value) and value >= 0
-
-
-def listed(values: Iterable[str]) -> str:
-    """The first values, and how many more there are."""
-    shown = list(values)
-    more = f" and {len(shown) - MOST_SHOWN} more" if len(shown) > MOST_SHOWN else ""
-    return ", ".join(shown[:MOST_SHOWN]) + more
 
 
 def _more(n: int, what: str) -> Iterator[str]:

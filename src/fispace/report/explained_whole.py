@@ -11,9 +11,11 @@ import numpy as np
 from fispace.provenance.functions import Function
 from fispace.provenance.lineage import Run
 from fispace.provenance.records import Record
+from fispace.report.explained_derivations import Derivation
 from fispace.report.explained_rows import FoundRow
-from fispace.report.explained_steps import Derivation, Explanation
-from fispace.report.explained_text import HASH_CHARACTERS, cell_text
+from fispace.report.explained_steps import Explanation
+from fispace.report.explained_text import HASH_CHARACTERS
+from fispace.report.explained_words import cell_text
 from fispace.store.origins import is_missing
 
 

@@ -11,17 +11,16 @@ from pathlib import Path, PurePosixPath
 
 from fispace.provenance.functions import Function
 from fispace.provenance.lineage import locate, read_run
-from fispace.report.explained_rows import CSV, FoundRow, Tables
-from fispace.report.explained_steps import (
+from fispace.report.explained_derivations import (
     REPETITIONS,
     Derivation,
     Read,
-    Step,
     derived,
-    explain_file,
     together,
 )
-from fispace.report.explained_text import braced, cell_text, lines_text, listed, seeds_text
+from fispace.report.explained_rows import CSV, FoundRow, Tables
+from fispace.report.explained_steps import Step, explain_file
+from fispace.report.explained_words import braced, cell_text, lines_text, listed, seeds_text
 from fispace.report.factorial_lines import UNDECLARED
 from fispace.report.markdown import (
     anchor,

@@ -71,17 +71,17 @@ def of_document_interval(row: Row, inputs: Inputs) -> Origin:
 def of_claim(row: Row, _: Inputs) -> Origin:
     """The quantities that answer it, of every seed, and their intervals over documents."""
     read: dict[str, Rows] = {}
-    for column, name in row.items():
-        answer, _, what = column.rpartition("_")
-        if (
-            what not in (QUANTITY, RATIO)
-            or is_missing(name)
-            or name in [rows.where["quantity"] for rows in read.values()]
-        ):
+    taken: set[str] = set()
+    for column in row:
+        answer, _sep, what = column.rpartition("_")
+        name = str(row[column])
+        if what not in (QUANTITY, RATIO) or is_missing(row[column]) or name in taken:
             continue
-        argument = answer if what == QUANTITY else column
-        read[argument] = Rows("quantities", {"quantity": name}, "value")
-        if not is_missing(row.get(f"{answer}_documents_low")) and what == QUANTITY:
+        taken.add(name)
+        read[answer if what == QUANTITY else column] = Rows(
+            "quantities", {"quantity": name}, "value"
+        )
+        if what == QUANTITY and not is_missing(row.get(f"{answer}_documents_low")):
             read[f"{answer}_documents"] = Rows("documents", {"quantity": name}, "low")
     read["declared"] = Rows("claims", {"id": row["id"], "item": row["item"]})
     return Origin("fispace.stats.intervals:t_interval", read)
