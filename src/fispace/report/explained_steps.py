@@ -149,8 +149,8 @@ def _add(wanted: Wanted, read: Read) -> None:
     """Ask for the rows of each file; for the file where they are not known, or too many."""
     for file in read.files:
         before, found = wanted.get(file, []), read.found.get(file, [])
-        is_followed = before is not None and 0 < len(found) <= MOST_FOLLOWED
-        wanted[file] = [*before, *found] if is_followed else None
+        is_followed = 0 < len(found) <= MOST_FOLLOWED
+        wanted[file] = [*before, *found] if before is not None and is_followed else None
 
 
 def _new_step(record: Record) -> Step:

@@ -14,7 +14,7 @@ AUC, NO_PAIRS = "auc_", 0.0
 
 def _world_of(row: Row) -> dict[str, Any]:
     """The row's world; nothing for a mean over all of them."""
-    world = row["world"] if "world" in row else None
+    world = row.get("world", float("nan"))
     return {} if is_missing(world) else {"world": int(world)}
 
 
