@@ -236,8 +236,9 @@ class Table:
             if not kind.pattern.fullmatch(cell) and not (cell == "" and column.may_miss):
                 raise _not_of_its_kind(text, kind, row)
         values = [kind.read(cell) if cell else missing for cell in cells]
-        if kind is NUMBER.kind and any(map(math.isinf, values)):  # more than float64 can hold
-            raise _not_of_its_kind(text, kind, list(map(math.isinf, values)).index(True))
+        is_infinite = [isinstance(value, float) and math.isinf(value) for value in values]
+        if any(is_infinite):  # the cell is more than float64 can hold
+            raise _not_of_its_kind(text, kind, is_infinite.index(True))
         return pd.Series(values, dtype="float64" if "" in cells else kind.dtype)
 
 
