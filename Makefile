@@ -7,7 +7,7 @@ MANIFEST ?=
 BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: reproduce test docs test-s3 test-clones test-faults faults-reference overhead figures repro sync reference bands bench bench-reference lock setup
+.PHONY: reproduce test docs test-s3 test-clones test-faults faults-reference overhead figures rejudge repro sync reference bands bench bench-reference lock setup
 .DEFAULT_GOAL := reproduce
 
 reproduce: setup  ## every stage and figure of the default study
@@ -15,6 +15,9 @@ reproduce: setup  ## every stage and figure of the default study
 
 figures: setup    ## redraw the figures of results/reference/ from the tables beside them
 	python workflow/redraw.py
+
+rejudge: setup    ## judge the reference again from its tables: after a change to a claim, a verdict or a page
+	python workflow/rejudge.py
 
 repro: setup      ## the same through DVC
 	dvc repro

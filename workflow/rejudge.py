@@ -3,12 +3,13 @@
     python workflow/rejudge.py            every study, in place, and the pages and bands made from them
     python workflow/rejudge.py --check    compare only; exit code 1 if a file would change
 
-For a change to workflow/claims.yaml, to a verdict, or to how a page shows them. From the tables of the
-chapters it makes the quantities, the ledger, its overview, the summary page, the page that explains it,
-the result tables of README.md and docs/ledger.md, the bands, and the hashes in the records. It runs the
-commands that the workflow runs. Needs no torch and no Snakemake. Not made again, since their inputs are
-too large to be kept: quantities of planted pairs by world, and intervals over documents; both are taken
-from the committed tables. Must not: compute a number itself.
+For a change to workflow/claims.yaml, to workflow/weaknesses.yaml, to a metric, to a verdict, or to how a
+page shows them. From the tables of the chapters it makes the quantities, the ledger, the numbers of its
+figure (`make figures` draws it), the summary page, the page that explains it, the generated tables of
+README.md and docs/, the bands, and the hashes in the records. The functions are those of the workflow's commands, with the parameters of params.yaml. Needs no
+torch and no Snakemake. Not made again, since their inputs are too large to be kept: quantities of planted
+pairs by world, and intervals over documents; both are taken from the committed tables. Must not: compute
+a number itself.
 """
 
 import re
@@ -22,20 +23,22 @@ import pandas as pd
 from kept_records import read_kept, renewed, write_kept
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # the package as it stands here
-from fispace.chapters.factorial.tables import FAMILY, SECONDARY
-from fispace.chapters.fidelity.tables import GAIN_CURVE, SUMMARY
-from fispace.chapters.geometry.tables import SUMMARY as GEOMETRY
+from fispace.chapters.factorial import tables as factorial
+from fispace.chapters.fidelity import tables as fidelity
+from fispace.chapters.geometry import tables as geometry
 from fispace.errors import FispaceError
 from fispace.provenance.lineage import COPIED
 from fispace.report.bands import write_bands
 from fispace.report.claims import write_claims
 from fispace.report.claims_plot import write_claims_plot
 from fispace.report.explanations import write_explanations
+from fispace.report.keys import DEPARTURES, METRICS_PAGE, rewrite_keys
 from fispace.report.paper_quantities import paper_quantities
 from fispace.report.quantities import OF_TABLES
 from fispace.report.readme import PAGE, README, rewrite_pages, shown_ledger
 from fispace.report.summary import write_summary
 from fispace.report.tables import QUANTITIES
+from fispace.report.weaknesses import read_published_study
 from fispace.store.metric_registry import PLANTED, unit_of_quantity
 from fispace.store.quantities import Quantity, quantity_frame
 from fispace.store.tables import read_csv, write_csv, write_table
@@ -50,11 +53,11 @@ DEFAULT_RUN = "testbed"
 FOLDERS = {"all": "report", "full": "report/full"}
 OVERVIEWS = {"all": "claims", "full": "claims_full"}
 TABLES = {
-    "fidelity": ("fidelity/summary.csv", SUMMARY),
-    "geometry": ("geometry/summary.csv", GEOMETRY),
-    "family": ("factorial/infer.csv", FAMILY),
-    "secondary": ("factorial/secondary.csv", SECONDARY),
-    "curve": ("fidelity/full/gain_curve.csv", GAIN_CURVE),
+    "fidelity": ("fidelity/summary.csv", fidelity.SUMMARY),
+    "geometry": ("geometry/summary.csv", geometry.SUMMARY),
+    "family": ("factorial/infer.csv", factorial.FAMILY),
+    "secondary": ("factorial/secondary.csv", factorial.SECONDARY),
+    "curve": ("fidelity/full/gain_curve.csv", fidelity.GAIN_CURVE),
 }
 """Tables that quantities are computed from, by the option of `report quantities`."""
 FIGURE = re.compile(r"!\[.*\]\((.*)/(\w+)\.svg\)")
@@ -125,10 +128,11 @@ def rejudge_all(out: Path) -> None:
     if runs:
         ledgers = [default / "report/claims.csv", *runs]
         write_bands(ledgers=ledgers, bands=out / REFERENCE / f"bands/{DEFAULT_RUN}.csv")
-    for page in (README, PAGE):
+    for page in (README, PAGE, DEPARTURES, METRICS_PAGE):
         (out / page).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(page, out / page)
     rewrite_pages(out, shown_ledger(default))
+    rewrite_keys(out, read_published_study(WEAKNESSES))
 
 
 def renew_records(out: Path) -> None:
