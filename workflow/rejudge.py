@@ -6,10 +6,10 @@
 For a change to workflow/claims.yaml, to workflow/weaknesses.yaml, to a metric, to a verdict, or to how a
 page shows them. From the tables of the chapters it makes the quantities, the ledger, the numbers of its
 figure (`make figures` draws it), the summary page, the page that explains it, the generated tables of
-README.md and docs/, the bands, and the hashes in the records. The functions are those of the workflow's commands, with the parameters of params.yaml. Needs no
-torch and no Snakemake. Not made again, since their inputs are too large to be kept: quantities of planted
-pairs by world, and intervals over documents; both are taken from the committed tables. Must not: compute
-a number itself.
+README.md and docs/, the bands, and the hashes in the records. The functions are those of the workflow's
+commands, with the parameters of params.yaml. Needs no torch and no Snakemake. Not made again, since their
+inputs are too large to be kept: quantities of planted pairs by world, and intervals over documents; both
+are taken from the committed tables. Must not: compute a number itself.
 """
 
 import re
