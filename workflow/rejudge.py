@@ -3,10 +3,11 @@
     python workflow/rejudge.py            every study, in place, and the pages and bands made from them
     python workflow/rejudge.py --check    compare only; exit code 1 if a file would change
 
-For a change to workflow/claims.yaml, to a verdict, or to how a page shows them. From the tables of the
-chapters it makes the quantities, the ledger, its overview, the summary page, the result tables of
-README.md and docs/ledger.md, and the bands. It runs the commands that the workflow runs. Needs no torch
-and no Snakemake. Not made again, since their inputs are too large to be kept: quantities of planted
+For a change to workflow/claims.yaml, to workflow/weaknesses.yaml, to a metric, to a verdict, or to how a
+page shows them. From the tables of the chapters it makes the quantities, the ledger, the numbers of its
+figure (`make figures` draws it), the summary page, the generated tables of README.md and docs/, and the
+bands. The functions are those of the workflow's commands, with the parameters of params.yaml. Needs no
+torch and no Snakemake. Not made again, since their inputs are too large to be kept: quantities of planted
 pairs by world, and intervals over documents; both are taken from the committed tables. Must not: compute
 a number itself.
 """
@@ -19,18 +20,24 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # the package as it stands here
+from fispace.chapters.factorial import tables as factorial
 from fispace.chapters.factorial.quantities import factorial_quantities
+from fispace.chapters.fidelity import tables as fidelity
 from fispace.chapters.fidelity.curve_quantities import curve_quantities
 from fispace.chapters.fidelity.quantities import fidelity_quantities
+from fispace.chapters.geometry import tables as geometry
 from fispace.chapters.geometry.quantities import geometry_quantities
 from fispace.errors import FispaceError
 from fispace.report.bands import write_bands
 from fispace.report.claims import write_claims
 from fispace.report.claims_plot import write_claims_plot
+from fispace.report.keys import DEPARTURES, METRICS_PAGE, rewrite_keys
 from fispace.report.paper_quantities import paper_quantities
 from fispace.report.readme import PAGE, README, rewrite_pages, shown_ledger
 from fispace.report.summary import write_summary
-from fispace.store.metric_registry import PLANTED, unit_of_quantity
+from fispace.report.tables import QUANTITIES
+from fispace.report.weaknesses import read_published_study
+from fispace.store.metric_registry import OF_PLANTED_PAIRS, unit_of_quantity
 from fispace.store.quantities import Quantity, quantity_frame
 from fispace.store.tables import read_csv, write_csv, write_table
 from fispace.study.commands import find_command
@@ -51,22 +58,27 @@ def quantities(study: Path, target: str, params: QuantitiesStep) -> Iterator[Qua
     """Every quantity of a target's ledger, from the tables of the chapters."""
     is_full = target == "full"
     yield from fidelity_quantities(
-        read_csv(study / ("fidelity/full" if is_full else "fidelity") / "summary.csv")
+        read_csv(
+            study / ("fidelity/full" if is_full else "fidelity") / "summary.csv", fidelity.SUMMARY
+        )
     )
-    yield from geometry_quantities(read_csv(study / "geometry/summary.csv"))
+    yield from geometry_quantities(read_csv(study / "geometry/summary.csv", geometry.SUMMARY))
     yield from paper_quantities(params)
     yield from factorial_quantities(
-        read_csv(study / "factorial/infer.csv"), read_csv(study / "factorial/secondary.csv")
+        read_csv(study / "factorial/infer.csv", factorial.FAMILY),
+        read_csv(study / "factorial/secondary.csv", factorial.SECONDARY),
     )
     if is_full:
-        yield from curve_quantities(read_csv(study / "fidelity/full/gain_curve.csv"))
+        yield from curve_quantities(
+            read_csv(study / "fidelity/full/gain_curve.csv", fidelity.GAIN_CURVE)
+        )
         yield from _of_planted_pairs(study / FOLDERS[target] / "quantities.csv")
 
 
 def _of_planted_pairs(table: Path) -> Iterator[Quantity]:
     """Those of the committed table, as they are: the worlds behind them are not kept."""
-    found = read_csv(table)
-    for row in found[found["quantity"].str.startswith(PLANTED)].to_dict("records"):
+    found = read_csv(table, QUANTITIES)
+    for row in found[found["quantity"].str.startswith(OF_PLANTED_PAIRS)].to_dict("records"):
         name = str(row["quantity"])
         unit = unit_of_quantity(name) or str(row["unit"])
         yield Quantity(name, int(row["seed"]), float(row["value"]), unit, int(row["n"]))
@@ -80,7 +92,7 @@ def rejudge(study: Path, target: str, out: Path) -> None:
         slice_of(parameters, find_command("report", verb)) for verb in ("quantities", "claims")
     )
     found = quantity_frame(quantities(study, target, QuantitiesStep.read(of_quantities, "report")))
-    write_csv(made / "quantities.csv", found)
+    write_csv(made / "quantities.csv", found, QUANTITIES)
     with TemporaryDirectory() as scratch:
         write_table(Path(scratch, "quantities.parquet"), found, {})
         write_claims(
@@ -111,10 +123,11 @@ def rejudge_all(out: Path) -> None:
     if runs:
         ledgers = [default / "report/claims.csv", *runs]
         write_bands(ledgers=ledgers, bands=out / REFERENCE / f"bands/{DEFAULT_RUN}.csv")
-    for page in (README, PAGE):
+    for page in (README, PAGE, DEPARTURES, METRICS_PAGE):
         (out / page).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(page, out / page)
     rewrite_pages(out, shown_ledger(default))
+    rewrite_keys(out, read_published_study(WEAKNESSES))
 
 
 def main(arguments: list[str]) -> int:

@@ -155,8 +155,8 @@ def test_the_residual_part_without_its_codes_is_refused():
 def test_the_life_cycle_of_the_residual_arm_is_that_of_its_second_sae(store):
     sae = run(store, "sae", SAE)
     run(store, "residual_sae", RESIDUAL, frozen=sae)
-    ledger = read_table(store / "out/residual_sae.lifecycle.parquet")
-    assert (ledger["distance_from_initial"] > 0).any()  # a frozen SAE does not move
+    history = read_table(store / "out/residual_sae.lifecycle.parquet")
+    assert (history["distance_from_initial"] > 0).any()  # a frozen SAE does not move
 
 
 def test_a_residual_sae_needs_a_frozen_one():

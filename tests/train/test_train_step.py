@@ -31,12 +31,12 @@ def test_the_same_seed_twice_gives_the_same_bytes(store):
 
 def test_the_life_cycle_is_written_at_every_validation(store):
     run(store, "joint", JOINT, params=PARAMS.changed(val_every=20))
-    ledger = read_table(store / "out/joint.lifecycle.parquet")
-    assert ledger["step"].unique().tolist() == [20, 40, 60]
-    last = ledger[ledger["step"] == 60]
+    history = read_table(store / "out/joint.lifecycle.parquet")
+    assert history["step"].unique().tolist() == [20, 40, 60]
+    last = history[history["step"] == 60]
     assert last["latent"].tolist() == list(range(PARAMS.n_latents))
     assert last["firings"].sum() <= 60 * PARAMS.batch_tokens * PARAMS.k
-    assert (last["tokens_since_fired"] <= last["n_tokens"]).all()
+    assert (last["tokens_since_last_firing"] <= last["n_tokens"]).all()
     assert (last["distance_from_initial"] > 0).any()
 
 

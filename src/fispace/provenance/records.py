@@ -6,7 +6,9 @@ clock, host, user or folder outside the working folder, so equal runs leave equa
 Must not: judge; `fispace.provenance.verify` does.
 """
 
+import json
 import os
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -23,6 +25,10 @@ from fispace.study.declarations import Kind
 
 RESULTS = Path("results")
 FOLDER = ".provenance"
+PLACES = (("lm", "name"), ("text", "path"), ("transfer", "path"))
+"""Parameters that may name a place of this machine."""
+MODEL_FILES = ("*.safetensors", "*.json", "*.model", "*.txt")
+"""What is read of a model folder."""
 PARTIAL = ".partial-"
 
 LIBRARIES = (
@@ -67,9 +73,31 @@ def options_of(command: Command, values: Mapping[str, Any]) -> dict[str, Any]:
 def inputs_of(command: Command, values: Mapping[str, Any]) -> list[Path]:
     """Files that a call reads, those in folders and in its parameters included, sorted."""
     named = [path for name in command.names_of(Kind.READS) for path in _paths(values[name])]
-    texts = [getattr(values.get("params"), name, None) for name in ("text", "transfer")]
-    named += [Path(text.path) for text in texts if text is not None and text.path]
-    return sorted({file for path in named for file in _files(path)})
+    params = values.get("params")
+    given = files_named_in(params.plain()) if params is not None else []
+    return sorted({file for path in named for file in _files(path)} | set(given))
+
+
+def places_named_in(params: Mapping[str, Any]) -> list[Path]:
+    """The user's model folder and texts, as a command's parameters name them.
+
+    A model of a hub is named like a folder that does not exist.
+    """
+    from fispace.study.config.lm import TESTBED  # what has no parameters starts without it
+
+    model = (params.get("lm") or {}).get("name", TESTBED)
+    texts = [(params.get(key) or {}).get("path") for key in ("text", "transfer")]
+    return [Path(name) for name in (None if model == TESTBED else model, *texts) if name]
+
+
+def files_named_in(params: Mapping[str, Any]) -> list[Path]:
+    """Files of the user that a command reads because its parameters name them; sorted."""
+    found: list[Path] = []
+    for place in places_named_in(params):
+        kinds = MODEL_FILES if place.is_dir() else ()
+        inside = (path for kind in kinds for path in place.glob(kind))
+        found += [path for path in (place, *inside) if path.is_file()]
+    return sorted(found)
 
 
 State = dict[Path, tuple[int, int]]
@@ -117,29 +145,31 @@ def hashed_inputs(command: Command, values: Mapping[str, Any]) -> dict[Path, str
     """
     hashes = {path: sha256_of(path) for path in inputs_of(command, values)}
     for path, found in hashes.items():
-        makers = [record for record in records_above(path) if _name(path, record) in record.outputs]
-        if run := None if makers else _run_of(path):
+        makers = [
+            record for record in records_above(path) if name_in(record, path) in record.outputs
+        ]
+        if not makers and is_result(path):
             raise ArtifactError(
                 f"{path} has no record of the command that made it, so that nothing says what it was "
                 f"made from. Where it is a copy, copy the folder {FOLDER} beside it too and run "
-                f"`fispace adopt {run}`; else delete it and run `snakemake --cores all {path}`."
+                f"`python workflow/sync.py`; else delete it and run `snakemake --cores all {path}`."
             )
-        if makers and all(record.outputs[_name(path, record)] != found for record in makers):
+        if makers and all(record.outputs[name_in(record, path)] != found for record in makers):
             raise ArtifactError(
                 f"{path} is not as the rule {makers[0].rule} left it: its checksum is {found[:12]}..., "
-                f"{makers[0].outputs[_name(path, makers[0])][:12]}... was recorded. It is truncated "
+                f"{makers[0].outputs[name_in(makers[0], path)][:12]}... was recorded. It is truncated "
                 f"or was altered. Delete it and run `snakemake --cores all {path}`."
             )
     return hashes
 
 
-def _run_of(path: Path) -> str | None:
-    """The run that a result belongs to; None for a file outside the results."""
-    place = Path(os.path.relpath(path, RESULTS))  # the results themselves may be a link elsewhere
-    return None if place.parts[0] == ".." else place.parts[0]
+def is_result(path: Path) -> bool:
+    """Whether the file lies below the results, which may be a link to elsewhere."""
+    return Path(os.path.relpath(path, RESULTS)).parts[0] != ".."
 
 
-def _name(path: Path, record: Record) -> str:
+def name_in(record: Record, path: Path) -> str:
+    """The name that a file has in a record."""
     return _relative(path, record.base)
 
 
@@ -161,7 +191,7 @@ def write_record(
         "command": command.name,
         "params": without_places(params.plain() if params is not None else None),
         "options": options_of(command, values),
-        "inputs": {_shown(path, base): found for path, found in inputs.items()},
+        "inputs": {name: inputs[path] for path, name in names_of(inputs, base).items()},
         "outputs": {_relative(path, base): sha256_of(path) for path in outputs},
         "streams": sorted(streams),
         "code": code_digest(command.module),
@@ -172,20 +202,39 @@ def write_record(
 
 
 def without_places(params: Any) -> Any:
-    """A parameter slice without what may be a folder of this machine; the files' hashes stand for it."""
+    """A parameter slice without folders of this machine; the hashes of their files stand for them."""
     if not isinstance(params, dict):
         return params
+    named = set(map(str, places_named_in(params)))
     cleaned = dict(params)
-    for section, key in (("lm", "name"), ("text", "path"), ("transfer", "path")):
-        if isinstance(cleaned.get(section), dict):
+    for section, key in PLACES:
+        place = (cleaned.get(section) or {}).get(key)
+        if place in named and (section != "lm" or Path(place).exists()):
             cleaned[section] = {**cleaned[section], key: None}
     return cleaned
 
 
-def _shown(path: Path, base: Path) -> str:
-    """Relative to the outputs where the file lies in the working folder, else its bare name."""
-    inside = path.resolve().is_relative_to(Path.cwd().resolve())
-    return _relative(path, base) if inside else path.name
+def same_params(recorded: Any, today: Any) -> bool:
+    """Whether a record holds these parameters, as far as they do not name what is not here."""
+    now = json.loads(json.dumps(without_places(today)))
+    if recorded == now or not isinstance(now, dict) or not isinstance(now.get("lm"), dict):
+        return recorded == now
+    # a model folder of another machine
+    absent = not Path(now["lm"]["name"] or "").exists()
+    return absent and recorded == now | {"lm": now["lm"] | {"name": None}}
+
+
+def names_of(hashes: Mapping[Path, str], base: Path) -> dict[Path, str]:
+    """The name of each file in a record: relative to the outputs if it lies in the working folder.
+
+    Outside it, the bare name; of several files of one name, with the beginning of its hash.
+    """
+    here = Path.cwd().resolve()
+    outside = [path for path in hashes if not path.resolve().is_relative_to(here)]
+    bare = Counter(path.name for path in outside)
+    unclear = [path for path in outside if bare[path.name] > 1]
+    names = {path: _relative(path, base) for path in hashes} | {path: path.name for path in outside}
+    return names | {path: f"{path.name}#{hashes[path][:12]}" for path in unclear}
 
 
 @cache

@@ -10,7 +10,7 @@ from fispace.chapters.factorial.tables import SECONDARY
 from fispace.chapters.fidelity.curve_quantities import curve_quantities
 from fispace.chapters.fidelity.quantities import fidelity_quantities
 from fispace.chapters.geometry.quantities import geometry_quantities
-from fispace.chapters.testbed.quantities import planted_quantities
+from fispace.chapters.testbed.quantities import planted_pair_quantities
 from fispace.report.paper_quantities import paper_quantities
 from fispace.report.tables import QUANTITIES
 from fispace.store.quantities import Quantity, quantity_frame
@@ -40,7 +40,7 @@ def write_quantities(
         if curve is not None:
             yield from curve_quantities(read_table(curve))
         if planted is not None:
-            yield from planted_quantities(read_table(planted), read_recipe(planted)["alpha"])
+            yield from planted_pair_quantities(read_table(planted), read_recipe(planted)["alpha"])
 
     frame = quantity_frame(found())
     write_table(quantities, frame, {"step": "report quantities"})

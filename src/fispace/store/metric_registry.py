@@ -188,7 +188,7 @@ AT_PAPER_SIZES = (
     Metric("gini_max|effective_rank_min", "1", NEITHER, "most unequal factor vector at initialisation"),
 )  # fmt: skip
 METRICS = (*FIDELITY, *CONTRASTS, *GEOMETRY, *FACTORIAL, *PLANTED_PAIRS, *AT_PAPER_SIZES)
-PLANTED = "planted_"
+OF_PLANTED_PAIRS = "planted_"
 """Prefix of quantities that are a metric of planted pairs."""
 LAST = ("factorial", "secondary", "residual", "clamp", "paper")
 """First words of quantities whose metric is their last word."""
@@ -230,7 +230,7 @@ def unit_of_quantity(name: str) -> str | None:
     first, *rest = name.split(".")
     if first in LAST:
         return None if rest[-1] == RESPONSE else unit_of(rest[-1])
-    return unit_of(first.removeprefix(PLANTED))
+    return unit_of(first.removeprefix(OF_PLANTED_PAIRS))
 
 
 def with_units(rows: Frame) -> Frame:

@@ -1,4 +1,4 @@
-"""Figures of the controls: the family of errors of one size, Shapley shares, KL along the window.
+"""Figures of matched errors (errors of one size), of Shapley shares, and of KL along the window.
 
 Must not: compute; every plotted number is a cell of the table.
 """
@@ -37,7 +37,7 @@ FAMILY_LOOKS = {
     "cosine_noise": (ORANGE, "v", "same angle to the activation"),
     "epsilon_random": (GREY, "D", "isotropic error"),
 }
-"""Colour, marker and label of the reconstruction and of every control."""
+"""Colour, marker and label of the reconstruction and of every matched error."""
 
 PLAYERS: dict[str, Look] = {
     "decoder": LOOKS["sae"],
@@ -60,7 +60,7 @@ SPECIAL_LABELS = {
 }
 
 
-def controls(table: Frame) -> Figure:
+def matched_errors(table: Frame) -> Figure:
     """KL of all parts of every arm beside errors of the same size that keep less of the error.
 
     Columns: order, arm, parts, condition, seed, kl, low, high (of documents), n_documents.

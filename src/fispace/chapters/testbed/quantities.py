@@ -11,7 +11,7 @@ from fispace.store.quantities import NO_SEED, Frame, Quantity
 NONE, STRONGEST = "none", "strongest"
 
 
-def planted_quantities(planted: Frame, alpha: float) -> Iterator[Quantity]:
+def planted_pair_quantities(planted: Frame, alpha: float) -> Iterator[Quantity]:
     """Every metric of every world; a world is to these numbers what a seed is to others.
 
     planted_metric.arm.none        no pair is planted

@@ -56,7 +56,7 @@ def train_arm(
     scratch: Scratch, checkpoint_seconds: Unrecorded[float], weights: Writes, curve: Writes,
     lifecycle: Writes,
 ) -> None:  # fmt: skip
-    """Train one arm with one seed at the chosen rate; writes checkpoint, curve and life cycles.
+    """Train one arm with one seed at the chosen rate; writes checkpoint, curve and history of the latents.
 
     An arm whose parameter count equals another's has as many latents as that takes, not
     `params.n_latents`; `matched_row` is the other's row. `changed` is a mapping, as JSON, of
@@ -187,7 +187,7 @@ class Fitted(NamedTuple):
 
     curve: pd.DataFrame
     lifecycle: pd.DataFrame
-    """One row a latent at every validation; columns: models.lifecycle.LifecycleRows."""
+    """One row a latent at every validation; columns: models.latent_history.Snapshot."""
 
 
 def _fit(
@@ -206,10 +206,10 @@ def _fit(
     batches = (units.standardise(torch.from_numpy(x)) for x in left)
     is_frozen = record.row.frozen_sae_from is not None
     objective = ArmObjective(model, is_frozen, params.aux_k)
-    checkpoints.include("lifecycle", objective.lifecycle)
+    checkpoints.include("history", objective.history)
 
     def validate() -> float:
-        objective.lifecycle.record(model.newest_sae.W_dec)
+        objective.history.record(model.newest_sae.W_dec)
         return _val_fvu(model, _stored_batches(store, units, "val"))
 
     ready = prefetched(batches, params.prefetch_batches)
@@ -219,7 +219,7 @@ def _fit(
     curve = fit(model, objective, ready, schedule, validate, checkpoints)
     snapshots = (
         pd.DataFrame({name: column.numpy() for name, column in rows._asdict().items()})
-        for rows in objective.lifecycle.ledger
+        for rows in objective.history.snapshots
     )
     return Fitted(pd.DataFrame(curve, columns=pd.Index(CurveRow._fields)), pd.concat(snapshots))
 

@@ -11,6 +11,7 @@ from fispace.study.config.base import (
     Distinct,
     InnerShare,
     ListOf,
+    PlainText,
     Refusal,
     Seeded,
     Share,
@@ -30,7 +31,6 @@ from fispace.study.config.train import BatchSize, OptimiserConfig, Recorded
 from fispace.study.names import (
     factor_name,
     hypothesis_name,
-    plain_text,
     require_different,
     require_distinct_cells,
 )
@@ -41,7 +41,7 @@ IDENTITY = 1.0
 ColumnName = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$", max_length=60)]
 FactorName = Annotated[ColumnName, AfterValidator(factor_name)]
 HypothesisName = Annotated[ColumnName, AfterValidator(hypothesis_name)]
-FactorLevel = Annotated[str, Field(min_length=1, max_length=60), AfterValidator(plain_text)]
+FactorLevel = Annotated[PlainText, Field(min_length=1, max_length=60)]
 Multiplier = Annotated[float, Field(ge=-1000, le=1000)]
 
 
@@ -87,7 +87,7 @@ class Factors(Config):
 class StimulusHalves(Config):
     """Which stimuli are used, and for what."""
 
-    variant: str | None
+    variant: PlainText | None
     """Value of the battery's column `variant` whose rows are used; null where it has no such column."""
     select_fraction: InnerShare
     """Share of the items on which latents are selected; the tests run on the others."""
