@@ -332,7 +332,7 @@ def test_the_ledger_of_the_repository_is_well_formed_and_has_every_claim() -> No
 
 def test_the_predicates_know_the_tests_that_there_are() -> None:
     others = (verdicts.COVERS, verdicts.AT_MOST, verdicts.AT_PAPER_SIZES)
-    others += (verdicts.NULL_AT_PAPER_SIZES, verdicts.ABSOLUTE)
+    others += ("null_at_paper_sizes", "absolute")
     assert set(PREDICATES) == {*verdicts.DIRECTIONS, *verdicts.EVERY, *others}
 
 

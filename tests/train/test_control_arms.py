@@ -11,10 +11,11 @@ from train.small_training import D_MODEL, JOINT, PARAMS, SAE, SEQUENTIAL, arm_ro
 from fispace.errors import ParamsError
 from fispace.models.integrated import IntegratedModel
 from fispace.models.interaction import FirstOrder
-from fispace.models.shape import matched_n_latents, n_parameters
+from fispace.models.parts import matched_n_latents, n_parameters
 from fispace.models.trained import load_trained
 from fispace.store.tables import read_table
-from fispace.study.config.train import ALL_PARTS, ArmModel, InitConfig, Part
+from fispace.study.config.parts import ALL_PARTS, Part
+from fispace.study.config.train import ArmModel, InitConfig
 
 MATCHED = SAE | {"matched_to": "joint"}
 MLP_PROBE = SEQUENTIAL | {"pooling": "sum"}

@@ -1,6 +1,7 @@
 """The train step: arms of a seed are paired, checkpoints carry their configuration, runs repeat."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from fispace.chapters.train.lr import choose_lr
 from fispace.errors import ArtifactError, ArtifactMismatchError, DivergedError, ParamsError
 from fispace.models import numerics
 from fispace.models.numerics import selection_dtype
-from fispace.models.trained import initial_model, load_trained, read_record
+from fispace.models.trained import initial_model, load_trained, training_record
 from fispace.store.checkpoint import data_record
 from fispace.store.files import read_json, sha256_of, write_json
 from fispace.store.standardiser import unit_standardiser
@@ -106,7 +107,7 @@ def test_a_record_that_selects_in_no_known_way_is_refused(store, key, value):
     record = load_trained(run(store, "sae", SAE), {}).record.plain()
     record["params"][key] = value
     with pytest.raises(ArtifactMismatchError, match=rf"params\.{key}.*'{value}'"):
-        read_record(record)
+        training_record(record, Path("a.safetensors"))
 
 
 def test_another_seed_gives_another_model(store):

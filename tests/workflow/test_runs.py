@@ -14,6 +14,8 @@ import pytest
 from workflow.altered import ALTERATIONS, altered, named_in, one_of_each_kind, swapped
 from workflow.conftest import Folder, odd_surroundings, steps
 
+from fispace.provenance.lineage import COPIED, read_run
+
 pytestmark = pytest.mark.slow
 
 KILL_WHEN = "train/sae/seed0.safetensors"
@@ -83,7 +85,8 @@ def test_another_arm_or_seed_plans_no_training_of_those_that_are_there(finished)
     assert {name.split("/")[1] for name in planned("seeds: [0, 1, 5]")} == {"seed5"}
 
 
-CLAIMED = {"report_claims", "report_claims_plot", "report_draw", "report_summary"}
+CLAIMED = {"report_claims", "report_claims_plot", "report_draw", "report_explanations"}
+CLAIMED |= {"report_summary"}
 SUMMARISED = {"geometry_summary", "report_quantities", *CLAIMED}
 MEASURED = {"geometry_arm", "geometry_plots", "report_draw_geometry", *SUMMARISED}
 DRAWN = {f"report_draw{kind}" for kind in ("", "_factorial", "_fidelity", "_geometry", "_modules")}
@@ -261,8 +264,28 @@ def test_the_reference_holds_what_a_reader_wants_to_see(tools):
     assert "gain_over_matched" in (tools.path / "README.md").read_text()
     assert without_full < kept
     assert {"report/claims.csv", "report/summary.md", "testbed/floor.json"} <= kept
-    assert {Path(name).suffix for name in kept} == {".csv", ".svg", ".pdf", ".md", ".json"}
-    assert all((folder / name).read_bytes() == tools.results()[name] for name in kept)
+    kinds = {".csv", ".svg", ".pdf", ".md", ".json", ".jsonl"}
+    assert {Path(name).suffix for name in kept} == kinds
+    copied = kept - {COPIED}
+    assert all((folder / name).read_bytes() == tools.results()[name] for name in copied)
+    run = read_run(folder)
+    assert copied <= run.makers.keys() == read_run(results).makers.keys()
+    planned = tools.script("planned_records.py")
+    assert planned.returncode == 1 and "holds records of a run" in planned.stdout
+
+
+def test_the_plan_of_the_workflow_is_what_its_records_say(tools):
+    folder = tools.path / "results/reference/testbed"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    assert tools.script("planned_records.py").returncode == 0
+    planned, made = (read_run(path).makers for path in (folder, tools.path / "results/testbed"))
+    assert made.keys() <= planned.keys()
+    for name, record in made.items():
+        plan = planned[name]
+        same = ("command", "options", "params", "files")
+        assert all(getattr(plan, each) == getattr(record, each) for each in same), name
+        assert plan.inputs.keys() == record.inputs.keys(), name
 
 
 def test_an_incomplete_run_gives_no_reference(copy):

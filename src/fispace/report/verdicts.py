@@ -22,9 +22,7 @@ DIRECTIONS = {"above": 1, "below": -1}
 """Tests of a mean: the interval lies wholly on that side of the reference."""
 EVERY = {"every_above": 1, "every_below": -1}
 """Tests of numbers that no mean makes sense of, such as p-values: each seed's is on that side."""
-COVERS, AT_MOST, AT_PAPER_SIZES, NULL_AT_PAPER_SIZES, ABSOLUTE = (
-    "covers", "at_most", "at_paper_sizes", "null_at_paper_sizes", "absolute"
-)  # fmt: skip
+COVERS, AT_MOST, AT_PAPER_SIZES = "covers", "at_most", "at_paper_sizes"
 
 Values = Float[np.ndarray, " seeds"]
 Sample = Mapping[int, float]

@@ -18,8 +18,8 @@ from fispace.models.fit import Schedule, fit
 from fispace.models.integrated import IntegratedModel
 from fispace.models.numerics import fix_numerics, selection_dtype
 from fispace.models.objective import ArmObjective
+from fispace.models.parts import matched_n_latents
 from fispace.models.progress import CurveRow
-from fispace.models.shape import matched_n_latents
 from fispace.models.trained import (
     Trained,
     TrainingRecord,
@@ -41,7 +41,8 @@ from fispace.store.standardiser import (
     unit_standardiser,
 )
 from fispace.store.tables import write_table
-from fispace.study.config.train import ArmModel, Part, TrainArmStep
+from fispace.study.config.parts import Part
+from fispace.study.config.train import ArmModel, TrainArmStep
 from fispace.study.step import Reads, Scratch, Unrecorded, Writes, command
 
 PLAIN_SAE = ArmModel(parts=("sae",), frozen_sae_from=None, pooling=None, matched_to=None)
