@@ -54,7 +54,7 @@ class Arm:
         config = OptimiserConfig(
             lr_end_fraction=0.0, lr_decay_fraction=1.0,
             optimiser=optimiser, adam_betas=BETAS, adam_eps=EPS,
-            grad_clip=1 / job.size.d_model,  # of the mean squared error, where others clip its sum at 1
+            grad_clip=1.0,  # of the error summed over dimensions, as others clip it
         )  # fmt: skip
         at_end = job.n_steps
         self.schedule = Schedule(config, job.lr, job.n_steps, log_every=at_end, val_every=at_end)

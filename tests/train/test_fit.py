@@ -54,6 +54,27 @@ def train(parts, n_steps=40, batches=None, **changes):
     return model, curve
 
 
+@pytest.mark.parametrize("n_copies", [1, 4])
+@pytest.mark.parametrize(("clip", "is_clipped"), [(0.5, True), (1e6, False)])
+def test_gradients_are_clipped_at_the_norm_of_those_of_the_error_summed_over_dimensions(
+    clip, is_clipped, n_copies
+):
+    # copies of every dimension: the summed error grows, and its gradient, but not where it is clipped
+    weight = torch.nn.Parameter(torch.ones(8 * n_copies))
+    model = torch.nn.ParameterList([weight])
+    z = next(linear_data(1)).repeat(1, n_copies)
+    fit(
+        model,
+        squared_error(lambda x: x * weight + 1),
+        [z],
+        schedule(1, grad_clip=clip),
+        lambda: 0.0,
+    )
+    of_summed = weight.grad.norm() * z.shape[1]
+    raw = (2 * z.mean(0)).norm()  # of mean over tokens of the sum of (z w + 1 - z)^2, at w = 1
+    assert of_summed.item() == pytest.approx(clip if is_clipped else raw.item(), rel=1e-3)
+
+
 def test_learning_rate_falls_linearly_to_a_tenth_over_80_percent_of_the_steps_taken():
     rates = [schedule(1000).lr_at(step) for step in range(1000)]
     assert rates[0] == 0.01

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from numpy._core._multiarray_umath import __cpu_dispatch__
 
 from fispace.study.params import merged
 
@@ -95,6 +96,23 @@ class Folder:
         folder = self.path / "results" / run
         files = (path for path in folder.rglob("*") if path.is_file())
         return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+NEWER = tuple(name for name in __cpu_dispatch__ if "512" in name or name == "X86_V4")
+"""What numpy does faster with AVX-512, by its own names; nothing on another kind of processor."""
+OLDER_PROCESSORS = {
+    "AVX2": {
+        "NPY_DISABLE_CPU_FEATURES": " ".join(NEWER), "OPENBLAS_CORETYPE": "Haswell",
+        "ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2", "MKL_CBWR": "AVX2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+    },
+    "SSE": {
+        "NPY_DISABLE_CPU_FEATURES": " ".join(__cpu_dispatch__), "OPENBLAS_CORETYPE": "Prescott",
+        "ATEN_CPU_CAPABILITY": "default", "MKL_ENABLE_INSTRUCTIONS": "SSE4_2",
+        "MKL_CBWR": "COMPATIBLE", "ONEDNN_MAX_CPU_ISA": "SSE41",
+    },
+}  # fmt: skip
+"""Environments in which the libraries compute as on x86-64 processors without AVX-512, or without AVX."""
 
 
 def odd_surroundings(folder: Path) -> dict[str, str]:

@@ -45,6 +45,15 @@ class Schedule:
         progress = min(1.0, step / n_decay)
         return self.lr * (1 - (1 - self.config.lr_end_fraction) * progress)
 
+    def max_norm(self, n_dimensions: int) -> float | None:
+        """Norm at which gradients of the mean squared error are clipped; None if they are not.
+
+        grad_clip is the norm for the error summed over n_dimensions dimensions, whose gradient is
+        n_dimensions times that of the mean.
+        """
+        clip = self.config.grad_clip
+        return None if clip is None else clip / n_dimensions
+
 
 def fit(
     model: nn.Module,
@@ -94,9 +103,10 @@ def _step(training: Training, objective: Objective, z: Tensor, schedule: Schedul
     losses = objective(z)
     optimiser.zero_grad()
     losses.total.backward()
-    if schedule.config.grad_clip is not None:
+    max_norm = schedule.max_norm(z.shape[1])
+    if max_norm is not None:
         weights = [weight for weight in model.parameters() if weight.requires_grad]
-        clip_gradients(weights, schedule.config.grad_clip)
+        clip_gradients(weights, max_norm)
     optimiser.step()
     error = losses.error.item()
     if not math.isfinite(error):

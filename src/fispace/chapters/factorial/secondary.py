@@ -141,15 +141,23 @@ def fit_secondary(
     width = fitted.mean.shape[0]
     sae = initial_sae(width, n_latents, params.k, torch_stream(*root, "init"))
     secondary = SecondarySae(sae, fitted.mean, fitted.std)
+    clipped = _clipped_as_the_arms(params, width, vectors.model.shape.d_model)
     curve = fit(
         sae,
         squared_error(lambda h: sae.decode(sae.encode(h))),
         map(fitted.standardise, _take(stream("order", n_taken), params.n_steps - n_taken)),
-        Schedule(params, lr, params.n_steps, params.log_every, params.val_every),
+        Schedule(clipped, lr, params.n_steps, params.log_every, params.val_every),
         lambda: secondary_quality(secondary, vectors.of("val"))[0].value,
         checkpoints,
     )
     return secondary, curve
+
+
+def _clipped_as_the_arms(params: SecondaryStep, width: int, d_model: int) -> SecondaryStep:
+    """The parameters with the clip that cuts gradients of the mean squared error at the arms' norm."""
+    if params.grad_clip is None:
+        return params
+    return params.changed(grad_clip=params.grad_clip * width / d_model)
 
 
 @torch.no_grad()

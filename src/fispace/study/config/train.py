@@ -111,7 +111,9 @@ class OptimiserConfig(Config):
     adam_eps: Annotated[float, Field(gt=0, le=1)]
     """Added to the root of Adam's second moment."""
     grad_clip: Annotated[float, Field(gt=0)] | None
-    """Largest norm of all gradients of the mean squared error together; null = no clipping."""
+    """Largest norm of all gradients together, of the squared error summed over dimensions (mean over
+    tokens); null = no clipping. Gradients of the mean over d_model dimensions are clipped at this over
+    d_model."""
 
     @model_validator(mode="after")
     def _require_eps_in_half_precision(self) -> "OptimiserConfig":
