@@ -7,8 +7,7 @@
 # logs/{run}/{chapter}/...               what a job said (.log) and cost (.tsv)
 # logs/{run}/run.json                    commit, clock and timings of the run, in no hash
 #
-# Another study: snakemake --config overlay=params/tiny.yaml
-# Your own data: snakemake --config overlay=params/local.yaml model=FOLDER text=FILE
+# Another study, own data: snakemake --config overlay=params/local.yaml model=FOLDER text=FILE
 from snakemake.utils import min_version
 
 min_version("9.18")

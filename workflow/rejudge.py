@@ -12,6 +12,7 @@ inputs are too large to be kept: quantities of planted pairs by world, and inter
 are taken from the committed tables. Must not: compute a number itself.
 """
 
+import argparse
 import re
 import shutil
 import sys
@@ -21,9 +22,8 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 
-from kept_records import read_kept, renewed, write_kept
-
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # the package as it stands here
+from engine.kept_records import read_kept, renewed, write_kept
 from fispace.chapters.factorial import tables as factorial
 from fispace.chapters.fidelity import tables as fidelity
 from fispace.chapters.geometry import tables as geometry
@@ -158,7 +158,11 @@ def explain_all(out: Path) -> None:
 
 def main(arguments: list[str]) -> int:
     """Judge again or compare; returns the exit code."""
-    is_check = arguments == ["--check"]
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--check", action="store_true", help="compare only")
+    is_check = parser.parse_args(arguments).check
     changed: list[Path] = []
     made = 0
     # the records are renewed before the explanations, and once more for these

@@ -46,7 +46,8 @@ def commands(page: Path) -> list[str]:
 
 def first_column(text: str, heading: str) -> list[str]:
     section = text.split(f"## {heading}\n")[1].split("\n## ", maxsplit=1)[0]
-    return re.findall(r"^\| ([^|]+?) \|", section, re.MULTILINE)[1:]
+    rows = re.findall(r"^\| ([^|]+?) \|", section, re.MULTILINE)[1:]
+    return [row for row in rows if set(row) != {"-"}]
 
 
 def test_the_readme_is_one_that_is_read_to_its_end():

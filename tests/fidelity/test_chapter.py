@@ -22,7 +22,7 @@ from fispace.chapters.fidelity.positions import position_curves
 from fispace.chapters.fidelity.shapley import shapley_decomposition
 from fispace.chapters.fidelity.split_errors import split_errors
 from fispace.chapters.fidelity.summary import summarise
-from fispace.lm import window_batches as stored
+from fispace.lm import hooks as stored
 from fispace.models.trained import load_trained
 from fispace.store.activations import ActivationStore
 from fispace.store.standardiser import Standardiser, load_standardiser
