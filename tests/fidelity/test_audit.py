@@ -46,7 +46,11 @@ def audited(
     params = FidelityAuditStep(
         lm=chapter.lm.changed(hook_point=hook_point), batch_windows=16, threads=1
     )
-    audit = {"arm": "joint", "baseline": "sae_bias", "switches": switches or {"same_again": {}}}
+    audit = {
+        "arm": "joint",
+        "baseline": "sae_bias",
+        "switches": switches or {"same_again": {"adam_eps": 1e-8}},
+    }
     measure_audit(
         params, audit=json.dumps(audit), seed=0,
         arm_weights=models["joint"], arm_switched=[models["joint"]],
