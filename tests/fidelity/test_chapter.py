@@ -22,7 +22,7 @@ from fispace.chapters.fidelity.positions import position_curves
 from fispace.chapters.fidelity.shapley import shapley_decomposition
 from fispace.chapters.fidelity.split_errors import split_errors
 from fispace.chapters.fidelity.summary import summarise
-from fispace.lm import hooks as stored
+from fispace.lm import window_batches as stored
 from fispace.models.trained import load_trained
 from fispace.store.activations import ActivationStore
 from fispace.store.standardiser import Standardiser, load_standardiser
@@ -56,10 +56,12 @@ def test_a_model_that_reconstructs_exactly_gives_kl_below_1e_6(chapter, perfect,
 
 
 def hook_moved(by: int) -> Callable[[pytest.MonkeyPatch], None]:
-    resumed = stored.resumed_from
+    logits_after = stored.logits_after
 
     def mutate(patch: pytest.MonkeyPatch) -> None:
-        patch.setattr(stored, "resumed_from", lambda lm, hook, x: resumed(lm, hook + by, x))
+        patch.setattr(
+            stored, "logits_after", lambda lm, hook, *rest: logits_after(lm, hook + by, *rest)
+        )
 
     return mutate
 
