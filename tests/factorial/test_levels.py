@@ -26,7 +26,10 @@ LOOKS_LIKE_ANOTHER_TYPE = (
 
 
 def factors(levels: Sequence[str]) -> tuple[FactorConfig, FactorConfig]:
-    return FactorConfig("negated", tuple(levels)), FactorConfig("emotion", EMOTION)
+    return (
+        FactorConfig(name="negated", levels=tuple(levels)),
+        FactorConfig(name="emotion", levels=EMOTION),
+    )
 
 
 def written(folder: Path, levels: Sequence[str], item="i{}", word="w{}") -> dict[str, Path]:

@@ -246,7 +246,7 @@ NAMES_OF = {
 def keys(command: Command, raw: dict) -> set[str]:
     """Top-level keys of params that the command's slice is taken from."""
     found = set()
-    for field in command.config.__dataclass_fields__ if command.config else ():
+    for field in command.config.model_fields if command.config else ():
         holders = [name for name in command.sections if name and field in section(raw, name)]
         found.add(holders[0].split(".")[0] if holders else field)
     return found
