@@ -47,7 +47,10 @@ def written(folder: Path, levels: Sequence[str], item="i{}", word="w{}") -> dict
     ).to_csv(folder / "responses.csv", index=False)
     out = {name: folder / f"{name}.csv" for name in ("items", "words", "contexts")}
     write_battery(
-        BatteryStep(factors(levels), None, 0.5, None, 1), stimuli=folder / "stimuli.csv",
+        BatteryStep(
+            factors=factors(levels), variant=None, select_fraction=0.5, clamp_items=None, root_seed=1,
+        ),
+        stimuli=folder / "stimuli.csv",
         responses=folder / "responses.csv", prompts=None, **out,
     )  # fmt: skip
     return out
@@ -56,7 +59,9 @@ def written(folder: Path, levels: Sequence[str], item="i{}", word="w{}") -> dict
 def discovery(folder: Path, levels: Sequence[str], activations: np.ndarray) -> pd.DataFrame:
     table = read_csv(written(folder, levels)["items"], ITEMS)
     half = table[table["half"] == "select"].reset_index(drop=True)
-    params = DiscoverStep(factors(levels), 0.05, 2, 99, 1)
+    params = DiscoverStep(
+        factors=factors(levels), alpha=0.05, n_candidates=2, n_permutations=99, root_seed=1
+    )
     return discovery_table(params, half, {"primary": activations}, ("joint", 0))
 
 
@@ -120,7 +125,9 @@ def test_a_latent_without_spread_between_items_is_refused_with_space_factor_and_
     half = items[items["half"] == "select"].reset_index(drop=True)
     values = np.random.default_rng(0).random((len(half), 5))
     values[:, 3] = (half["negated"] == "yes").to_numpy(float)
-    params = DiscoverStep(factors(("no", "yes")), 0.05, 2, 99, 1)
+    params = DiscoverStep(
+        factors=factors(("no", "yes")), alpha=0.05, n_candidates=2, n_permutations=99, root_seed=1
+    )
     with pytest.raises(NonFiniteError) as caught:
         discovery_table(params, half, {"secondary": values}, ("joint", 1))
     said = str(caught.value)
