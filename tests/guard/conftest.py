@@ -31,7 +31,7 @@ SIZES = {
         "n_latents": 32, "k": 4, "d_embed": 3, "batch_tokens": 64, "n_tokens": 640,
         "pool_groups": 2, "lr_candidates": [0.01], "seeds": [0], "log_every": 5, "val_every": 5,
     },
-    "fidelity": {"epsilon_draws": 1, "n_bootstrap": 20},
+    "fidelity": {"epsilon_draws": 1, "n_bootstrap": 20, "dead_window_tokens": 100},
 }  # fmt: skip
 
 

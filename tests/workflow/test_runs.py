@@ -157,7 +157,9 @@ def test_another_arm_or_seed_plans_no_training_of_those_that_are_there(finished)
         said = finished.snakemake("-n", "--config", f"train={{{setting}}}")
         return set(re.findall(r"^    output: results/testbed/train/(\w+/seed\d)\.", said, re.M))
 
-    arm = "{parts: [sae, bias], frozen_sae_from: null}"
+    arm = (
+        "{target: all, parts: [sae, bias], frozen_sae_from: null, pooling: null, matched_to: null}"
+    )
     assert planned(f"arms: {{another: {arm}}}") == {"another/seed0", "another/seed1"}
     assert {name.split("/")[1] for name in planned("seeds: [0, 1, 5]")} == {"seed5"}
 

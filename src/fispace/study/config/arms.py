@@ -140,6 +140,8 @@ class TrainSection(ArmTraining, ChooseLrStep, Audited, Threaded):
                 raise Refusal(
                     where, "the audit measures a switch of this name already; choose another"
                 )
+            if not changed:
+                raise Refusal(where, "changes no parameter")
             try:
                 Switchable.checked(own | changed)
             except Refusal as refusal:

@@ -30,9 +30,7 @@ class AuditConfig(Config):
     """Arm whose gain over the baseline is the headline number; must have linear and interaction parts."""
     baseline: str
     """Arm that it is compared with."""
-    switches: Annotated[
-        dict[Name, Annotated[dict[str, Any], Field(min_length=1)]], Field(max_length=100)
-    ]
+    switches: Annotated[dict[Name, dict[str, Any]], Field(max_length=100)]
     """Parameters of train that take the place of the study's own, by the name of the weakness."""
 
 

@@ -2,10 +2,10 @@
 
 A parameter is declared once, as a field of a group: its type and range, and under it a docstring with
 meaning, unit and source. Sections of params.yaml and configurations of commands are composed of groups
-by inheritance. Must not: hold a
-value of a parameter, or know a chapter.
+by inheritance. Must not: hold a value of a parameter, or know a chapter.
 """
 
+import os
 from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, ValidationError
@@ -13,9 +13,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, Valid
 from fispace.errors import ParamsError
 from fispace.study.names import file_name, plain_text
 
+# what else is installed must not change how a parameter is read, nor be searched for at every start
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+
 T = TypeVar("T")
 Group = TypeVar("Group", bound="Config")
-
 
 Keys = tuple[str | int, ...]
 
