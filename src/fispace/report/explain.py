@@ -43,7 +43,7 @@ def explain(file: Path, row: str | None, /, *, tree: bool, json: bool) -> None:
     rows = None if row is None else select(tables.get(name), row, file)
     explained = explain_file(run, tables, name, rows)
     if json:
-        _print([dumps(as_json(explained), indent=2, ensure_ascii=False)])
+        _print(dumps(as_json(explained), indent=2).splitlines())
     else:
         _print(tree_lines(run, name) if tree else chain_lines(explained))
     _require_whole(explained, tables)
@@ -64,9 +64,14 @@ def _no_maker(run: Run, name: str) -> str:
     )
 
 
+def printable(line: str) -> str:
+    """The line with escapes in place of what a terminal would take for a command or cannot show."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
+
+
 def _print(lines: Iterable[str]) -> None:
     try:
-        sys.stdout.writelines(f"{line}\n" for line in lines)
+        sys.stdout.writelines(f"{printable(line)}\n" for line in lines)
         sys.stdout.flush()
     except BrokenPipeError:  # as with `| head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

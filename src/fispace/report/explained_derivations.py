@@ -19,7 +19,7 @@ from fispace.provenance.lineage import Run
 from fispace.provenance.records import Record
 from fispace.report import origins as report
 from fispace.report.explained_rows import FoundRow, Tables
-from fispace.store.origins import Row, RowOrigin, Rows
+from fispace.store.origins import Inputs, Row, RowOrigin, Rows
 from fispace.store.quantities import Frame
 from fispace.study.commands import Command, find_command
 
@@ -54,33 +54,15 @@ class Derivation:
     reads: list[Read]
 
 
-class CallInputs:
-    """The tables and parameters of one call, as origins look at them."""
-
-    def __init__(self, run: Run, tables: Tables, record: Record) -> None:
-        """Nothing is read before it is asked for."""
-        self._run, self._tables, self._record = run, tables, record
-
-    @property
-    def memo(self) -> dict[Any, Any]:
-        """What origins keep for more rows of the call."""
-        return self._tables.memo.setdefault(str(self._record.path), {})
-
-    @property
-    def params(self) -> Mapping[str, Any]:
-        """Parameters of the call."""
-        return self._record.params or {}
-
-    def table(self, option: str) -> Frame:
-        """The table given or written under an option.
-
-        Raises:
-            ArtifactError: if it is not there.
-        """
-        names = [self._run.name(self._record, name) for name in self._record.files.get(option, [])]
+def _inputs_of(run: Run, tables: Tables, record: Record) -> Inputs:
+    def table(option: str) -> Frame:
+        names = [run.name(record, name) for name in record.files.get(option, [])]
         if not names:
-            raise ArtifactError(f"`{self._record.command}` was given nothing as --{option}.")
-        return self._tables.get(names[0]).frame
+            raise ArtifactError(f"`{record.command}` was given nothing as --{option}.")
+        return tables.get(names[0]).frame
+
+    memo = tables.memo.setdefault(str(record.path), {})
+    return Inputs(params=record.params or {}, table=table, memo=memo)
 
 
 def derived(
@@ -92,9 +74,10 @@ def derived(
     if option not in origins:
         return None
     found: list[Derivation] = []
+    inputs = _inputs_of(run, tables, record)
     for row in rows:
         try:
-            origin = origins[option](row.cells, CallInputs(run, tables, record))
+            origin = origins[option](row.cells, inputs)
         except (ArtifactError, KeyError, ValueError):  # a table is not kept, or of another version
             return None
         reads = [_read(run, tables, record, *item) for item in origin.reads.items()]

@@ -6,7 +6,8 @@ computation than the one that was made. Must not: read a table, or know a chapte
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 Row = Mapping[str, Any]
 """One row of a table, by column."""
@@ -32,26 +33,20 @@ class Origin(NamedTuple):
     """Rows behind each argument of the function."""
 
 
-class Inputs(Protocol):
-    """What an origin of a row may look at beside the row: the tables and parameters of the call."""
+@dataclass(frozen=True)
+class Inputs:
+    """What an origin of a row may look at beside the row."""
 
-    @property
-    def params(self) -> Mapping[str, Any]:
-        """Parameters of the call."""
-        ...
+    params: Mapping[str, Any]
+    """Parameters of the call that wrote the row."""
+    table: Callable[[str], Any]
+    """The table that the call was given, or wrote, under an option, as a data frame.
 
-    @property
-    def memo(self) -> dict[Any, Any]:
-        """Where an origin may keep what it needs for more rows of the same call."""
-        ...
-
-    def table(self, option: str) -> Any:
-        """The table that was given, or written, under an option, as a data frame.
-
-        Raises:
-            ArtifactError: if it is not there.
-        """
-        ...
+    Raises:
+        ArtifactError: if it is not there.
+    """
+    memo: dict[Any, Any]
+    """Where an origin may keep what it needs for more rows of the same call."""
 
 
 RowOrigin = Callable[[Row, Inputs], Origin]
