@@ -20,6 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pandas as pd
+
 from kept_records import read_kept, renewed, write_kept
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # the package as it stands here
@@ -39,7 +40,7 @@ from fispace.report.readme import PAGE, README, rewrite_pages, shown_ledger
 from fispace.report.summary import write_summary
 from fispace.report.tables import QUANTITIES
 from fispace.report.weaknesses import read_published_study
-from fispace.store.metric_registry import PLANTED, unit_of_quantity
+from fispace.store.metric_registry import OF_PLANTED_PAIRS, unit_of_quantity
 from fispace.store.quantities import Quantity, quantity_frame
 from fispace.store.tables import read_csv, write_csv, write_table
 from fispace.study.commands import find_command
@@ -83,7 +84,7 @@ def quantities(study: Path, target: str, params: QuantitiesStep) -> Iterator[Qua
 def _of_planted_pairs(path: Path) -> Iterator[Quantity]:
     """Those of the committed table, as they are: the worlds behind them are not kept."""
     found = read_csv(path, QUANTITIES)
-    for row in found[found["quantity"].str.startswith(PLANTED)].to_dict("records"):
+    for row in found[found["quantity"].str.startswith(OF_PLANTED_PAIRS)].to_dict("records"):
         name = str(row["quantity"])
         unit = unit_of_quantity(name) or str(row["unit"])
         yield Quantity(name, int(row["seed"]), float(row["value"]), unit, int(row["n"]))

@@ -7,14 +7,15 @@ from torch import Tensor
 
 from benchmarks.job import Job
 from fispace.models.fit import Schedule, fit
-from fispace.models.integrated import IntegratedModel, ModelShape
+from fispace.models.integrated import IntegratedModel
 from fispace.models.numerics import fix_numerics, selection_dtype
 from fispace.models.objective import ArmObjective
-from fispace.study.config.train import (  # fmt: skip
+from fispace.models.parts import ModelShape
+from fispace.study.config.parts import Part
+from fispace.study.config.train import (
     InitConfig,
     OptimiserConfig,
     OptimiserKind,
-    Part,
     SelectBy,
     TopkDtype,
 )

@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 from fispace.errors import FispaceError, ParamsError
@@ -87,7 +88,7 @@ def _run_tool(tool: Tool, rest: list[str]) -> None:
 
 
 def _run_command(command: Command, rest: list[str]) -> None:
-    calls = _calls(command, rest)
+    calls = _turns_of(command, rest)
     function = command.loaded()
     for values in calls:
         inputs, before = hashed_inputs(command, values), state_of(command, values)
@@ -137,7 +138,17 @@ def _entry(word: str, text: str) -> str:
     return textwrap.fill(text, 98, initial_indent=f"  {word:18}", subsequent_indent=" " * 20) + "\n"
 
 
-def _calls(command: Command, rest: list[str]) -> list[dict[str, Any]]:
+def calls_of(given: Sequence[str]) -> tuple[Command, list[dict[str, Any]]]:
+    """The command that the words call, and the arguments of each call of its function.
+
+    Raises:
+        KeyError: if the first two words are no command.
+    """
+    command = find_command(*given[:2])
+    return command, _turns_of(command, list(given[2:]))
+
+
+def _turns_of(command: Command, rest: list[str]) -> list[dict[str, Any]]:
     """Arguments of each call of the function; all are checked before the first call."""
     parser = _parser_of(f"{PROGRAM} {command.name}", command, "+")
     if command.config is not None:

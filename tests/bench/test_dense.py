@@ -8,7 +8,7 @@ from benchmarks.contestants.dense import DenseJoint, DenseSae
 from benchmarks.contestants.fispace_arms import INIT
 from benchmarks.job import Size
 from fispace.models.integrated import IntegratedModel
-from fispace.study.config.train import PARTS
+from fispace.study.config.parts import PARTS
 
 SIZE = Size(d_model=6, n_latents=24, k=5, d_embed=4, batch_tokens=13)
 INTERACTION = ("V", "W_hidden", "b_hidden", "W_out")

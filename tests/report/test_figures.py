@@ -38,7 +38,6 @@ USERS_TEXTS = {
     "kl": ("arm", "parts"),
     "controls": ("arm", "parts"),
     "shapley": ("arm",),
-    "positions": ("arm",),
     "arm_controls": ("arm", "control"),
     "norms": ("arm",),
     "clamping": ("cell",),
@@ -129,7 +128,7 @@ def test_clip_paths_and_markers_are_numbered_in_order_of_appearance(
 def test_a_last_digit_of_a_coordinate_does_not_reach_the_bytes_of_a_drawing() -> None:
     def drawing(left: float, suffix: str) -> bytes:
         with house_style():
-            figure = Figure(figsize=(3, 2))
+            figure = Figure(figsize=(3, 2), layout="none")
             axis = figure.add_axes((left, 0.2, 0.7, 0.7))
             axis.plot([1, 10, 100], [0.1, 0.2, 0.4], "D-", label="a")
             axis.set_xscale("log")
@@ -143,7 +142,7 @@ def test_a_last_digit_of_a_coordinate_does_not_reach_the_bytes_of_a_drawing() ->
 def test_a_text_that_looks_like_a_name_is_left_alone() -> None:
     text = 'of id="p0123456789" and url(#p0123456789), <use id="m0123456789"/>'
     with house_style():
-        figure = Figure(figsize=(3, 2))
+        figure = Figure(figsize=(3, 2), layout="none")
         figure.text(0.1, 0.1, text)
     assert text in unescape(rendered(figure, ".svg").decode())
 
@@ -153,11 +152,11 @@ def test_no_text_of_a_table_is_read_as_a_formula(
     name: str, tables: dict[str, Path], tmp_path: Path
 ) -> None:
     markup = r"$\frac$ \$5 {0} %s"
-    table = read_csv(tables[name])
+    table = read_csv(tables[name], OF_FIGURES[name])
     for column in USERS_TEXTS[name]:
         marked = [f"{cell} {markup}" if isinstance(cell, str) else cell for cell in table[column]]
         table[column] = marked
-    write_csv(tmp_path / "marked.csv", table)
+    write_csv(tmp_path / "marked.csv", table, OF_FIGURES[name])
     svg, _ = draw(name, tmp_path / "marked.csv", tmp_path)
     assert markup in unescape(svg.decode())
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from train.small_training import PARAMS, arm_row
 
-from fispace.models.shape import ModelShape
+from fispace.models.parts import ModelShape
 from fispace.models.trained import TrainingRecord
 from fispace.store.files import sha256_of
 from fispace.study.config.train import ArmModel

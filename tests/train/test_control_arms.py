@@ -11,10 +11,11 @@ from train.small_training import D_MODEL, JOINT, PARAMS, SAE, SEQUENTIAL, arm_ro
 from fispace.errors import ParamsError
 from fispace.models.integrated import IntegratedModel
 from fispace.models.interaction import FirstOrder
-from fispace.models.shape import matched_n_latents, n_parameters
+from fispace.models.parts import matched_n_latents, n_parameters
 from fispace.models.trained import load_trained
 from fispace.store.tables import read_table
-from fispace.study.config.train import ALL_PARTS, ArmModel, InitConfig, Part
+from fispace.study.config.parts import ALL_PARTS, Part
+from fispace.study.config.train import ArmModel, InitConfig
 
 MATCHED = SAE | {"matched_to": "joint"}
 MLP_PROBE = SEQUENTIAL | {"pooling": "sum"}
@@ -154,8 +155,8 @@ def test_the_residual_part_without_its_codes_is_refused():
 def test_the_life_cycle_of_the_residual_arm_is_that_of_its_second_sae(store):
     sae = run(store, "sae", SAE)
     run(store, "residual_sae", RESIDUAL, frozen=sae)
-    ledger = read_table(store / "out/residual_sae.lifecycle.parquet")
-    assert (ledger["distance_from_initial"] > 0).any()  # a frozen SAE does not move
+    history = read_table(store / "out/residual_sae.lifecycle.parquet")
+    assert (history["distance_from_initial"] > 0).any()  # a frozen SAE does not move
 
 
 def test_a_residual_sae_needs_a_frozen_one():

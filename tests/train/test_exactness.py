@@ -15,7 +15,8 @@ from fispace.models.objective import ArmObjective
 from fispace.models.optimiser import build_optimiser
 from fispace.models.sparse import Codes, pair_sum, sparse_sum
 from fispace.models.topk import encode_top_k
-from fispace.study.config.train import PARTS, AuxKConfig, InitConfig
+from fispace.study.config.parts import PARTS
+from fispace.study.config.train import AuxKConfig, InitConfig
 
 
 def drawn(*shape, seed, whole_numbers=False, is_transposed=False):

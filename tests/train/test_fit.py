@@ -10,7 +10,8 @@ from fispace.errors import DivergedError
 from fispace.models.fit import Schedule, fit, mean_variance
 from fispace.models.integrated import IntegratedModel
 from fispace.models.objective import squared_error
-from fispace.study.config.train import PARTS, InitConfig, OptimiserConfig
+from fispace.study.config.parts import PARTS
+from fispace.study.config.train import InitConfig, OptimiserConfig
 
 
 def schedule(n_steps=40, **changes):

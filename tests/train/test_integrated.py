@@ -8,7 +8,8 @@ from train.records import model_shape
 
 from fispace.models.integrated import IntegratedModel, ablations, parts_name
 from fispace.models.sparse import Codes, sparse_sum
-from fispace.study.config.train import PARTS, InitConfig
+from fispace.study.config.parts import PARTS
+from fispace.study.config.train import InitConfig
 
 SHAPE = model_shape(d_model=6, n_latents=20, k=4, d_embed=3, dropout=0.0)
 INIT = InitConfig(factors=0.5, linear=0.1, mlp=0.3)

@@ -6,7 +6,8 @@ from train.records import model_shape
 
 from fispace.models.integrated import IntegratedModel
 from fispace.models.optimiser import Adam, build_optimiser, clip_gradients, coalesced
-from fispace.study.config.train import PARTS, InitConfig
+from fispace.study.config.parts import PARTS
+from fispace.study.config.train import InitConfig
 
 SETTINGS = {"lr": 0.01, "betas": (0.9, 0.999), "eps": 1e-8}
 

@@ -1,6 +1,7 @@
 """The train step: arms of a seed are paired, checkpoints carry their configuration, runs repeat."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from fispace.chapters.train.lr import choose_lr
 from fispace.errors import ArtifactError, ArtifactMismatchError, DivergedError, ParamsError
 from fispace.models import numerics
 from fispace.models.numerics import selection_dtype
-from fispace.models.trained import initial_model, load_trained, read_record
+from fispace.models.trained import initial_model, load_trained, training_record
 from fispace.store.checkpoint import data_record
 from fispace.store.files import read_json, sha256_of, write_json
 from fispace.store.standardiser import unit_standardiser
@@ -30,12 +31,12 @@ def test_the_same_seed_twice_gives_the_same_bytes(store):
 
 def test_the_life_cycle_is_written_at_every_validation(store):
     run(store, "joint", JOINT, params=PARAMS.changed(val_every=20))
-    ledger = read_table(store / "out/joint.lifecycle.parquet")
-    assert ledger["step"].unique().tolist() == [20, 40, 60]
-    last = ledger[ledger["step"] == 60]
+    history = read_table(store / "out/joint.lifecycle.parquet")
+    assert history["step"].unique().tolist() == [20, 40, 60]
+    last = history[history["step"] == 60]
     assert last["latent"].tolist() == list(range(PARAMS.n_latents))
     assert last["firings"].sum() <= 60 * PARAMS.batch_tokens * PARAMS.k
-    assert (last["tokens_since_fired"] <= last["n_tokens"]).all()
+    assert (last["tokens_since_last_firing"] <= last["n_tokens"]).all()
     assert (last["distance_from_initial"] > 0).any()
 
 
@@ -106,7 +107,7 @@ def test_a_record_that_selects_in_no_known_way_is_refused(store, key, value):
     record = load_trained(run(store, "sae", SAE), {}).record.plain()
     record["params"][key] = value
     with pytest.raises(ArtifactMismatchError, match=rf"params\.{key}.*'{value}'"):
-        read_record(record)
+        training_record(record, Path("a.safetensors"))
 
 
 def test_another_seed_gives_another_model(store):

@@ -4,6 +4,7 @@ Must not: judge a run; `fispace.provenance.verify` does.
 """
 
 import os
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,12 @@ from fispace.errors import ArtifactError
 from fispace.provenance.code_digest import code_digest
 from fispace.provenance.records import (
     FOLDER,
-    RESULTS,
-    Record,
+    PLACES,
+    files_named_in,
+    is_result,
+    name_in,
     records_above,
+    relative_name,
     versions,
     without_places,
 )
@@ -36,12 +40,13 @@ def inputs_of(command: Command, values: Mapping[str, Any]) -> list[Path]:
 
 
 def _inputs_by_option(command: Command, values: Mapping[str, Any]) -> dict[str, list[Path]]:
-    """Files and folders that a call reads; a text that its parameters name stands under its section."""
+    """Files and folders that a call reads; files that its parameters name stand under their section."""
     named = {name: _paths(values[name]) for name in command.names_of(Kind.READS)}
-    for name in ("text", "transfer"):
-        text = getattr(values.get("params"), name, None)
-        if text is not None and text.path:
-            named[name] = [Path(text.path)]
+    params = values.get("params")
+    sections = params.plain() if params is not None else {}
+    for section, _ in PLACES:
+        if section in sections:
+            named[section] = files_named_in({section: sections[section]})
     return {name: paths for name, paths in named.items() if paths}
 
 
@@ -90,34 +95,22 @@ def hashed_inputs(command: Command, values: Mapping[str, Any]) -> dict[Path, str
     """
     hashes = {path: sha256_of(path) for path in inputs_of(command, values)}
     for path, found in hashes.items():
-        makers = [record for record in records_above(path) if _name(path, record) in record.outputs]
-        if run := None if makers else _run_of(path):
+        makers = [
+            record for record in records_above(path) if name_in(record, path) in record.outputs
+        ]
+        if not makers and is_result(path):
             raise ArtifactError(
                 f"{path} has no record of the command that made it, so that nothing says what it was "
                 f"made from. Where it is a copy, copy the folder {FOLDER} beside it too and run "
-                f"`fispace adopt {run}`; else delete it and run `snakemake --cores all {path}`."
+                f"`python workflow/sync.py`; else delete it and run `snakemake --cores all {path}`."
             )
-        if makers and all(record.outputs[_name(path, record)] != found for record in makers):
+        if makers and all(record.outputs[name_in(record, path)] != found for record in makers):
             raise ArtifactError(
                 f"{path} is not as the rule {makers[0].rule} left it: its checksum is {found[:12]}..., "
-                f"{makers[0].outputs[_name(path, makers[0])][:12]}... was recorded. It is truncated "
+                f"{makers[0].outputs[name_in(makers[0], path)][:12]}... was recorded. It is truncated "
                 f"or was altered. Delete it and run `snakemake --cores all {path}`."
             )
     return hashes
-
-
-def _run_of(path: Path) -> str | None:
-    """The run that a result belongs to; None for a file outside the results."""
-    place = Path(os.path.relpath(path, RESULTS))  # the results themselves may be a link elsewhere
-    return None if place.parts[0] == ".." else place.parts[0]
-
-
-def _name(path: Path, record: Record) -> str:
-    return _relative(path, record.base)
-
-
-def _relative(path: Path, base: Path) -> str:
-    return Path(os.path.relpath(path, base)).as_posix()
 
 
 def write_record(
@@ -130,16 +123,17 @@ def write_record(
         return
     base = Path(os.path.commonpath([path.parent for path in outputs]))
     params = values.get("params")
+    names = names_of(inputs, base)
     record = {
         "command": command.name,
         "params": without_places(params.plain() if params is not None else None),
         "options": options_of(command, values),
-        "inputs": {_shown(path, base): found for path, found in inputs.items()},
-        "outputs": {_relative(path, base): sha256_of(path) for path in outputs},
+        "inputs": {names[path]: found for path, found in inputs.items()},
+        "outputs": {relative_name(path, base): sha256_of(path) for path in outputs},
         "streams": sorted(streams),
         "code": code_digest(command.module),
         "versions": versions(),
-        "files": _files_by_option(command, values, outputs, base),
+        "files": _files_by_option(command, values, names, outputs, base),
     }
     write_json(base / FOLDER / record_name(list(record["outputs"])), record)
 
@@ -150,19 +144,30 @@ def record_name(outputs: Sequence[str]) -> str:
 
 
 def _files_by_option(
-    command: Command, values: Mapping[str, Any], outputs: Collection[Path], base: Path
-) -> dict[str, list[str]]:
+    command: Command, values: Mapping[str, Any], names: Mapping[Path, str],
+    outputs: Collection[Path], base: Path,
+) -> dict[str, list[str]]:  # fmt: skip
+    """Names of the files in the record by the option that they were given under."""
     found = {
-        option: [_shown(file, base) for path in paths for file in _files(path)]
+        option: [names[file] for path in paths for file in _files(path)]
         for option, paths in _inputs_by_option(command, values).items()
     }
     for option in command.writes:
         files = [file for path in _paths(values[option]) for file in _files(path)]
-        found[option] = [_relative(file, base) for file in files if file in outputs]
-    return {option: sorted(names) for option, names in found.items()}
+        found[option] = [relative_name(file, base) for file in files if file in outputs]
+    return {option: sorted(given) for option, given in found.items()}
 
 
-def _shown(path: Path, base: Path) -> str:
-    """Relative to the outputs where the file lies in the working folder, else its bare name."""
-    inside = path.resolve().is_relative_to(Path.cwd().resolve())
-    return _relative(path, base) if inside else path.name
+def names_of(hashes: Mapping[Path, str], base: Path) -> dict[Path, str]:
+    """The name of each file in a record: relative to the outputs if it lies in the working folder.
+
+    Outside it, the bare name; of several files of one name, with the beginning of its hash.
+    """
+    here = Path.cwd().resolve()
+    outside = [path for path in hashes if not path.resolve().is_relative_to(here)]
+    bare = Counter(path.name for path in outside)
+    unclear = [path for path in outside if bare[path.name] > 1]
+    names = {path: relative_name(path, base) for path in hashes} | {
+        path: path.name for path in outside
+    }
+    return names | {path: f"{path.name}#{hashes[path][:12]}" for path in unclear}

@@ -6,7 +6,9 @@ clock, host, user or folder outside the working folder, so equal runs leave equa
 Must not: judge; `fispace.provenance.verify` does.
 """
 
-from collections.abc import Collection, Iterator
+import json
+import os
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
@@ -20,6 +22,10 @@ from fispace.study.commands import rule_of
 
 RESULTS = Path("results")
 FOLDER = ".provenance"
+PLACES = (("lm", "name"), ("text", "path"), ("transfer", "path"))
+"""Parameters that may name a place of this machine."""
+MODEL_FILES = ("*.safetensors", "*.json", "*.model", "*.txt")
+"""What is read of a model folder."""
 PARTIAL = ".partial-"
 
 LIBRARIES = (
@@ -58,15 +64,64 @@ class Record:
         return rule_of(self.command)
 
 
+def places_named_in(params: Mapping[str, Any]) -> list[Path]:
+    """The user's model folder and texts, as a command's parameters name them.
+
+    A model of a hub is named like a folder that does not exist.
+    """
+    from fispace.study.config.lm import TESTBED  # what has no parameters starts without it
+
+    model = (params.get("lm") or {}).get("name", TESTBED)
+    texts = [(params.get(key) or {}).get("path") for key in ("text", "transfer")]
+    return [Path(name) for name in (None if model == TESTBED else model, *texts) if name]
+
+
+def files_named_in(params: Mapping[str, Any]) -> list[Path]:
+    """Files of the user that a command reads because its parameters name them; sorted."""
+    found: list[Path] = []
+    for place in places_named_in(params):
+        kinds = MODEL_FILES if place.is_dir() else ()
+        inside = (path for kind in kinds for path in place.glob(kind))
+        found += [path for path in (place, *inside) if path.is_file()]
+    return sorted(found)
+
+
 def without_places(params: Any) -> Any:
-    """A parameter slice without what may be a folder of this machine; the files' hashes stand for it."""
+    """A parameter slice without folders of this machine; the hashes of their files stand for them."""
     if not isinstance(params, dict):
         return params
+    named = set(map(str, places_named_in(params)))
     cleaned = dict(params)
-    for section, key in (("lm", "name"), ("text", "path"), ("transfer", "path")):
-        if isinstance(cleaned.get(section), dict):
+    for section, key in PLACES:
+        place = (cleaned.get(section) or {}).get(key)
+        if place in named and (section != "lm" or Path(place).exists()):
             cleaned[section] = {**cleaned[section], key: None}
     return cleaned
+
+
+def same_params(recorded: Any, today: Any) -> bool:
+    """Whether a record holds these parameters, as far as they do not name what is not here."""
+    now = json.loads(json.dumps(without_places(today)))
+    if recorded == now or not isinstance(now, dict) or not isinstance(now.get("lm"), dict):
+        return recorded == now
+    # a model folder of another machine
+    absent = not Path(now["lm"]["name"] or "").exists()
+    return absent and recorded == now | {"lm": now["lm"] | {"name": None}}
+
+
+def is_result(path: Path) -> bool:
+    """Whether the file lies below the results, which may be a link to elsewhere."""
+    return Path(os.path.relpath(path, RESULTS)).parts[0] != ".."
+
+
+def name_in(record: Record, path: Path) -> str:
+    """The name that a file has in a record."""
+    return relative_name(path, record.base)
+
+
+def relative_name(path: Path, base: Path) -> str:
+    """Path of a file from a folder, with forward slashes."""
+    return Path(os.path.relpath(path, base)).as_posix()
 
 
 @cache

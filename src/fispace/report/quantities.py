@@ -10,7 +10,7 @@ from fispace.chapters.factorial.tables import SECONDARY
 from fispace.chapters.fidelity.curve_quantities import curve_quantities
 from fispace.chapters.fidelity.quantities import fidelity_quantities
 from fispace.chapters.geometry.quantities import geometry_quantities
-from fispace.chapters.testbed.quantities import planted_quantities
+from fispace.chapters.testbed.quantities import planted_pair_quantities
 from fispace.report.paper_quantities import paper_quantities
 from fispace.report.tables import QUANTITIES
 from fispace.store.quantities import Frame, Quantity, quantity_frame
@@ -25,7 +25,7 @@ OF_TABLES: dict[str, Callable[[TableOf, float], Iterator[Quantity]]] = {
     "geometry": lambda read, _: geometry_quantities(read("geometry")),
     "family": lambda read, _: factorial_quantities(read("family"), read("secondary")),
     "curve": lambda read, _: curve_quantities(read("curve")),
-    "planted": lambda read, alpha: planted_quantities(read("planted"), alpha),
+    "planted": lambda read, alpha: planted_pair_quantities(read("planted"), alpha),
 }
 """Quantities by the option whose table they are computed from; of the planted pairs with their alpha."""
 

@@ -1,4 +1,4 @@
-"""The result tables of the README and of the page on the ledger, generated from a ledger.
+"""Generated blocks of README and docs: result tables from a ledger, the key from workflow/weaknesses.yaml.
 
 Must not: touch anything outside the generated blocks.
 """
@@ -13,6 +13,7 @@ from fispace.report.tables import LEDGER
 from fispace.store.tables import read_csv
 
 RESULTS = Block("results", "make reference")
+WEAKNESSES, SCRIPTS = Block("weaknesses", "make rejudge"), Block("scripts", "make rejudge")
 OF_README = (
     "N5.gain",
     "N5.gain_over_matched",

@@ -138,6 +138,14 @@ GEOMETRY = (
     Metric("functional_share_{part}", FRACTION, NEITHER, "Σ|growth| of the part over that of all parts"),
     Metric("functional_share_{part}_spearman", "1", NEITHER, "its rank correlation with |W_dec|²"),
     Metric("functional_share_{part}_{group}{split}", FRACTION, NEITHER, "the share in one norm group"),
+    Metric("late_norm_change_{group}{split}", FRACTION, NEITHER,
+           "growth of |w|² over the last part of training, geometric mean of a norm group"),
+    Metric("late_norm_change_gap{split}", FRACTION, NEITHER, "the low group's less the high group's"),
+    Metric("late_silent_share_{group}{split}", FRACTION, LOWER, "of a group, latents silent in that part"),
+    Metric("norm_over_initial_{group}{split}", RATIO, NEITHER, "|w|² over its initial value, geometric mean"),
+    Metric("low_in_reach_share{split}", FRACTION, NEITHER,
+           "low latents that pass the threshold if they grow as before for a training as long"),
+    Metric("late_change_firing_spearman", "1", NEITHER, "rank correlation of late growth and firings"),
     Metric("variance_explained_published", FRACTION, HIGHER,
            "1 - Σ var(error) / Σ var(x), per batch of 1,024 tokens; blind to a constant error"),
     Metric("active_share", FRACTION, NEITHER, "share of latents active on a token, or of tokens with one"),
@@ -188,7 +196,7 @@ AT_PAPER_SIZES = (
     Metric("gini_max|effective_rank_min", "1", NEITHER, "most unequal factor vector at initialisation"),
 )  # fmt: skip
 METRICS = (*FIDELITY, *CONTRASTS, *GEOMETRY, *FACTORIAL, *PLANTED_PAIRS, *AT_PAPER_SIZES)
-PLANTED = "planted_"
+OF_PLANTED_PAIRS = "planted_"
 """Prefix of quantities that are a metric of planted pairs."""
 LAST = ("factorial", "secondary", "residual", "clamp", "paper")
 """First words of quantities whose metric is their last word."""
@@ -230,7 +238,7 @@ def unit_of_quantity(name: str) -> str | None:
     first, *rest = name.split(".")
     if first in LAST:
         return None if rest[-1] == RESPONSE else unit_of(rest[-1])
-    return unit_of(first.removeprefix(PLANTED))
+    return unit_of(first.removeprefix(OF_PLANTED_PAIRS))
 
 
 def with_units(rows: Frame) -> Frame:

@@ -12,17 +12,20 @@ from pydantic import BaseModel
 from fispace.study.config.meanings import meaning, summary
 from fispace.study.config.study import StudyConfig
 from fispace.study.params import DROPPABLE
+from fispace.study.step import tool
 
 SCHEMA = Path("workflow/schemas/params.schema.json")
+"""Where the schema stands in the repository."""
 LEFT_OPEN = "lm.name"
 """Parameter that an overlay may leave for the command line to give."""
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 TITLE = "Parameters of params.yaml and of the overlays in params/. Generated: `make schema`."
 
 
-def write_schema(folder: Path) -> None:
-    """Write the schema below the repository's root."""
-    (folder / SCHEMA).write_text(schema_text(), encoding="utf-8")
+@tool("schema")
+def write_schema(*, out: Path) -> None:
+    """Write the JSON Schema of all parameters, from which editors complete and check params.yaml."""
+    out.write_text(schema_text(), encoding="utf-8")
 
 
 def schema_text() -> str:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from fispace.chapters.extract.shortage import what_is_missing
 from fispace.errors import CorpusError
 from fispace.lm.batching import require_positions
 from fispace.lm.hooks import read_activations, resolve_hook_point
@@ -27,7 +28,7 @@ from fispace.lm.windows import (
 )
 from fispace.seeds import stream_seed
 from fispace.store.activations import ActivationStore
-from fispace.store.documents import Document, read_documents
+from fispace.store.documents import read_documents
 from fispace.store.files import alone_in, fingerprint, read_json, sha256_of, write_json
 from fispace.store.shards import activation_table, shard_name, write_shard
 from fispace.store.standardiser import fit_moments
@@ -35,16 +36,6 @@ from fispace.study.config.extract import ExtractStep, StandardiserStep, TextConf
 from fispace.study.step import Reads, ReadsFolder, Scratch, Writes, WritesFolder, command
 
 log = logging.getLogger(__name__)
-
-CUT_BY = {
-    "txt": "cut the file by extract.text.delimiter, a regular expression (now {delimiter!r}; line ends are "
-    "read as \\n, so that blank lines are '\\n\\s*\\n')",
-    "jsonl": "give each its own line",
-    "parquet": "give each its own row",
-    "hub": "give each its own row",
-    "testbed": "set testbed.corpus.n_documents to more",
-}
-"""How the documents of a source are told apart."""
 
 UNIT_INTERVAL = 2.0**63
 TRANSFER = "transfer"
@@ -129,75 +120,50 @@ def _windows_by_split(
     for text, targets in ((params.text, own), (params.transfer, [TRANSFER])):
         if text is None:
             continue
-        read: list[int] = []
         left = {split: limits[split] for split in targets}
-        for window in _windows(params, text, corpus, lm, special, read):
+        for window in _windows(params, text, corpus, lm, special):
             split = TRANSFER if TRANSFER in left else _split_of(params, window.document_id)
             if left[split] > 0:
                 kept[split].append(window)
                 left[split] -= int((~window.is_special).sum())
             elif max(left.values()) <= 0:
                 break
-        for split in targets:
-            _require_windows(params, text, split, kept[split], read)
+    for split, windows in kept.items():
+        _require_windows(params, corpus, split, windows)
     return kept
 
 
 def _require_windows(
-    params: ExtractStep, text: TextConfig, split: str, windows: list[Window], read: list[int]
+    params: ExtractStep, corpus: Path | None, split: str, windows: list[Window]
 ) -> None:
-    """Refuse a split without data; `read` are the numbers of the documents of its text."""
+    n_shards = params.shards.of(split)
     log.info("%s: %d windows", split, len(windows))
     if windows and all(window.is_special.all() for window in windows):
         raise CorpusError(
             f"The text of the split {split!r} holds nothing but special tokens of this model, which "
             "are left out everywhere. Give a text without markup for the tokenizer."
         )
-    n_shards = params.shards.of(split)
     if len(windows) < n_shards:
-        own = [number for number in read if split in (TRANSFER, _split_of(params, number))]
+        text = params.transfer if split == TRANSFER and params.transfer else params.text
+        own = [
+            split in (TRANSFER, _split_of(params, number))
+            for number, _ in enumerate(read_documents(text, corpus))
+        ]
         raise CorpusError(
             f"The split {split!r} is empty or too short: the text gives it {len(windows)} windows, fewer "
-            f"than its {n_shards} shards. {_lack(params, text, len(read), len(own), len(windows))}"
+            f"than its {n_shards} shards. {what_is_missing(params, text, own, len(windows))}"
         )
-
-
-def _lack(params: ExtractStep, text: TextConfig, n_read: int, n_own: int, n_windows: int) -> str:
-    """What a text lacks of which a split gets too little."""
-    if n_read == 0:
-        return "It holds no document that is not blank."
-    if n_own == 0:
-        return (
-            f"What is missing is documents: every document goes to one split as a whole, and none of the "
-            f"{n_read} that were read goes to this one. Give more documents; if these are several in one, "
-            f"{CUT_BY[text.source].format(delimiter=text.delimiter)}."
-        )
-    if n_windows == 0:
-        return (
-            f"Each of its {n_own} documents is shorter than extract.min_window_tokens="
-            f"{params.min_window_tokens}. Give longer documents, or a smaller number."
-        )
-    return (
-        f"Its {n_own} documents are not long enough. Give more text, a smaller "
-        "extract.min_window_tokens, or fewer extract.shards."
-    )
 
 
 def _windows(
     params: ExtractStep, text: TextConfig, corpus: Path | None, lm: tuple[Any, Any],
-    special: Iterable[int], read: list[int],
+    special: Iterable[int],
 ) -> Iterator[Window]:  # fmt: skip
-    """Windows of a text, whose tokens the model all embeds; `read` collects the numbers of its documents."""
+    """Windows of a text, whose tokens the model all embeds."""
     model, tokenizer = lm
-
-    def documents() -> Iterator[tuple[int, Document]]:
-        for number, document in enumerate(read_documents(text, corpus)):
-            read.append(number)
-            yield number, document
-
     for window in cut_windows(
-        tokenizer, documents(), params.window_tokens, params.min_window_tokens, params.add_bos,
-        special,
+        tokenizer, enumerate(read_documents(text, corpus)),
+        params.window_tokens, params.min_window_tokens, params.add_bos, special,
     ):  # fmt: skip
         place = f"{text.path or corpus}: document {window.document_id} (the first is 0)"
         require_embedded(model, tokenizer, window.token_ids, place)

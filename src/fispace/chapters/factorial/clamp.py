@@ -24,7 +24,11 @@ from fispace.chapters.factorial.encoder_stack import (
     load_pipeline,
     read_stimulus_tokens,
 )
-from fispace.chapters.factorial.planted_contrast import has_planted, planted_contrast, planted_reach
+from fispace.chapters.factorial.planted_contrast import (
+    has_planted_contrast,
+    planted_contrast,
+    planted_reach,
+)
 from fispace.chapters.factorial.tables import CANDIDATES, CONTEXTS, WORDS
 from fispace.lm.hooks import read_activations
 from fispace.lm.intervention_scoring import Moves, prompt_log_probs, score_moved
@@ -70,7 +74,7 @@ def clamp_latents(
     require_scorable(model, tokenizer, plan, *texts)
     base, moved = scores_of(params, pipe, model, plan, found)
     write_table(effects, effect_table(prompts, found, moved - base, listed).assign(**key), recipe)
-    changes = planted_table(params, prompts, found, base, moved, listed)
+    changes = planted_contrast_table(params, prompts, found, base, moved, listed)
     write_table(planted, changes.assign(**key), recipe)
     numbers = identity_checks(params, pipe, model, plan, chosen)
     write_table(checks, numbers.assign(**key, site="clamp"), recipe)
@@ -123,7 +127,7 @@ def effect_table(
     return merged
 
 
-def planted_table(
+def planted_contrast_table(
     params: ClampStep, prompts: Frame, found: list[Condition],
     base: Float[np.ndarray, "prompts words"],
     moved: Float[np.ndarray, "conditions prompts words"], words: Frame,
@@ -138,7 +142,7 @@ def planted_table(
             yield from ((*condition[:5], *own) for own in zip(items, value, reach, strict=True))
 
     items = sorted(set(prompts["item"]))
-    filled = rows() if has_planted(prompts, words, params.factors) else ()
+    filled = rows() if has_planted_contrast(prompts, words, params.factors) else ()
     return pd.DataFrame(list(filled), columns=pd.Index([*EFFECT_COLUMNS, "reach"]))
 
 

@@ -10,8 +10,7 @@ import numpy as np
 
 from fispace.chapters.factorial.conditions import DIRECTIONS
 from fispace.chapters.factorial.design_array import Frame
-from fispace.chapters.factorial.hypothesis_tests import KEPT, UNDECLARED
-from fispace.chapters.factorial.hypothesis_tests import PLANTED as PLANTED_SLOPE
+from fispace.chapters.factorial.hypothesis_tests import KEPT, PLANTED_SLOPE, UNDECLARED
 from fispace.chapters.factorial.test_inputs import MULTIPLY
 from fispace.seeds import numpy_stream
 from fispace.stats.two_by_two import one_sample_t, sign_flip_test, sign_flips

@@ -44,7 +44,7 @@ from fispace.store.files import sha256_of
 from fispace.store.standardiser import Standardiser, load_standardiser
 from fispace.store.tables import write_table
 from fispace.study.config.fidelity import Control, FidelityArmStep
-from fispace.study.config.train import Part
+from fispace.study.config.parts import DECODERS, Part
 from fispace.study.step import Reads, ReadsFolder, Writes, command
 
 ISOTROPIC: tuple[Control, ...] = ("epsilon_random",)
@@ -130,7 +130,7 @@ def plan(parts: Sequence[Part], params: FidelityArmStep) -> list[Measurement]:
 
 def without_decoder(parts: Sequence[Part]) -> list[tuple[Part, ...]]:
     """Every non-empty subset of the parts that are no decoder, smallest first."""
-    others: list[Part] = [part for part in parts if part not in ("sae", "linear")]
+    others: list[Part] = [part for part in parts if part not in DECODERS]
     return [kept for size in range(len(others)) for kept in combinations(others, size + 1)]
 
 

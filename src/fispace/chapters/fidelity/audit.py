@@ -42,7 +42,7 @@ from fispace.study.config.audit import (
     AuditConfig,
 )
 from fispace.study.config.fidelity import FidelityAuditStep
-from fispace.study.config.train import Part
+from fispace.study.config.parts import Part
 from fispace.study.step import Reads, ReadsFolder, Writes, command
 
 KEY = ["switch", "arm", "parts", "split", "document_id"]

@@ -24,8 +24,8 @@ from fispace.store.quantities import Frame, Quantity, quantity
 LOSSES = ("mse", "fvu", "kl", "ce", "excess_ce")
 """Levels that are compared; less is better."""
 SPLIT = "test"
-FULL, SAE, CONTROL = "full", "sae", "sae_bias"
-BASELINE_ARMS = ("sae", CONTROL, "joint_no_interaction")
+FULL, SAE, SAE_BIAS = "full", "sae", "sae_bias"
+BASELINE_ARMS = ("sae", SAE_BIAS, "joint_no_interaction")
 """Arms that parts of an arm are compared with as well."""
 ROW = [*KEY, "metric"]
 """Columns that name a row of the summary."""
@@ -94,7 +94,7 @@ def ratio_parts(name: str, known: Collection[str]) -> RatioParts | None:
         baseline = place.partition(".over.")[2]
         return RatioParts(f"{loss}_reduction.{place}", f"{loss}.{baseline}", 0.0)
     if form == "last_step":
-        return RatioParts(f"{loss}_last_reduction.{place}", f"{loss}.{CONTROL}.{FULL}", 0.0)
+        return RatioParts(f"{loss}_last_reduction.{place}", f"{loss}.{SAE_BIAS}.{FULL}", 0.0)
     if form == "gain_share" and part in SHARES:
         own, whole = (
             f"{loss}_reduction.{arm}.{of}.over.{arm}.{SAE}" for of in (SHARES[part], FULL)
@@ -180,9 +180,9 @@ def last_reduction(without: Number, whole: Number) -> Number:
 
 def _last_steps(levels: Levels) -> Iterator[Named]:
     for metric, by_condition in _losses(levels):
-        if (CONTROL, FULL) not in by_condition:
+        if (SAE_BIAS, FULL) not in by_condition:
             continue
-        control = by_condition[CONTROL, FULL]
+        control = by_condition[SAE_BIAS, FULL]
         for (arm, parts), without in by_condition.items():
             for part, rest in STEPS.items():
                 if parts == rest and (arm, FULL) in by_condition:

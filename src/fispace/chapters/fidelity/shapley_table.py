@@ -29,6 +29,7 @@ from fispace.chapters.fidelity.document_sums import (
 from fispace.stats.bootstrap import interval_of
 from fispace.stats.shapley import Coalition, Values, coalitions, leave_one_out, shapley, total_value
 from fispace.store.metric_registry import FRACTION, unit_of
+from fispace.study.config.parts import DECODERS
 
 SHARED = ("fvu", "kl", "excess_ce")
 PUBLISHED, CANONICAL, DECODER = "published", "canonical", "decoder"
@@ -87,8 +88,8 @@ def games(losses: Losses, nothing: np.ndarray) -> dict[str, Values]:
     """
     parts = max(losses, key=len)
     beside = sorted(parts - {"sae"})
-    others = sorted(parts - {"sae", "linear"})
-    decoder = parts & {"sae", "linear"}
+    others = sorted(parts - {*DECODERS})
+    decoder = parts & {*DECODERS}
     published = {s: -losses[s | {"sae"}] for s in coalitions(beside)}
     canonical: dict[Coalition, np.ndarray] = {}
     for chosen in coalitions([DECODER, *others]):

@@ -68,7 +68,7 @@ KL_PLOT = Table(
     },
     key=("arm", "parts", "condition", "seed"),
 )  # fmt: skip
-CONTROLS_PLOT = Table(
+MATCHED_ERRORS_PLOT = Table(
     "report/figures/controls.csv",
     {
         "order": INTEGER, "arm": TEXT, "parts": TEXT, "condition": TEXT, "seed": INTEGER,

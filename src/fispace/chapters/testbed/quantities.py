@@ -12,14 +12,14 @@ from fispace.store.quantities import NO_SEED, Frame, Quantity, quantity
 NONE, STRONGEST = "none", "strongest"
 
 
-def planted_quantities(planted: Frame, alpha: float) -> Iterator[Quantity]:
+def planted_pair_quantities(planted: Frame, alpha: float) -> Iterator[Quantity]:
     """Every metric of every world; a world is to these numbers what a seed is to others.
 
     planted_metric.arm.none        no pair is planted
     planted_metric.arm.strongest   the pairs have the largest share of the study
     planted_alpha                  share of the pairs that may count as found where none is planted
     """
-    share = Derived(alpha, made_by(planted_quantities))
+    share = Derived(alpha, made_by(planted_pair_quantities))
     yield quantity("planted_alpha", NO_SEED, share, unit_of("alpha"), 1)
     each = planted[planted["world"].notna()]
     places = {0.0: NONE, each["share"].max(): STRONGEST} if each["share"].any() else {0.0: NONE}

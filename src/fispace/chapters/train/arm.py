@@ -18,8 +18,8 @@ from fispace.models.fit import Schedule, fit
 from fispace.models.integrated import IntegratedModel
 from fispace.models.numerics import fix_numerics, selection_dtype
 from fispace.models.objective import ArmObjective
+from fispace.models.parts import matched_n_latents
 from fispace.models.progress import CurveRow
-from fispace.models.shape import matched_n_latents
 from fispace.models.trained import (
     Trained,
     TrainingRecord,
@@ -41,7 +41,8 @@ from fispace.store.standardiser import (
     unit_standardiser,
 )
 from fispace.store.tables import write_table
-from fispace.study.config.train import ArmModel, Part, TrainArmStep
+from fispace.study.config.parts import Part
+from fispace.study.config.train import ArmModel, TrainArmStep
 from fispace.study.step import Reads, Scratch, Unrecorded, Writes, command
 
 PLAIN_SAE = ArmModel(parts=("sae",), frozen_sae_from=None, pooling=None, matched_to=None)
@@ -55,7 +56,7 @@ def train_arm(
     scratch: Scratch, checkpoint_seconds: Unrecorded[float], weights: Writes, curve: Writes,
     lifecycle: Writes,
 ) -> None:  # fmt: skip
-    """Train one arm with one seed at the chosen rate; writes checkpoint, curve and life cycles.
+    """Train one arm with one seed at the chosen rate; writes checkpoint, curve and history of the latents.
 
     An arm whose parameter count equals another's has as many latents as that takes, not
     `params.n_latents`; `matched_row` is the other's row. `changed` is a mapping, as JSON, of
@@ -186,7 +187,7 @@ class Fitted(NamedTuple):
 
     curve: pd.DataFrame
     lifecycle: pd.DataFrame
-    """One row a latent at every validation; columns: models.lifecycle.LifecycleRows."""
+    """One row a latent at every validation; columns: models.latent_history.Snapshot."""
 
 
 def _fit(
@@ -205,10 +206,10 @@ def _fit(
     batches = (units.standardise(torch.from_numpy(x)) for x in left)
     is_frozen = record.row.frozen_sae_from is not None
     objective = ArmObjective(model, is_frozen, params.aux_k)
-    checkpoints.include("lifecycle", objective.lifecycle)
+    checkpoints.include("history", objective.history)
 
     def validate() -> float:
-        objective.lifecycle.record(model.newest_sae.W_dec)
+        objective.history.record(model.newest_sae.W_dec)
         return _val_fvu(model, _stored_batches(store, units, "val"))
 
     ready = prefetched(batches, params.prefetch_batches)
@@ -218,7 +219,7 @@ def _fit(
     curve = fit(model, objective, ready, schedule, validate, checkpoints)
     snapshots = (
         pd.DataFrame({name: column.numpy() for name, column in rows._asdict().items()})
-        for rows in objective.lifecycle.ledger
+        for rows in objective.history.snapshots
     )
     return Fitted(pd.DataFrame(curve, columns=pd.Index(CurveRow._fields)), pd.concat(snapshots))
 

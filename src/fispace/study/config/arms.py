@@ -19,7 +19,6 @@ from fispace.study.config.train import (
 )
 from fispace.study.names import arm_name
 
-Rows = Mapping[str, ArmConfig]
 ArmName = Annotated[Name, AfterValidator(arm_name)]
 
 BASELINE_ARM = "sae"
@@ -164,7 +163,7 @@ def gain_ks(train: Mapping[str, Any]) -> list[int]:
     return sorted({max(1, round(share * train["k"])) for share in shares} - {train["k"]})
 
 
-def _require_frozen(where: tuple[str, str], arm: ArmConfig, rows: Rows) -> None:
+def _require_frozen(where: tuple[str, str], arm: ArmConfig, rows: Mapping[str, ArmConfig]) -> None:
     source = arm.frozen_sae_from
     if source is None:
         return
@@ -176,7 +175,7 @@ def _require_frozen(where: tuple[str, str], arm: ArmConfig, rows: Rows) -> None:
         )
 
 
-def _require_matched(where: tuple[str, str], arm: ArmConfig, rows: Rows) -> None:
+def _require_matched(where: tuple[str, str], arm: ArmConfig, rows: Mapping[str, ArmConfig]) -> None:
     target = arm.matched_to
     if target is None:
         return

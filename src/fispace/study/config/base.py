@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, ValidationError
 
 from fispace.errors import ParamsError
-from fispace.study.names import file_name
+from fispace.study.names import file_name, plain_text
 
 T = TypeVar("T")
 Group = TypeVar("Group", bound="Config")
@@ -118,7 +118,7 @@ def _distinct(values: tuple[T, ...]) -> tuple[T, ...]:
     return values
 
 
-Values = Annotated[tuple[T, ...], Strict(False)]
+ListOf = Annotated[tuple[T, ...], Strict(False)]
 """A list; read as a tuple."""
 
 Distinct = Annotated[
@@ -149,6 +149,8 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Deviation = Annotated[float, Field(ge=0, le=100)]
 """Standard deviation of initial weights."""
+PlainText = Annotated[str, AfterValidator(plain_text)]
+"""A text of which everything is seen in print."""
 NonEmpty = Annotated[str, Field(min_length=1)]
 
 

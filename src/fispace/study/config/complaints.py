@@ -13,10 +13,10 @@ from pydantic_core import ErrorDetails
 from fispace.study.config.base import Keys, Refusal, dotted
 from fispace.study.config.meanings import meaning
 
-SHOWN = 200
+SHOWN_CHARACTERS = 200
 """Most characters of a value that a message repeats."""
-TEXT_ADVICE = "; a text that YAML takes for something else stands in quotes, as in '1' or 'no'"
-ADVICE = "; numbers stand without quotes and with a decimal point, as in 1.0e-3"
+ON_TEXTS = "; a text that YAML takes for something else stands in quotes, as in '1' or 'no'"
+ON_NUMBERS = "; numbers stand without quotes and with a decimal point, as in 1.0e-3"
 SCALARS = {
     "int_type": "integer",
     "float_type": "number",
@@ -125,9 +125,9 @@ def _complaint(detail: ErrorDetails, together: list[ErrorDetails], place: _Place
         refusal.keys, refusal.says = place.keys, f"{refusal.says}{meant}"
         return refusal
     if detail["type"] in SCALARS and isinstance(detail["input"], str):
-        meant = ADVICE
+        meant = ON_NUMBERS
     elif detail["type"] == "string_type":
-        meant = TEXT_ADVICE
+        meant = ON_TEXTS
     if detail["type"] == "extra_forbidden":
         meant = ""
     return Refusal(place.keys, f"{_sentence(detail, together, place)}{meant}")
@@ -170,6 +170,6 @@ def _known(place: _Place) -> str:
 def shown(value: Any) -> str:
     """The value as Python writes it, cut to a length that a message can hold."""
     try:
-        return f"{value!r:.{SHOWN}}"
+        return f"{value!r:.{SHOWN_CHARACTERS}}"
     except ValueError:  # Python writes no integer of thousands of digits
         return "a number of thousands of digits"

@@ -21,7 +21,7 @@ def broken_limits(study: "StudyConfig") -> Iterator[Refusal]:
     yield from _of_tests(study)
 
 
-def _at_most(keys: tuple[str, ...], value: float, limit: float, what: str) -> Iterator[Refusal]:
+def _at_most(keys: tuple[str, ...], value: int, limit: int, what: str) -> Iterator[Refusal]:
     if value > limit:
         yield Refusal(keys, f"must be <= {limit}, {what}", value)
 

@@ -8,13 +8,13 @@ from fispace.study.config.base import (
     Config,
     Decay,
     InnerShare,
+    ListOf,
     Rate,
     Refusal,
     Seed,
     Seeded,
     Size,
     Threaded,
-    Values,
 )
 from fispace.study.config.train import InitialWeights, OptimiserConfig
 
@@ -107,10 +107,10 @@ class PlantedConfig(PlantedIntervals):
     """Sizes of x = sum a_i d_i + strength sum a_i a_j e_ij + noise."""
     training: PlantedTraining
     """Sizes and training of every model."""
-    shares: Annotated[Values[Decay], Field(min_length=1)]
+    shares: Annotated[ListOf[Decay], Field(min_length=1)]
     """Shares of the variance left after regressing on the a_i that the pairs carry; 0 (none is planted)
     must be there."""
-    worlds: Annotated[Values[Seed], Field(min_length=2)]
+    worlds: Annotated[ListOf[Seed], Field(min_length=2)]
     """Numbers of the repetitions; thresholds of the null come from the other worlds, so at least two."""
     n_tokens: Annotated[int, Field(ge=2, le=100_000_000)]
     """Training tokens of a world."""

@@ -15,16 +15,16 @@ from fispace.study.config.factorial import (
     Continuations,
     Factors,
     Families,
-    Halves,
     Interventions,
     PairsStep,
     Permutations,
     SecondaryConfig,
     SinglesStep,
+    StimulusHalves,
 )
 from fispace.study.config.fidelity import (
     Bootstrap,
-    Compared,
+    Comparisons,
     FullComparisons,
     MatchedErrors,
 )
@@ -47,7 +47,7 @@ class ExtractSection(Texts, StandardiserStep, Threaded):
     """Activations of one hook point, as Parquet."""
 
 
-class FidelitySection(WindowBatches, MatchedErrors, Compared, Bootstrap, Threaded):
+class FidelitySection(WindowBatches, MatchedErrors, Comparisons, Bootstrap, Threaded):
     """Reconstruction quality, and the LM run on the reconstruction."""
 
     full: FullComparisons
@@ -59,7 +59,7 @@ class GeometrySection(Geometry, Threaded):
 
 
 class FactorialSection(
-    Factors, Halves, Permutations, Families, Interventions, Continuations, Calibration, PairsStep,
+    Factors, StimulusHalves, Permutations, Families, Interventions, Continuations, Calibration, PairsStep,
     SinglesStep,
 ):  # fmt: skip
     """2x2 stimuli, secondary SAE, clamping and inference; the hypotheses are declared before the run."""

@@ -10,17 +10,17 @@ from fispace.study.config.base import (
     Decay,
     Deviation,
     Distinct,
+    ListOf,
     Rate,
     Refusal,
     Seeded,
     Share,
     Size,
     Threaded,
-    Values,
     require_a_batch,
 )
+from fispace.study.config.parts import Part, Pooling
 
-Part = Literal["sae", "linear", "bias", "interaction", "residual_sae"]
 OptimiserKind = Literal["adam", "row_sparse_adam", "half_precision_adam"]
 SelectionDtype = Literal["float32", "bfloat16"]
 TopkDtype = Literal["auto", "float32", "bfloat16"]
@@ -28,16 +28,6 @@ TopkDtype = Literal["auto", "float32", "bfloat16"]
 SelectBy = Literal["pre_activation", "contribution"]
 StandardisePer = Literal["split", "row_group"]
 """Whose mean and deviation standardise a token: the train split's, or those of its own row group."""
-Pooling = Literal["pairs", "sum", "shuffled"]
-"""What the interaction part's MLP reads: the sum over pairs of active latents, or, as controls, over
-single ones, and over pairs whose second latent is active on another token."""
-
-PARTS: tuple[Part, ...] = ("sae", "linear", "bias", "interaction")
-"""The published model."""
-
-ALL_PARTS: tuple[Part, ...] = (*PARTS, "residual_sae")
-"""With those of controls, in the order in which tables name them."""
-
 SMALLEST_HALF = 2.0**-24
 """Smallest positive float16 number."""
 
@@ -51,10 +41,8 @@ class ArmModel(Config):
     frozen_sae_from: str | None
     """Arm whose trained autoencoder is copied and frozen; null = its own is trained."""
     pooling: Pooling | None
-    """What the interaction part's MLP reads: pairs = 1/2 [(sum f_i v_i)^2 - sum (f_i v_i)^2] as
-    published; sum = sum f_i v_i, a first-order control of the same size; shuffled = the pairs' sum with
-    the second latent of another token, 1/2 [(sum f_i v_i)(sum g_j v_j) - sum f_i g_i v_i^2], g the codes
-    of the token's partner in the batch. null without that part."""
+    """What the interaction part's MLP reads, by the formulas of fispace.study.config.parts: pairs as
+    published, or a control of the same size; null without that part."""
     matched_to: str | None
     """Arm whose parameter count this arm gets by its number of latents, to less than one latent's;
     null = train.n_latents."""
@@ -118,7 +106,7 @@ class OptimiserConfig(Config):
     optimiser: OptimiserKind
     """adam; row_sparse_adam: a row without a gradient is left alone, its moments too;
     half_precision_adam: weights, gradients and moments are float16 numbers, as in the author's code."""
-    adam_betas: Annotated[Values[Decay], Field(min_length=2, max_length=2)]
+    adam_betas: Annotated[ListOf[Decay], Field(min_length=2, max_length=2)]
     """Decay rates of Adam's two moments."""
     adam_eps: Annotated[float, Field(gt=0, le=1)]
     """Added to the root of Adam's second moment."""
@@ -162,8 +150,8 @@ class Sizes(Config):
         return self
 
 
-class Batches(Config):
-    """Batches of tokens."""
+class BatchSize(Config):
+    """Size of a batch."""
 
     batch_tokens: Annotated[int, Field(ge=1, le=100_000_000)]
     """Tokens of one optimiser step."""
@@ -180,7 +168,7 @@ class Recorded(Config):
     """Steps between validations, and between rows of the latents' history."""
 
 
-class Switchable(OptimiserConfig, Batches, InitialWeights):
+class Switchable(OptimiserConfig, BatchSize, InitialWeights):
     """Parameters of a training that the audit may replace by those of the published study."""
 
     n_tokens: Count

@@ -6,7 +6,7 @@ Must not: judge what a file holds.
 """
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,21 +14,9 @@ from typing import Any
 from fispace.errors import ArtifactError
 from fispace.provenance.verify import LOGS
 from fispace.store.files import read_json, sha256_of, write_json
-from fispace.study.config.lm import TESTBED
 
 NOTED = "given.json"
 """Below logs/<run>/: size, time and digest of every file that was named."""
-
-
-def files_named_in(params: Mapping[str, Any]) -> list[Path]:
-    """Files of the model folder and the texts that a command's parameters name, as far as they exist.
-
-    A name of the hub is no folder; a missing file is for the step to explain.
-    """
-    model = (params.get("lm") or {}).get("name", TESTBED)
-    found = [] if model == TESTBED else sorted(Path(model).glob("*.*"))
-    texts = [(params.get(key) or {}).get("path") for key in ("text", "transfer")]
-    return [path for path in (*found, *(Path(text) for text in texts if text)) if path.is_file()]
 
 
 def digests_of(paths: Iterable[Path], run: str) -> list[str]:

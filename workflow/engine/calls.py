@@ -14,10 +14,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from given import digests_of, files_named_in
 from snakemake.io import apply_wildcards
 
+from engine.given import digests_of
 from fispace.provenance.code_digest import code_digest
+from fispace.provenance.records import files_named_in
 from fispace.study.commands import Command, find_command
 from fispace.study.declarations import Kind, Option
 from fispace.study.params import Study, slice_of

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from sync import CLOCK_SLACK_SECONDS, files_below, is_foreign, record_of
+from engine.foreign import CLOCK_SLACK_SECONDS, files_below, is_foreign, record_of
 
 READ_BY_RULES = (Path("workflow"), Path("data"))
 
