@@ -18,7 +18,7 @@ from fispace.lm.windows import padded
 from fispace.stats.metrics import kl_per_token
 
 HOOK_POINT = 0
-LENGTHS = (3, 9, 14, 30)
+LENGTHS = (3, 14, 30)
 PROMPTS = tuple(tuple(3 + (7 * i + n) % 55 for i in range(n)) for n in LENGTHS)
 PIECES = ((5,), (6, 7), (8, 9, 10))
 """Tokens of the words that are scored: one, two, and three."""
@@ -64,26 +64,29 @@ class Alone:
 
         handle = self.module.register_forward_hook(hook) if strength is not None else None
         row = torch.tensor([ids])
-        options = {} if type(self.model).__name__ == "XLNetLMHeadModel" else {"use_cache": False}
-        found = self.model(input_ids=row, attention_mask=torch.ones_like(row), **options).logits
+        mask = torch.ones_like(row)
+        found = self.model(input_ids=row, attention_mask=mask, use_cache=False).logits
         if handle is not None:
             handle.remove()
         return found[0].double().log_softmax(-1).numpy()
 
-    def scores(self) -> np.ndarray:
-        """[moves prompts words]"""
-        rows = np.zeros((len(STRENGTHS), len(PROMPTS), len(PIECES)))
-        for move, strength in enumerate(STRENGTHS):
-            for i, prompt in enumerate(PROMPTS):
-                for j, piece in enumerate(PIECES):
-                    found = self.log_probs(prompt + piece[:-1], strength)[-len(piece) :]
-                    rows[move, i, j] = found[np.arange(len(piece)), piece].sum()
-        return rows
+    def scores(self, strength: float) -> np.ndarray:
+        """[prompts words] log-probabilities of whole words, nats."""
+        rows = [
+            [
+                self.log_probs(prompt + piece[:-1], strength)[-len(piece) :][
+                    range(len(piece)), piece
+                ].sum()
+                for piece in PIECES
+            ]
+            for prompt in PROMPTS
+        ]
+        return np.array(rows)
 
 
 def of_scores(model: Any) -> float:
     """Log-probabilities of words, nats: alone, in a batch, and in a batch in another order."""
-    expected, turned = Alone(model).scores()[0], plan_of(PROMPTS[::-1])
+    expected, turned = Alone(model).scores(0.0), plan_of(PROMPTS[::-1])
     found = [score_words(model, plan_of(PROMPTS), size) for size in (ONE_BY_ONE, ALL)]
     found.append(score_words(model, turned, ALL)[::-1])
     return largest(found, expected)
@@ -91,7 +94,8 @@ def of_scores(model: Any) -> float:
 
 def of_clamps(model: Any) -> float:
     """The same under a move at the hook point, nats."""
-    expected, moves = Alone(model).scores(), Moves(variants, variants)
+    expected = np.stack([Alone(model).scores(strength) for strength in STRENGTHS])
+    moves = Moves(variants, variants)
     assert np.abs(expected[1] - expected[0]).max() > 1e-3  # the move does move
     found = [
         score_moved(model, HOOK_POINT, plan_of(PROMPTS), size, moves, len(STRENGTHS))
@@ -157,7 +161,7 @@ def of_activations(model: Any) -> float:
 def of_later_tokens(model: Any) -> float:
     """Log-probabilities after the first tokens of a text, nats: with other tokens after them."""
     alone, text = Alone(model), PROMPTS[-1]
-    other = (*text[: len(text) // 2], *PROMPTS[2][: len(text) - len(text) // 2])
+    other = (*text[: len(text) // 2], *PROMPTS[1][: len(text) - len(text) // 2])
     first = slice(0, len(text) // 2)
     return largest([alone.log_probs(text)[first]], alone.log_probs(other)[first])
 

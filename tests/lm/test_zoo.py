@@ -6,13 +6,24 @@ from typing import Any
 
 import pytest
 import torch
-from lm.laws import CHECKS, HOOK_POINT, of_clamps, of_scores, of_texts
+from lm.laws import (
+    CHECKS,
+    HOOK_POINT,
+    PROMPTS,
+    STRENGTHS,
+    of_clamps,
+    of_scores,
+    of_texts,
+    plan_of,
+    variants,
+)
 from lm.zoo import REFUSED, SIZES, ZOO, build
 
 from fispace.errors import ModelError
 from fispace.lm import batching, cached
 from fispace.lm.anatomy import anatomy_of
 from fispace.lm.hooks import logits, resolve_hook_point
+from fispace.lm.intervention_scoring import Moves, score_checked, score_moved
 from fispace.lm.self_test import self_test
 
 MOST = 1e-5
@@ -104,3 +115,15 @@ def test_full_attention_with_explicit_positions_keeps_the_padded_path():
     logits(model, ids, (ids > 0).long())
     handle.remove()
     assert len(passes) == 1
+
+
+def test_scores_that_padding_has_changed_are_refused_whatever_the_measurement_said(monkeypatch):
+    model, moves = model_of("mistral, sliding"), Moves(variants, variants)
+    checked = score_checked(model, HOOK_POINT, plan_of(PROMPTS), 256, moves, len(STRENGTHS))
+    assert (
+        checked.tolist()
+        == score_moved(model, HOOK_POINT, plan_of(PROMPTS), 256, moves, len(STRENGTHS)).tolist()
+    )
+    monkeypatch.setattr("fispace.lm.intervention_scoring.keeping", lambda *_: "padded")
+    with pytest.raises(ModelError, match=r"MistralForCausalLM fails the self-test 'scores'.*nats"):
+        score_checked(model, HOOK_POINT, plan_of(PROMPTS), 256, moves, len(STRENGTHS))

@@ -24,6 +24,8 @@ from fispace.lm.probe import (
     refusal,
 )
 
+EQUAL: Literal["equal lengths"] = "equal lengths"
+
 Sharing = Literal["padded", "equal lengths", "alone"]
 """Texts that may share a batch: all of them, those of one length, or none."""
 
@@ -54,7 +56,7 @@ def sharing(model: Any, lengths: Sequence[int]) -> Sharing:
     """Which of the texts of these lengths may share a batch."""
     if len(set(lengths)) > 1 and padding_is_harmless(model, max(lengths)):
         return "padded"
-    return "equal lengths" if rows_are_independent(model, PROBE_TOKENS) else "alone"
+    return EQUAL if rows_are_independent(model, PROBE_TOKENS) else "alone"
 
 
 def groups(lengths: Sequence[int], share: Sharing) -> list[list[int]]:

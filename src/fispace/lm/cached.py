@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import Cache
 
+from fispace.lm.batching import EQUAL
 from fispace.lm.hooks import Replace
 from fispace.lm.probe import (
     PROBE_TOKENS,
@@ -79,7 +80,7 @@ def keeping(model: Any, n_columns: int, n_fed: int) -> Keeping:
         return "nothing"
     if _KEEPS["padded", n_fed > 1](model, n_columns):
         return "padded"
-    return "equal lengths" if _KEEPS["equal lengths", n_fed > 1](model, n_columns) else "nothing"
+    return EQUAL if _KEEPS[EQUAL, n_fed > 1](model, n_columns) else "nothing"
 
 
 @UpToALength
@@ -107,9 +108,7 @@ def _measured(kept: Keeping, several: bool) -> UpToALength:
 
 
 _KEEPS: dict[tuple[Keeping, bool], UpToALength] = {
-    (kept, several): _measured(kept, several)
-    for kept in ("padded", "equal lengths")
-    for several in STEPS
+    (kept, several): _measured(kept, several) for kept in ("padded", EQUAL) for several in STEPS
 }
 """Whether texts go on right after prompts of all lengths, or of one; a token at a time, or several."""
 

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from fispace.lm.batching import groups, require_positions
+from fispace.lm.batching import EQUAL, groups, require_positions
 from fispace.lm.cached import Replacements, continued, keeping
 from fispace.lm.hooks import logits, splice
 from fispace.lm.windows import padded
@@ -42,9 +42,7 @@ def continue_texts(
     )
     kept = keeping(model, n_fed, 1)
     started = _Whole if kept == "nothing" else _Kept
-    parts = groups(
-        [len(prompt) for prompt in prompts], "padded" if kept == "padded" else "equal lengths"
-    )
+    parts = groups([len(prompt) for prompt in prompts], "padded" if kept == "padded" else EQUAL)
     running = [
         started(model, hook_point, replace, [prompts[row] for row in rows]) for rows in parts
     ]

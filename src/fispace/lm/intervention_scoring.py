@@ -4,17 +4,27 @@ Must not: know what a variant means, or which words matter.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from fispace.lm.batching import groups
+from fispace.lm.batching import EQUAL, groups
+from fispace.lm.branches import held_after, laid_out
 from fispace.lm.cached import Keeping, continued, keeping
 from fispace.lm.hooks import logits_after, read_activations, splice
-from fispace.lm.score import PAD_ID, WordContext, WordPlan, collect, require_plan_fits
+from fispace.lm.probe import TOLERANCE, refusal
+from fispace.lm.score import (
+    PAD_ID,
+    WordContext,
+    WordPlan,
+    collect,
+    require_plan_fits,
+    score_words,
+)
 from fispace.lm.windows import padded
 
 Variants = Callable[
@@ -47,7 +57,7 @@ def score_moved(
     scores = np.zeros((n_moves, len(plan.prompts), plan.n_words))
     require_plan_fits(model, plan)
     kept = _kept(model, plan)
-    for chosen in _by_prompt(plan, batch_contexts, kept == "equal lengths"):
+    for chosen in _by_prompt(plan, batch_contexts, kept == EQUAL):
         branches = [c for c in chosen if len(c.tokens) > len(plan.prompts[c.prompt])]
         score = _score_branches if branches and kept != "nothing" else _score_contexts
         score(model, hook_point, plan, chosen, moves, scores)
@@ -107,75 +117,16 @@ def _moved(
         yield torch.where(is_after[..., None], after, moved)
 
 
-class _Pieces(NamedTuple):
-    """Tokens of words, and where in a batch of logits each is predicted."""
-
-    rows: Int[np.ndarray, " pieces"]
-    columns: Int[np.ndarray, " pieces"]
-    tokens: Int[np.ndarray, " pieces"]
-    prompts: Int[np.ndarray, " pieces"]
-    words: Int[np.ndarray, " pieces"]
-
-    def add(self, scores: np.ndarray, output: Float[Tensor, "rows columns vocabulary"]) -> None:
-        """Add each token's log-probability to its word's score after its prompt."""
-        wide = output.double()
-        chosen = wide[self.rows, self.columns, self.tokens]
-        found = chosen - wide.logsumexp(-1)[self.rows, self.columns]
-        np.add.at(scores, (self.prompts, self.words), found.numpy())
-
-
-def _pieces(found: Sequence[tuple[int, int, int, int, int]]) -> _Pieces:
-    return _Pieces(*np.array(found, dtype=np.int64).reshape(-1, 5).T)
-
-
-class _Branches(NamedTuple):
-    """Prompts, a row each, and the starts of words of several tokens after them, a row each."""
-
-    prompt_ids: Int[Tensor, "prompts pos"]
-    prompt_mask: Int[Tensor, "prompts pos"]
-    prompt_of: Int[Tensor, " starts"]
-    """Row of each start's prompt."""
-    start_ids: Int[Tensor, "starts new"]
-    mask: Int[Tensor, "starts all"]
-    """Of the prompt's columns and of the start's."""
-    first: _Pieces
-    """First tokens of all words, predicted at the end of their prompt."""
-    later: _Pieces
-    """The others, predicted in the starts."""
-
-
-def _laid_out(plan: WordPlan, chosen: list[WordContext], branches: list[WordContext]) -> _Branches:
-    numbers = sorted({context.prompt for context in chosen})
-    row_of = {number: row for row, number in enumerate(numbers)}
-    ids, mask = padded([np.array(plan.prompts[number]) for number in numbers], PAD_ID)
-    rows = torch.tensor([row_of[context.prompt] for context in branches])
-    starts = [np.array(c.tokens[len(plan.prompts[c.prompt]) :]) for c in branches]
-    start_ids, start_mask = padded(starts, PAD_ID)
-    first = [
-        (row_of[c.prompt], len(plan.prompts[c.prompt]) - 1, piece[0], c.prompt, word)
-        for c in chosen
-        for word, piece in zip(c.words, c.pieces.tolist(), strict=True)
-    ]
-    later = [
-        (row, place, token, c.prompt, word)
-        for row, c in enumerate(branches)
-        for word, piece in zip(c.words, c.pieces.tolist(), strict=True)
-        for place, token in enumerate(piece[1:])
-    ]
-    whole_mask = torch.cat([mask[rows], start_mask], dim=1)
-    return _Branches(ids, mask, rows, start_ids, whole_mask, _pieces(first), _pieces(later))
-
-
 def _score_branches(
     model: Any, hook_point: int | str, plan: WordPlan, chosen: list[WordContext], moves: Moves,
     scores: Float[np.ndarray, "moves prompts words"],
 ) -> None:  # fmt: skip
     """Words of several tokens: each move runs the prompts, and then the words' starts after them."""
     branches = [c for c in chosen if len(c.tokens) > len(plan.prompts[c.prompt])]
-    at = _laid_out(plan, chosen, branches)
+    at = laid_out(plan, chosen, branches)
     n_prompt = at.prompt_mask.sum(1)[at.prompt_of]
     held = read_activations(model, hook_point, at.prompt_ids, at.prompt_mask)
-    after = _held_after(model, hook_point, branches, n_prompt, at.start_ids.shape[1])
+    after = held_after(model, hook_point, branches, n_prompt, at.start_ids.shape[1])
     variants = zip(moves.prompt(held), moves.following(after), strict=True)
     for own, (moved, moved_after) in zip(scores, variants, strict=True):
         output, cache = _prompt_pass(model, hook_point, at.prompt_ids, at.prompt_mask, moved)
@@ -194,17 +145,6 @@ def _prompt_pass(
         return continued(model, ids, mask, None)
 
 
-def _held_after(
-    model: Any, hook_point: int | str, branches: list[WordContext],
-    n_prompt: Int[Tensor, " rows"], width: int,
-) -> Float[Tensor, "rows width d_model"]:  # fmt: skip
-    """What the hook point holds at the first `width` positions after each row's prompt."""
-    ids, mask = padded([np.array(context.tokens) for context in branches], PAD_ID)
-    held = read_activations(model, hook_point, ids, mask)
-    places = (n_prompt[:, None] + torch.arange(width)).clamp(max=ids.shape[1] - 1)
-    return held[torch.arange(len(branches))[:, None], places]
-
-
 def prompt_log_probs(
     model: Any, hook_point: int | str, plan: WordPlan, numbers: Sequence[int], moves: Moves
 ) -> Float[np.ndarray, "prompts vocabulary"]:
@@ -214,9 +154,9 @@ def prompt_log_probs(
     """
     prompts = [np.array(plan.prompts[number]) for number in numbers]
     kept = _kept(model, plan)
-    found = torch.empty(0)
-    shared = "equal lengths" if kept == "equal lengths" else "padded"
-    for rows in groups([len(prompt) for prompt in prompts], shared):
+    parts = groups([len(prompt) for prompt in prompts], EQUAL if kept == EQUAL else "padded")
+    found: list[Tensor] = []
+    for rows in parts:
         ids, mask = padded([prompts[row] for row in rows], PAD_ID)
         held = read_activations(model, hook_point, ids, mask)
         moved = next(iter(moves.prompt(held))).to(held.dtype)
@@ -224,7 +164,32 @@ def prompt_log_probs(
             output = logits_after(model, hook_point, moved, ids, mask)
         else:
             output, _ = _prompt_pass(model, hook_point, ids, mask, moved)
-        last = output[torch.arange(len(rows)), mask.sum(1) - 1].double().log_softmax(-1)
-        found = found if len(found) else torch.empty(len(prompts), last.shape[1]).double()
-        found[rows] = last
-    return found.numpy()
+        found.append(output[torch.arange(len(rows)), mask.sum(1) - 1])
+    order = torch.tensor([row for rows in parts for row in rows]).argsort()
+    return torch.cat(found)[order].double().log_softmax(-1).numpy()
+
+
+def score_checked(
+    model: Any, hook_point: int | str, plan: WordPlan, batch_contexts: int, moves: Moves,
+    n_moves: int,
+) -> Float[np.ndarray, "moves prompts words"]:  # fmt: skip
+    """`score_moved`, with one more move, which moves nothing, through the same passes.
+
+    Raises:
+        ModelError: as `score_moved`, or if the scores under that move are not those of plain passes.
+    """
+    checked = Moves(*(_and_unmoved(variants) for variants in moves))
+    *scores, unmoved = score_moved(model, hook_point, plan, batch_contexts, checked, n_moves + 1)
+    plain = score_words(model, plan, batch_contexts)
+    error = np.abs(unmoved - plain)
+    if not (error <= TOLERANCE[model.dtype] * np.maximum(np.abs(plain), 1)).all():
+        raise refusal(
+            model, "scores", "with its own activations at the hook point the words' log-probabilities "
+            f"differ from those of plain passes by up to {np.nanmax(error):.2g} nats.",
+            "Report this architecture; until then give words of one token.",
+        )  # fmt: skip
+    return np.stack(scores)
+
+
+def _and_unmoved(variants: Variants) -> Variants:
+    return lambda x: chain(variants(x), [x])

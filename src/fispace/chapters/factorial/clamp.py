@@ -27,7 +27,7 @@ from fispace.chapters.factorial.encoder_stack import (
 from fispace.chapters.factorial.planted_contrast import has_planted, planted_contrast, planted_reach
 from fispace.chapters.factorial.tables import CANDIDATES, CONTEXTS, WORDS
 from fispace.lm.hooks import read_activations
-from fispace.lm.intervention_scoring import Moves, prompt_log_probs, score_moved
+from fispace.lm.intervention_scoring import Moves, prompt_log_probs, score_checked
 from fispace.lm.load import load_lm
 from fispace.lm.score import PAD_ID, WordPlan, next_token_log_probs, plan_words, require_scorable
 from fispace.lm.windows import padded
@@ -80,7 +80,7 @@ def scores_of(
 ) -> tuple[Float[np.ndarray, "prompts words"], Float[np.ndarray, "conditions prompts words"]]:
     """Log-probabilities of the words on the unmoved pipeline, and under every condition."""
     moves = _moves(params, pipe, found)
-    scores = score_moved(
+    scores = score_checked(
         model, params.lm.hook_point, plan, params.batch_contexts, moves, 1 + len(found)
     )
     return scores[0], scores[1:]
