@@ -7,25 +7,38 @@ MANIFEST ?=
 BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: reproduce test docs test-s3 test-clones test-faults faults-reference overhead figures repro sync reference bands bench bench-reference lock setup
+.PHONY: reproduce test docs test-s3 test-clones test-faults faults-reference overhead figures schema help repro sync reference rejudge stages bands bench bench-reference lock setup
 .DEFAULT_GOAL := reproduce
+
+help:             ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-18s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 reproduce: setup  ## every stage and figure of the default study
 	snakemake --cores all
 
+schema: setup     ## what editors know of params.yaml, from the declarations in src/fispace/study/config/
+	python -m fispace schema --out workflow/schemas/params.schema.json
+
 figures: setup    ## redraw the figures of results/reference/ from the tables beside them
 	python workflow/redraw.py
+
+rejudge: setup    ## judge the reference again from its tables: after a change to a claim, a verdict or a page
+	python workflow/rejudge.py
 
 repro: setup      ## the same through DVC
 	dvc repro
 
-sync: setup       ## after dvc pull or dvc checkout
-	python workflow/sync.py
+# of another study than the default one: --config and the values it was made with
+STUDY_OPTIONS ?=
+sync: setup       ## after dvc pull, dvc checkout or a copy from elsewhere: accept the results that their records prove
+	python workflow/sync.py $(STUDY_OPTIONS)
+
+stages: setup     ## the DVC stages of the study of STUDY_OPTIONS, to studies/
+	python workflow/stages.py $(STUDY_OPTIONS)
 
 docs: setup       ## the documentation to build/site/, to be opened from disk
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict -q
 
-STUDY_OPTIONS ?=
 reference: setup  ## copy a run's tables, figures and claims to results/reference/; the default run's to README.md and docs/ledger.md
 	python workflow/reference.py $(STUDY_OPTIONS)
 
@@ -78,19 +91,24 @@ lock:             ## the hashes of every file of the releases in constraints.txt
 	grep -Ev '^(setuptools|torch)==' constraints.txt | $(HASHES) --no-deps - -o lock/packages.txt
 	sed -n 's/^s3 = \[\(.*\)\]/\1/p' pyproject.toml | tr -d '" ' | tr ',' '\n' | $(HASHES) --python-version 3.11 -c lock/packages.txt - -o lock/s3.txt
 
-setup: $(VENV)/.installed
+setup: $(VENV)/.installed  ## the environment alone, in .venv; nothing else is installed or changed
 
 # compiled on all cores at the end, not by pip on one; a file for another Python is no error there either
 PIP_INSTALL := $(BIN)/python -m pip install -q --disable-pip-version-check --no-compile
 $(VENV)/.installed: pyproject.toml constraints.txt lock/build.txt lock/packages.txt
-	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed")'
-	$(PYTHON) -m venv $(VENV)
-	$(PIP_INSTALL) --require-hashes --no-deps -r lock/build.txt
-	$(PIP_INSTALL) --require-hashes --no-deps --no-build-isolation -r lock/packages.txt
-	$(PIP_INSTALL) "$$(grep '^torch==' constraints.txt)"
-	$(PIP_INSTALL) --no-deps --no-build-isolation -e .
-	$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
-	$(BIN)/python -m pip check
+	@echo "Setting up $(VENV) with the versions of constraints.txt: 2 to 3 GB, some minutes; it is done once."
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed")'
+	@echo "1/4 an empty environment, and what builds packages"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP_INSTALL) --require-hashes --no-deps -r lock/build.txt
+	@echo "2/4 the packages of lock/packages.txt, each checked by its hash"
+	@$(PIP_INSTALL) --require-hashes --no-deps --no-build-isolation -r lock/packages.txt
+	@echo "3/4 $$(grep '^torch==' constraints.txt), the largest, and this package"
+	@$(PIP_INSTALL) "$$(grep '^torch==' constraints.txt)"
+	@$(PIP_INSTALL) --no-deps --no-build-isolation -e .
+	@echo "4/4 byte code, and a check that all fits together"
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
+	@$(BIN)/python -m pip check
 	touch $@
 
 $(BENCH_VENV)/.installed: pyproject.toml constraints.txt benchmarks/requirements.txt

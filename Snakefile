@@ -2,7 +2,7 @@
 #
 # results/{run}/{chapter}/...            what a rule promises; {run} is params.yaml's `run`
 #   extract/{split}/shard-{i}-of-{n}.parquet    split: train val test transfer
-#   {train,fidelity,geometry}/{arm}/seed{seed}.*    arm: a row of train.arms, in full of control_arms too
+#   {train,fidelity,geometry}/{arm}/seed{seed}.*    arm: a row of train.arms, of its target
 # scratch/{run}/...                      unfinished work that a restarted job continues
 # logs/{run}/{chapter}/...               what a job said (.log) and cost (.tsv)
 # logs/{run}/run.json                    commit, clock and timings of the run, in no hash
@@ -32,6 +32,7 @@ include: "workflow/rules/factorial.smk"
 include: "workflow/rules/factorial_latents.smk"
 include: "workflow/rules/factorial_infer.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/report_pages.smk"
 include: "workflow/rules/report_plots.smk"
 include: "workflow/rules/draw.smk"
 include: "workflow/rules/aliases.smk"

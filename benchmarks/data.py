@@ -122,8 +122,8 @@ def selection_rows(manifest: Path) -> Rows:
     sae = arm.model.sae
     with torch.no_grad():
         exact, picked = (
-            encode_top_k(z, sae.W_enc, sae.b_enc, K, select_in).indices
-            for select_in in ("float32", "bfloat16")
+            encode_top_k(z, sae.W_enc, sae.b_enc, K, topk_dtype).indices
+            for topk_dtype in ("float32", "bfloat16")
         )
     shared = (exact[:, :, None] == picked[:, None, :]).any(2).double().mean().item()
     return [{"what": "bfloat16 choice", "quantity": "overlap", "value": shared}]

@@ -73,7 +73,7 @@ CONTESTANTS: Mapping[str, Entry] = {
     ),
     "fispace_sae_float32": Entry(
         "fispace, SAE, chosen in float32", "fispace_arms", "Arm",
-        {"parts": ("sae",), "select_in": "float32"},
+        {"parts": ("sae",), "topk_dtype": "float32"},
     ),
     "fispace_sae_bias_subtracted": Entry(
         "fispace, bias subtracted from the input", "fispace_arms", "Arm",
@@ -85,11 +85,11 @@ CONTESTANTS: Mapping[str, Entry] = {
     ),
     "fispace_sae_bias_float32": Entry(
         "fispace, chosen in float32", "fispace_arms", "Arm",
-        {"parts": ("sae", "bias"), "select_in": "float32"},
+        {"parts": ("sae", "bias"), "topk_dtype": "float32"},
     ),
     "fispace_sae_bias_bfloat16": Entry(
         "fispace, candidates in bfloat16", "fispace_arms", "Arm",
-        {"parts": ("sae", "bias"), "select_in": "bfloat16"},
+        {"parts": ("sae", "bias"), "topk_dtype": "bfloat16"},
     ),
     "fispace_sae_bias_row_sparse": Entry(
         "fispace, row-sparse Adam", "fispace_arms", "Arm",

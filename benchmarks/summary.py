@@ -156,7 +156,7 @@ def machine_block(machine: dict[str, Any]) -> Lines:
     cores = f"{machine['cores']} cores, {machine['threads']} thread a tool"
     return [
         f"{cores}; {versions}. Trained in fp32; ours picks candidates in bfloat16 where "
-        "`train.select_in: auto` does, and nowhere in rows chosen in float32."
+        "`train.topk_dtype: auto` does, and nowhere in rows chosen in float32."
     ]
 
 

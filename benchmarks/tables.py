@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from fispace.errors import ArtifactError
 from fispace.store.columns import INTEGER, NUMBER, TEXT, Column, Table
 from fispace.store.tables import read_csv, write_csv
 
@@ -50,7 +51,10 @@ def table_of(name: str, rows: list[dict[str, Any]]) -> pd.DataFrame:
     for row in rows:
         if set(row) != set(COLUMNS[name]):
             raise ValueError(f"a row of {name} has the columns {sorted(row)}")
-    return pd.DataFrame(rows, columns=pd.Index(COLUMNS[name]))
+    columns = TABLES[name].columns
+    return pd.DataFrame(rows, columns=pd.Index(columns)).astype(
+        {column: declared.kind.dtype for column, declared in columns.items()}
+    )
 
 
 def write_tables(folder: Path, tables: Tables) -> None:
@@ -65,4 +69,7 @@ def read_tables(folder: Path) -> Tables:
     Raises:
         ArtifactError: if one is missing or has other columns.
     """
-    return {name: read_csv(folder / f"{name}.csv", table) for name, table in TABLES.items()}
+    try:
+        return {name: read_csv(folder / f"{name}.csv", table) for name, table in TABLES.items()}
+    except ArtifactError as error:
+        raise ArtifactError(f"{error} Benchmarks are made by `make bench`.") from None

@@ -6,9 +6,13 @@ site gets copies of these files. Must not: hold text of a page.
 
 import posixpath
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "src"))  # the package as it stands here
 
 import griffe
 from mkdocs.config.defaults import MkDocsConfig
@@ -16,7 +20,6 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
 
-ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src/fispace"
 REFERENCE, DOCS, COPIES = "reference", "docs/", "repository/"
 LINK = re.compile(r"(?<=\]\()(?P<path>[^)\s:#]+)(?P<anchor>#[^)\s]*)?(?=\))")

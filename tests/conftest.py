@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may reach a hub
+os.environ.pop("MPLBACKEND", None)  # a notebook's: it may be missing in this environment
 
 from jaxtyping import install_import_hook
 

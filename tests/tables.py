@@ -20,7 +20,7 @@ OTHER_TOOLS = ("faults/faults.csv",)
 
 OF_RUN: Mapping[str, Table] = {
     "testbed/stimuli": testbed.STIMULI,
-    "testbed/planted": testbed.PLANTED,
+    "testbed/planted": testbed.PLANTED_PAIRS,
     "fidelity/summary": fidelity.SUMMARY,
     "fidelity/differences": fidelity.DIFFERENCES,
     "fidelity/controls": fidelity.CONTROLS,

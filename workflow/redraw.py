@@ -6,6 +6,8 @@
 Needs no run, no torch and no Snakemake: a fresh clone after set-up. Must not: compute a number.
 """
 
+import argparse
+import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -14,6 +16,7 @@ from pathlib import Path
 # the package and the benchmark as they stand here
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
+os.environ.pop("MPLBACKEND", None)  # a notebook's: it may be missing here
 from benchmarks.figure import draw as draw_benchmark
 from benchmarks.tables import read_tables
 from fispace.errors import FispaceError
@@ -50,9 +53,14 @@ def differs(old: Path, new: bytes) -> bool:
     return not old.is_file() or old.read_bytes() != new
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Redraw or compare; returns the exit code."""
-    changed, count, is_check = [], 0, arguments == ["--check"]
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--check", action="store_true", help="compare only")
+    is_check = parser.parse_args(arguments).check
+    changed, count = [], 0
     try:
         with ProcessPoolExecutor() as pool:
             drawn = [pair for pairs in pool.map(redrawn, drawings()) for pair in pairs]
@@ -73,4 +81,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -3,20 +3,23 @@
     python workflow/reference.py                          the default run
     python workflow/reference.py --config overlay=...     another study: the options it was made with
 
-Files that only the target `full` makes are copied where they are current. Then the result tables of the
-README and of docs/ledger.md are written from the default run's claims: those of `full` if they are there.
+Files that only the target `full` makes are copied where they are current, and the records of all calls
+as one file. Then the result tables of the README and of docs/ledger.md are written from the default run's
+claims: those of `full` if they are there.
 
 Must not: compute or draw anything, or copy from a run that is not complete and current.
 """
 
+import argparse
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import sync
-
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # the package as it stands here
+from engine import plan
 from fispace.report.readme import rewrite_pages, shown_ledger
+from kept_records import records_of, write_kept
 
 DEFAULT_RUN = "testbed"
 SUFFIXES = {".csv", ".md", ".svg", ".pdf"}
@@ -28,11 +31,15 @@ def is_kept(path: Path, folder: Path) -> bool:
     return path.suffix in SUFFIXES or path.relative_to(folder).as_posix() in NUMBERS
 
 
-def main(options: list[str]) -> int:
-    """Replace results/reference/<run>/; `options` are Snakemake's. Returns the exit code."""
+def main(arguments: list[str] | None = None) -> int:
+    """Replace results/reference/<run>/; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    _, options = parser.parse_known_args(arguments)  # the rest is Snakemake's
     try:
-        promised = sync.promised_files(*options)
-        everything = sync.promised_files(sync.EVERYTHING, *options)
+        promised = plan.promised_files(options=options)
+        everything = plan.promised_files(plan.EVERYTHING, options=options)
     except subprocess.CalledProcessError as error:
         return error.returncode  # Snakemake has said why
     run = next(iter(everything)).parts[1]  # every promised file lies in results/<run>/
@@ -58,6 +65,7 @@ def main(options: list[str]) -> int:
         copy = target / path.relative_to(source)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)
+    write_kept(target, records_of(source))
     if run == DEFAULT_RUN:
         rewrite_pages(Path(), shown_ledger(target))
     sys.stderr.write(f"copied {len(kept)} files to {target}\n")
@@ -65,4 +73,4 @@ def main(options: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -1,249 +1,171 @@
-"""Keeps Snakemake's records and DVC's results in step, so that nothing stale is ever published.
+"""Accepts results that were pulled, checked out or copied here, as far as their records prove them.
 
-Snakemake sees a change of parameters or code only through its records in `.snakemake/metadata`.
-A result that DVC put there (pull, checkout) has none, or that of another version: it is *foreign*.
+    python workflow/sync.py                            the default run
+    python workflow/sync.py --config overlay=FILE ...  another study: the values it was made with
+    python workflow/sync.py STAGE TARGET...            what dvc.yaml runs: sync, then build the targets
 
-    python workflow/sync.py                  after dvc pull or checkout: adopt what is current
-    python workflow/sync.py STAGE TARGET...  what dvc.yaml runs: sync, then build a stage's targets
-
-Must not: judge by itself whether a result is current; DVC (deps, params) and Snakemake do. Only
-where DVC sees nothing but another `src/fispace`, the digests in the results' own records decide, as
-they do for Snakemake: a comment makes nothing stale.
+A result is accepted if its record says that today's command wrote it, with today's code, parameters
+and inputs, and if every hash is right. Snakemake then holds it for current and makes it no more.
+Without STAGE, what is not proven stays where it is, with the reason; --discard deletes it, and the
+next `snakemake` makes it again. With STAGE it is deleted (what DVC put there is in its cache).
+Must not: hold a result for current that another clone would compute differently.
 """
 
-import base64
+import argparse
 import contextlib
-import json
-import os
 import subprocess
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # the package as it stands here
+from engine.foreign import files_below, foreign_files, is_foreign
+from engine.plan import EVERYTHING, planned_jobs, promised_files, snakemake
 from fispace.errors import ArtifactError
-from fispace.provenance.code_digest import code_digest
+from fispace.provenance.proof import Proof
 from fispace.provenance.records import FOLDER, Record, read_record
-from fispace.study.commands import all_commands
 
-IN_SYNC = "FISPACE_IN_SYNC"
-"""Set for the Snakemake calls below: they are the cure, the guard would stop them."""
-
-SOURCE = "src/fispace"
-RECORDS = Path(".snakemake")
-EVERYTHING = "full"  # the target that makes all that any rule makes
-CLOCK_SLACK_SECONDS = 1.0  # a record keeps its output's own mtime; file systems round it
-RECORD_NAME_CHARS = 254  # Snakemake splits longer names into folders
-
-Stages = dict[str, Any]
+SHOWN_FILES = 20
+UNPROVEN = "not accepted"
 
 
-def files_below(folders: Iterable[Path]) -> Iterator[Path]:
-    """Result files of the folders, sorted; hidden ones (unfinished writes) left out."""
-    for folder in folders:
-        paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
-        yield from (p for p in paths if not any(part.startswith(".") for part in p.parts))
+def accept_proven(
+    paths: Collection[Path], targets: Sequence[str], options: Sequence[str]
+) -> dict[Path, str]:
+    """Have Snakemake hold those of the files for current that are proven; the others, with the reason.
 
-
-def foreign_files(folders: Iterable[Path]) -> list[Path]:
-    """Files that no finished or running job of this working folder wrote as they are now."""
-    return [path for path in files_below(folders) if is_foreign(path)]
-
-
-def foreign_message(run: str) -> str | None:
-    """Why Snakemake must not start on the run's results, or None if it may."""
-    found = [] if IN_SYNC in os.environ else foreign_files([Path("results", run)])
-    if not found:
-        return None
-    return (
-        f"{len(found)} result files, e.g. {found[0]}, were not written by this workflow in this "
-        "folder (dvc pull, dvc checkout, a copy?), so it cannot tell whether they are current. "
-        f"Run `python workflow/sync.py`, or delete results/{run} to compute everything again."
-    )
-
-
-def is_foreign(path: Path) -> bool:
-    """Whether no finished or running job of this working folder wrote the file as it is now."""
-    if record_of("incomplete", path).exists():
-        return False  # a job is writing it, or was killed: Snakemake makes it again
-    try:
-        ended = json.loads(record_of("metadata", path).read_text(encoding="utf-8"))["endtime"]
-    except (FileNotFoundError, json.JSONDecodeError, KeyError):
-        return True
-    return abs(path.stat().st_mtime - ended) > CLOCK_SLACK_SECONDS
-
-
-def record_of(kind: str, path: Path) -> Path:
-    """Where Snakemake keeps what it knows about an output."""
-    name = base64.urlsafe_b64encode(path.as_posix().encode()).decode()
-    pieces = [name[i : i + RECORD_NAME_CHARS] for i in range(0, len(name), RECORD_NAME_CHARS)]
-    return RECORDS.joinpath(kind, *(f"@{piece}" for piece in pieces[:-1]), pieces[-1])
-
-
-def read_stages() -> Stages:
-    """The stages of dvc.yaml."""
-    return yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
-
-
-def out_folders(stage: dict[str, Any]) -> list[Path]:
-    """Folders that a stage promises."""
-    outs = [*stage.get("outs", []), *stage.get("metrics", [])]
-    return [Path(next(iter(out)) if isinstance(out, dict) else out) for out in outs]
-
-
-def upstream(name: str, stages: Stages) -> set[str]:
-    """Stages that a stage reads from, directly or not."""
-    found: set[str] = set()
-    for other, stage in stages.items():
-        if set(map(str, out_folders(stage))) & set(stages[name].get("deps", [])):
-            found |= {other} | upstream(other, stages)
-    return found
-
-
-def stale_stages(names: Iterable[str], stages: Stages) -> set[str]:
-    """Those of the stages that DVC finds changed, with everything downstream of them.
-
-    Only the named ones are looked at: while DVC runs a stage, that one is locked.
+    Snakemake records whole jobs, so a file is accepted with all files of its job or not at all.
     """
-    asked = sorted(names)
-    if not asked:
-        return set()
-    command = [sys.executable, "-m", "dvc", "status", "--json", *asked]
-    status = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    reasons = json.loads(status or "{}")
-    changed = {name for name in reasons if not _only_comments(reasons[name], stages[name])}
-    return {name for name in stages if ({name} | upstream(name, stages)) & changed}
+    jobs = list(planned_jobs(*targets, options=options))
+    proof = Proof(call for job in jobs for call in job.calls)
+    reasons = {path: proof.why_not(path) for path in paths}
+    for job in (job for job in jobs if not reasons.keys().isdisjoint(job.outputs)):
+        beside = {path: _why_not(path, proof) for path in job.outputs}
+        spoilt = [f"{path} of the same job: {why}" for path, why in beside.items() if why]
+        for path in reasons.keys() & set(job.outputs):
+            reasons[path] = reasons[path] or (spoilt[0] if spoilt else None)
+    adopt([path for path, why in reasons.items() if why is None], options)
+    if proof.not_compared:
+        names = ", ".join(sorted(proof.not_compared))
+        sys.stderr.write(f"not compared, because they are not here: {names}\n")
+    return {path: why for path, why in reasons.items() if why is not None}
 
 
-def _only_comments(reasons: list[Any], stage: dict[str, Any]) -> bool:
-    """Whether DVC holds only the source folder for changed, and no code behind the stage is."""
-    if reasons != [{"changed deps": {SOURCE: "modified"}}]:
-        return False
-    records = list(records_below(out_folders(stage)))
-    today = {command.name: command.module for command in all_commands()}
-    known = [record for record in records if record.command in today]
-    same = all(record.code == code_digest(today[record.command]) for record in known)
-    return same and len(known) == len(records) > 0
+def _why_not(path: Path, proof: Proof) -> str | None:
+    return proof.why_not(path) if path.exists() else "it is missing"
 
 
-def records_below(folders: Iterable[Path]) -> Iterator[Record]:
-    """Records of the commands that wrote the folders; damaged ones are left out."""
-    for folder in folders:
-        for path in sorted(folder.rglob(f"{FOLDER}/*.json")):
-            with contextlib.suppress(ArtifactError):
-                yield read_record(path)
-
-
-def settle(
-    names: Collection[str], stale: set[str], stages: Stages, targets: Sequence[str] = ()
-) -> dict[Path, bool]:
-    """Record what DVC holds current as made now; delete the foreign files of stale stages.
-
-    What is deleted is still in DVC's cache. Returns the promised files of the targets, after.
-    """
-    current = [name for name in names if name not in stale]
-    for path in foreign_files(folders_of(set(names) & stale, stages)):
-        path.unlink()
-    adopt(foreign_files(folders_of(current, stages)))
-    promised = promised_files(*targets)
-    folders = folders_of(current, stages)
-    # same bytes as in another version, with that version's record: DVC vouches for them as well
-    outdated = [p for p, done in promised.items() if not done and _lies_in(p, folders)]
-    if not outdated:
-        return promised
-    adopt(path for path in outdated if path.exists())
-    return promised_files(*targets)
-
-
-def folders_of(names: Iterable[str], stages: Stages) -> list[Path]:
-    """Result folders of the stages."""
-    return [folder for name in sorted(names) for folder in out_folders(stages[name])]
-
-
-def _lies_in(path: Path, folders: Iterable[Path]) -> bool:
-    return any(path.is_relative_to(folder) for folder in folders)
-
-
-def adopt(paths: Iterable[Path]) -> None:
+def adopt(paths: Sequence[Path], options: Sequence[str]) -> None:
     """Have Snakemake record the files as made now, with today's parameters and code."""
-    targets = [str(path) for path in paths]
-    if targets:
-        snakemake(
-            "--touch", "--force", "--cores", "1", "--nolock", "--quiet", "all", "--", *targets
+    if paths:
+        touch = ("--touch", "--force", "--cores", "1", "--nolock", "--quiet", "all")
+        snakemake(*touch, *options, "--", *map(str, paths))
+
+
+def outdated(promised: dict[Path, bool]) -> list[Path]:
+    """Files that are there, but not as Snakemake's own records say."""
+    return [path for path, is_current in promised.items() if not is_current and path.exists()]
+
+
+def sync_all(options: Sequence[str], *, discard: bool) -> int:
+    """Accept what is proven of a run; returns the exit code."""
+    promised = promised_files(EVERYTHING, options=options)
+    folder = Path(*next(iter(promised)).parts[:2])  # results/<run>
+    foreign = foreign_files([folder])
+    asked = sorted({*foreign, *outdated(promised)})
+    refused = accept_proven(asked, [EVERYTHING], options) if asked else {}
+    left = {path: why for path, why in refused.items() if path in foreign}
+    sys.stderr.write(f"{folder}: accepted {len(asked) - len(refused)} files.\n")
+    for path, why in list(left.items())[:SHOWN_FILES]:
+        sys.stderr.write(f"{UNPROVEN} {path}: {why}\n")
+    if not left:
+        return 0
+    if discard:
+        delete(left)
+        delete_records_of_nothing(folder)
+        sys.stderr.write(
+            f"deleted {len(left)} files that nothing proves; `snakemake` makes them.\n"
         )
+        return 0
+    sys.stderr.write(
+        f"error: {len(left)} files of {folder} are not proven and stay where they are. Run the same "
+        "with --discard to delete them, then `snakemake` makes them again.\n"
+    )
+    return 1
 
 
-def promised_files(*targets: str) -> dict[Path, bool]:
-    """Every file that the targets need or are, and whether it is there and current."""
-    listed = snakemake(*targets, "--detailed-summary", "--nolock", capture=True)
-    head, *rows = [line.split("\t") for line in listed.splitlines()]
-    found = [dict(zip(head, row, strict=True)) for row in rows]
-    return {Path(row["output_file"]): row["plan"] == "no update" for row in found}
+def sync_stage(name: str, targets: Sequence[str], options: Sequence[str]) -> None:
+    """Build one stage's targets; what is proven, of this stage and of those before it, is kept."""
+    promised = promised_files(*targets, options=options)
+    folder = Path(*next(iter(promised)).parts[:2], name)  # results/<run>/<stage>
+    foreign = {path for path in promised if path.exists() and is_foreign(path)}
+    asked = sorted(foreign | set(outdated(promised)))
+    if asked:
+        refused = accept_proven(asked, targets, options)
+        delete(path for path in refused if path in foreign)
+        promised = promised_files(*targets, options=options)
+    delete_orphans(folder, promised, options)
+    if not all(promised.values()):
+        snakemake(*targets, *options)
 
 
-def delete_orphans(names: Iterable[str], promised: Iterable[Path], stages: Stages) -> None:
-    """Delete the stages' result files that no rule makes any more, as of a removed seed.
+def delete(paths: Iterable[Path]) -> None:
+    """Delete the files."""
+    for path in paths:
+        path.unlink()
+
+
+def delete_orphans(folder: Path, promised: Iterable[Path], options: Sequence[str]) -> None:
+    """Delete a stage's result files that no rule makes any more, as of a removed seed.
 
     What only the target `full` makes is no orphan.
     """
     wanted = set(promised)
-    orphans = [path for path in files_below(folders_of(names, stages)) if path not in wanted]
+    orphans = [path for path in files_below([folder]) if path not in wanted]
     if orphans:
-        wanted |= set(promised_files(EVERYTHING))
+        wanted |= set(promised_files(EVERYTHING, options=options))
     for path in orphans:
         if path not in wanted:
             sys.stderr.write(f"deleted {path}: no rule makes it\n")
             path.unlink()
-    for record in records_below(folders_of(names, stages)):
+    delete_records_of_nothing(folder)
+
+
+def delete_records_of_nothing(folder: Path) -> None:
+    """Delete the records all of whose files are gone."""
+    for record in records_below(folder):
         if not any((record.base / name).exists() for name in record.outputs):
             record.path.unlink()
 
 
-def snakemake(*arguments: str, capture: bool = False) -> str:
-    """Run Snakemake past the guard; returns its standard output if captured."""
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", *arguments],
-        check=True, text=True, env={**os.environ, IN_SYNC: "1"},
-        stdout=subprocess.PIPE if capture else None,
-    )  # fmt: skip
-    return done.stdout or ""
+def records_below(folder: Path) -> Iterator[Record]:
+    """Records of the commands that wrote below the folder; damaged ones are left out."""
+    for path in sorted(folder.rglob(f"{FOLDER}/*.json")):
+        with contextlib.suppress(ArtifactError):
+            yield read_record(path)
 
 
-def sync_all() -> None:
-    """After a pull or checkout: what DVC vouches for is recorded, the rest deleted."""
-    stages = read_stages()
-    stale = stale_stages(stages, stages)
-    if stale:
-        sys.stderr.write(f"out of date, to be computed again: {', '.join(sorted(stale))}\n")
-    promised = settle(stages, stale, stages)
-    delete_orphans(set(stages) - stale, promised, stages)
-
-
-def sync_stage(name: str, targets: list[str]) -> None:
-    """Build one stage's targets; its inputs are adopted as far as DVC finds them current."""
-    stages = read_stages()
-    inputs = upstream(name, stages)
-    stale = stale_stages(inputs, stages) | {name}
-    promised = settle(inputs | {name}, stale, stages, targets)
-    delete_orphans([name], promised, stages)
-    if not all(promised.values()):
-        snakemake(*targets)
-
-
-def main(arguments: list[str]) -> int:
-    """Run one of the two forms; returns the exit code."""
+def main(arguments: list[str] | None = None) -> int:
+    """Run one of the forms; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("stage", nargs="?", metavar="STAGE", help="a stage of dvc.yaml")
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help="its targets of Snakemake")
+    parser.add_argument(
+        "--config", nargs="+", default=[], metavar="KEY=VALUE", help="as for snakemake"
+    )
+    parser.add_argument("--discard", action="store_true", help="delete what is not proven")
+    given = parser.parse_args(arguments)
+    options = ["--config", *given.config] if given.config else []
     try:
-        if arguments:
-            sync_stage(arguments[0], arguments[1:])
-        else:
-            sync_all()
+        if given.stage is None:
+            return sync_all(options, discard=given.discard)
+        sync_stage(given.stage, given.targets, options)
     except subprocess.CalledProcessError as error:
         return error.returncode  # the tool that failed has said why
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

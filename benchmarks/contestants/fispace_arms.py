@@ -7,16 +7,17 @@ from torch import Tensor
 
 from benchmarks.job import Job
 from fispace.models.fit import Schedule, fit
-from fispace.models.integrated import IntegratedModel, ModelShape
+from fispace.models.integrated import IntegratedModel
 from fispace.models.numerics import fix_numerics, selection_dtype
 from fispace.models.objective import ArmObjective
-from fispace.study.config.train import (  # fmt: skip
+from fispace.models.parts import ModelShape
+from fispace.study.config.parts import Part
+from fispace.study.config.train import (
     InitConfig,
     OptimiserConfig,
     OptimiserKind,
-    Part,
     SelectBy,
-    SelectIn,
+    TopkDtype,
 )
 
 DROPOUT = 0.15
@@ -25,14 +26,15 @@ INIT = InitConfig(factors=0.05, linear=0.01, mlp=0.01)
 
 
 def model_of(
-    job: Job, parts: Sequence[Part], select_in: SelectIn, select_by: SelectBy
+    job: Job, parts: Sequence[Part], topk_dtype: TopkDtype, select_by: SelectBy
 ) -> IntegratedModel:
     """An integrated model of the job's size and seed, on its device."""
     size = job.size
-    decided = selection_dtype(select_in, size.d_model, size.n_latents, size.k)
+    decided = selection_dtype(topk_dtype, size.d_model, size.n_latents, size.k)
     shape = ModelShape(
-        size.d_model, size.n_latents, size.k, size.d_embed, DROPOUT,
-        select_in="bfloat16" if job.is_bf16 else decided, select_by=select_by,
+        d_model=size.d_model, n_latents=size.n_latents, k=size.k, d_embed=size.d_embed,
+        dropout=DROPOUT, topk_dtype="bfloat16" if job.is_bf16 else decided, select_by=select_by,
+        pooling="pairs",
     )  # fmt: skip
     return IntegratedModel(shape, parts, INIT, root_seed=0, seed=job.seed).to(job.device)
 
@@ -42,12 +44,12 @@ class Arm:
 
     def __init__(
         self, job: Job, parts: Sequence[Part], optimiser: OptimiserKind = "adam",
-        select_in: SelectIn = "auto", select_by: SelectBy = "pre_activation",
+        topk_dtype: TopkDtype = "auto", select_by: SelectBy = "pre_activation",
         subtract_bias: bool = False,
     ) -> None:  # fmt: skip
         """Initial weights of the job's seed; the same deterministic kernels as in the study."""
         fix_numerics(torch.get_num_threads())
-        self.model = model_of(job, parts, select_in, select_by)
+        self.model = model_of(job, parts, topk_dtype, select_by)
         self.model.subtracts_bias = subtract_bias
         config = OptimiserConfig(
             lr_end_fraction=0.0, lr_decay_fraction=1.0,

@@ -14,7 +14,8 @@ from benchmarks.contestants.fispace_arms import BETAS, EPS, model_of
 from benchmarks.job import Job, Size
 from fispace.models.optimiser import build_optimiser
 from fispace.models.sparse import Codes, Pattern, bag, bag_by_latent
-from fispace.study.config.train import OptimiserKind, Part
+from fispace.study.config.parts import Part
+from fispace.study.config.train import OptimiserKind
 
 PARTS: tuple[Part, ...] = ("linear", "bias", "interaction")
 N_DRAWS = 4

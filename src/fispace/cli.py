@@ -7,12 +7,14 @@ small steps pay for one start. Must not: hold logic or defaults.
 
 import argparse
 import logging
+import os
 import sys
 import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 from fispace.errors import FispaceError, ParamsError
-from fispace.provenance.records import hashed_inputs, state_of, write_record
+from fispace.provenance.recording import hashed_inputs, state_of, write_record
 from fispace.seeds import named_streams
 from fispace.store.files import parse_json
 from fispace.study.commands import (
@@ -40,6 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the process's exit code."""
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("fispace").setLevel(logging.INFO)  # libraries speak from warnings up
+    os.environ.pop("MPLBACKEND", None)  # a notebook's: it may be missing here
     given = sys.argv[1:] if arguments is None else arguments
     asked, rest = _asked(given)
     try:
@@ -85,7 +88,7 @@ def _run_tool(tool: Tool, rest: list[str]) -> None:
 
 
 def _run_command(command: Command, rest: list[str]) -> None:
-    calls = _calls(command, rest)
+    calls = _turns_of(command, rest)
     function = command.loaded()
     for values in calls:
         inputs, before = hashed_inputs(command, values), state_of(command, values)
@@ -135,7 +138,17 @@ def _entry(word: str, text: str) -> str:
     return textwrap.fill(text, 98, initial_indent=f"  {word:18}", subsequent_indent=" " * 20) + "\n"
 
 
-def _calls(command: Command, rest: list[str]) -> list[dict[str, Any]]:
+def calls_of(given: Sequence[str]) -> tuple[Command, list[dict[str, Any]]]:
+    """The command that the words call, and the arguments of each call of its function.
+
+    Raises:
+        KeyError: if the first two words are no command.
+    """
+    command = find_command(*given[:2])
+    return command, _turns_of(command, list(given[2:]))
+
+
+def _turns_of(command: Command, rest: list[str]) -> list[dict[str, Any]]:
     """Arguments of each call of the function; all are checked before the first call."""
     parser = _parser_of(f"{PROGRAM} {command.name}", command, "+")
     if command.config is not None:
@@ -184,7 +197,14 @@ def _parser_of(prog: str, function: Function, nargs: str | None = None) -> argpa
     )
     for option in function.options:
         if option.is_positional:
-            parser.add_argument(option.name, type=option.type, metavar=option.name.upper())
+            parser.add_argument(
+                option.name,
+                type=option.type,
+                metavar=option.name.upper(),
+                nargs="?" if option.is_optional else None,
+            )
+        elif option.type is bool:
+            parser.add_argument(option.flag, action="store_true")
         else:
             _add_option(parser, option, "*" if option.is_list else nargs)
     return parser

@@ -23,7 +23,7 @@ SCRIPT = re.compile(r"\bp(?:1[a-e]|[2-9][a-e]?|1\d[a-e]?)\b")
 PATH = re.compile(
     r"^(?:src|workflow|params|docs|tests|data|benchmarks|lock|results/reference)/\S*$"
 )
-KEY = re.compile(rf"^(?:lm|{'|'.join(CHAPTERS)})(?:\.[a-z_]+)+$")
+PARAMETER = re.compile(rf"^(?:lm|{'|'.join(CHAPTERS)})(?:\.[a-z_]+)+$")
 
 
 def sources() -> Iterator[str]:
@@ -69,7 +69,7 @@ def test_every_code_of_a_weakness_has_one_row_in_the_key():
 def test_every_script_that_is_cited_has_one_row_in_the_key():
     texts = (*sources(), DEPARTURES.split("## The author's scripts")[0])
     cited = {code for text in texts for code in SCRIPT.findall(text)}
-    listed = ", ".join(first_column(DEPARTURES, "The author's scripts")).split(", ")
+    listed = first_column(DEPARTURES, "The author's scripts")
     assert "p15" in cited and cited <= set(listed) and len(listed) == len(set(listed))
 
 
@@ -110,7 +110,7 @@ def test_every_path_of_the_repository_exists(page):
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_every_parameter_exists(page):
     study = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    for span in filter(KEY.match, code_spans(page)):
+    for span in filter(PARAMETER.match, code_spans(page)):
         place = study
         for key in span.split("."):
             assert isinstance(place, dict) and key in place, span

@@ -64,10 +64,12 @@ def params(lm_folders: dict[str, Path], corpus: Path) -> ExtractStep:
     )  # fmt: skip
 
 
-def run(params: ExtractStep, tmp_path: Path, name="out") -> ActivationStore:
+def run(
+    params: ExtractStep, tmp_path: Path, name="out", corpus: Path | None = None
+) -> ActivationStore:
     out = tmp_path / name
     extract_activations(
-        params, lm_folder=None, corpus=None, scratch=tmp_path / f"scratch-{name}", out=out
+        params, lm_folder=None, corpus=corpus, scratch=tmp_path / f"scratch-{name}", out=out
     )
     return ActivationStore(out / "manifest.json")
 
@@ -132,7 +134,8 @@ def test_bos_leads_every_window_and_is_special(params, tmp_path):
 def test_splits_stop_at_their_number_of_tokens(params, tmp_path):
     store = run(params, tmp_path)
     for split in ("train", "val", "test"):
-        assert params.max_tokens[split] <= store.n_tokens(split) < params.max_tokens[split] + 16
+        limit = params.max_tokens.of(split)
+        assert limit <= store.n_tokens(split) < limit + 16
 
 
 def test_manifest_holds_no_path(params, tmp_path):
@@ -227,13 +230,22 @@ def test_labels_follow_their_words_into_the_store(params, tmp_path):
         "label_number": pa.array(labels, pa.list_(pa.int8())),
     })  # fmt: skip
     pq.write_table(table, tmp_path / "labelled.parquet")
-    text = params.text.changed(source="parquet", path=str(tmp_path / "labelled.parquet"))
-    store = run(params.changed(text=text), tmp_path)
+    text = params.text.changed(source="testbed", path=None)
+    store = run(params.changed(text=text), tmp_path, corpus=tmp_path / "labelled.parquet")
     frame = rows(store, "train")
     _, tokenizer = load_lm(params.lm, None)
     tokens = tokenizer.convert_ids_to_tokens(frame["token_id"])
     expected = [-1 if token == "<bos>" else int(token[1:]) for token in tokens]
     assert frame["label_number"].tolist() == expected
+
+
+def test_columns_named_label_of_another_text_stay_out_of_the_store(params, tmp_path):
+    texts = [" ".join(["w1", "w2", "w3", "w4"] * 4) for _ in range(60)]
+    table = pa.table({"text": texts, "label_text": ["neg"] * 60, "label_id": range(60)})
+    pq.write_table(table, tmp_path / "reviews.parquet")
+    text = params.text.changed(source="parquet", path=str(tmp_path / "reviews.parquet"))
+    frame = rows(run(params.changed(text=text), tmp_path), "train")
+    assert not [name for name in frame if name.startswith("label")]
 
 
 def test_a_transfer_text_becomes_a_split_of_its_own(params, tmp_path):
@@ -297,6 +309,45 @@ def test_empty_or_too_short_corpus(params, tmp_path, corpus, content):
     with pytest.raises(CorpusError, match="empty or too short"):
         run(params, tmp_path)
     assert not (tmp_path / "out").exists()
+
+
+def long_line(n_words: int) -> str:
+    return " ".join(f"w{i % 60}" for i in range(n_words))
+
+
+def test_one_long_document_is_said_to_lack_documents_and_how_to_cut_it(params, tmp_path):
+    path = tmp_path / "book.txt"
+    path.write_text("\n".join(long_line(20) for _ in range(200)))
+    text = params.text.changed(source="txt", path=str(path), delimiter=r"\n\n")
+    with pytest.raises(CorpusError) as caught:
+        run(params.changed(text=text), tmp_path)
+    said = str(caught.value)
+    assert "What is missing is documents, not text" in said and "the text has 1" in said
+    assert r"extract.text.delimiter to the regular expression between them (now '\n\n'" in said
+    assert "more text" not in said
+    run(params.changed(text=text.changed(delimiter=r"\n")), tmp_path)
+
+
+def test_one_line_of_jsonl_is_said_to_lack_documents(params, tmp_path, corpus):
+    corpus.write_text(json.dumps({"text": long_line(4000)}) + "\n")
+    with pytest.raises(CorpusError, match=r"has 1, none of which .* give each a line of its own"):
+        run(params, tmp_path)
+
+
+def test_documents_below_the_shortest_window_are_said_to_be_short(params, tmp_path, corpus):
+    corpus.write_text((json.dumps({"text": "w1 w2"}) + "\n") * 300)
+    with pytest.raises(CorpusError, match=r"as many tokens as extract\.min_window_tokens=4"):
+        run(params, tmp_path)
+
+
+def test_the_transfer_text_is_the_one_that_is_blamed(params, tmp_path):
+    path = tmp_path / "other.txt"
+    path.write_text("w1")
+    transfer = TEXT.changed(source="txt", path=str(path), delimiter=r"\n\n")
+    with pytest.raises(
+        CorpusError, match=r"'transfer' is empty or too short.*None of its documents"
+    ):
+        run(params.changed(transfer=transfer), tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
+from train.records import record_of
 
 from fispace.chapters.factorial.activations import read_stimuli
 from fispace.chapters.factorial.battery import write_battery
@@ -42,6 +43,7 @@ from fispace.study.config.factorial import (
 )
 from fispace.study.config.hypotheses import EquivalenceConfig, ExclusionConfig, Hypothesis
 from fispace.study.config.lm import LmConfig
+from fispace.study.config.train import InitConfig
 
 AS_MARKED = SpecialTokensConfig(add=(), exempt=())
 FACTORS = (
@@ -89,17 +91,14 @@ def write_model(folder: Path, lm: LmConfig, arm_parts: list[str]) -> None:
         shards[split] = [entry]
     write_json(folder / "manifest.json", {"d_model": d_model, "shards": shards})
     fit_moments([x.numpy()], "refuse").save(folder / "standardiser.safetensors", {})
-    record = {
-        "arm": "joint", "seed": 0, "row": {"parts": arm_parts, "frozen_sae_from": None},
-        "d_model": d_model, "manifest": sha256_of(folder / "manifest.json"),
-        "standardiser": sha256_of(folder / "standardiser.safetensors"),
-        "params": {
-            "n_latents": 40, "k": 6, "d_embed": 6, "dropout": 0.1, "root_seed": 0,
-            "select_in": "float32", "select_by": "pre_activation",
-            "init": {"factors": 0.5, "linear": 0.1, "mlp": 0.7},
-        },
-    }  # fmt: skip
-    save_checkpoint(folder / "weights.safetensors", initial_model(record).state_dict(), record)
+    record = record_of(
+        "joint", {"parts": arm_parts}, d_model,
+        folder / "manifest.json", folder / "standardiser.safetensors",
+        n_latents=40, k=6, d_embed=6, dropout=0.1, root_seed=0,
+        init=InitConfig(factors=0.5, linear=0.1, mlp=0.7),
+    )  # fmt: skip
+    weights = initial_model(record).state_dict()
+    save_checkpoint(folder / "weights.safetensors", weights, record.plain())
     write_json(folder / "lr.json", {"lr": 3e-3})
 
 
@@ -182,7 +181,6 @@ def run_chapter(
         GenerateStep(
             lm=lm,
             add_bos=True,
-            special_tokens=AS_MARKED,
             generation=GenerationConfig(
                 n_contexts=3, n_tokens=4, temperature=1.0, clamps=(1.0, 4.0)
             ),
@@ -237,7 +235,6 @@ def clamp_step(lm: LmConfig, factors: Factors = FACTORS) -> ClampStep:
         lm=lm,
         factors=factors,
         add_bos=True,
-        special_tokens=AS_MARKED,
         clamps=(-4.0, 0.0, 1.0, 4.0),
         quantiles=(0.5,),
         n_candidates=2,

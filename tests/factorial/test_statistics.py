@@ -11,7 +11,6 @@ from fispace.stats.two_by_two import (
     benjamini_hochberg,
     flipped_abs_t,
     interaction_contrasts,
-    main_effects,
     one_sample_t,
     sign_flip_test,
     sign_flips,
@@ -98,7 +97,6 @@ def test_contrast_p_values_do_not_depend_on_the_order_of_items() -> None:
 def test_interaction_contrast_is_the_hand_computed_one() -> None:
     cells = np.array([[[1.0, 2.0], [3.0, 8.0]]])[..., None]
     assert interaction_contrasts(cells)[0, 0] == 8 - 3 - 2 + 1
-    assert main_effects(cells)[:, 0, 0] == pytest.approx([4.0, 3.0])
 
 
 @given(st.integers(0, 2**31))

@@ -14,7 +14,7 @@ from fispace.chapters.factorial.generate import word_counts
 from fispace.chapters.factorial.ground_truth import beside_directions, movement_shares
 from fispace.chapters.factorial.planted_contrast import (
     among_words,
-    has_planted,
+    has_planted_contrast,
     planted_contrast,
     planted_reach,
 )
@@ -82,11 +82,11 @@ def test_planted_contrast_does_not_depend_on_how_probable_response_words_are() -
 
 
 def test_a_battery_without_planted_words_or_without_cells_has_no_truth() -> None:
-    assert has_planted(contexts(2), WORDS, FACTORS)
-    assert not has_planted(contexts(2), WORDS.drop(columns="contrast"), FACTORS)
-    assert not has_planted(contexts(2)[["item", "prompt"]], WORDS, FACTORS)
+    assert has_planted_contrast(contexts(2), WORDS, FACTORS)
+    assert not has_planted_contrast(contexts(2), WORDS.drop(columns="contrast"), FACTORS)
+    assert not has_planted_contrast(contexts(2)[["item", "prompt"]], WORDS, FACTORS)
     some_without = contexts(2).assign(register=lambda rows: rows["register"].where(rows.index > 0))
-    assert not has_planted(some_without, WORDS, FACTORS)
+    assert not has_planted_contrast(some_without, WORDS, FACTORS)
 
 
 def test_the_ideal_observer_carries_less_than_was_planted_but_some_of_it() -> None:

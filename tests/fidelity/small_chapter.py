@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from train.records import record_of
 
 from fispace.chapters.extract.activations import extract_activations, fit_standardiser
 from fispace.chapters.fidelity.ablation_baselines import measure_bounds
@@ -15,7 +16,6 @@ from fispace.lm.load import load_lm
 from fispace.models.trained import initial_model
 from fispace.seeds import numpy_stream
 from fispace.store.checkpoint import save_checkpoint
-from fispace.store.files import sha256_of
 from fispace.study.config.extract import (
     ExtractStep,
     SpecialTokensConfig,
@@ -47,21 +47,16 @@ class Chapter:
         self, name: str, parts: list[str], change: Any, frozen_sae_from: str | None = None
     ) -> Path:
         """Checkpoint of an initial model after `change(model)`."""
-        record = {
-            "arm": name, "seed": 0, "row": {"parts": parts, "frozen_sae_from": frozen_sae_from},
-            "d_model": D_MODEL, "manifest": sha256_of(self.inputs["manifest"]),
-            "standardiser": sha256_of(self.inputs["standardiser"]),
-            "params": {
-                "n_latents": 2 * D_MODEL, "k": D_MODEL, "d_embed": 3, "dropout": 0.0, "root_seed": 0,
-                "select_in": "float32", "select_by": "pre_activation", "standardise_per": "split",
-                "init": {"factors": 0.05, "linear": 0.01, "mlp": 0.01},
-            },
-        }  # fmt: skip
+        record = record_of(
+            name, {"parts": parts, "frozen_sae_from": frozen_sae_from}, D_MODEL,
+            self.inputs["manifest"], self.inputs["standardiser"],
+            n_latents=2 * D_MODEL, k=D_MODEL, d_embed=3, dropout=0.0, root_seed=0,
+        )  # fmt: skip
         model = initial_model(record)
         with torch.no_grad():
             change(model)
         path = self.folder / f"{name}.safetensors"
-        save_checkpoint(path, model.state_dict(), record)
+        save_checkpoint(path, model.state_dict(), record.plain())
         return path
 
     def measure(self, name: str, weights: Path, **changed: Any) -> dict[str, Path]:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fispace.stats.bootstrap import ratio_interval, resample_counts
+from fispace.stats.bootstrap import interval_of, ratio_samples, resample_counts
 from fispace.stats.metrics import (
     FiringCounts,
     FvuSums,
@@ -141,6 +141,12 @@ def test_firing_counts_do_not_depend_on_how_the_split_is_batched(cuts, window):
     whole, cut = firing(VALUES, INDICES, [], window), firing(VALUES, INDICES, sorted(cuts), window)
     assert whole.n_fired.tolist() == cut.n_fired.tolist()
     assert whole.n_windows_fired.tolist() == cut.n_windows_fired.tolist()
+
+
+def ratio_interval(above, below, counts, confidence):
+    """As every table of the chapter has it: the sample first, then its resamples."""
+    weights = np.concatenate([np.ones((1, counts.shape[1])), counts])
+    return interval_of(ratio_samples(above, below, weights), confidence)
 
 
 def test_ratio_interval_is_the_ratio_of_sums_and_ignores_document_order():

@@ -5,10 +5,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from train.records import model_shape
 
 from fispace.chapters.fidelity.arm import without_decoder
 from fispace.chapters.fidelity.shapley_table import CANONICAL, DECODER, PUBLISHED, games
-from fispace.models.integrated import IntegratedModel, ModelShape, ablations
+from fispace.models.integrated import IntegratedModel, ablations
 from fispace.models.sparse import sparse_sum
 from fispace.stats.metrics import fvu
 from fispace.stats.published import improvement
@@ -79,7 +80,7 @@ def test_a_missing_coalition_is_an_error():
         shapley(values, "a")
 
 
-SHAPE = ModelShape(d_model=8, n_latents=24, k=4, d_embed=3, dropout=0.0)
+SHAPE = model_shape(d_model=8, n_latents=24, k=4, d_embed=3, dropout=0.0)
 
 
 def model_of(parts=("sae", "linear", "bias", "interaction")):
@@ -154,7 +155,7 @@ def purely_linear_data(n):
 def test_on_purely_linear_data_the_published_metric_still_reports_a_large_improvement():
     # paper's metric: 1 - MSE(all parts) / MSE(the same model without linear part and interaction)
     z = purely_linear_data(2048)
-    shape = ModelShape(d_model=16, n_latents=64, k=4, d_embed=4, dropout=0.0)
+    shape = model_shape(d_model=16, n_latents=64, k=4, d_embed=4, dropout=0.0)
     init = InitConfig(factors=0.05, linear=0.01, mlp=0.01)
     model = IntegratedModel(shape, ("sae", "linear", "bias", "interaction"), init, 0, seed=0)
     divided = (model.sae.W_dec - model.W_lin).detach().clone()

@@ -1,10 +1,10 @@
 """A store of random activations and a checkpoint on it, small enough for a test."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from train.records import record_of
 
 from fispace.models.integrated import IntegratedModel
 from fispace.models.trained import initial_model
@@ -39,19 +39,14 @@ def write_checkpoint(
     path: Path, arm: str, parts: list[str], manifest: Path, standardiser: Path, change: float
 ) -> IntegratedModel:
     """Initial weights moved at random by `change`; the record is that of a real training."""
-    record: dict[str, Any] = {
-        "arm": arm, "seed": 0, "row": {"parts": parts, "frozen_sae_from": None},
-        "d_model": D_MODEL, "manifest": sha256_of(manifest), "standardiser": sha256_of(standardiser),
-        "params": {
-            "n_latents": N_LATENTS, "k": K, "d_embed": D_EMBED, "dropout": 0.1, "root_seed": 0,
-            "select_in": "float32", "select_by": "pre_activation",
-            "init": {"factors": 0.05, "linear": 0.01, "mlp": 0.01},
-        },
-    }  # fmt: skip
+    record = record_of(
+        arm, {"parts": parts}, D_MODEL, manifest, standardiser,
+        n_latents=N_LATENTS, k=K, d_embed=D_EMBED, dropout=0.1, root_seed=0,
+    )  # fmt: skip
     model = initial_model(record)
     stream = torch_stream(0, "tests", "change")
     with torch.no_grad():
         for weight in model.parameters():
             weight.add_(change * torch.randn(weight.shape, generator=stream))
-    save_checkpoint(path, model.state_dict(), record)
+    save_checkpoint(path, model.state_dict(), record.plain())
     return model

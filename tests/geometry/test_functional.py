@@ -1,26 +1,38 @@
 """Functional contributions: the closed forms equal taking each latent out by hand."""
 
+from dataclasses import replace
+from typing import get_args
+
 import pytest
 import torch
 from torch import Tensor
+from train.records import model_shape
 
-from fispace.chapters.geometry.functional import (
-    DecoderTerms,
-    InteractionWeights,
-    active_entries,
-    interaction_growth,
-)
-from fispace.models.integrated import IntegratedModel, ModelShape
+from fispace.models.active import active_entries
+from fispace.models.integrated import IntegratedModel
+from fispace.models.leave_one_out import DecoderTerms, interaction_growth
 from fispace.models.sparse import Codes
 from fispace.seeds import torch_stream
-from fispace.study.config.train import PARTS, InitConfig
+from fispace.study.config.parts import PARTS, Pooling
+from fispace.study.config.train import InitConfig
 
-SHAPE = ModelShape(d_model=7, n_latents=12, k=4, d_embed=5, dropout=0.2)
+SHAPE = model_shape(d_model=7, n_latents=12, k=4, d_embed=5, dropout=0.2)
+
+
+@pytest.fixture(params=get_args(Pooling))
+def any_model(request: pytest.FixtureRequest) -> IntegratedModel:
+    """A model with each of the poolings that there are."""
+    return model_with(request.param)
 
 
 @pytest.fixture
 def model() -> IntegratedModel:
-    found = IntegratedModel(SHAPE, PARTS, InitConfig(factors=0.8, linear=0.3, mlp=0.6), 0, 0)
+    return model_with("pairs")
+
+
+def model_with(pooling: Pooling) -> IntegratedModel:
+    shape = replace(SHAPE, pooling=pooling)
+    found = IntegratedModel(shape, PARTS, InitConfig(factors=0.8, linear=0.3, mlp=0.6), 0, 0)
     return found.eval().requires_grad_(False)
 
 
@@ -60,11 +72,13 @@ def test_a_decoders_closed_form_equals_taking_the_latent_out(
     assert found.tolist() == pytest.approx(expected, abs=1e-3)
 
 
-def test_the_interactions_pooled_sum_changes_exactly(model: IntegratedModel, z: Tensor) -> None:
-    codes = model.sae.encode(z)
-    found = growth_of_interaction(model, z, codes, torch.ones(12, dtype=torch.bool))
-    full = squared_error(model, z, codes)
-    expected = [squared_error(model, z, codes, interaction=i) - full for i in range(12)]
+def test_taking_a_latent_out_of_the_interaction_is_exact_for_every_pooling(
+    any_model: IntegratedModel, z: Tensor
+) -> None:
+    codes = any_model.sae.encode(z)
+    found = growth_of_interaction(any_model, z, codes, torch.ones(12, dtype=torch.bool))
+    full = squared_error(any_model, z, codes)
+    expected = [squared_error(any_model, z, codes, interaction=i) - full for i in range(12)]
     assert found.tolist() == pytest.approx(expected, abs=1e-3)
     assert found.abs().max() > 0.01
 
@@ -72,17 +86,14 @@ def test_the_interactions_pooled_sum_changes_exactly(model: IntegratedModel, z: 
 def growth_of_interaction(
     model: IntegratedModel, z: Tensor, codes: Codes, is_measured: Tensor
 ) -> Tensor:
-    part = model.interaction
-    weights = InteractionWeights(part.V, part.W_hidden, part.b_hidden, part.W_out)
-    active = active_entries(codes.values, codes.indices)
-    return interaction_growth(active, residual_of(model, z, codes), weights, is_measured)
+    return interaction_growth(model.interaction, codes, residual_of(model, z, codes), is_measured)
 
 
-def test_only_drawn_latents_are_measured(model: IntegratedModel, z: Tensor) -> None:
-    codes = model.sae.encode(z)
-    whole = growth_of_interaction(model, z, codes, torch.ones(12, dtype=torch.bool))
+def test_only_drawn_latents_are_measured(any_model: IntegratedModel, z: Tensor) -> None:
+    codes = any_model.sae.encode(z)
+    whole = growth_of_interaction(any_model, z, codes, torch.ones(12, dtype=torch.bool))
     is_measured = torch.arange(12) < 5
-    some = growth_of_interaction(model, z, codes, is_measured)
+    some = growth_of_interaction(any_model, z, codes, is_measured)
     assert torch.equal(some[5:], torch.zeros(7, dtype=torch.float64))
     assert torch.allclose(some[:5], whole[:5])
 

@@ -12,6 +12,7 @@ import yaml
 
 from fispace.cli import main
 from fispace.study.commands import find_command
+from fispace.study.config.arms import arms_of
 from fispace.study.params import Study, load_study, slice_of
 
 ROOT = Path(__file__).parents[2]
@@ -81,7 +82,7 @@ def make(run: SmallRun) -> None:
     at = f"results/{RUN}"
     store = {"manifest": f"{at}/extract/manifest.json"}
     both = store | {"standardiser": f"{at}/extract/standardiser.safetensors"}
-    row = json.dumps(run.study["train"]["arms"]["sae"])
+    row = json.dumps(arms_of(run.study["train"], "all")["sae"])
     weights = f"{at}/train/sae/seed0.safetensors"
     of_arm = {"documents": f"{at}/fidelity/sae/seed0.parquet",
               "latents": f"{at}/fidelity/sae/seed0.latents.parquet"}  # fmt: skip

@@ -16,6 +16,8 @@ from pathlib import Path
 from guard.conftest import SmallRun, make
 make(SmallRun(Path.cwd(), Path({model!r})))
 """
+NO_HOME = {"HOME": "/dev/null", "XDG_CACHE_HOME": "/dev/null", "XDG_CONFIG_HOME": "/dev/null"}
+"""A home in which nothing can be read or written, for root neither."""
 NO_TORCH = """
 import multiprocessing, runpy, sys
 multiprocessing.set_start_method("fork")  # the drawing processes take this on
@@ -43,7 +45,7 @@ def test_no_step_depends_on_its_surroundings(made_once, tmp_path):
     other = tmp_path / "ein anderer Ordner, ü"
     shutil.copytree(made_once.path, other, ignore=shutil.ignore_patterns("results", "logs"))
     code = MAKE.format(tests=str(ROOT / "tests"), src=str(ROOT / "src"), model=str(made_once.model))
-    run(code, other, odd_surroundings(tmp_path))
+    run(code, other, odd_surroundings(tmp_path) | NO_HOME)
     assert files(other / "results") == files(made_once.path / "results")
 
 
@@ -62,7 +64,7 @@ def test_every_reference_figure_is_redrawn_to_the_committed_bytes_without_torch(
     assert len(drawings) >= 16
     for path in drawings:
         path.unlink()
-    said = run(NO_TORCH, folder, odd_surroundings(tmp_path))
+    said = run(NO_TORCH, folder, odd_surroundings(tmp_path) | NO_HOME)
     assert files(folder / "results") == before, said
 
 

@@ -1,6 +1,5 @@
 """Mutated parameter, claims and stimuli files: refused with file and key, or valid; never a crash."""
 
-import functools
 import random
 import time
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from workflow.conftest import Folder, working_copy
 
 from fispace.chapters.factorial.stimuli import read_battery, read_prompts, read_words
 from fispace.errors import FispaceError, ParamsError
-from fispace.report.claims import read_claims
+from fispace.report.claims_file import read_claims
 from fispace.study import params
 from fispace.study.config.factorial import FactorConfig
 from fispace.study.params import load_study
@@ -27,7 +26,6 @@ STUDIES = (
     "params/openllama-3b.yaml",
 )  # fmt: skip
 GIVEN = {"model": "some-folder", "text": "some.jsonl"}
-SCHEMA = ROOT / "workflow/schemas/claims.schema.yaml"
 ENGLISH = ROOT / "data/stimuli/english"
 FACTORS = [
     FactorConfig(name="formality", levels=("formal", "casual")),
@@ -41,7 +39,6 @@ HOSTILE_CELLS = ("", "NaN", "é", "../x", "\x00", '"', "a" * 10_000, "=1+1", "$(
 @pytest.fixture
 def repository_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     read, default = params.read_yaml_mapping, params.read_yaml_mapping(ROOT / "params.yaml")
-    monkeypatch.setattr(params, "load_schema", functools.cache(params.load_schema))
     monkeypatch.setattr(
         params, "read_yaml_mapping", lambda p: default if p == ROOT / "params.yaml" else read(p)
     )
@@ -140,11 +137,9 @@ def test_whatever_text_a_parameter_file_holds_is_refused_with_its_file_or_valid(
 def test_mutated_claims_are_refused_with_their_file_or_valid(tmp_path):
     rng = random.Random(3)
     claims = yaml.safe_load((ROOT / "workflow/claims.yaml").read_text())
-    text = yaml.safe_dump({"claims": claims["claims"][:3]}, allow_unicode=True, sort_keys=False)
-    said = [
-        outcome(lambda path: read_claims(path, SCHEMA), tmp_path / "mine.yaml", mutant(text, rng))
-        for _ in range(60)
-    ]
+    claims["claims"] = claims["claims"][:3]
+    text = yaml.safe_dump(claims, allow_unicode=True, sort_keys=False)
+    said = [outcome(read_claims, tmp_path / "mine.yaml", mutant(text, rng)) for _ in range(60)]
     assert all("mine.yaml" in message for message in said if message)
     assert sum(map(bool, said)) > 30
 
@@ -225,7 +220,8 @@ COMMAND_LINE_CASES = [
     BOMB, "a: &a [*a]\n", "x: !!python/object/apply:os.system [touch pwned]\n", "train: {k: 3",
     "a: " + "[" * 2000 + "\n", "- 1\n", "1: one\n", "run: ../../x\n", "run: reference\n",
     "run: $(touch pwned)\n", "run: 2001-01-01\n", "train: {k: .nan}\n", "train:\n  k: 1\n  k: 2\n",
-    "train: {arms: {../x: {parts: [sae], frozen_sae_from: null}}}\n", "factorial: {battery: ../x}\n",
+    "train: {arms: {../x: {target: all, parts: [sae], frozen_sae_from: null, pooling: null, "
+    "matched_to: null}}}\n", "factorial: {battery: ../x}\n",
     "\tx: 1\n", "x: \x07\n", "<<: {run: x}\n", f"root_seed: {'9' * 50}\n", "extract: 0\n",
     f"zzz: {'9' * 5000}\n", MAPPINGS, TEMPLATE,
 ]  # fmt: skip

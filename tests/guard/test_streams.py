@@ -12,7 +12,7 @@ from fispace.store.tables import read_table
 AT = f"results/{RUN}"
 STORE = {"manifest": f"{AT}/extract/manifest.json"}
 BOTH = STORE | {"standardiser": f"{AT}/extract/standardiser.safetensors"}
-ROW = {"parts": ["sae", "bias"], "frozen_sae_from": None}
+ROW = {"parts": ["sae", "bias"], "frozen_sae_from": None, "pooling": None, "matched_to": None}
 
 
 def streams_of(small: SmallRun, name: str) -> list[str]:

@@ -43,6 +43,7 @@ PARAMS = GeometryPlotsStep(
     histogram_bins=10, density_points=16, scatter_latents=15, spectrum_components=4, root_seed=0
 )
 N_LATENTS = 40
+WEAKNESSES = Path(__file__).parents[2] / "workflow/weaknesses.yaml"
 
 
 def latent_table(arm: str, seed: int) -> pd.DataFrame:
@@ -81,6 +82,7 @@ def ledger_table() -> pd.DataFrame:
         for answer, mean in (("published", 1.0), ("controlled", 900.0), ("null", None)):
             row |= {f"{answer}_mean": mean, f"{answer}_low": mean and mean - 0.5}
             row |= {f"{answer}_high": mean and mean + 0.5}
+            row |= {f"{answer}_quantity": mean and "gain"}
         rows.append(row | {"verdict": verdict})
     return pd.DataFrame(rows)
 
@@ -268,8 +270,8 @@ def write_all(folder: Path) -> dict[str, Path]:
         audit=AuditConfig(arm="joint", baseline="sae_bias", switches=SWITCHES), confidence=0.95
     )
     write_audit(
-        step, documents=documents, quantities=quantities, audit=folder / "audit.parquet",
-        table=folder / "audit_table.csv",
+        step, documents=documents, quantities=quantities, weaknesses=WEAKNESSES,
+        audit=folder / "audit.parquet", table=folder / "audit_table.csv",
     )  # fmt: skip
     write_audit_plots(table=folder / "audit_table.csv", audit=out["audit"])
     write_table(folder / "gains.parquet", gain_curve_table(), {})

@@ -95,6 +95,16 @@ def test_a_number_that_one_run_does_not_have_gets_no_band(three, tmp_path):
     assert pd.read_csv(tmp_path / "bands.csv")["published_low"].isna().all()
 
 
+def test_a_number_that_one_run_gives_as_a_difference_gets_no_band(three, tmp_path):
+    table = pd.read_csv(three[1])
+    table.loc[0, "published_quantity"] = "reduction.published"
+    table.to_csv(three[1], index=False)
+    write_bands(ledgers=three, bands=tmp_path / "bands.csv")
+    found = pd.read_csv(tmp_path / "bands.csv")
+    assert found["published_low"].isna().tolist() == [True, False]
+    assert found["published_quantity"].isna().tolist() == [True, False]
+
+
 @pytest.mark.parametrize("way", ["the same file", "another file of the same numbers"])
 def test_one_run_twice_is_refused(way, three, tmp_path):
     again = three[0] if way == "the same file" else tmp_path / "copy.csv"

@@ -8,9 +8,9 @@ import pytest
 
 from fispace.cli import main
 from fispace.errors import ArtifactError
-from fispace.report.claims_file import ANSWERS
 from fispace.report.compare import compare_ledgers
 from fispace.report.ledger import ENDS
+from fispace.report.predicate import ANSWERS
 
 REFERENCE = Path(__file__).parents[2] / "results/reference"
 LEDGER = REFERENCE / "testbed/report/claims.csv"
@@ -18,7 +18,8 @@ LEDGER = REFERENCE / "testbed/report/claims.csv"
 
 def ledger(path, verdict="reproduced", published=(0.4, 0.3, 0.5), items=("gain", "share")):
     """A ledger in which each claim has a published number, and nothing else an interval."""
-    blank = {f"{answer}_{end}": None for answer in ANSWERS for end in ENDS}
+    blank: dict = {f"{answer}_{end}": None for answer in ANSWERS for end in ENDS}
+    blank |= {f"{answer}_quantity": f"gain.{answer}" for answer in ANSWERS}
     found = dict(zip((f"published_{end}" for end in ENDS), published, strict=True))
     rows = [{"id": "N5", "item": item, "verdict": verdict} | blank | found for item in items]
     rows[0]["null_mean"] = 0.7  # of one seed: no interval
@@ -60,6 +61,17 @@ def test_another_verdict_is_named_and_no_failure(theirs, tmp_path, caplog):
     caplog.set_level(logging.INFO)
     compare_ledgers(ledger(tmp_path / "ours.csv", verdict="not reproduced"), theirs)
     assert "verdict  N5 share: not reproduced, was reproduced" in caplog.text
+
+
+def test_a_difference_is_not_held_against_the_band_of_a_ratio(theirs, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    ours = ledger(tmp_path / "ours.csv", published=(9.0, 8.0, 10.0))
+    table = pd.read_csv(ours)
+    table.loc[0, "published_quantity"] = "reduction.published"
+    table.loc[1, "published_mean"] = 0.4
+    table.to_csv(ours, index=False)
+    compare_ledgers(ours, theirs)
+    assert "1 of 1 numbers" in caplog.text and "none for 2 more" in caplog.text
 
 
 def test_ledgers_of_different_claims_are_refused(theirs, tmp_path):

@@ -1,28 +1,52 @@
 """Figures: drawn from their CSV alone, the same bytes every time, and without torch."""
 
+import os
 import re
 import subprocess
 import sys
+from html import unescape
 from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 import pytest
 import yaml
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 from report.plotted import N_LATENTS, PARAMS, latent_table, write_all
 
 from fispace.chapters.geometry.plots import write_geometry_plots
 from fispace.errors import ParamsError
+from fispace.plotting.style import house_style, rendered
 from fispace.report.draw import draw_figure
 from fispace.report.figure_registry import FIGURES
 from fispace.report.summary import CAPTIONS
 from fispace.report.tables import OF_FIGURES
-from fispace.store.tables import read_csv, write_table
+from fispace.store.tables import read_csv, write_csv, write_table
 from fispace.study.commands import CHAPTERS
 
 ROOT = Path(__file__).parents[2]
+USERS_TEXTS = {
+    "claims": ("claim",),
+    "claims_full": ("claim",),
+    "audit": ("label", "text"),
+    "pipeline": ("label", "detail"),
+    "architecture": ("label", "detail"),
+    "reconstruction": ("arm", "parts"),
+    "kl": ("arm", "parts"),
+    "controls": ("arm", "parts"),
+    "shapley": ("arm",),
+    "arm_controls": ("arm", "control"),
+    "norms": ("arm",),
+    "clamping": ("cell",),
+    "interaction": ("first", "second"),
+    "family": ("kind",),
+    "generations": ("kind", "decoding", "cell"),
+    "calibration": ("null", "what"),
+}
+"""Columns of a plotted table that are shown as they are written: names of arms, levels, claims, ..."""
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +105,62 @@ def test_text_stays_text_and_no_date_or_version_is_written(
     assert b"matplotlib" not in pdf.lower()
 
 
+def ids(svg: bytes) -> tuple[list[str], set[str]]:
+    """Names that a drawing gives, and those that it uses."""
+    tags = " ".join(re.findall("<[^<>]*>", svg.decode()))
+    return re.findall(r'\sid="([^"]+)"', tags), set(re.findall(r'(?:url\(|href=")#([^")]+)', tags))
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_clip_paths_and_markers_are_numbered_in_order_of_appearance(
+    name: str, drawn: dict[str, list[tuple[bytes, bytes]]]
+) -> None:
+    svg, _ = drawn[name][0]
+    given, used = ids(svg)
+    assert len(given) == len(set(given))
+    assert used <= set(given)
+    first_places = {name: svg.index(f'{name}"'.encode()) for name in used if name[0] == "m"}
+    first_places |= {name: svg.index(f"#{name})".encode()) for name in used if name[0] == "p"}
+    numbers = [int(name[1:]) for name in sorted(first_places, key=first_places.__getitem__)]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_a_last_digit_of_a_coordinate_does_not_reach_the_bytes_of_a_drawing() -> None:
+    def drawing(left: float, suffix: str) -> bytes:
+        with house_style():
+            figure = Figure(figsize=(3, 2), layout="none")
+            axis = figure.add_axes((left, 0.2, 0.7, 0.7))
+            axis.plot([1, 10, 100], [0.1, 0.2, 0.4], "D-", label="a")
+            axis.set_xscale("log")
+        return rendered(figure, suffix)
+
+    for suffix in (".svg", ".pdf"):
+        one, other = (drawing(left, suffix) for left in (0.1234, np.nextafter(0.1234, 1)))
+        assert one == other
+
+
+def test_a_text_that_looks_like_a_name_is_left_alone() -> None:
+    text = 'of id="p0123456789" and url(#p0123456789), <use id="m0123456789"/>'
+    with house_style():
+        figure = Figure(figsize=(3, 2), layout="none")
+        figure.text(0.1, 0.1, text)
+    assert text in unescape(rendered(figure, ".svg").decode())
+
+
+@pytest.mark.parametrize("name", USERS_TEXTS)
+def test_no_text_of_a_table_is_read_as_a_formula(
+    name: str, tables: dict[str, Path], tmp_path: Path
+) -> None:
+    markup = r"$\frac$ \$5 {0} %s"
+    table = read_csv(tables[name], OF_FIGURES[name])
+    for column in USERS_TEXTS[name]:
+        marked = [f"{cell} {markup}" if isinstance(cell, str) else cell for cell in table[column]]
+        table[column] = marked
+    write_csv(tmp_path / "marked.csv", table, OF_FIGURES[name])
+    svg, _ = draw(name, tmp_path / "marked.csv", tmp_path)
+    assert markup in unescape(svg.decode())
+
+
 def test_drawing_needs_no_torch(tables: dict[str, Path], tmp_path: Path) -> None:
     code = (
         "import sys; from fispace.cli import main; code = main(sys.argv[1:]); "
@@ -90,6 +170,32 @@ def test_drawing_needs_no_torch(tables: dict[str, Path], tmp_path: Path) -> None
     arguments = ["report", "draw", "--figure", "norms", *map(str, paths)]
     subprocess.run([sys.executable, "-c", code, *arguments], check=True)
     assert (tmp_path / "a.svg").exists()
+
+
+@pytest.mark.parametrize(
+    "surroundings",
+    [
+        {"MPLBACKEND": "module://matplotlib_inline.backend_inline"},  # as a notebook hands it on
+        {"MPLBACKEND": "nonsense"},
+        {"HOME": "/dev/null", "XDG_CONFIG_HOME": "/dev/null", "XDG_CACHE_HOME": "/dev/null"},
+        {"MPLCONFIGDIR": "/dev/null/none"},
+        {"MATPLOTLIBRC": "usetex"},
+    ],
+    ids=lambda env: next(iter(env.items()))[0],
+)
+def test_a_figure_does_not_depend_on_a_notebook_a_home_or_settings_of_matplotlib(
+    surroundings: dict[str, str], tables: dict[str, Path], tmp_path: Path,
+    drawn: dict[str, list[tuple[bytes, bytes]]],
+) -> None:  # fmt: skip
+    (tmp_path / "usetex").write_text("text.usetex: True\nbackend: nonsense\nfont.family: serif\n")
+    paths = {"table": tables["norms"], "svg": tmp_path / "a.svg", "pdf": tmp_path / "a.pdf"}
+    arguments = [word for name, path in paths.items() for word in (f"--{name}", str(path))]
+    done = subprocess.run(
+        [sys.executable, "-m", "fispace", "report", "draw", "--figure", "norms", *arguments],
+        cwd=tmp_path, env=os.environ | surroundings, check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (paths["svg"].read_bytes(), paths["pdf"].read_bytes()) == drawn["norms"][0]
 
 
 def test_an_unknown_figure_is_named(tables: dict[str, Path], tmp_path: Path) -> None:
@@ -166,7 +272,7 @@ def test_silent_latents_are_a_part_of_the_trained_ones(tables: dict[str, Path]) 
 
 def test_the_overview_has_every_claim_and_every_answer(tables: dict[str, Path]) -> None:
     table = read_csv(tables["claims"], OF_FIGURES["claims"])
-    assert table.groupby("claim")["answer"].nunique().tolist() == [3] * 4
+    assert table.groupby("claim")["answer"].nunique().tolist() == [4] * 4
     shown = table.set_index(["claim", "answer"])
     assert shown.loc[("N2 gain (50.0 %)", "published"), "ratio"] == pytest.approx(2.0)
     off = shown.loc[("N2 gain (50.0 %)", "controlled")]

@@ -9,7 +9,7 @@ from report.synthetic import controls_table, gain_curve_table, worlds_table
 from fispace.chapters.fidelity.curve_quantities import curve_quantities, published_ks
 from fispace.chapters.fidelity.gain_plots import write_gain_plots
 from fispace.chapters.fidelity.tables import ARM_CONTROLS_PLOT, GAIN_CURVE_PLOT
-from fispace.chapters.testbed.quantities import planted_quantities
+from fispace.chapters.testbed.quantities import planted_pair_quantities
 from fispace.store.quantities import NO_SEED, quantity_frame
 from fispace.store.tables import read_csv, write_table
 
@@ -70,7 +70,7 @@ def test_two_cuts_at_one_k_have_no_difference_to_speak_of() -> None:
 
 
 def test_planted_quantities_are_of_no_pair_and_of_the_largest_share_by_world() -> None:
-    found = table(planted_quantities(worlds_table(), alpha=0.05))
+    found = table(planted_pair_quantities(worlds_table(), alpha=0.05))
     assert found["planted_auc_functional.joint.strongest", 0] == 0.9
     assert found["planted_auc_functional.joint.strongest", 1] == pytest.approx(0.91)
     assert found["planted_gain.joint.none", 0] == 0.02
@@ -80,12 +80,12 @@ def test_planted_quantities_are_of_no_pair_and_of_the_largest_share_by_world() -
 
 def test_a_study_without_planted_pairs_has_no_strongest_ones() -> None:
     worlds = worlds_table()
-    found = planted_quantities(worlds[worlds["share"] == 0], alpha=0.05)
+    found = planted_pair_quantities(worlds[worlds["share"] == 0], alpha=0.05)
     assert {row.quantity.split(".")[-1] for row in found} == {"planted_alpha", "none"}
 
 
 def test_recovery_has_no_unit_and_gains_are_fractions() -> None:
-    units = {row.quantity: row.unit for row in planted_quantities(worlds_table(), alpha=0.05)}
+    units = {row.quantity: row.unit for row in planted_pair_quantities(worlds_table(), alpha=0.05)}
     assert units["planted_auc_functional.joint.strongest"] == "1"
     assert units["planted_gain.joint.strongest"] == "fraction"
 

@@ -1,5 +1,6 @@
 """The summary page, the published result tables, and how numbers are written."""
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -8,7 +9,7 @@ from report.synthetic import completed
 
 from fispace.chapters.factorial.tables import FAMILY, TRUTH
 from fispace.errors import ArtifactError, ParamsError
-from fispace.report.claims_file import claim_name, read_claims
+from fispace.report.claims_file import read_claims
 from fispace.report.markdown import claim_table, value_text
 from fispace.report.readme import (
     OF_FULL,
@@ -41,12 +42,16 @@ def ledger_row(name: str, **change: object) -> dict[str, object]:
         name = "some.quantity" if mean is not None else None
         row |= {f"{answer}_quantity": name, f"{answer}_mean": mean, f"{answer}_n": 3}
         row |= {f"{answer}_low": mean and mean - 0.1, f"{answer}_high": mean and mean + 0.1}
-    return row | {"verdict": "reproduced", "remark": None} | change
+        row |= {f"{answer}_unit": "fraction"}
+    row |= {"controlled_against": "an SAE with bias", "judged_quantity": "some.quantity"}
+    row |= {"paper_sizes_quantity": None, "verdict": "reproduced", "remark": None}
+    return row | change
 
 
 def write_page(
-    folder: Path, ledger: Path, figures: list[str] | None = None, with_truth: bool = False
-) -> str:
+    folder: Path, ledger: Path, figures: list[str] | None = None, with_truth: bool = False,
+    explanations: str | None = None,
+) -> str:  # fmt: skip
     """The summary page of a ledger, of two families, and of one answer about the truth."""
     rows = [
         ("clamping", "effect", "candidate", "no", True, True, False, 0.01, 0.02),
@@ -66,8 +71,9 @@ def write_page(
     write_csv(folder / "truth.csv", pd.DataFrame([answer, declared]), TRUTH)
     write_summary(
         run="tiny", target="full", ledger=ledger, family=folder / "infer.csv",
+        weaknesses=ROOT / "workflow/weaknesses.yaml",
         truth=folder / "truth.csv" if with_truth else None, figures=figures or [],
-        figure_folder="../figures", summary=folder / "s.md",
+        figure_folder="../figures", explanations=explanations, summary=folder / "s.md",
     )  # fmt: skip
     return (folder / "s.md").read_text()
 
@@ -97,14 +103,58 @@ def test_numbers_are_written_for_reading(value: float, unit: str, text: str) -> 
 def test_a_claim_is_one_row_with_printed_and_ours() -> None:
     line = claim_table(pd.DataFrame([ledger_row("N5.gain")]))[-1]
     assert line == (
-        "| N5 | better (`gain`) | 41.3 % | 50.0 % [40.0, 60.0] | −2.0 % [−12.0, 8.0] | – "
-        "| reproduced |"
+        "| N5 | better (`gain`) | 41.3 % | 50.0 % [40.0, 60.0] | −2.0 % [−12.0, 8.0] "
+        "| an SAE with bias | – | reproduced |"
     )
 
 
 def test_an_answer_that_cannot_be_computed_says_so() -> None:
     row = ledger_row("N16.total_low", published_mean=float("nan"))
     assert "| undefined |" in claim_table(pd.DataFrame([row]))[-1]
+
+
+def line_of(**change: object) -> str:
+    return claim_table(pd.DataFrame([ledger_row("N8.ce_full", **change)]))[-1]
+
+
+def test_a_difference_has_its_unit_and_the_percentage_beside_it() -> None:
+    ratio = {"published_ratio": "ce_gain", "published_ratio_mean": 0.064, "published_unit": "nats"}
+    assert "| 0.500 [0.400, 0.600] nats (6.4 %) |" in line_of(**ratio)
+    standardised = ratio | {"published_unit": "z2"}
+    assert "| 0.500 [0.400, 0.600] z² (6.4 %) |" in line_of(**standardised)
+
+
+@pytest.mark.parametrize("ratio", [float("nan"), -4.2, 2.9])
+def test_a_percentage_that_says_nothing_is_not_shown(ratio: float) -> None:
+    given = {"published_ratio": "ce_gain", "published_ratio_mean": ratio, "published_unit": "nats"}
+    assert "| 0.500 [0.400, 0.600] nats |" in line_of(**given)
+
+
+def test_a_number_of_another_row_says_whose_it_is() -> None:
+    assert "8.0] (= N5 gain) | an SAE with bias |" in line_of(controlled_same_as="N5.gain")
+
+
+def test_a_verdict_on_another_quantity_than_those_shown_names_it() -> None:
+    assert line_of().endswith("| reproduced |")
+    judged = "factorial.candidate.clamp.-4.published_p"
+    assert line_of(judged_quantity=judged).endswith("| reproduced, by `published_p` |")
+    gap = "ratio_total_gap.joint.trained"
+    assert line_of(judged_quantity=gap).endswith("| reproduced, by `ratio_total_gap` |")
+
+
+def test_numbers_at_the_papers_sizes_have_a_column_where_a_row_has_one() -> None:
+    assert "sizes alone" not in claim_table(pd.DataFrame([ledger_row("N5.gain")]))[0]
+    at_sizes = {"paper_sizes_quantity": "paper.x", "paper_sizes_unit": "fraction"}
+    at_sizes |= {"paper_sizes_mean": 0.032, "paper_sizes_low": 0.032, "paper_sizes_high": 0.032}
+    table = claim_table(pd.DataFrame([ledger_row("N17.nonlinear", **at_sizes)]))
+    assert "| the paper's sizes alone |" in table[0] and "| – | 3.2 % | reproduced |" in table[-1]
+
+
+def test_the_summary_has_the_key_to_weaknesses_and_locations(tmp_path: Path) -> None:
+    text = write_page(tmp_path, write_ledger(tmp_path / "claims.csv"))
+    assert "https://arxiv.org/abs/2507.00269" in text
+    assert "[p15:843-846](https://github.com/" in text
+    assert all(f"| W{number} | " in text for number in range(1, 23))
 
 
 def test_the_summary_links_every_figure(tmp_path: Path) -> None:
@@ -134,6 +184,33 @@ def test_a_negative_answer_about_the_truth_is_on_the_page(tmp_path: Path) -> Non
     text = write_page(tmp_path, write_ledger(tmp_path / "claims.csv"), with_truth=True)
     line = "| `over_direction` | candidate | 1.24 [0.500, 3.10] | not shown to be more | 0.400 |"
     assert line in text and "shown above" not in text
+
+
+def test_every_number_of_a_table_links_to_its_section_of_the_explanations(tmp_path: Path) -> None:
+    ledger = write_ledger(tmp_path / "claims.csv")
+    plain = write_page(tmp_path, ledger, with_truth=True)
+    text = write_page(tmp_path, ledger, with_truth=True, explanations="where.md")
+    assert re.sub(r"\[(.+?)\]\(where\.md#[\w-]+\)", r"\1", text) == plain.replace(
+        "`quantities.csv`.", "`quantities.csv`. Every number links to where it comes from."
+    )
+    for line in text.partition("## Figures")[0].splitlines():
+        cells = [cell.strip() for cell in line.split("|")[1:-1]]
+        numbers = [cell for cell in cells if re.match(r"\[?[−\d]", cell)]
+        assert all("](where.md#" in cell for cell in numbers), line
+    assert "[2](where.md#hypothesis-clamping)" in text
+    assert "[1.24 [0.500, 3.10]](where.md#planted-over_direction-candidate)" in text
+
+
+@pytest.mark.parametrize(("page", "up"), [(README, ""), (PAGE, "../")])
+def test_the_pages_link_the_numbers_of_a_reference_run(tmp_path: Path, page: Path, up: str) -> None:
+    folder = tmp_path / "results/reference/testbed/report/full"
+    folder.mkdir(parents=True)
+    ledger = write_ledger(folder / "claims.csv")
+    text = (readme_block if page == README else page_block)(ledger)
+    assert (
+        f"]({up}results/reference/testbed/report/full/explanations.md#n20interaction_share)" in text
+    )
+    assert "](" not in readme_block(write_ledger(tmp_path / "claims.csv"))
 
 
 def write_pages(folder: Path) -> None:
@@ -203,8 +280,7 @@ def test_the_pages_show_the_committed_reference_results(page: Path, block) -> No
 
 def test_every_headline_is_a_claim_and_the_reference_has_those_of_its_target() -> None:
     folder = ROOT / "workflow"
-    rows = read_claims(folder / "claims.yaml", folder / "schemas/claims.schema.yaml")
-    targets = {claim_name(row): row["target"] for row in rows}
+    targets = {row.name: row.target for row in read_claims(folder / "claims.yaml").claims}
     assert {name: targets[name] for name in OF_PAGE} == {
         name: "full" if name in OF_FULL else "all" for name in OF_PAGE
     }

@@ -86,8 +86,13 @@ def test_a_lexicon_too_small_for_the_battery_is_an_error(grammar: Grammar) -> No
         adverbs_per_cell=1,
     )
     single = build_grammar(
-        grammar.config.changed(
-            n_topics=1, lexicon=lexicon, zipf_exponent=20.0, additive_strength=20.0
+        grammar.config.model_copy(  # unchecked: a steeper exponent than a study may have
+            update={
+                "n_topics": 1,
+                "lexicon": lexicon,
+                "zipf_exponent": 20.0,
+                "additive_strength": 20.0,
+            }
         )
     )
     with pytest.raises(StimuliError, match="lower n_items or enlarge the lexicon"):

@@ -210,9 +210,8 @@ def test_impossible_shapes_are_refused(grammar: Grammar) -> None:
     with pytest.raises(ParamsError, match="less than one batch"):
         LM.changed(n_documents=7)
     with pytest.raises(ParamsError, match="heldout_documents=61"):
-        config.TestbedLmStep(
-            grammar=grammar.config, corpus=CORPUS, lm=LM.changed(heldout_documents=61), root_seed=0
-        )
+        values = {"lm": LM.changed(heldout_documents=61), "root_seed": 0}
+        config.TestbedLmStep.read(values | {"grammar": grammar.config, "corpus": CORPUS}, "testbed")
 
 
 def test_scores_of_a_perfect_model_would_equal_the_floor(grammar: Grammar) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from fispace.chapters.testbed.planted import measure_world
 from fispace.chapters.testbed.planted_summary import summarise_worlds
-from fispace.chapters.testbed.tables import PLANTED
+from fispace.chapters.testbed.tables import PLANTED_PAIRS
 from fispace.errors import ParamsError
 from fispace.seeds import numpy_stream
 from fispace.stats.recovery import beyond_linear
@@ -116,9 +116,9 @@ def summary(worlds: list[dict], tmp_path_factory: pytest.TempPathFactory) -> pd.
         summary=folder / "planted.csv", table=folder / "planted.parquet",
     )  # fmt: skip
     assert len(read_table(folder / "planted.parquet")) > len(
-        read_csv(folder / "planted.csv", PLANTED)
+        read_csv(folder / "planted.csv", PLANTED_PAIRS)
     )
-    return read_csv(folder / "planted.csv", PLANTED).set_index(["share", "arm", "metric"])
+    return read_csv(folder / "planted.csv", PLANTED_PAIRS).set_index(["share", "arm", "metric"])
 
 
 def test_the_oracle_finds_the_pairs_and_their_variance(summary: pd.DataFrame) -> None:

@@ -13,11 +13,18 @@ from fispace.store.standardiser import fit_moments
 from fispace.study.config.train import InitConfig, TrainArmStep
 
 D_MODEL = 8
-SAE = {"parts": ["sae"], "frozen_sae_from": None}
-JOINT = {"parts": ["sae", "linear", "bias", "interaction"], "frozen_sae_from": None}
+
+
+def arm_row(parts: list[str], **options: str | None) -> dict:
+    """Row of an arm that is as published but for the options given."""
+    pooling = "pairs" if "interaction" in parts else None
+    published = {"frozen_sae_from": None, "pooling": pooling, "matched_to": None}
+    return {"parts": parts} | published | options
+
+
+SAE = arm_row(["sae"])
+JOINT = arm_row(["sae", "linear", "bias", "interaction"])
 SEQUENTIAL = JOINT | {"frozen_sae_from": "sae"}
-PLAIN = {"pooling": None, "matched_to": None}
-"""Options of a control arm that is plain but for its parts."""
 
 PARAMS = TrainArmStep(
     n_latents=32,
@@ -31,7 +38,7 @@ PARAMS = TrainArmStep(
     adam_betas=(0.9, 0.999),
     adam_eps=1e-8,
     optimiser="adam",
-    select_in="float32",
+    topk_dtype="float32",
     select_by="pre_activation",
     subtract_bias=False,
     aux_k=None,
@@ -39,7 +46,7 @@ PARAMS = TrainArmStep(
     prefetch_batches=2,
     grad_clip=1.0,
     init=InitConfig(factors=0.05, linear=0.01, mlp=0.01),
-    mean_tokens=10**6,
+    interaction_mean_tokens=10**6,
     pool_groups=2,
     log_every=20,
     val_every=30,

@@ -5,19 +5,21 @@ from dataclasses import replace
 
 import pytest
 import torch
-from train.small_training import D_MODEL, JOINT, PARAMS, PLAIN, SAE, SEQUENTIAL, run
+from train.records import model_shape
+from train.small_training import D_MODEL, JOINT, PARAMS, SAE, SEQUENTIAL, arm_row, run
 
 from fispace.errors import ParamsError
 from fispace.models.integrated import IntegratedModel
 from fispace.models.interaction import FirstOrder
-from fispace.models.shape import ModelShape, matched_n_latents, n_parameters
+from fispace.models.parts import matched_n_latents, n_parameters
 from fispace.models.trained import load_trained
 from fispace.store.tables import read_table
-from fispace.study.config.train import ALL_PARTS, ControlArmConfig, InitConfig, Part
+from fispace.study.config.parts import ALL_PARTS, Part
+from fispace.study.config.train import ArmModel, InitConfig
 
-MATCHED = SAE | PLAIN | {"matched_to": "joint"}
-MLP_PROBE = SEQUENTIAL | PLAIN | {"pooling": "sum"}
-PAPER = ModelShape(d_model=3200, n_latents=50_000, k=1024, d_embed=300, dropout=0.15)
+MATCHED = SAE | {"matched_to": "joint"}
+MLP_PROBE = SEQUENTIAL | {"pooling": "sum"}
+PAPER = model_shape(d_model=3200, n_latents=50_000, k=1024, d_embed=300, dropout=0.15)
 WHOLE: list[Part] = ["sae", "linear", "bias", "interaction"]
 
 
@@ -26,7 +28,7 @@ def total(model: IntegratedModel) -> int:
 
 
 def test_the_counted_parameters_are_those_of_the_model():
-    shape = ModelShape(d_model=6, n_latents=20, k=4, d_embed=3, dropout=0.0)
+    shape = model_shape(d_model=6, n_latents=20, k=4, d_embed=3, dropout=0.0)
     for part in ALL_PARTS:
         parts: list[Part] = ["sae", part] if part != "sae" else ["sae"]
         model = IntegratedModel(
@@ -43,7 +45,7 @@ def test_at_the_papers_sizes_an_sae_of_77504_latents_has_the_joint_models_parame
 @pytest.mark.parametrize("parts", [["sae"], ["sae", "bias"], ["sae", "linear"]])
 def test_matched_parameter_counts_differ_by_less_than_one_latents(sizes, parts):
     d_model, n_latents, d_embed = sizes
-    shape = ModelShape(d_model, n_latents, 1, d_embed, 0.0)
+    shape = model_shape(d_model=d_model, n_latents=n_latents, k=1, d_embed=d_embed, dropout=0.0)
     target = sum(n_parameters(shape, part) for part in WHOLE)
     matched = replace(shape, n_latents=matched_n_latents(shape, parts, WHOLE))
     one_more = replace(matched, n_latents=matched.n_latents + 1)
@@ -57,8 +59,8 @@ def test_the_matched_sae_has_the_joint_models_parameters_and_its_record_says_how
     matched = load_trained(run(store, "sae_matched", MATCHED, matched_row=JOINT), {})
     joint = load_trained(run(store, "joint", JOINT), {}).model
     assert 0 <= total(joint) - total(matched.model) < 2 * D_MODEL + 1
-    assert matched.record["params"]["n_latents"] == matched.model.shape.n_latents > PARAMS.n_latents
-    assert matched.record["params"]["k"] == PARAMS.k
+    assert matched.record.params.n_latents == matched.model.shape.n_latents > PARAMS.n_latents
+    assert matched.record.params.k == PARAMS.k
 
 
 def test_the_first_order_probe_differs_from_the_sequential_arm_in_its_pooling_alone(store):
@@ -69,19 +71,19 @@ def test_the_first_order_probe_differs_from_the_sequential_arm_in_its_pooling_al
     assert probe.model.shape == replace(sequential.model.shape, pooling="sum")
     assert total(probe.model) == total(sequential.model)
     assert torch.equal(probe.model.sae.W_dec, sequential.model.sae.W_dec)
-    assert probe.record["row"] == MLP_PROBE
-    assert {k: v for k, v in probe.record.items() if k not in ("arm", "row")} == {
-        k: v for k, v in sequential.record.items() if k not in ("arm", "row")
+    assert probe.record.row.plain() == MLP_PROBE
+    assert {k: v for k, v in probe.record.plain().items() if k not in ("arm", "row")} == {
+        k: v for k, v in sequential.record.plain().items() if k not in ("arm", "row")
     }
 
 
 def test_the_row_of_a_plain_arm_is_recorded_as_it_always_was(store):
-    assert load_trained(run(store, "joint", JOINT), {}).record["row"] == JOINT
+    assert load_trained(run(store, "joint", JOINT), {}).record.row.plain() == JOINT
 
 
 def test_an_sae_with_a_bias_fitted_beside_it_only_moves_the_mean(store):
     sae = run(store, "sae", SAE)
-    row = {"parts": ["sae", "bias"], "frozen_sae_from": "sae"} | PLAIN
+    row = arm_row(["sae", "bias"], frozen_sae_from="sae")
     bias_only = load_trained(run(store, "bias_only", row, frozen=sae), {}).model
     before = load_trained(sae, {}).model
     z = torch.randn(20, D_MODEL)
@@ -100,7 +102,7 @@ def test_an_unknown_option_of_a_row_is_refused_with_its_key(store):
 def test_a_pooling_belongs_to_an_interaction(parts, pooling):
     with pytest.raises(ParamsError, match="pooling"):
         row = {"parts": parts, "frozen_sae_from": None, "pooling": pooling, "matched_to": None}
-        ControlArmConfig.read(row, "train.control_arms.x")
+        ArmModel.read(row, "train.arms.x")
 
 
 def test_the_order_of_rows_and_of_their_keys_changes_no_byte(store):
@@ -112,7 +114,7 @@ def test_the_order_of_rows_and_of_their_keys_changes_no_byte(store):
     )
 
 
-RESIDUAL: dict = {"parts": ["sae", "bias", "residual_sae"], "frozen_sae_from": "sae"} | PLAIN
+RESIDUAL = arm_row(["sae", "bias", "residual_sae"], frozen_sae_from="sae")
 
 
 def test_the_residual_sae_reads_the_codes_own_input_and_is_fitted_to_what_the_frozen_sae_leaves(
@@ -131,7 +133,7 @@ def test_the_residual_sae_reads_the_codes_own_input_and_is_fitted_to_what_the_fr
 
 
 def test_both_saes_of_the_residual_arm_have_the_same_size_and_another_start():
-    shape = ModelShape(d_model=6, n_latents=20, k=4, d_embed=3, dropout=0.0)
+    shape = model_shape(d_model=6, n_latents=20, k=4, d_embed=3, dropout=0.0)
     model = IntegratedModel(
         shape, ("sae", "residual_sae"), InitConfig(factors=0.1, linear=0.1, mlp=0.1), 1, seed=0
     )
@@ -142,7 +144,7 @@ def test_both_saes_of_the_residual_arm_have_the_same_size_and_another_start():
 
 
 def test_the_residual_part_without_its_codes_is_refused():
-    shape = ModelShape(d_model=6, n_latents=20, k=4, d_embed=3, dropout=0.0)
+    shape = model_shape(d_model=6, n_latents=20, k=4, d_embed=3, dropout=0.0)
     model = IntegratedModel(
         shape, ("sae", "residual_sae"), InitConfig(factors=0.1, linear=0.1, mlp=0.1), 1, seed=0
     )
@@ -153,11 +155,11 @@ def test_the_residual_part_without_its_codes_is_refused():
 def test_the_life_cycle_of_the_residual_arm_is_that_of_its_second_sae(store):
     sae = run(store, "sae", SAE)
     run(store, "residual_sae", RESIDUAL, frozen=sae)
-    ledger = read_table(store / "out/residual_sae.lifecycle.parquet")
-    assert (ledger["distance_from_initial"] > 0).any()  # a frozen SAE does not move
+    history = read_table(store / "out/residual_sae.lifecycle.parquet")
+    assert (history["distance_from_initial"] > 0).any()  # a frozen SAE does not move
 
 
 def test_a_residual_sae_needs_a_frozen_one():
     with pytest.raises(ParamsError, match="frozen_sae_from"):
-        row = {"parts": ["sae", "residual_sae"], "frozen_sae_from": None}
-        ControlArmConfig.read(row | PLAIN, "train.control_arms.x")
+        row = arm_row(["sae", "residual_sae"])
+        ArmModel.read(row, "train.arms.x")

@@ -7,14 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
+from train.records import model_shape
 from train.small_training import JOINT, PARAMS, SAE, run
 
-from fispace.models.integrated import IntegratedModel, ModelShape
+from fispace.models.integrated import IntegratedModel
 from fispace.models.objective import ArmObjective
 from fispace.models.optimiser import build_optimiser
 from fispace.models.sparse import Codes, pair_sum, sparse_sum
 from fispace.models.topk import encode_top_k
-from fispace.study.config.train import PARTS, AuxKConfig, InitConfig
+from fispace.study.config.parts import PARTS
+from fispace.study.config.train import AuxKConfig, InitConfig
 
 
 def drawn(*shape, seed, whole_numbers=False, is_transposed=False):
@@ -74,7 +76,7 @@ def test_every_gradient_is_the_dense_one_with_ties_zero_rows_dead_latents_and_an
 
 
 def joint_model(n_latents, k, dropout=0.0):
-    shape = ModelShape(d_model=5, n_latents=n_latents, k=k, d_embed=3, dropout=dropout)
+    shape = model_shape(d_model=5, n_latents=n_latents, k=k, d_embed=3, dropout=dropout)
     init = InitConfig(factors=0.3, linear=0.3, mlp=0.5)
     return IntegratedModel(shape, PARTS, init, root_seed=1, seed=0).double()
 
@@ -111,7 +113,7 @@ def test_codes_and_incoming_gradients_may_have_any_strides():
             torch.testing.assert_close(ours, theirs)
 
 
-@pytest.mark.parametrize("changed", [{"threads": 2}, {"select_in": "bfloat16"}])
+@pytest.mark.parametrize("changed", [{"threads": 2}, {"topk_dtype": "bfloat16"}])
 @pytest.mark.parametrize("optimiser", ["adam", "row_sparse_adam"])
 def test_the_same_seed_gives_the_same_bytes_with_two_threads_and_in_bfloat16(
     store, changed, optimiser
@@ -145,7 +147,7 @@ def test_with_every_latent_selected_both_optimisers_train_alike_under_schedule_a
 def test_gradients_of_the_whole_objective_with_aux_k_are_the_same_sparse_and_dense(parts):
     found = []
     for optimiser in ("adam", "row_sparse_adam"):
-        shape = ModelShape(d_model=8, n_latents=40, k=2, d_embed=3, dropout=0.0)
+        shape = model_shape(d_model=8, n_latents=40, k=2, d_embed=3, dropout=0.0)
         model = IntegratedModel(
             shape, parts, InitConfig(factors=0.3, linear=0.3, mlp=0.5), root_seed=1, seed=0
         )
@@ -183,10 +185,12 @@ class Largest(TorchDispatchMode):
         return out
 
 
-@pytest.mark.parametrize("select_in", ["float32", "bfloat16"])
-def test_a_step_makes_no_tensor_of_all_tokens_and_latents(select_in):
+@pytest.mark.parametrize("topk_dtype", ["float32", "bfloat16"])
+def test_a_step_makes_no_tensor_of_all_tokens_and_latents(topk_dtype):
     n_tokens, n_latents = 2048, 1024
-    shape = ModelShape(16, n_latents, 8, d_embed=4, dropout=0.1, select_in=select_in)
+    shape = model_shape(
+        d_model=16, n_latents=n_latents, k=8, d_embed=4, dropout=0.1, topk_dtype=topk_dtype
+    )
     model = IntegratedModel(
         shape, PARTS, InitConfig(factors=0.05, linear=0.01, mlp=0.01), root_seed=1, seed=0
     )

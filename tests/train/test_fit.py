@@ -4,12 +4,14 @@ import itertools
 
 import pytest
 import torch
+from train.records import model_shape
 
 from fispace.errors import DivergedError
 from fispace.models.fit import Schedule, fit, mean_variance
-from fispace.models.integrated import IntegratedModel, ModelShape
+from fispace.models.integrated import IntegratedModel
 from fispace.models.objective import squared_error
-from fispace.study.config.train import PARTS, InitConfig, OptimiserConfig
+from fispace.study.config.parts import PARTS
+from fispace.study.config.train import InitConfig, OptimiserConfig
 
 
 def schedule(n_steps=40, **changes):
@@ -23,7 +25,7 @@ def schedule(n_steps=40, **changes):
 
 
 def small_model(parts=PARTS, seed=0):
-    shape = ModelShape(d_model=8, n_latents=24, k=4, d_embed=3, dropout=0.15)
+    shape = model_shape(d_model=8, n_latents=24, k=4, d_embed=3, dropout=0.15)
     return IntegratedModel(
         shape, parts, InitConfig(factors=0.05, linear=0.01, mlp=0.01), root_seed=1, seed=seed
     )

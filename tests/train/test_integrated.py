@@ -4,12 +4,14 @@ import itertools
 
 import pytest
 import torch
+from train.records import model_shape
 
-from fispace.models.integrated import IntegratedModel, ModelShape, ablations, parts_name
+from fispace.models.integrated import IntegratedModel, ablations, parts_name
 from fispace.models.sparse import Codes, sparse_sum
-from fispace.study.config.train import PARTS, InitConfig
+from fispace.study.config.parts import PARTS
+from fispace.study.config.train import InitConfig
 
-SHAPE = ModelShape(d_model=6, n_latents=20, k=4, d_embed=3, dropout=0.0)
+SHAPE = model_shape(d_model=6, n_latents=20, k=4, d_embed=3, dropout=0.0)
 INIT = InitConfig(factors=0.5, linear=0.1, mlp=0.3)
 
 
@@ -113,7 +115,7 @@ def test_arms_of_a_seed_share_initial_weights_and_seeds_differ():
 
 
 def test_decoder_starts_uniform_within_the_published_bound():
-    shape = ModelShape(d_model=64, n_latents=400, k=4, d_embed=3, dropout=0.0)
+    shape = model_shape(d_model=64, n_latents=400, k=4, d_embed=3, dropout=0.0)
     W_dec = model_of(["sae"], shape=shape).sae.W_dec
     bound = 400**-0.5
     assert W_dec.abs().max() <= bound

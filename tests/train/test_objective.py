@@ -2,29 +2,30 @@
 
 import pytest
 import torch
+from train.records import model_shape
 from train.test_fit import linear_data, schedule
 
 from fispace.models.fit import fit
-from fispace.models.integrated import IntegratedModel, ModelShape
-from fispace.models.latent_history import Lifecycle
+from fispace.models.integrated import IntegratedModel
+from fispace.models.latent_history import LatentHistory
 from fispace.models.objective import ArmObjective, aux_k_loss, squared_error
 from fispace.study.config.train import AuxKConfig, InitConfig
 
 
 def sae_model(n_latents=24, k=3):
-    shape = ModelShape(d_model=8, n_latents=n_latents, k=k, d_embed=3, dropout=0.0)
+    shape = model_shape(d_model=8, n_latents=n_latents, k=k, d_embed=3, dropout=0.0)
     return IntegratedModel(
         shape, ["sae"], InitConfig(factors=0.05, linear=0.01, mlp=0.01), root_seed=1, seed=0
     )
 
 
 def test_a_latent_is_dead_after_the_given_tokens_without_a_positive_value():
-    lifecycle = Lifecycle(torch.zeros(4, 2))
-    lifecycle.add(torch.tensor([[1.0, 0.0], [2.0, 3.0]]), torch.tensor([[0, 1], [0, 2]]))
-    assert lifecycle.tokens_since_fired.tolist() == [0, 2, 0, 2]
-    assert lifecycle.dead(2).tolist() == [1, 3]  # latent 1 was selected, but not positive
-    lifecycle.add(torch.tensor([[1.0]]), torch.tensor([[1]]))
-    assert lifecycle.tokens_since_fired.tolist() == [1, 0, 1, 3]
+    history = LatentHistory(torch.zeros(4, 2))
+    history.add(torch.tensor([[1.0, 0.0], [2.0, 3.0]]), torch.tensor([[0, 1], [0, 2]]))
+    assert history.tokens_since_last_firing.tolist() == [0, 2, 0, 2]
+    assert history.dead(2).tolist() == [1, 3]  # latent 1 was selected, but not positive
+    history.add(torch.tensor([[1.0]]), torch.tensor([[1]]))
+    assert history.tokens_since_last_firing.tolist() == [1, 0, 1, 3]
 
 
 def test_the_auxiliary_loss_is_the_dense_formula():

@@ -2,16 +2,18 @@
 
 import pytest
 import torch
+from train.records import model_shape
 
-from fispace.models.integrated import IntegratedModel, ModelShape
+from fispace.models.integrated import IntegratedModel
 from fispace.models.optimiser import Adam, build_optimiser, clip_gradients, coalesced
-from fispace.study.config.train import PARTS, InitConfig
+from fispace.study.config.parts import PARTS
+from fispace.study.config.train import InitConfig
 
 SETTINGS = {"lr": 0.01, "betas": (0.9, 0.999), "eps": 1e-8}
 
 
 def model_of(k, n_latents=24):
-    shape = ModelShape(d_model=8, n_latents=n_latents, k=k, d_embed=3, dropout=0.0)
+    shape = model_shape(d_model=8, n_latents=n_latents, k=k, d_embed=3, dropout=0.0)
     return IntegratedModel(
         shape, PARTS, InitConfig(factors=0.05, linear=0.1, mlp=0.1), root_seed=1, seed=0
     )

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from train.records import model_shape
 
 from fispace.models.fit import Schedule, fit
 from fispace.models.fixed_codes import FixedCodes, dense, sparse
-from fispace.models.integrated import IntegratedModel, ModelShape
+from fispace.models.integrated import IntegratedModel
 from fispace.models.interaction import FirstOrder, Interaction
 from fispace.models.pair_scores import (
     all_pairs,
@@ -23,7 +24,9 @@ INIT = InitConfig(factors=0.7, linear=0.1, mlp=0.7)
 
 
 def model(pooling: str = "pairs") -> IntegratedModel:
-    shape = ModelShape(5, N_LATENTS, K, 6, 0.0, pooling=pooling)
+    shape = model_shape(
+        d_model=5, n_latents=N_LATENTS, k=K, d_embed=6, dropout=0.0, pooling=pooling
+    )
     made = IntegratedModel(shape, ("linear", "bias", "interaction"), INIT, 0, 0).eval()
     with torch.no_grad():  # away from the ReLU's kink, and with units of both signs
         made.interaction.b_hidden.copy_(torch.linspace(-0.4, 0.5, 6))

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.torch import load_file
-from train.small_training import JOINT, PARAMS, SAE, SEQUENTIAL, run
+from train.small_training import JOINT, PARAMS, SAE, SEQUENTIAL, arm_row, run
 
 from fispace.chapters.train.arm import train_candidate
 from fispace.errors import DivergedError
@@ -222,7 +222,7 @@ def test_the_checkpoint_of_another_training_is_not_used(store, killed, monkeypat
     elif what == "lr":
         write_json(store / "lr.json", {"lr": 0.02})
     elif what == "row":
-        row = {"parts": ["sae", "linear", "interaction"], "frozen_sae_from": None}
+        row = arm_row(["sae", "linear", "interaction"])
     elif what == "data":
         manifest = json.loads((store / "manifest.json").read_text())
         write_json(store / "manifest.json", manifest | {"hook_point": "elsewhere"})

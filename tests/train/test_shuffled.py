@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from hypothesis import given, settings
-from train.small_training import D_MODEL, JOINT, PARAMS, PLAIN, run
+from train.small_training import D_MODEL, JOINT, PARAMS, run
 from train.test_sparse import SHAPES, drawn, drawn_codes
 
 from fispace.models.interaction import ShuffledPairs
@@ -16,7 +16,7 @@ from fispace.models.trained import load_trained
 from fispace.seeds import random_cycle
 from fispace.store.tables import read_table
 
-SHUFFLED = JOINT | PLAIN | {"pooling": "shuffled"}
+SHUFFLED = JOINT | {"pooling": "shuffled"}
 
 
 def cycle(n_tokens, seed):

@@ -137,8 +137,8 @@ def test_candidates_are_more_than_k_even_for_k_1():
     # the largest by a little, which bfloat16 does not see: 8 equal ones are before it
     z, W_enc = torch.ones(1, 1), torch.ones(400, 1)
     W_enc[8] += 2**-12
-    for select_in in get_args(SelectionDtype):
-        assert encode_top_k(z, W_enc, torch.zeros(400), 1, select_in).indices.tolist() == [[8]]
+    for topk_dtype in get_args(SelectionDtype):
+        assert encode_top_k(z, W_enc, torch.zeros(400), 1, topk_dtype).indices.tolist() == [[8]]
 
 
 def test_codes_of_a_token_do_not_depend_on_the_tokens_beside_it(monkeypatch):
@@ -157,8 +157,8 @@ def test_bfloat16_picks_candidates_and_float32_decides():
     generator = torch.Generator().manual_seed(0)
     z, W_enc = torch.randn(200, 48, generator=generator), torch.randn(512, 48, generator=generator)
     exact, picked = (
-        encode_top_k(z, W_enc, torch.zeros(512), 16, select_in)
-        for select_in in ("float32", "bfloat16")
+        encode_top_k(z, W_enc, torch.zeros(512), 16, topk_dtype)
+        for topk_dtype in ("float32", "bfloat16")
     )
     same = [
         set(a) == set(b)
@@ -185,21 +185,21 @@ def test_gradients_do_not_depend_on_what_picked_the_candidates(
     ).double() - n_latents // 2  # fmt: skip
     scale = torch.full((n_latents,), 2.0, dtype=torch.float64) if is_scaled else None
     found = []
-    for select_in in ("float32", "bfloat16"):
+    for topk_dtype in ("float32", "bfloat16"):
         z = torch.eye(n_tokens, dtype=torch.float64, requires_grad=True)
         W_enc = order.T.clone().requires_grad_()
         b_enc = torch.zeros(n_latents, dtype=torch.float64, requires_grad=True)
-        codes = encode_top_k(z, W_enc, b_enc, k, select_in, scale=scale)
+        codes = encode_top_k(z, W_enc, b_enc, k, topk_dtype, scale=scale)
         codes.values.square().sum().backward()
         found.append((codes.indices, codes.values, z.grad, W_enc.grad, b_enc.grad))
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 
-@pytest.mark.parametrize("select_in", ["float32", "bfloat16"])
-def test_with_a_scale_latents_are_chosen_by_it_and_keep_their_size(select_in):
+@pytest.mark.parametrize("topk_dtype", ["float32", "bfloat16"])
+def test_with_a_scale_latents_are_chosen_by_it_and_keep_their_size(topk_dtype):
     z, W_enc = torch.eye(2)[:1], torch.tensor([[3.0, 0], [2.0, 0], [1.0, 0], [-9.0, 0]])
     scale = torch.tensor([1.0, 1.0, 4.0, 7.0])  # times pre-activations: 3, 2, 4, -63
-    codes = encode_top_k(z, W_enc, torch.zeros(4), 2, select_in, scale=scale)
+    codes = encode_top_k(z, W_enc, torch.zeros(4), 2, topk_dtype, scale=scale)
     assert codes.indices.tolist() == [[0, 2]]
     assert codes.values.tolist() == [[3.0, 1.0]]
     assert largest_codes(codes, 1).values.tolist() == [[3.0]]

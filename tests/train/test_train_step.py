@@ -1,12 +1,13 @@
 """The train step: arms of a seed are paired, checkpoints carry their configuration, runs repeat."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from train.small_training import D_MODEL, JOINT, PARAMS, PLAIN, SAE, SEQUENTIAL, run
+from train.small_training import D_MODEL, JOINT, PARAMS, SAE, SEQUENTIAL, arm_row, run
 
 from fispace.chapters.factorial.encoder_stack import load_arm
 from fispace.chapters.train.arm import train_candidate
@@ -14,12 +15,12 @@ from fispace.chapters.train.lr import choose_lr
 from fispace.errors import ArtifactError, ArtifactMismatchError, DivergedError, ParamsError
 from fispace.models import numerics
 from fispace.models.numerics import selection_dtype
-from fispace.models.trained import initial_model, load_trained
+from fispace.models.trained import initial_model, load_trained, training_record
 from fispace.store.checkpoint import data_record
 from fispace.store.files import read_json, sha256_of, write_json
 from fispace.store.standardiser import unit_standardiser
 from fispace.store.tables import read_recipe, read_table
-from fispace.study.config.train import ArmConfig, ChooseLrStep
+from fispace.study.config.train import ArmModel, ChooseLrStep
 
 
 def test_the_same_seed_twice_gives_the_same_bytes(store):
@@ -30,12 +31,12 @@ def test_the_same_seed_twice_gives_the_same_bytes(store):
 
 def test_the_life_cycle_is_written_at_every_validation(store):
     run(store, "joint", JOINT, params=PARAMS.changed(val_every=20))
-    ledger = read_table(store / "out/joint.lifecycle.parquet")
-    assert ledger["step"].unique().tolist() == [20, 40, 60]
-    last = ledger[ledger["step"] == 60]
+    history = read_table(store / "out/joint.lifecycle.parquet")
+    assert history["step"].unique().tolist() == [20, 40, 60]
+    last = history[history["step"] == 60]
     assert last["latent"].tolist() == list(range(PARAMS.n_latents))
     assert last["firings"].sum() <= 60 * PARAMS.batch_tokens * PARAMS.k
-    assert (last["tokens_since_fired"] <= last["n_tokens"]).all()
+    assert (last["tokens_since_last_firing"] <= last["n_tokens"]).all()
     assert (last["distance_from_initial"] > 0).any()
 
 
@@ -63,30 +64,30 @@ def bfloat16_from(monkeypatch, n_weights):
 
 def test_the_precision_of_the_selection_is_decided_once_for_all_arms_and_kept(store, monkeypatch):
     bfloat16_from(monkeypatch, D_MODEL * PARAMS.n_latents)
-    params = PARAMS.changed(select_in="auto")
+    params = PARAMS.changed(topk_dtype="auto")
     matched = run(
-        store, "sae_matched", SAE | PLAIN | {"matched_to": "joint"}, params=params,
+        store, "sae_matched", SAE | {"matched_to": "joint"}, params=params,
         matched_row=JOINT,
     )  # fmt: skip
     larger = load_trained(matched, {})
     assert larger.model.sae.W_enc.numel() > D_MODEL * PARAMS.n_latents
-    assert larger.record["params"]["select_in"] == larger.model.sae.select_in == "float32"
+    assert larger.record.params.topk_dtype == larger.model.sae.topk_dtype == "float32"
     bfloat16_from(monkeypatch, 0)
     joint = load_trained(run(store, "joint", JOINT, params=params), {})
-    assert joint.record["params"]["select_in"] == joint.model.sae.select_in == "bfloat16"
-    changed = run(store, "cut", SAE, params=PARAMS, changed={"select_in": "auto", "k": 2})
-    assert load_trained(changed, {}).record["params"]["select_in"] == "bfloat16"
+    assert joint.record.params.topk_dtype == joint.model.sae.topk_dtype == "bfloat16"
+    changed = run(store, "cut", SAE, params=PARAMS, changed={"topk_dtype": "auto", "k": 2})
+    assert load_trained(changed, {}).record.params.topk_dtype == "bfloat16"
 
 
 def test_a_copied_sae_goes_on_selecting_as_it_was_trained_whatever_the_machine(store, monkeypatch):
-    params = PARAMS.changed(select_in="auto")
+    params = PARAMS.changed(topk_dtype="auto")
     bfloat16_from(monkeypatch, 0)
     sae = run(store, "sae", SAE, params=params)
     bfloat16_from(monkeypatch, 10**9)
     copied = run(store, "sequential", SEQUENTIAL, params=params, frozen=sae)
-    assert load_trained(copied, {}).model.sae.select_in == "bfloat16"
+    assert load_trained(copied, {}).model.sae.topk_dtype == "bfloat16"
     told = run(store, "sequential", SEQUENTIAL, params=PARAMS, frozen=sae, folder="told")
-    assert load_trained(told, {}).model.sae.select_in == "float32"
+    assert load_trained(told, {}).model.sae.topk_dtype == "float32"
 
 
 def test_a_candidate_rate_is_tried_in_the_precision_of_the_arms(store, monkeypatch):
@@ -94,19 +95,19 @@ def test_a_candidate_rate_is_tried_in_the_precision_of_the_arms(store, monkeypat
     out = store / "out"
     out.mkdir()
     train_candidate(
-        PARAMS.changed(select_in="auto"), lr=0.01, seed=0, manifest=store / "manifest.json",
+        PARAMS.changed(topk_dtype="auto"), lr=0.01, seed=0, manifest=store / "manifest.json",
         standardiser=store / "standardiser.safetensors", scratch=out / "scratch",
         checkpoint_seconds=60.0, curve=out / "curve.parquet",
     )  # fmt: skip
-    assert read_recipe(out / "curve.parquet")["params"]["select_in"] == "bfloat16"
+    assert read_recipe(out / "curve.parquet")["params"]["topk_dtype"] == "bfloat16"
 
 
-@pytest.mark.parametrize(("key", "value"), [("select_in", "auto"), ("select_by", "size")])
+@pytest.mark.parametrize(("key", "value"), [("topk_dtype", "auto"), ("select_by", "size")])
 def test_a_record_that_selects_in_no_known_way_is_refused(store, key, value):
-    record = load_trained(run(store, "sae", SAE), {}).record
+    record = load_trained(run(store, "sae", SAE), {}).record.plain()
     record["params"][key] = value
-    with pytest.raises(ArtifactMismatchError, match=f"{key}='{value}'"):
-        initial_model(record)
+    with pytest.raises(ArtifactMismatchError, match=rf"params\.{key}.*'{value}'"):
+        training_record(record, Path("a.safetensors"))
 
 
 def test_another_seed_gives_another_model(store):
@@ -132,7 +133,7 @@ def test_a_stored_model_is_the_one_that_was_validated_last(store, options):
     from fispace.store.activations import ActivationStore
     from fispace.store.standardiser import load_standardiser
 
-    row = {"parts": ["sae", "bias"], "frozen_sae_from": None}
+    row = arm_row(["sae", "bias"])
     plain = load_trained(run(store, "plain", row), {}).model
     model = load_trained(run(store, "arm", row, params=PARAMS.changed(**options)), {}).model
     assert not torch.equal(model.sae.W_enc, plain.sae.W_enc)
@@ -171,7 +172,14 @@ def test_the_interactions_mean_over_train_tokens_is_zero_after_training(store):
 def test_a_part_of_the_train_tokens_gives_about_the_same_mean(store):
     whole, part = (
         load_trained(
-            run(store, "joint", JOINT, params=PARAMS.changed(mean_tokens=n), folder=str(n)), {}
+            run(
+                store,
+                "joint",
+                JOINT,
+                params=PARAMS.changed(interaction_mean_tokens=n),
+                folder=str(n),
+            ),
+            {},
         ).model
         for n in (10**6, 1000)
     )
@@ -189,9 +197,9 @@ def test_dropout_and_data_order_do_not_depend_on_other_arms(store):
 def test_a_checkpoint_carries_its_configuration_and_its_initial_model(store):
     path = run(store, "joint", JOINT, seed=3)
     trained = load_trained(path, {"arm": "joint", "seed": 3})
-    assert trained.record["params"]["k"] == 4
-    assert trained.record["lr"] == 0.01
-    assert trained.record["manifest"] == sha256_of(store / "manifest.json")
+    assert trained.record.params.k == 4
+    assert trained.record.lr == 0.01
+    assert trained.record.manifest == sha256_of(store / "manifest.json")
     initial = initial_model(trained.record)
     assert torch.equal(initial.sae.W_enc, initial.sae.W_dec)
     assert not torch.equal(initial.sae.W_dec, trained.model.sae.W_dec)
@@ -288,13 +296,13 @@ def test_more_active_latents_than_latents_are_refused():
 @pytest.mark.parametrize("parts", [["linear"], ["sae", "sae"]])
 def test_an_arm_needs_the_sae_once(parts):
     with pytest.raises(ParamsError, match="parts"):
-        ArmConfig.read({"parts": parts, "frozen_sae_from": None}, "train.arms.x")
+        ArmModel.read(arm_row(parts), "train.arms.x")
 
 
 def test_a_changed_parameter_takes_the_place_of_the_studys_and_is_recorded(store):
-    plain = load_trained(run(store, "joint", JOINT), {}).record
+    plain = load_trained(run(store, "joint", JOINT), {}).record.plain()
     changed = {"lr_decay_fraction": 0.1, "adam_betas": [0.8, 0.99]}
-    other = load_trained(run(store, "joint", JOINT, changed=changed, folder="b"), {}).record
+    other = load_trained(run(store, "joint", JOINT, changed=changed, folder="b"), {}).record.plain()
     assert other["params"] == plain["params"] | changed
     again = run(
         store, "joint", JOINT, params=PARAMS.changed(lr_decay_fraction=0.1, adam_betas=(0.8, 0.99))
@@ -311,7 +319,7 @@ def test_tokens_by_their_own_row_group_are_other_data_in_the_same_order(store):
     plain = run(store, "sae", SAE, folder="a")
     alone = run(store, "sae", SAE, changed={"standardise_per": "row_group"}, folder="b")
     first, second = load_trained(plain, {}), load_trained(alone, {})
-    assert second.record["params"]["standardise_per"] == "row_group"
+    assert second.record.params.standardise_per == "row_group"
     assert not torch.equal(first.model.sae.W_dec, second.model.sae.W_dec)
     # the groups of 256 tokens are alike, so what is learnt is too
     fvu = [read_table(store / f"{name}/sae.parquet")["val_fvu"].iloc[-1] for name in "ab"]

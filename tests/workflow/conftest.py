@@ -100,10 +100,11 @@ class Folder:
 def odd_surroundings(folder: Path) -> dict[str, str]:
     """An environment that no result may depend on; `folder` gets a user's settings of matplotlib."""
     rc = folder / "matplotlibrc"
-    rc.write_text("font.size: 20\nlines.linewidth: 9\nsvg.hashsalt: other\naxes.grid: True\n")
+    rc.write_text("font.size: 20\nsvg.hashsalt: other\naxes.grid: True\ntext.usetex: True\n")
     return {
         "PYTHONHASHSEED": "4711", "TZ": "Pacific/Kiritimati", "LC_ALL": "tr_TR.UTF-8",
-        "LANG": "de_DE.UTF-8", "OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2", "MPLBACKEND": "pdf",
+        "LANG": "de_DE.UTF-8", "OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2", 
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline", "MPLCONFIGDIR": f"{rc}/none",
         "MATPLOTLIBRC": str(rc), "USER": "someone", "LOGNAME": "someone", "COLUMNS": "40",
     }  # fmt: skip
 

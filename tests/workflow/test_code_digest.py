@@ -1,8 +1,16 @@
+import ast
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from fispace.provenance.code_digest import closure, code_digest
+from fispace.provenance import code_digest as digests
+from fispace.provenance.code_digest import closure, code_digest, tree_text
 from fispace.study.commands import all_commands
 
 STEP = '''
@@ -30,6 +38,51 @@ FILES = {
     "measure/deeper.py": "ONE = 1\n",
     "measure/other.py": "TWO = 2\n",
 }
+
+EVERY_KIND = r"""
+from __future__ import annotations
+import os.path as path, sys
+from . import sibling
+x: int
+y: "list[int]" = [1, 2.5, 3j, 1e400, -0.0, b"\x00\xff", ..., None, True]
+word = "é\U0001fae8\u2028" 'a' "b" f"{x}" "c" f"" "" f"{y!r:>{x}}{{}}"
+text = f"{x=}, {x = !s:.3f}" f"{'nested'}{f'{x:{y}}'}" rf"\d{x}\{y}"
+spec = f"{x:}{x:%H:%M}{x:a{y}b{x!a}c}"
+empty, pair, one, whole = {}, (1, *y), {1}, {**word, "k": 2}
+def f(a, /, b=1, *c, d, e=None, **g) -> None:
+    "doc"
+    global word
+    return
+def bare(): return None
+async def later(items):
+    async with items as (one, two), other: pass
+    async for item in items: yield item
+    else: await items
+    return
+@path.wraps(later)
+class C(dict, metaclass=type):
+    'Doc.'
+    def method(self, *, k=lambda *a, **b: (yield)) -> C: self.k = k; del self.k; return self
+match whole:
+    case {"k": [1, *rest], **others} if rest: pass
+    case C(k=None) | (1 | 2) as found: pass
+    case -1.5 | _: raise ValueError(found) from None
+try: assert x, "no"
+except* (OSError, ValueError) as error: raise
+else: pass
+finally: x = y if (n := 1) else not x <= y < 3 in word
+with open(path) as file, (open(path)): x @= y[1:2, ::3, ...]
+z = [i for j in y if j for i in j if i] + [*y] or {i: j for i, j in z}
+nonlocal_ = lambda: (yield from y)
+"""
+"""Statements and expressions of every kind that Python 3.11 has, f-strings above all."""
+IN_ANOTHER_PYTHON = """
+import ast, json, pathlib, sys
+sys.path.insert(0, sys.argv[1])
+from fispace.provenance.code_digest import code_digest, tree_text
+found = [tree_text(ast.parse(sys.argv[2]))] + [code_digest(name) for name in sys.argv[3:]]
+json.dump(found, sys.stdout)
+"""
 
 
 @pytest.fixture
@@ -93,3 +146,77 @@ def test_a_step_does_not_depend_on_the_command_line_or_on_other_chapters_steps()
     }
     for module in modules:
         assert not closure(module) & (above | modules - {module})
+
+
+def test_the_text_of_a_tree_is_fixed_for_all_versions_of_python():
+    # equal from CPython 3.11.7, 3.12.1 and 3.13.0; another number would rerun every study
+    text = tree_text(ast.parse(EVERY_KIND.lstrip()))
+    assert hashlib.sha256(text.encode()).hexdigest() == (
+        "f1cbb5b08bd2be0be4c4b0ede677e40f94a2010737d39b25b3e6944a4401e2ea"
+    )
+
+
+def test_what_later_versions_add_or_leave_out_is_not_in_the_text():
+    tree = ast.parse("def f(): return f'{x:.2f}ab'\nclass C: pass")
+    before = tree_text(tree)
+    function, one_class = tree.body
+    for node in (function, one_class):
+        node.type_params = []  # 3.12
+        node._fields = (*node._fields, "type_params")
+    del function.returns, function.decorator_list  # as a tree that was built without them
+    joined = function.body[0].value
+    joined.values[1:] = [ast.Constant("a"), ast.Constant(""), ast.Constant("b")]  # 3.12, some texts
+    assert tree_text(tree) == before
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("return", "return None"),
+        ("x = None", "x = ..."),
+        ("f(*[])", "f()"),
+        ("{**x}", "{None: x}"),
+        ("f'a{b}'", "f'{b}a'"),
+        ("f'{b!r}'", "f'{b}'"),
+        ("'é'", "'e'"),
+        ("x = 1", "x = 1.0"),
+        ("x = 1", "x = True"),
+        ("lambda *, a: 0", "lambda *, a=None: 0"),
+    ],
+)
+def test_different_code_has_different_texts(one, other):
+    first, second = (tree_text(ast.parse(f"def g():\n {code}")) for code in (one, other))
+    assert first != second
+
+
+def other_pythons() -> dict[str, str]:
+    """Interpreters of other minor versions from 3.11 on that start on this machine, by version."""
+    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    names = [f"python3.{minor}" for minor in (11, 12, 13)]
+    found = [shutil.which(name) for name in names]
+    found += [str(path) for name in names for path in root.glob(f"*/bin/{name}")]
+    code = "import sys; print(*sys.version_info[:2])"
+    started = {
+        path: subprocess.run([path, "-I", "-c", code], capture_output=True, text=True, check=False)
+        for path in found
+        if path is not None
+    }
+    own = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return {
+        done.stdout.strip(): path
+        for path, done in started.items()
+        if done.returncode == 0 and done.stdout != own.stdout
+    }
+
+
+def test_digests_of_the_package_are_equal_from_other_versions_of_python():
+    pythons = other_pythons()
+    if not pythons:
+        pytest.skip("no other Python from 3.11 on to compare with")
+    modules = sorted({command.module for command in all_commands()})
+    source = EVERY_KIND.lstrip()
+    ours = [tree_text(ast.parse(source)), *map(code_digest, modules)]
+    arguments = ["-I", "-c", IN_ANOTHER_PYTHON, str(digests.SOURCE.parent), source, *modules]
+    for version, path in pythons.items():
+        done = subprocess.run([path, *arguments], capture_output=True, text=True, check=True)
+        assert json.loads(done.stdout) == ours, version

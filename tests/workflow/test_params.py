@@ -1,17 +1,24 @@
-import dataclasses
+import json
 from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
 
 from fispace.errors import ParamsError
 from fispace.study.commands import CHAPTERS, all_commands, find_command
+from fispace.study.config.arms import arms_of
+from fispace.study.config.base import Config
+from fispace.study.config.meanings import meaning
+from fispace.study.config.study import StudyConfig
+from fispace.study.config.train import ArmModel
 from fispace.study.params import load_study, merged, slice_of, uses_testbed
+from fispace.study.reference import SCHEMA, schema_text
 from fispace.study.strict_yaml import MAX_BYTES, read_yaml_mapping
 
 ROOT = Path(__file__).parents[2]
 NOTHING_COMPARED = "fidelity: {full: {compared_with: [], controls_of: {sequential: null}}}"
-CONTROL = "{parts: [sae], frozen_sae_from: null, pooling: null, matched_to: null"
+ROW = "{target: all, parts: [sae], pooling: null, matched_to: null"
 LOCAL = {"model": "some/folder", "text": "stories.jsonl", "transfer": "wiki.txt"}
 
 
@@ -55,18 +62,23 @@ def study(text: str = "", tmp_path: Path | None = None, **overrides: object) -> 
         ("<<: {run: other}", ["mine.yaml", "not plain text"]),
         ("a: " + "[" * 500 + "]" * 500, ["mine.yaml", "nested deeper"]),
         ("train: {arms: {../x: {parts: [sae], frozen_sae_from: null}}}", ["mine.yaml", "../x"]),
-        ("train: {arms: {sae: {parts: [linear], frozen_sae_from: null}}}", ["train.arms", "'sae'"]),
+        ("train: {arms: {sae: {parts: [linear]}}}", ["train.arms.sae.parts", "'sae'"]),
         ("train: {arms: {sae: null, sequential: null}}", ["train.arms", "'sae'", "missing"]),
-        ("train: {arms: {x: {parts: [sae], frozen_sae_from: y}}}", ["train.arms.x", "'y'"]),
-        ("train: {arms: {x: {parts: [sae], frozen_sae_from: x}}}", ["train.arms.x", "'x'"]),
-        (f"train: {{control_arms: {{x: {CONTROL}, shuffle: true}}}}}}", ["x.shuffle", "pooling"]),
-        ("train: {control_arms: {x: {parts: [sae], frozen_sae_from: null}}}", ["x", "missing"]),
-        (f"train: {{control_arms: {{joint: {CONTROL}}}}}}}", ["train.control_arms.joint", "name"]),
-        ("train: {control_arms: {sae_matched: {matched_to: nobody}}}", ["matched_to", "'nobody'"]),
-        ("train: {control_arms: {bias_only: {matched_to: joint}}}", ["bias_only.matched_to"]),
-        ("train: {control_arms: {bias_only: {frozen_sae_from: sae_matched}}}", ["'sae_matched'"]),
-        ("train: {control_arms: {bias_only: {pooling: sum}}}", ["train.control_arms", "pooling"]),
-        ("train: {control_arms: {mlp_probe: {pooling: null}}}", ["train.control_arms", "pooling"]),
+        ("train: {arms: {sae: {target: full}}}", ["train.arms", "'sae'", "missing"]),
+        (f"train: {{arms: {{x: {ROW}, frozen_sae_from: y}}}}}}", ["train.arms.x", "'y'"]),
+        (f"train: {{arms: {{x: {ROW}, frozen_sae_from: x}}}}}}", ["train.arms.x", "'x'"]),
+        (f"train: {{arms: {{x: {ROW}, frozen_sae_from: null, shuffle: true}}}}}}", ["x.shuffle", "pooling"]),
+        ("train: {arms: {x: {parts: [sae], frozen_sae_from: null}}}", ["train.arms.x", "missing"]),
+        ("train: {arms: {bias_only: {target: some}}}", ["mine.yaml", "train.arms.bias_only.target"]),
+        ("train: {arms: {sae_matched: {matched_to: nobody}}}", ["matched_to", "'nobody'"]),
+        ("train: {arms: {bias_only: {matched_to: joint}}}", ["bias_only.matched_to"]),
+        ("train: {arms: {bias_only: {frozen_sae_from: sae_matched}}}", ["'sae_matched'"]),
+        ("train: {arms: {bias_only: {pooling: sum}}}", ["train.arms", "pooling"]),
+        ("train: {arms: {mlp_probe: {pooling: null}}}", ["train.arms", "pooling"]),
+        ("train: {arms: {sequential: {frozen_sae_from: bias_only}}}", ["sequential.frozen", "'bias_only'"]),
+        ("train: {control_arms: {x: {parts: [sae]}}}", ["mine.yaml: train.control_arms", "train.arms"]),
+        ("train: {select_in: auto}", ["mine.yaml: train.select_in", "train.topk_dtype"]),
+        ("train: {mean_tokens: 5}", ["mine.yaml: train.mean_tokens", "train.interaction_mean_tokens"]),
         ("train: {more_seeds: {seeds: [0]}}", ["mine.yaml", "train.more_seeds.seeds: 0"]),
         ("train: {more_seeds: {arms: [nobody]}}", ["train.more_seeds.arms", "nobody"]),
         ("train: {arms: {sequential: {frozen_sae_from: sae_matched}}}", ["'sae_matched'"]),
@@ -79,7 +91,7 @@ def study(text: str = "", tmp_path: Path | None = None, **overrides: object) -> 
         ("fidelity: {full: {compared_with: [nobody]}}", ["fidelity.full.compared_with", "nobody"]),
         ("fidelity: {full: {controls_of: {joint: [nobody]}}}", ["full.controls_of.joint", "nobody"]),
         ("fidelity: {full: {controls_of: {nobody: [sae]}}}", ["full.controls_of", "nobody"]),
-        ("train: {control_arms: {mlp_probe: null}}", ["fidelity.full", "'mlp_probe'"]),
+        ("train: {arms: {mlp_probe: null}}", ["fidelity.full", "'mlp_probe'"]),
         ("train: {audit: {arm: nobody}}", ["train.audit.arm", "nobody"]),
         ("train: {audit: {arm: sae}}", ["train.audit.arm", "'sae'", "interaction"]),
         ("train: {audit: {baseline: joint}}", ["train.audit.baseline", "another"]),
@@ -148,9 +160,20 @@ def test_a_null_arm_drops_the_row(tmp_path):
 
 
 def test_a_null_control_arm_drops_the_row(tmp_path):
-    rows = study("train: {control_arms: {residual_sae: null}}\n" + NOTHING_COMPARED, tmp_path)
-    left = set(study()["train"]["control_arms"]) - {"residual_sae"}
-    assert set(rows["train"]["control_arms"]) == left
+    rows = study("train: {arms: {residual_sae: null}}\n" + NOTHING_COMPARED, tmp_path)
+    left = set(study()["train"]["arms"]) - {"residual_sae"}
+    assert set(rows["train"]["arms"]) == left
+
+
+def test_arms_of_every_run_come_before_those_of_full_each_by_name(tmp_path):
+    train = study(
+        f"train: {{arms: {{a: {ROW}, frozen_sae_from: null}}}}}}".replace("all", "full"), tmp_path
+    )["train"]
+    of_all, of_full = list(arms_of(train, "all")), list(arms_of(train, "full"))
+    assert of_full[: len(of_all)] == of_all == sorted(of_all)
+    assert of_full[len(of_all) :] == sorted(set(train["arms"]) - set(of_all))
+    assert "a" in of_full[len(of_all) :]
+    assert set(arms_of(train, "all")["sae"]) == set(ArmModel.model_fields)
 
 
 def test_the_study_does_not_depend_on_the_order_of_keys(tmp_path):
@@ -204,46 +227,145 @@ def test_numbers_inside_a_mapping_on_the_command_line_are_numbers():
         study(train={"log_every": "often"})
 
 
-def test_schema_params_and_dataclasses_have_the_same_keys():
+BY_WORKFLOW = {
+    "train": {
+        "gain_curve", "arms", "seeds", "more_seeds", "lr_search_seed",
+        "checkpoint_seconds",
+    },
+    "factorial": {"arm", "battery", "secondary"},
+    "fidelity": {"full"},
+    "testbed": {"threads"},
+}  # fmt: skip
+"""Parameters that no command has under this name: the workflow reads them, or commands read below them."""
+
+
+def section(dotted: str) -> type[Config]:
+    """The group that a section of params.yaml is read as."""
+    found: type[Config] = StudyConfig
+    for key in filter(None, dotted.split(".")):
+        found = found.model_fields[key].annotation
+    return found
+
+
+def declaring(group: type[Config], name: str) -> type[Config]:
+    """The group in whose body a parameter stands."""
+    return next(each for each in group.__mro__ if name in vars(each).get("__annotations__", {}))
+
+
+def test_every_parameter_is_declared_once_for_its_section_and_all_commands():
     raw = yaml.safe_load((ROOT / "params.yaml").read_text())
-    used: dict[str, set[str]] = {chapter: set() for chapter in (*CHAPTERS, "lm", "")}
     for command in all_commands():
         for name in fields_of(command.config):
-            section = next(s for s in command.sections if name in at(raw, s))
-            used.setdefault(section, set()).add(name)
+            place = next(s for s in command.sections if name in at(raw, s))
+            of_section, of_command = section(place), command.config
+            assert of_command is not None
+            assert declaring(of_section, name) is declaring(of_command, name), (command, name)
+
+
+def test_params_sections_and_commands_have_the_same_keys():
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    used: dict[str, set[str]] = {}
+    for command in all_commands():
+        for name in fields_of(command.config):
+            place = next(s for s in command.sections if name in at(raw, s))
+            used.setdefault(place, set()).add(name)
     for chapter in CHAPTERS:
-        schema = yaml.safe_load((ROOT / f"workflow/schemas/{chapter}.schema.yaml").read_text())
-        optional = set(schema["properties"]) - set(schema["required"])
-        assert optional <= {"threads"}
-        assert set(raw[chapter]) - optional == set(schema["required"])
-        nested = {name for name in raw[chapter] if f"{chapter}.{name}" in used}
-        by_workflow = {
-            "train": {
-                "gain_curve",
-                "audit",
-                "arms",
-                "control_arms",
-                "seeds",
-                "more_seeds",
-                "lr_search_seed",
-                "checkpoint_seconds",
-            },
-            "factorial": {"arm", "battery"},
-        }
-        reached = used[chapter] | nested | by_workflow.get(chapter, set())
-        assert set(raw[chapter]) == reached | (optional & set(raw[chapter]))
+        known = set(section(chapter).model_fields)
+        assert set(raw[chapter]) | {"threads"} == known | {"threads"}
+        reached = used[chapter] | BY_WORKFLOW.get(chapter, set()) | {"threads"}
+        assert {name for name in known if f"{chapter}.{name}" not in used} <= reached
 
 
-def test_every_schema_line_explains_its_parameter():
-    for chapter in ("lm", *CHAPTERS):
-        path = ROOT / f"workflow/schemas/{chapter}.schema.yaml"
-        for name, line in yaml.safe_load(path.read_text())["properties"].items():
-            described = "description" in line or "$ref" in line or "properties" in line
-            assert described, f"{path.name}: {name}"
+def groups() -> set[type[Config]]:
+    """All groups that there are."""
+    found, waiting = set(), [Config]
+    while waiting:
+        below = waiting.pop().__subclasses__()
+        found |= set(below)
+        waiting += below
+    return found
 
 
-def fields_of(config: type | None) -> list[str]:
-    return [] if config is None else [field.name for field in dataclasses.fields(config)]
+def test_every_parameter_says_what_it_means():
+    for group in groups():
+        for name in group.model_fields:
+            assert meaning(group, name), (group, name)
+
+
+def test_no_parameter_has_a_default():
+    for group in groups():
+        for name, field in group.model_fields.items():
+            assert field.is_required(), (group, name)
+
+
+def test_the_schema_for_editors_is_that_of_the_declarations():
+    assert (ROOT / SCHEMA).read_text() == schema_text(), "run `make schema`"
+
+
+@pytest.mark.parametrize(
+    "path", ["params.yaml", *sorted(p.name for p in ROOT.glob("params/*.yaml"))]
+)
+def test_the_schema_for_editors_knows_every_parameter_file(path):
+    schema = json.loads(schema_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    at_root = ROOT / path if path == "params.yaml" else ROOT / "params" / path
+    jsonschema.Draft202012Validator(schema).validate(yaml.safe_load(at_root.read_text()))
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.Draft202012Validator(schema).validate({"train": {"k": 0}})
+
+
+def test_a_group_read_from_its_plain_values_is_the_same_group():
+    plain = study()
+    for command in all_commands():
+        if command.config is not None:
+            group = command.config.read(slice_of(plain, command), command.chapter)
+            assert command.config.read(group.plain(), command.chapter) == group
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"n_latents": True}, "train.n_latents: True is not of type 'integer'"),
+        ({"n_latents": 8.0}, "train.n_latents: 8.0 is not of type 'integer'"),
+        ({"dropout": False}, "train.dropout: False is not of type 'number'"),
+        ({"dropout": "0.1"}, "train.dropout: '0.1' is not of type 'number'; numbers stand without"),
+        ({"dropout": float("nan")}, "train.dropout: nan: Input should be a finite number"),
+        ({"subtract_bias": 1}, "train.subtract_bias: 1 is not of type 'boolean'"),
+        ({"adam_betas": [0.9]}, "train.adam_betas: [0.9] has fewer than 2 elements (Decay rates"),
+        ({"adam_betas": 3}, "train.adam_betas: expected a list, got 3"),
+        ({"init": 3}, "train.init: expected a mapping, got 3"),
+        ({"init": {"factors": 1, "mlp": 1}}, "train.init.linear: missing parameter (Linear part)"),
+        ({"k": 10**5000}, "train.k: a number of thousands of digits is greater than the maximum"),
+        ({"optimiser": "sgd"}, "train.optimiser: expected one of 'adam', 'row_sparse_adam'"),
+    ],
+)  # fmt: skip
+def test_a_value_of_another_kind_is_refused_in_one_sentence(values, says):
+    command = find_command("train", "arm")
+    own = slice_of(study(), command)
+    assert command.config is not None
+    with pytest.raises(ParamsError) as caught:
+        command.config.read(own | values, "train")
+    assert str(caught.value).startswith(says)
+
+
+def test_a_whole_number_may_stand_where_a_number_belongs():
+    command = find_command("train", "arm")
+    assert command.config is not None
+    read = command.config.read(slice_of(study(), command) | {"dropout": 0}, "train")
+    assert read.dropout == 0.0 and isinstance(read.dropout, float)  # pyright: ignore
+
+
+def test_a_changed_group_is_checked_like_the_first():
+    command = find_command("train", "arm")
+    assert command.config is not None
+    group = command.config.read(slice_of(study(), command), "train")
+    assert group.changed(k=16).plain() == group.plain() | {"k": 16}
+    with pytest.raises(ParamsError, match="k=4096 must be <= n_latents=1536"):
+        group.changed(k=4096)
+
+
+def fields_of(config: type[Config] | None) -> list[str]:
+    return [] if config is None else sorted(config.model_fields)
 
 
 def at(values: dict, dotted: str) -> dict:
@@ -280,7 +402,8 @@ def test_a_parameter_of_one_chapter_changes_no_slice_of_another(tmp_path):
     "name", ["a/b", "..", "-rf", "a b", "a;b", "$(x)", "a\n", "é", "", "A", "a" * 61]
 )
 def test_run_and_arm_names_never_leave_their_folder_nor_reach_a_shell(name, tmp_path):
-    row = {"parts": ["sae"], "frozen_sae_from": None}
+    row = {"target": "all", "parts": ["sae"], "frozen_sae_from": None, "pooling": None}
+    row |= {"matched_to": None}
     for values in ({"run": name}, {"train": {"arms": {name: row}}}):
         with pytest.raises(ParamsError):
             study(yaml.safe_dump(values), tmp_path)

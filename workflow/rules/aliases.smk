@@ -26,7 +26,7 @@ rule interventions:
 
 
 onstart:
-    write_started(RUN, study_files(None), workflow.config_settings.config or {})
+    write_started(RUN, study_files(None), GIVEN)
 
 
 onsuccess:

@@ -14,29 +14,32 @@ search_path = os.pathsep.join([os.path.dirname(sys.executable), os.getenv("PATH"
 os.environ.update(PYTHONPATH=sys.path[0], PATH=search_path)
 
 from fispace.study.commands import all_commands
-from fispace.study.config.arms import all_arms, gain_ks
+from fispace.study.config.arms import arms_of, gain_ks
 from fispace.errors import ParamsError
 from fispace.study.params import load_study, uses_testbed
-from calls import CALL, call_of
-from file_times import bring_to_now
-from run_record import write_ended, write_started
-from sync import foreign_message
+from engine.calls import CALL, call_of
+from engine.console import speak_briefly
+from engine.file_times import bring_to_now
+from engine.foreign import foreign_message
+from engine.run_record import write_ended, write_started
+from engine.typed import as_typed
 
 if workflow.config_settings.configfiles:
     raise WorkflowError(
         "Give a parameter file as `--config overlay=FILE`. Snakemake reads a --configfile before this "
         "workflow can check it, and executes the templates that it finds there (`__use_yte__`)."
     )
+GIVEN = as_typed(workflow.config_settings.config or {}, workflow.config_settings.config_args or [])
 try:  # strictly: Snakemake's own reader lets duplicate keys and the like pass
-    STUDY = load_study(ROOT, overrides=workflow.config_settings.config)
+    STUDY = load_study(ROOT, overrides=GIVEN)
 except ParamsError as error:
     raise WorkflowError(str(error)) from None
 call_of = partial(call_of, STUDY)
 
 RUN, OWN_LM = STUDY["run"], STUDY["lm"]["name"] == "testbed"
 TEXTS = list(filter(None, [STUDY["extract"]["text"], STUDY["extract"]["transfer"]]))
-ARMS, SEEDS, RATES = (STUDY["train"][key] for key in ["arms", "seeds", "lr_candidates"])
-ALL_ARMS, MORE = all_arms(STUDY["train"]), STUDY["train"]["more_seeds"]  # of the target full
+ARMS, ALL_ARMS = (arms_of(STUDY["train"], target) for target in ["all", "full"])
+SEEDS, RATES, MORE = (STUDY["train"][key] for key in ["seeds", "lr_candidates", "more_seeds"])
 CURVE_ARM, CURVE_KS = STUDY["train"]["gain_curve"]["arm"], gain_ks(STUDY["train"])
 CURVE_SAE = ALL_ARMS[CURVE_ARM]["frozen_sae_from"]
 AUDIT, SWITCHES = STUDY["train"]["audit"], list(STUDY["train"]["audit"]["switches"])
@@ -49,9 +52,10 @@ LM_FILES += ["tokenizer.json", "tokenizer_config.json"]
 # no result of a training depends on it, and another value reruns none
 CHECKPOINT_SECONDS = STUDY["train"]["checkpoint_seconds"]
 
+speak_briefly()
 if workflow.exec_mode == workflow.exec_mode.DEFAULT:
     bring_to_now(RUN)
-    if message := foreign_message(RUN):
+    if message := foreign_message(RUN, GIVEN):
         raise WorkflowError(message)
 
 

@@ -8,6 +8,7 @@ rule geometry:
         of_run("results/{run}/geometry/{arm}/seed{seed}.latents.parquet", arm=ARMS, seed=SEEDS),
         of_run("results/{run}/geometry/{arm}/seed{seed}.spectrum.parquet", arm=ARMS, seed=SEEDS),
         of_run("results/{run}/geometry/summary.{suffix}", suffix=["parquet", "csv"]),
+        of_run("results/{run}/geometry/history.{suffix}", suffix=["parquet", "csv"]),
 
 
 rule geometry_arm:
@@ -45,6 +46,27 @@ rule geometry_summary:
         "logs/{run}/geometry/summary.tsv"
     params:
         **call_of("geometry", "summary"),
+    shell:
+        CALL
+
+
+rule geometry_history:
+    """Are latents of low norm still being learned when training ends? Cost: seconds."""
+    input:
+        histories=of_run(
+            "results/{run}/train/{arm}/seed{seed}.lifecycle.parquet",
+            arm=[arm for arm in ARMS if ARMS[arm]["frozen_sae_from"] is None],
+            seed=SEEDS,
+        ),
+    output:
+        summary="results/{run}/geometry/history.parquet",
+        table="results/{run}/geometry/history.csv",
+    log:
+        "logs/{run}/geometry/history.log",
+    benchmark:
+        "logs/{run}/geometry/history.tsv"
+    params:
+        **call_of("geometry", "history"),
     shell:
         CALL
 

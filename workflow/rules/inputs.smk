@@ -43,7 +43,7 @@ def row(wildcards):
 
 def matched_row(wildcards):
     """The row of the arm whose parameter count this arm has; nothing for most arms."""
-    return ALL_ARMS.get(ALL_ARMS[wildcards.arm].get("matched_to"))
+    return ALL_ARMS.get(ALL_ARMS[wildcards.arm]["matched_to"])
 
 
 def changed(wildcards):

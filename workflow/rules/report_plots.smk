@@ -7,6 +7,7 @@ rule report_audit:
     input:
         documents=of_run("results/{run}/fidelity/full/audit/seed{seed}.parquet", seed=SEEDS),
         quantities="results/{run}/report/quantities.parquet",
+        weaknesses="workflow/weaknesses.yaml",
     output:
         audit="results/{run}/report/full/audit.parquet",
         table="results/{run}/report/full/audit.csv",

@@ -140,7 +140,7 @@ def _stepwise(
     prompt, cache = continued(model, ids, mask, None)
     if not isinstance(cache, Cache):
         return None
-    turned = torch.arange(len(ids)).flip(0)
+    turned: Any = torch.arange(len(ids)).flip(0)  # the cache asks for a legacy tensor type
     cache.reorder_cache(turned)
     mask, after = mask[turned], []
     for columns in new:

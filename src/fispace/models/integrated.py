@@ -14,12 +14,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fispace.models.interaction import HEADS
+from fispace.models.interaction import Interaction
+from fispace.models.parts import PART_KINDS, ModelShape, PartKind, n_parameters
 from fispace.models.sae import TopKSae
-from fispace.models.shape import ModelShape, n_parameters
 from fispace.models.sparse import Codes, sparse_sum
 from fispace.seeds import torch_stream
-from fispace.study.config.train import ALL_PARTS, InitConfig, Part
+from fispace.study.config.parts import ALL_PARTS, DECODERS, Part
+from fispace.study.config.train import InitConfig
 
 
 class IntegratedModel(nn.Module):
@@ -30,6 +31,12 @@ class IntegratedModel(nn.Module):
     its own codes h = TopK(ReLU(W_enc' z + b_enc')) come from `residual_codes`, and it adds h W_dec'.
     """
 
+    sae: TopKSae
+    W_lin: nn.Parameter
+    bias: nn.Parameter
+    interaction: Interaction
+    residual_sae: TopKSae
+
     def __init__(
         self, shape: ModelShape, parts: Sequence[Part], init: InitConfig, root_seed: int, seed: int
     ) -> None:
@@ -39,23 +46,9 @@ class IntegratedModel(nn.Module):
         self.subtracts_bias = False
         self.parts: tuple[Part, ...] = tuple(part for part in ALL_PARTS if part in parts)
         stream = partial(torch_stream, root_seed, "train", seed)
-        d_model, n_latents = shape.d_model, shape.n_latents
-        selection = shape.select_in, shape.select_by
-        self.sae = TopKSae(d_model, n_latents, shape.k, stream("init", "sae"), *selection)
-        if "linear" in parts:
-            W_lin = torch.randn(n_latents, d_model, generator=stream("init", "linear"))
-            self.W_lin = nn.Parameter(W_lin * init.linear)
-        if "bias" in parts:
-            self.bias = nn.Parameter(torch.zeros(d_model))
-        if "interaction" in parts:
-            self.interaction = HEADS[shape.pooling](
-                d_model, n_latents, shape.d_embed, shape.dropout,
-                init.factors, init.mlp, stream,
-            )  # fmt: skip
-
-        if "residual_sae" in parts:
-            generator = stream("init", "residual_sae")
-            self.residual_sae = TopKSae(d_model, n_latents, shape.k, generator, *selection)
+        for part, kind in PART_KINDS.items():
+            if part in parts or part == "sae":  # codes come from an SAE, whichever parts read them
+                kind.attach(self, shape, init, stream)
 
     def forward(
         self, z: Float[Tensor, "tokens d_model"], parts: Sequence[Part]
@@ -99,8 +92,8 @@ class IntegratedModel(nn.Module):
         Raises:
             ValueError: if a part is not one of the model's own, or its codes are not given.
         """
-        decoders = [self._decoder(part) for part in parts if part in ("sae", "linear")]
-        others: list[Part] = [part for part in parts if part not in ("sae", "linear")]
+        decoders = [self.rows(part) for part in parts if part in DECODERS]
+        others: list[Part] = [part for part in parts if part not in DECODERS]
         found = [self.contribution(codes, part, residual_codes) for part in others]
         if decoders:
             found.append(sparse_sum(codes, *decoders))
@@ -110,29 +103,23 @@ class IntegratedModel(nn.Module):
         self, codes: Codes, part: Part, residual_codes: Codes | None = None
     ) -> Float[Tensor, "tokens d_model"]:
         """What one part adds to the reconstruction; the part `bias` holds the interaction's mean."""
+        return self._kind(part).contribution(self, codes, residual_codes)
+
+    def rows(self, part: Part) -> Float[Tensor, "n_latents d_model"]:
+        """W of a part f W.
+
+        Raises:
+            ValueError: if the part is not one of the model's own, or is no such part.
+        """
+        rows = self._kind(part).rows(self)
+        if rows is None:
+            raise ValueError(f"part {part!r} is not linear in the codes")
+        return rows
+
+    def _kind(self, part: Part) -> PartKind:
         if part not in self.parts:
             raise ValueError(f"part {part!r} is not in this model: {', '.join(self.parts)}")
-        if part == "interaction":
-            return self.interaction(codes)
-        if part == "residual_sae":
-            if residual_codes is None:
-                raise ValueError(
-                    "part 'residual_sae' reads the activations: give its codes of them"
-                )
-            return self.residual_sae.decode(residual_codes)
-        if part == "bias":
-            return self._constant().expand(codes.values.shape[0], -1)
-        return sparse_sum(codes, self._decoder(part))
-
-    def _decoder(self, part: Part) -> Float[Tensor, "n_latents d_model"]:
-        if part not in self.parts:
-            raise ValueError(f"part {part!r} is not in this model: {', '.join(self.parts)}")
-        return self.sae.W_dec if part == "sae" else self.W_lin
-
-    def _constant(self) -> Float[Tensor, " d_model"]:
-        if "interaction" in self.parts:
-            return self.bias + self.interaction.mean_output
-        return self.bias
+        return PART_KINDS[part]
 
     def freeze_sae(self) -> None:
         """Take the first SAE's weights out of training (arm `sequential`)."""

@@ -4,15 +4,17 @@ Must not: know the SAE that makes the codes.
 """
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from fispace.models.active import Active, LeaveOneOut, summed_rows
 from fispace.models.shuffled import shuffled_pair_sum
 from fispace.models.sparse import Codes, pair_sum, sparse_sum
 from fispace.seeds import random_cycle
-from fispace.study.config.train import Pooling
+from fispace.study.config.parts import Pooling
 
 Stream = Callable[..., torch.Generator]
 """Generator of the model's own random stream of the given names."""
@@ -27,6 +29,9 @@ class Interaction(nn.Module):
 
     # DEVIATION(one-bias): the author adds an output bias here and another in the linear part. They
     # get identical gradients, so one vector, the part `bias`, holds both.
+
+    no_pair_weights: ClassVar[str | None] = None
+    """Why p is no weighted sum of products f_i f_j; None where it is, with weights v_i * v_j."""
 
     mean_output: Tensor
 
@@ -49,6 +54,19 @@ class Interaction(nn.Module):
         """Factor pooling of the codes with the factors V."""
         return pair_sum(codes, self.V)
 
+    def leave_one_out(self, active: Active, n_tokens: int) -> LeaveOneOut | None:
+        """The pooling without each entry of the codes; None where there is no closed form.
+
+        Without latent i, p = 1/2 [S^2 - Q] becomes p - a (S - a), with S = sum_j f_j v_j and a = f_i v_i.
+        """
+        factors = self.V.double()
+        summed = summed_rows(active, factors, n_tokens)
+        squared = active._replace(values=active.values.square())
+        squares = summed_rows(squared, factors.square(), n_tokens)
+        return LeaveOneOut(
+            0.5 * (summed.square() - squares), lambda tokens, own: own * (summed[tokens] - own)
+        )
+
     def hidden(self, codes: Codes) -> Float[Tensor, "tokens d_embed"]:
         """First MLP layer before its ReLU: what the secondary SAE reads (paper, Stage 3)."""
         return self.dropout(self.pool(codes)) @ self.W_hidden.T + self.b_hidden
@@ -60,8 +78,8 @@ class Interaction(nn.Module):
     def forward(self, codes: Codes) -> Float[Tensor, "tokens d_model"]:
         """Contribution of the part `interaction`: the MLP's output less its mean.
 
-        The mean over a sample of train tokens (`train.mean_tokens`) is a constant and belongs to the
-        part `bias`; it is zero while training.
+        The mean over a sample of train tokens (`train.interaction_mean_tokens`) is a constant and
+        belongs to the part `bias`; it is zero while training.
         """
         return self.output(self.hidden(codes)) - self.mean_output
 
@@ -73,9 +91,16 @@ class FirstOrder(Interaction):
     the products of pairs, not to parameters or to a ReLU.
     """
 
+    no_pair_weights = "the pooling is a sum over single latents and holds no product"
+
     def pool(self, codes: Codes) -> Float[Tensor, "tokens d_embed"]:
         """Sum of the factors of the active latents, in activation."""
         return sparse_sum(codes, self.V)
+
+    def leave_one_out(self, active: Active, n_tokens: int) -> LeaveOneOut | None:
+        """Without latent i the sum becomes p - f_i v_i."""
+        pooled = summed_rows(active, self.V.double(), n_tokens)
+        return LeaveOneOut(pooled, lambda _, own: own)
 
 
 class ShuffledPairs(Interaction):
@@ -90,6 +115,12 @@ class ShuffledPairs(Interaction):
     the first one saw; training batches are shuffled themselves. A batch of one token has no other.
     """
 
+    no_pair_weights = "the two latents of a product are active on different tokens"
+
+    def leave_one_out(self, active: Active, n_tokens: int) -> LeaveOneOut | None:
+        """None: a latent that is taken out is missing at the token's partner as well."""
+        return None
+
     def pool(self, codes: Codes) -> Float[Tensor, "tokens d_embed"]:
         """Factor pooling of each token's codes with its partner's, in activation squared."""
         n_tokens = codes.values.shape[0]
@@ -97,9 +128,9 @@ class ShuffledPairs(Interaction):
         return shuffled_pair_sum(codes, partner.to(codes.values.device), self.V)
 
 
-HEADS: dict[Pooling, type[Interaction]] = {
+POOLINGS: dict[Pooling, type[Interaction]] = {
     "pairs": Interaction,
     "sum": FirstOrder,
     "shuffled": ShuffledPairs,
 }
-"""Class of the part `interaction` by the pooling of a model's shape."""
+"""The part `interaction` by what it pools. All that depends on the pooling is a method of its class."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from fispace.models.integrated import IntegratedModel
 from fispace.models.secondary import SecondarySae
 from fispace.models.sparse import Codes, sparse_sum
-from fispace.study.config.train import Part
+from fispace.study.config.parts import DECODERS, Part
 
 Activations = Float[Tensor, "tokens d_model"]
 
@@ -93,7 +93,7 @@ def movement(
     if change.target == "primary":
         return _delta(base.codes, change)[:, None] * decoder_rows(model)[change.latent]
     if change.target == "linear":
-        rows = model.W_lin if "linear" in model.parts else model.sae.W_dec
+        rows = model.rows("linear" if "linear" in model.parts else "sae")
         return (change.amount - 1) * sparse_sum(base.codes, rows)
     assert direction is not None
     target: Target = "primary" if change.target == "primary_direction" else "secondary"
@@ -104,7 +104,8 @@ def movement(
 
 def decoder_rows(model: IntegratedModel) -> Float[Tensor, "n_latents d_model"]:
     """The linear effect of a primary latent: its rows of the decoder and of the linear part."""
-    return model.sae.W_dec + model.W_lin if "linear" in model.parts else model.sae.W_dec
+    own = [model.rows(part) for part in DECODERS if part in model.parts]
+    return sum(own[1:], start=own[0])
 
 
 def activation_of(codes: Codes, latent: int) -> Float[Tensor, " tokens"]:

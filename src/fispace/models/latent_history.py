@@ -1,7 +1,7 @@
-"""The life cycle of latents in training: firings, silence, norms and distance from initialisation.
+"""What each latent did during a training: firings, norm and distance from the initial weights.
 
-Answers "bimodal or undertrained?": a latent that is low because it stopped firing has a silence as
-long as its norm is close to the initial one. Must not: write files, or enter the gradient.
+`geometry history` reads it to ask whether latents of low norm are still being learned. Must not:
+write files, or enter the gradient.
 """
 
 from collections.abc import Mapping
@@ -12,8 +12,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 
-class LifecycleRows(NamedTuple):
-    """One snapshot of every latent; the fields are the columns of the ledger."""
+class Snapshot(NamedTuple):
+    """Every latent at one moment; the fields are columns of the table that a training writes."""
 
     step: Int[Tensor, " n_latents"]
     """Steps taken, the same for all latents."""
@@ -22,7 +22,7 @@ class LifecycleRows(NamedTuple):
     latent: Int[Tensor, " n_latents"]
     firings: Int[Tensor, " n_latents"]
     """Tokens so far on which the latent was active."""
-    tokens_since_fired: Int[Tensor, " n_latents"]
+    tokens_since_last_firing: Int[Tensor, " n_latents"]
     """Tokens seen since the last batch in which it was active; all tokens if it never was."""
     squared_norm_initial: Float[Tensor, " n_latents"]
     """|w_i|^2 of the decoder row before the first step."""
@@ -31,7 +31,7 @@ class LifecycleRows(NamedTuple):
     """|w_i - w_i at initialisation|."""
 
 
-class Lifecycle:
+class LatentHistory:
     """Counts what each latent does while the model trains.
 
     Costs one scatter of the batch's codes a step; norms are taken only at a snapshot.
@@ -43,7 +43,7 @@ class Lifecycle:
         self.n_steps = self.n_tokens = 0
         self.firings = torch.zeros(len(decoder), dtype=torch.int64, device=decoder.device)
         self.last_fired = torch.zeros_like(self.firings)
-        self.ledger: list[LifecycleRows] = []
+        self.snapshots: list[Snapshot] = []
 
     @torch.no_grad()
     def add(self, values: Float[Tensor, "tokens k"], indices: Int[Tensor, "tokens k"]) -> None:
@@ -57,45 +57,45 @@ class Lifecycle:
         self.last_fired.masked_fill_(counts > 0, self.n_tokens)
 
     @property
-    def tokens_since_fired(self) -> Int[Tensor, " n_latents"]:
+    def tokens_since_last_firing(self) -> Int[Tensor, " n_latents"]:
         """Tokens seen since the last batch in which each latent was active."""
         return self.n_tokens - self.last_fired
 
     def dead(self, dead_tokens: int) -> Int[Tensor, " dead"]:
         """Latents that were not active in the last `dead_tokens` tokens, ascending."""
-        return (self.tokens_since_fired >= dead_tokens).nonzero()[:, 0]
+        return (self.tokens_since_last_firing >= dead_tokens).nonzero()[:, 0]
 
     @torch.no_grad()
-    def snapshot(self, decoder: Float[Tensor, "n_latents d_model"]) -> LifecycleRows:
-        """The ledger of this moment, with the decoder as it is now; on the CPU."""
+    def snapshot(self, decoder: Float[Tensor, "n_latents d_model"]) -> Snapshot:
+        """All latents now, with the decoder as it is now; on the CPU."""
         now, whole = decoder.detach(), torch.ones_like(self.firings)
-        rows = LifecycleRows(
+        rows = Snapshot(
             step=self.n_steps * whole,
             n_tokens=self.n_tokens * whole,
             latent=torch.arange(len(whole), device=whole.device),
             firings=self.firings.clone(),
-            tokens_since_fired=self.tokens_since_fired,
+            tokens_since_last_firing=self.tokens_since_last_firing,
             squared_norm_initial=self.initial.square().sum(1),
             squared_norm=now.square().sum(1),
             distance_from_initial=(now - self.initial).square().sum(1).sqrt(),
         )
-        return LifecycleRows(*(column.cpu() for column in rows))
+        return Snapshot(*(column.cpu() for column in rows))
 
     def record(self, decoder: Float[Tensor, "n_latents d_model"]) -> None:
-        """Add a snapshot to the ledger."""
-        self.ledger.append(self.snapshot(decoder))
+        """Keep a snapshot."""
+        self.snapshots.append(self.snapshot(decoder))
 
     def tensors(self) -> dict[str, Tensor]:
-        """Counts and ledger so far, by name; not the initial decoder, which a new start has too."""
+        """Counts and snapshots so far, by name; without the initial decoder, which a new start has too."""
         counts = torch.tensor([self.n_steps, self.n_tokens])
         found = {"counts": counts, "firings": self.firings, "last_fired": self.last_fired}
-        columns = zip(LifecycleRows._fields, zip(*self.ledger, strict=True), strict=False)
-        return found | {f"ledger.{name}": torch.stack(column) for name, column in columns}
+        columns = zip(Snapshot._fields, zip(*self.snapshots, strict=True), strict=False)
+        return found | {f"snapshots.{name}": torch.stack(column) for name, column in columns}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Become what `tensors` said, on a life cycle that starts from the same decoder."""
+        """Take over the counts and snapshots of a history that started from the same decoder."""
         self.n_steps, self.n_tokens = tensors["counts"].tolist()
         self.firings.copy_(tensors["firings"])
         self.last_fired.copy_(tensors["last_fired"])
-        columns = [tensors.get(f"ledger.{name}", ()) for name in LifecycleRows._fields]
-        self.ledger = [LifecycleRows(*rows) for rows in zip(*columns, strict=True)]
+        columns = [tensors.get(f"snapshots.{name}", ()) for name in Snapshot._fields]
+        self.snapshots = [Snapshot(*rows) for rows in zip(*columns, strict=True)]

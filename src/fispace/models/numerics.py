@@ -5,7 +5,7 @@ Must not: seed anything; random streams have names.
 
 import torch
 
-from fispace.study.config.train import SelectIn, SelectionDtype
+from fispace.study.config.train import SelectionDtype, TopkDtype
 
 BFLOAT16_PRODUCTS = ("avx512_bf16", "amx_bf16")
 """Capabilities of processors that multiply bfloat16 numbers faster than float32 ones."""
@@ -27,13 +27,13 @@ def fix_numerics(threads: int) -> None:
     setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010, untyped
 
 
-def selection_dtype(select_in: SelectIn, d_model: int, n_latents: int, k: int) -> SelectionDtype:
+def selection_dtype(topk_dtype: TopkDtype, d_model: int, n_latents: int, k: int) -> SelectionDtype:
     """The precision itself; of `auto` the faster one for training at this size on this processor.
 
     The codes' values are float32 either way; the chosen latents differ in near ties.
     """
-    if select_in != "auto":
-        return select_in
+    if topk_dtype != "auto":
+        return topk_dtype
     capabilities = torch.cpu.get_capabilities()
     has_products = any(capabilities.get(name, False) for name in BFLOAT16_PRODUCTS)
     is_large = d_model * n_latents > BFLOAT16_WEIGHTS

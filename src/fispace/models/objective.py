@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from fispace.models.integrated import IntegratedModel
-from fispace.models.latent_history import Lifecycle
+from fispace.models.latent_history import LatentHistory
 from fispace.models.sae import TopKSae
 from fispace.models.sparse import sparse_sum
 from fispace.models.topk import encode_top_k
@@ -43,7 +43,7 @@ def squared_error(reconstruct: Callable[[Tensor], Tensor]) -> Objective:
 class ArmObjective:
     """Mean squared error of an arm's full reconstruction, plus AuxK if it is configured.
 
-    Every batch's codes go into the `lifecycle` of the latents: of the second SAE where there is one.
+    Every batch's codes go into the `history` of the latents: of the second SAE where there is one.
     """
 
     def __init__(self, model: IntegratedModel, is_frozen: bool, aux_k: AuxKConfig | None) -> None:
@@ -52,7 +52,7 @@ class ArmObjective:
         self._is_frozen = is_frozen
         has_own_sae = not is_frozen or model.newest_sae is not model.sae
         self._aux_k = aux_k if has_own_sae else None
-        self.lifecycle = Lifecycle(model.newest_sae.W_dec)
+        self.history = LatentHistory(model.newest_sae.W_dec)
 
     def __call__(self, z: Float[Tensor, "_ d_model"]) -> Losses:
         """Losses of a batch of standardised activations."""
@@ -62,11 +62,11 @@ class ArmObjective:
         z_hat = self._model.reconstruct(codes, self._model.parts, residual_codes)
         error = F.mse_loss(z_hat, z)
         newest = codes if residual_codes is None else residual_codes
-        self.lifecycle.add(newest.values.detach(), newest.indices)
+        self.history.add(newest.values.detach(), newest.indices)
         if self._aux_k is None:
             return Losses(error, error)
         residual = (z - z_hat).detach()
-        dead = self.lifecycle.dead(self._aux_k.dead_tokens)
+        dead = self.history.dead(self._aux_k.dead_tokens)
         read = self._model.encoded(z) if residual_codes is None else z
         revival = aux_k_loss(self._model.newest_sae, read, residual, dead, self._aux_k.k)
         return Losses(error, error + self._aux_k.coefficient * revival)

@@ -50,7 +50,12 @@ def pair_readout(
 def pair_weights(
     model: IntegratedModel, readout: Float[Tensor, " d_embed"], pairs: Pairs, batch: int = 200_000
 ) -> Float[np.ndarray, " pairs"]:
-    """Weight (v_i * v_j) . g of each pair, in units of the pre-activation per squared activation."""
+    """Weight (v_i * v_j) . g of each pair, in units of the pre-activation per squared activation.
+
+    NaN where the pooling is no weighted sum of products; its `no_pair_weights` says why.
+    """
+    if model.interaction.no_pair_weights is not None:
+        return np.full(len(pairs.first), np.nan)
     V, found = model.interaction.V, [np.zeros(0)]
     for begin in range(0, len(pairs.first), batch):
         rows = (

@@ -17,7 +17,7 @@ class TopKSae(nn.Module):
 
     def __init__(
         self, d_model: int, n_latents: int, k: int, generator: torch.Generator,
-        select_in: SelectionDtype = "float32", select_by: SelectBy = "pre_activation",
+        topk_dtype: SelectionDtype = "float32", select_by: SelectBy = "pre_activation",
     ) -> None:  # fmt: skip
         """Decoder entries uniform in +-1/sqrt(n_latents); the encoder starts as a copy of it.
 
@@ -26,7 +26,7 @@ class TopKSae(nn.Module):
         """
         super().__init__()
         self.k = k
-        self.select_in: SelectionDtype = select_in
+        self.topk_dtype: SelectionDtype = topk_dtype
         self.select_by: SelectBy = select_by
         self.has_sparse_gradients = False
         bound = n_latents**-0.5
@@ -47,7 +47,13 @@ class TopKSae(nn.Module):
     def encode(self, z: Float[Tensor, "tokens d_model"]) -> Codes:
         """Sparse codes of standardised activations."""
         return encode_top_k(
-            z, self.W_enc, self.b_enc, self.k, self.select_in, self.has_sparse_gradients, self.scale
+            z,
+            self.W_enc,
+            self.b_enc,
+            self.k,
+            self.topk_dtype,
+            self.has_sparse_gradients,
+            self.scale,
         )
 
     def cut(self, codes: Codes, k: int) -> Codes:

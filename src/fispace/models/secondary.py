@@ -11,7 +11,7 @@ from fispace.errors import ArtifactMismatchError
 from fispace.models.integrated import IntegratedModel
 from fispace.models.sae import TopKSae
 from fispace.models.sparse import Codes
-from fispace.study.config.train import Part
+from fispace.study.config.parts import Part
 
 
 class SecondarySae(nn.Module):

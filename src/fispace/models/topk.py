@@ -31,7 +31,7 @@ def encode_top_k(
     W_enc: Float[Tensor, "n_latents d_model"],
     b_enc: Float[Tensor, " n_latents"],
     k: int,
-    select_in: SelectionDtype = "float32",
+    topk_dtype: SelectionDtype = "float32",
     has_sparse_gradients: bool = False,
     scale: Float[Tensor, " n_latents"] | None = None,
 ) -> Codes:
@@ -39,13 +39,13 @@ def encode_top_k(
 
     The gradient of an inactive latent, and of a selected one whose pre-activation is not
     positive, is exactly zero (Makhzani & Frey 2014; Gao et al. 2024, section 2.3). Latents of a
-    token are in ascending order. With `select_in` bfloat16 the product only picks candidates: 1.5 k per
+    token are in ascending order. With `topk_dtype` bfloat16 the product only picks candidates: 1.5 k per
     token, and at least k + 8. Their pre-activations are recomputed in the precision of z, and the k
     largest are kept. With a positive `scale`, the k latents with the largest pre-activation times scale
     are kept; the codes themselves are not scaled.
     """
     with torch.no_grad():
-        indices, pre_acts = _selected(z, W_enc, b_enc, scale, k, select_in)
+        indices, pre_acts = _selected(z, W_enc, b_enc, scale, k, topk_dtype)
     pattern = Pattern(indices, has_sparse_gradients)
     values = _Activations.apply(z, W_enc, b_enc, pattern, pre_acts)
     return Codes(values, pattern)  # pyright: ignore[reportArgumentType]
@@ -128,11 +128,11 @@ def _largest(
 
 def _selected(
     z: Tensor, W_enc: Tensor, b_enc: Tensor, scale: Tensor | None, k: int,
-    select_in: SelectionDtype,
+    topk_dtype: SelectionDtype,
 ) -> tuple[Tensor, Tensor | None]:  # fmt: skip
     """The chosen latents, and their pre-activations if the choice recomputed them."""
     compared = (W_enc, b_enc) if scale is None else (W_enc * scale[:, None], b_enc * scale)
-    if select_in == "float32":
+    if topk_dtype == "float32":
         return _candidates(z, *compared, k, z.dtype), None
     n_candidates = min(W_enc.shape[0], k + max(LEAST_SPARE, math.ceil(SPARE_SHARE * k)))
     candidates = _candidates(z, *compared, n_candidates, torch.bfloat16)

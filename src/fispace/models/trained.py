@@ -1,59 +1,97 @@
-"""Integrated models from checkpoints: the initial model of a training's record, and the trained one.
+"""Integrated models of trainings: the initial model of a training's record, and the trained one.
 
 Must not: train, or guess a configuration that the checkpoint does not carry.
 """
 
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
-from fispace.errors import ArtifactMismatchError
+from pydantic import model_validator
+
+from fispace.errors import ArtifactMismatchError, ParamsError
 from fispace.models.integrated import IntegratedModel
-from fispace.models.shape import ModelShape
+from fispace.models.parts import ModelShape
 from fispace.store.checkpoint import load_checkpoint
-from fispace.study.config.arms import arm_config
-from fispace.study.config.train import (
-    ControlArmConfig,
-    InitConfig,
-    Pooling,
-    SelectBy,
-    SelectionDtype,
-)
+from fispace.study.config.base import Config, Refusal
+from fispace.study.config.parts import Pooling
+from fispace.study.config.train import ArmModel, ArmTraining, TrainArmStep
+
+
+class TrainingRecord(Config):
+    """What identifies a training: everything but the code. A checkpoint carries it beside the weights."""
+
+    step: str
+    """Chapter that trained it."""
+    arm: str
+    """Name of the arm, or `lr_candidate`."""
+    row: ArmModel
+    """The arm's row in train.arms."""
+    seed: int
+    """Seed of the initial weights, the dropout and the order of the data."""
+    lr: float
+    """Peak learning rate."""
+    params: TrainArmStep
+    """Parameters, with the number of latents of a matched arm and the precision that was decided."""
+    d_model: int
+    """Width of the activations."""
+    manifest: str
+    """SHA-256 of the activation store's manifest."""
+    standardiser: str
+    """SHA-256 of the standardiser."""
+
+    @model_validator(mode="after")
+    def _require_a_decided_precision(self) -> "TrainingRecord":
+        if self.params.topk_dtype == "auto":
+            raise Refusal(("params", "topk_dtype"), "must be decided by the training", "'auto'")
+        return self
 
 
 class Trained(NamedTuple):
     """A trained model in evaluation mode, and the record of its training."""
 
     model: IntegratedModel
-    record: dict[str, Any]
+    record: TrainingRecord
 
 
-def initial_model(record: dict[str, Any]) -> IntegratedModel:
+def training_record(values: dict[str, Any], path: Path) -> TrainingRecord:
+    """The record that the checkpoint in `path` carries.
+
+    Raises:
+        ArtifactMismatchError: if it is not the record of a training; the message names the key.
+    """
+    try:
+        return TrainingRecord.read(values, "record")
+    except ParamsError as error:
+        raise ArtifactMismatchError(
+            f"{path} does not carry the record of a training: {error} It was altered, or made by "
+            "another version; run the rule that trains it again."
+        ) from None
+
+
+def model_shape(params: ArmTraining, arm: ArmModel, d_model: int) -> ModelShape:
+    """Sizes and choices of an arm's model, its precision decided."""
+    assert params.topk_dtype != "auto"
+    return ModelShape(
+        d_model=d_model,
+        n_latents=params.n_latents,
+        k=params.k,
+        d_embed=params.d_embed,
+        dropout=params.dropout,
+        topk_dtype=params.topk_dtype,
+        select_by=params.select_by,
+        pooling=arm.pooling,
+    )
+
+
+def initial_model(record: TrainingRecord) -> IntegratedModel:
     """The model as it was before the first step of the training that `record` describes.
 
     A frozen SAE that the arm copies is not in the record: its weights are those of the seed's
     initial SAE here, and the trained ones only after loading.
-
-    Raises:
-        ArtifactMismatchError: if the record says that latents are selected in no way there is.
     """
-    params = record["params"]
-    for key, allowed in (("select_in", SelectionDtype), ("select_by", SelectBy)):
-        if params[key] not in get_args(allowed):
-            raise ArtifactMismatchError(
-                f"The record of a training has {key}={params[key]!r} where one of "
-                f"{', '.join(get_args(allowed))} belongs. The file was altered; run the rule that "
-                "trains it again."
-            )
-    shape = ModelShape(
-        record["d_model"], params["n_latents"], params["k"], params["d_embed"], params["dropout"],
-        params["select_in"], params["select_by"],
-    )  # fmt: skip
-    row = arm_config(record["row"], "row")
-    if isinstance(row, ControlArmConfig) and row.pooling is not None:
-        shape = replace(shape, pooling=row.pooling)
-    init = InitConfig.read(params["init"], "init")
-    return IntegratedModel(shape, row.parts, init, params["root_seed"], record["seed"])
+    shape = model_shape(record.params, record.row, record.d_model)
+    params = record.params
+    return IntegratedModel(shape, record.row.parts, params.init, params.root_seed, record.seed)
 
 
 def load_trained(path: Path, expected: dict[str, Any]) -> Trained:
@@ -63,7 +101,8 @@ def load_trained(path: Path, expected: dict[str, Any]) -> Trained:
         ArtifactError: if the checkpoint is missing or damaged.
         ArtifactMismatchError: if record or weights do not belong to what is expected.
     """
-    weights, record = load_checkpoint(path, expected)
+    weights, values = load_checkpoint(path, expected)
+    record = training_record(values, path)
     model = initial_model(record)
     try:
         model.load_state_dict(weights)
@@ -77,7 +116,7 @@ def load_trained(path: Path, expected: dict[str, Any]) -> Trained:
 
 def with_pooling(trained: Trained, pooling: Pooling) -> IntegratedModel:
     """The trained weights in a model whose interaction part pools otherwise than it was trained to."""
-    row = {"matched_to": None} | trained.record["row"] | {"pooling": pooling}
-    model = initial_model(trained.record | {"row": row})
+    row = trained.record.row.changed(pooling=pooling)
+    model = initial_model(trained.record.model_copy(update={"row": row}))
     model.load_state_dict(trained.model.state_dict())
     return model.eval().requires_grad_(False)

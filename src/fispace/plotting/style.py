@@ -5,6 +5,7 @@ colour says is also said by marker, line style or label. Must not: compute, or k
 """
 
 import io
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -78,6 +79,10 @@ RC: dict[str, Any] = {
     "path.simplify": False,
 }
 
+TAG = re.compile(r"<[^<>]*>")
+HASHED_ID = re.compile(r'(?<= id="|ef="#|url\(#)(?:[A-Za-z]\w*?)?[0-9a-f]{10}(?=[")])')
+"""A name that matplotlib makes for a clip path, marker or path: its kind, and a hash."""
+
 
 @contextmanager
 def house_style() -> Iterator[None]:
@@ -89,14 +94,24 @@ def house_style() -> Iterator[None]:
 
 
 def in_house_style(draw: Callable[[Frame], Figure]) -> Callable[[Frame], Figure]:
-    """`draw` with every text, legend and title made under the house style."""
+    """`draw` with every text, legend and title made under the house style, and shown as written."""
 
     @wraps(draw)
     def styled(table: Frame) -> Figure:
         with house_style():
-            return draw(table)
+            return draw(_without_markup(table))
 
     return styled
+
+
+def _without_markup(table: Frame) -> Frame:
+    """The table with the dollar signs of its texts escaped, so that none begins a formula."""
+    texts = [name for name, column in table.items() if column.dtype.kind == "O"]
+    return table.assign(**{name: table[name].map(_escaped) for name in texts})
+
+
+def _escaped(cell: object) -> object:
+    return cell.replace("$", r"\$") if isinstance(cell, str) else cell
 
 
 def new_figure(
@@ -108,14 +123,34 @@ def new_figure(
 
 
 def rendered(figure: Figure, suffix: str) -> bytes:
-    """The figure as the bytes of an `.svg` or `.pdf` file: vector text, no date, no version."""
+    """The figure as the bytes of an `.svg` or `.pdf` file: vector text, no date, no version.
+
+    Equal figures give equal bytes on every x86-64 processor.
+    """
     metadata: dict[str, dict[str, None]] = {
         ".svg": {"Date": None, "Creator": None},
         ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
     }
     with house_style(), io.BytesIO() as stream:
         figure.savefig(stream, format=suffix[1:], metadata=metadata[suffix])  # pyright: ignore[reportArgumentType]
-        return stream.getvalue()
+        drawing = stream.getvalue()
+    return _with_numbered_ids(drawing.decode()).encode() if suffix == ".svg" else drawing
+
+
+def _with_numbered_ids(svg: str) -> str:
+    """The drawing with its hashed names replaced by numbers in order of appearance.
+
+    The hashes are of coordinates in full precision, and the last digits of matrix products and
+    logarithms differ between processors; the printed coordinates have six decimals.
+    """
+    numbered: dict[str, str] = {}
+
+    def number(name: re.Match[str]) -> str:
+        kind = name[0][:-10]
+        return numbered.setdefault(name[0], f"{kind}{len(numbered) + 1}")
+
+    # text content is no tag, whatever it says: `<` and `>` are escaped in it
+    return TAG.sub(lambda tag: HASHED_ID.sub(number, tag[0]), svg)
 
 
 def arm_label(arm: str) -> str:

@@ -6,9 +6,10 @@ clock, host, user or folder outside the working folder, so equal runs leave equa
 Must not: judge; `fispace.provenance.verify` does.
 """
 
+import json
 import os
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -16,13 +17,15 @@ from platform import python_version
 from typing import Any
 
 from fispace.errors import ArtifactError
-from fispace.provenance.code_digest import code_digest
-from fispace.store.files import read_json, sha256_of, write_json
-from fispace.study.commands import Command, rule_of
-from fispace.study.declarations import Kind
+from fispace.store.files import read_json
+from fispace.study.commands import rule_of
 
 RESULTS = Path("results")
 FOLDER = ".provenance"
+PLACES = (("lm", "name"), ("text", "path"), ("transfer", "path"))
+"""Parameters that may name a place of this machine."""
+MODEL_FILES = ("*.safetensors", "*.json", "*.model", "*.txt")
+"""What is read of a model folder."""
 PARTIAL = ".partial-"
 
 LIBRARIES = (
@@ -46,6 +49,9 @@ class Record:
     code: str
     versions: dict[str, str]
     path: Path
+    files: dict[str, list[str]] = field(default_factory=dict)
+    """Names of the files, of `inputs` and `outputs`, by the option that they were given under; empty in
+    records of earlier versions."""
 
     @property
     def base(self) -> Path:
@@ -58,134 +64,64 @@ class Record:
         return rule_of(self.command)
 
 
-def options_of(command: Command, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of a call that name no file and can change a result: arm, seed, row, ..."""
-    named = {name: values[name] for name in command.names_of(Kind.VALUE)}
-    return {name: value for name, value in named.items() if value is not None}
+def places_named_in(params: Mapping[str, Any]) -> list[Path]:
+    """The user's model folder and texts, as a command's parameters name them.
 
-
-def inputs_of(command: Command, values: Mapping[str, Any]) -> list[Path]:
-    """Files that a call reads, those in folders and in its parameters included, sorted."""
-    named = [path for name in command.names_of(Kind.READS) for path in _paths(values[name])]
-    texts = [getattr(values.get("params"), name, None) for name in ("text", "transfer")]
-    named += [Path(text.path) for text in texts if text is not None and text.path]
-    return sorted({file for path in named for file in _files(path)})
-
-
-State = dict[Path, tuple[int, int]]
-
-
-def state_of(command: Command, values: Mapping[str, Any]) -> State:
-    """Every file that the call may replace, with what changes when it does."""
-    named = [path for name in command.writes for path in _paths(values[name])]
-    stats = {file: file.stat() for path in named for file in _files(path)}
-    return {file: (stat.st_ino, stat.st_mtime_ns) for file, stat in stats.items()}
-
-
-def outputs_of(command: Command, values: Mapping[str, Any], before: State) -> list[Path]:
-    """Files that a finished call has written, sorted; in a folder, only those it made or replaced."""
-    named = {path for name in command.writes for path in _paths(values[name])}
-    after = state_of(command, values)
-    return sorted(path for path in after if path in named or after[path] != before.get(path))
-
-
-def _paths(value: Any) -> list[Path]:
-    items = value if isinstance(value, list) else [value]
-    return [item for item in items if isinstance(item, Path)]
-
-
-def _files(path: Path) -> list[Path]:
-    """The file, or the files of the folder; what is hidden there is no result."""
-    if not path.is_dir():
-        return [path] if path.is_file() else []
-    inside = (file for file in path.rglob("*") if file.is_file())
-    return [file for file in inside if not _is_hidden(file.relative_to(path))]
-
-
-def _is_hidden(relative: Path) -> bool:
-    return any(part.startswith(".") for part in relative.parts)
-
-
-def hashed_inputs(command: Command, values: Mapping[str, Any]) -> dict[Path, str]:
-    """Hashes of what a call is about to read, each compared with the record of what made it.
-
-    Files of the user, outside the results, have no record.
-
-    Raises:
-        ArtifactError: if a result has no record, or is not as its own command left it; the message
-            names the rule.
+    A model of a hub is named like a folder that does not exist.
     """
-    hashes = {path: sha256_of(path) for path in inputs_of(command, values)}
-    for path, found in hashes.items():
-        makers = [record for record in records_above(path) if _name(path, record) in record.outputs]
-        if run := None if makers else _run_of(path):
-            raise ArtifactError(
-                f"{path} has no record of the command that made it, so that nothing says what it was "
-                f"made from. Where it is a copy, copy the folder {FOLDER} beside it too and run "
-                f"`fispace adopt {run}`; else delete it and run `snakemake --cores all {path}`."
-            )
-        if makers and all(record.outputs[_name(path, record)] != found for record in makers):
-            raise ArtifactError(
-                f"{path} is not as the rule {makers[0].rule} left it: its checksum is {found[:12]}..., "
-                f"{makers[0].outputs[_name(path, makers[0])][:12]}... was recorded. It is truncated "
-                f"or was altered. Delete it and run `snakemake --cores all {path}`."
-            )
-    return hashes
+    from fispace.study.config.lm import TESTBED  # what has no parameters starts without it
+
+    model = (params.get("lm") or {}).get("name", TESTBED)
+    texts = [(params.get(key) or {}).get("path") for key in ("text", "transfer")]
+    return [Path(name) for name in (None if model == TESTBED else model, *texts) if name]
 
 
-def _run_of(path: Path) -> str | None:
-    """The run that a result belongs to; None for a file outside the results."""
-    place = Path(os.path.relpath(path, RESULTS))  # the results themselves may be a link elsewhere
-    return None if place.parts[0] == ".." else place.parts[0]
-
-
-def _name(path: Path, record: Record) -> str:
-    return _relative(path, record.base)
-
-
-def _relative(path: Path, base: Path) -> str:
-    return Path(os.path.relpath(path, base)).as_posix()
-
-
-def write_record(
-    command: Command, values: Mapping[str, Any], inputs: Mapping[Path, str], before: State,
-    streams: Collection[str],
-) -> None:  # fmt: skip
-    """Record a finished call beside what it wrote since the state `before`."""
-    outputs = outputs_of(command, values, before)
-    if not outputs:
-        return
-    base = Path(os.path.commonpath([path.parent for path in outputs]))
-    params = values.get("params")
-    record = {
-        "command": command.name,
-        "params": without_places(params.plain() if params is not None else None),
-        "options": options_of(command, values),
-        "inputs": {_shown(path, base): found for path, found in inputs.items()},
-        "outputs": {_relative(path, base): sha256_of(path) for path in outputs},
-        "streams": sorted(streams),
-        "code": code_digest(command.module),
-        "versions": versions(),
-    }
-    name = "-".join(outputs[0].relative_to(base).parts)
-    write_json(base / FOLDER / f"{name}.json", record)
+def files_named_in(params: Mapping[str, Any]) -> list[Path]:
+    """Files of the user that a command reads because its parameters name them; sorted."""
+    found: list[Path] = []
+    for place in places_named_in(params):
+        kinds = MODEL_FILES if place.is_dir() else ()
+        inside = (path for kind in kinds for path in place.glob(kind))
+        found += [path for path in (place, *inside) if path.is_file()]
+    return sorted(found)
 
 
 def without_places(params: Any) -> Any:
-    """A parameter slice without what may be a folder of this machine; the files' hashes stand for it."""
+    """A parameter slice without folders of this machine; the hashes of their files stand for them."""
     if not isinstance(params, dict):
         return params
+    named = set(map(str, places_named_in(params)))
     cleaned = dict(params)
-    for section, key in (("lm", "name"), ("text", "path"), ("transfer", "path")):
-        if isinstance(cleaned.get(section), dict):
+    for section, key in PLACES:
+        place = (cleaned.get(section) or {}).get(key)
+        if place in named and (section != "lm" or Path(place).exists()):
             cleaned[section] = {**cleaned[section], key: None}
     return cleaned
 
 
-def _shown(path: Path, base: Path) -> str:
-    """Relative to the outputs where the file lies in the working folder, else its bare name."""
-    inside = path.resolve().is_relative_to(Path.cwd().resolve())
-    return _relative(path, base) if inside else path.name
+def same_params(recorded: Any, today: Any) -> bool:
+    """Whether a record holds these parameters, as far as they do not name what is not here."""
+    now = json.loads(json.dumps(without_places(today)))
+    if recorded == now or not isinstance(now, dict) or not isinstance(now.get("lm"), dict):
+        return recorded == now
+    # a model folder of another machine
+    absent = not Path(now["lm"]["name"] or "").exists()
+    return absent and recorded == now | {"lm": now["lm"] | {"name": None}}
+
+
+def is_result(path: Path) -> bool:
+    """Whether the file lies below the results, which may be a link to elsewhere."""
+    return Path(os.path.relpath(path, RESULTS)).parts[0] != ".."
+
+
+def name_in(record: Record, path: Path) -> str:
+    """The name that a file has in a record."""
+    return relative_name(path, record.base)
+
+
+def relative_name(path: Path, base: Path) -> str:
+    """Path of a file from a folder, with forward slashes."""
+    return Path(os.path.relpath(path, base)).as_posix()
 
 
 @cache
@@ -229,7 +165,15 @@ def read_record(path: Path) -> Record:
     Raises:
         ArtifactError: if it is not JSON, lacks a key, or names a file outside its folder.
     """
-    content: Any = read_json(path)
+    return record_from(read_json(path), path)
+
+
+def record_from(content: Any, path: Path) -> Record:
+    """The record that a JSON value is; `path` is where it lies, or lay.
+
+    Raises:
+        ArtifactError: if it lacks a key, or names a file outside its folder.
+    """
     if not _is_record(content):
         raise ArtifactError(
             f"{path} is no record of a command: it was altered. Delete it and what lies beside it, "
@@ -242,10 +186,20 @@ def _is_record(content: Any) -> bool:
     """Whether a JSON value has the form of a record, and names no output outside its folder."""
     kinds = {"command": str, "options": dict, "inputs": dict, "outputs": dict, "code": str}
     kinds |= {"versions": dict, "params": dict | None, "streams": list}
-    if not isinstance(content, dict) or set(content) != set(kinds):
+    if not isinstance(content, dict) or set(content) - {"files"} != set(kinds):
         return False
     if not all(isinstance(content[key], kind) for key, kind in kinds.items()):
+        return False
+    if not _is_by_option(content.get("files", {}), {*content["inputs"], *content["outputs"]}):
         return False
     tables = [content[key].values() for key in ("inputs", "outputs", "versions")]
     outside = [name for name in content["outputs"] if ".." in Path(name).parts or name[:1] == "/"]
     return not outside and all(isinstance(word, str) for table in tables for word in table)
+
+
+def _is_by_option(files: Any, known: Collection[str]) -> bool:
+    """Whether a JSON value gives recorded files by option."""
+    return isinstance(files, dict) and all(
+        isinstance(names, list) and all(isinstance(name, str) and name in known for name in names)
+        for names in files.values()
+    )

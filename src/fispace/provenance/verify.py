@@ -21,7 +21,7 @@ from fispace.provenance.records import (
 )
 from fispace.store.files import parse_json, read_json, sha256_of
 from fispace.study.commands import Command, all_commands, find_command
-from fispace.study.config.arms import all_arms
+from fispace.study.config.arms import arms_of
 from fispace.study.config.lm import TESTBED
 from fispace.study.params import OVERLAY, Study, load_study, slice_of, uses_testbed
 from fispace.study.step import tool
@@ -210,7 +210,7 @@ def _other_params(record: Record, study: Study) -> str | None:
         old, new = (record.params or {}).get(key), (today or {}).get(key)
         if old != new:
             return f"{key} was {_brief(old)}, is {_brief(new)} today"
-    return _other_row(record.options, all_arms(study["train"]))
+    return _other_row(record.options, arms_of(study["train"], "full"))
 
 
 def _other_row(options: Mapping[str, Any], arms: Mapping[str, Any]) -> str | None:

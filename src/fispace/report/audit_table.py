@@ -16,6 +16,7 @@ from scipy import stats
 
 from fispace.chapters.fidelity.document_sums import is_full
 from fispace.stats.intervals import t_interval
+from fispace.store.metric_registry import unit_of
 from fispace.study.config.audit import (
     ABLATED_BASELINE,
     HOOK_OFF_BY_ONE,
@@ -29,13 +30,6 @@ from fispace.study.config.audit import (
 
 Frame = Any  # pandas ships no types
 
-NUMBERS = {"mse_gain": "fraction", "kl_gain": "fraction", "kl_t": "1", "norm_spearman": "1"}
-"""What a switch moves, with units.
-
-`mse_gain`, `kl_gain`: 1 - arm / baseline. `kl_t`: statistic of the test that the arm's KL is the
-lower one. `norm_spearman`: rank correlation of the NFM's share of a latent's norms with its squared
-decoder norm (N16).
-"""
 OF_PREDICTIONS = (HOOK_OFF_BY_ONE, NO_STANDARDISER)
 """Weaknesses of the paper's runs of the LM; its reconstruction errors were measured without them."""
 SUMS = {"mse_gain": ("error", "n_dimensions"), "kl_gain": ("kl", "n_tokens")}
@@ -56,6 +50,7 @@ def audit_table(
 ) -> pd.DataFrame:
     """Long table (switch number unit, {fair,switched,shift}{,_low,_high}, n_seeds n_documents).
 
+    A number is a metric: `mse_gain`, `kl_gain`, `kl_t` or `norm_spearman` (N16).
     `documents` are the sums of `fidelity audit`, `norms` the correlation N16 by seed: trained, and
     with the NFM's norms as initialised. Means over seeds with Student's t interval; the shift,
     switched less fair, is paired by seed.
@@ -70,7 +65,7 @@ def audit_table(
     n_documents = documents.groupby("switch")["document_id"].nunique()
     of_fair = {ABLATED_BASELINE: NO_SWITCH, TOKEN_TEST: NO_SWITCH}
     rows = [
-        {"switch": switch, "number": number, "unit": NUMBERS[number]}
+        {"switch": switch, "number": number, "unit": unit_of(number)}
         | _intervals(np.array(pairs), confidence)
         | {"n_seeds": len(pairs), "n_documents": n_documents.get(of_fair.get(switch, switch))}
         for (switch, number), pairs in sorted(of_seeds.items(), key=lambda item: place[item[0][0]])

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from fispace.errors import ArtifactError
-from fispace.report.claims_file import ANSWERS
 from fispace.report.ledger import (
     BANDS,
     EITHER,
@@ -25,6 +24,7 @@ from fispace.report.ledger import (
     read_ledger,
     require_same_claims,
 )
+from fispace.report.predicate import ANSWERS
 from fispace.stats.intervals import prediction_interval
 from fispace.store.tables import write_csv
 from fispace.study.step import tool
@@ -42,8 +42,8 @@ def write_bands(*, ledgers: list[Path], bands: Path) -> None:
     LEDGERS are claims.csv files of at least three runs. A band is the 99 % prediction interval for
     one more run, mean +- t_(n-1) s sqrt(1 + 1/n), for runs from one normal distribution. On average
     over such bands one number in a hundred leaves its own; of few runs, one whose values happen to
-    agree is left more often. A number that a run does not have gets none. Columns: those of a
-    ledger that `fispace compare` reads, and `n_runs`.
+    agree is left more often. A number that a run does not have, or that is not of the same quantity
+    in all, gets none. Columns: those of a ledger that `fispace compare` reads, and `n_runs`.
 
     Raises:
         ArtifactError: if there are fewer than three, two of them are the same run, one of them is no
@@ -90,6 +90,11 @@ def _band(runs: list[pd.Series]) -> dict[str, object]:
     cells["verdict"] = EITHER.join(sorted({row["verdict"] for row in runs}))
     for answer in ANSWERS:
         values = np.array([row[f"{answer}_{ENDS[0]}"] for row in runs], dtype=np.float64)
+        names = [row[f"{answer}_quantity"] for row in runs]
+        quantities = {name for name in names if isinstance(name, str)}
+        if len(quantities) > 1:
+            values = np.full(len(runs), np.nan)
+        cells[f"{answer}_quantity"] = quantities.pop() if len(quantities) == 1 else None
         interval = prediction_interval(values, LEVEL)
         cells |= {f"{answer}_{end}": getattr(interval, end) for end in ENDS}
     return cells | {N_RUNS: len(runs)}

@@ -30,6 +30,7 @@ ANSWERS = {
     "published": (BLUE, "o", "ours, as published", -0.2),
     "controlled": (ORANGE, "D", "ours, controlled", 0.2),
     "on a null": (GREY, "s", "ours, null", 0.0),
+    "paper's sizes": (INK, "v", "the paper's sizes alone", 0.1),
 }
 """Colour, marker, label and shift of each answer."""
 VERDICTS = {
@@ -62,7 +63,7 @@ def claims(table: Frame) -> Figure:
         if pd.notna(row["ratio"]):
             _answer(axis, row)
     axis.set_xlabel("our number / printed number (symmetric log scale)")
-    figure.legend(handles=_handles(), loc="outside upper center", ncols=4)
+    figure.legend(handles=_handles(), loc="outside upper center", ncols=3)
     return figure
 
 

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import pandas as pd
 
 from fispace.errors import ArtifactError
-from fispace.report.claims_file import ANSWERS
 from fispace.report.ledger import EITHER, ENDS, KEY, name_of, read_ledger, require_same_claims
+from fispace.report.predicate import ANSWERS
 from fispace.study.step import tool
 
 log = logging.getLogger(__name__)
@@ -49,9 +49,10 @@ def compare_ledgers(ours: Path, theirs: Path, /) -> None:
     OURS is a run's claims.csv; named is what leaves the intervals of THEIRS.
 
     THEIRS are the bands of several runs, or another run's claims.csv, whose intervals are over seeds
-    on one language model. Numbers for which it states none (a claims.csv: one seed, or no seeds at
-    all) are counted apart. Verdicts that differ are named: they turn where an interval ends near its
-    reference. One number in twenty may lie outside.
+    on one language model. Numbers for which it states none are counted apart: of a claims.csv those of
+    one seed or of none, and those that one run gives as a ratio and the other as a difference. Verdicts
+    that differ are named: they turn where an interval ends near its reference. One number in twenty may
+    lie outside.
 
     Raises:
         ArtifactError: if more are outside, or the two ledgers hold different claims.
@@ -80,11 +81,12 @@ def compare_ledgers(ours: Path, theirs: Path, /) -> None:
 
 
 def numbers_of(both: pd.DataFrame) -> Iterator[Place]:
-    """Every number of the first ledger for which the second has an interval."""
+    """Every number of the first ledger for which the second has an interval of the same quantity."""
     for row in both.to_dict("records"):
         for answer in ANSWERS:
             stated = [row[f"{answer}_{end}_theirs"] for end in ENDS[1:]]
-            if not any(map(pd.isna, stated)):
+            ours, theirs = row[f"{answer}_quantity"], row[f"{answer}_quantity_theirs"]
+            if ours == theirs and not any(map(pd.isna, stated)):
                 yield Place(f"{name_of(row)}, {answer}", row[f"{answer}_mean"], *stated)
 
 

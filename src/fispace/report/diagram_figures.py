@@ -9,23 +9,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
+from fispace.plotting.parts import LOOKS
 from fispace.plotting.style import (
     BLUE,
     COLUMN,
-    GREEN,
     GREY,
     INK,
-    ORANGE,
-    PURPLE,
     TEXT,
     Frame,
     new_figure,
 )
 
-FILLS = {
-    "data": (GREY, 0.18), "sae": (BLUE, 0.22), "linear": (ORANGE, 0.28), "bias": (GREEN, 0.25),
-    "interaction": (PURPLE, 0.30), "step": (BLUE, 0.14),
-}  # fmt: skip
+FILLS = {"data": (GREY, 0.18), "step": (BLUE, 0.14)} | {
+    part: look.fill for part, look in LOOKS.items()
+}
 """Colour and opacity of a box by its kind; what the colour says is also its label."""
 
 

@@ -14,7 +14,7 @@ from fispace.chapters.fidelity import control_figures as controls
 from fispace.chapters.fidelity import figures as fidelity
 from fispace.chapters.fidelity import gain_figures as gains
 from fispace.chapters.geometry import figures as geometry
-from fispace.chapters.testbed import figures as planted
+from fispace.chapters.testbed import figures as testbed
 from fispace.plotting.style import in_house_style
 from fispace.report import audit_figure as audit
 from fispace.report import claims_figure as claims
@@ -28,7 +28,7 @@ FIGURES: Mapping[str, Callable[[pd.DataFrame], Figure]] = {
         "architecture": diagrams.architecture,
         "reconstruction": fidelity.reconstruction,
         "kl": fidelity.kl,
-        "controls": controls.controls,
+        "controls": controls.matched_errors,
         "shapley": controls.shapley,
         "positions": controls.positions,
         "norms": geometry.norms,
@@ -41,7 +41,7 @@ FIGURES: Mapping[str, Callable[[pd.DataFrame], Figure]] = {
         "family": inference.family,
         "generations": inference.generations,
         "calibration": inference.calibration,
-        "planted": planted.planted,
+        "planted": testbed.planted_pairs,
         "gain_curve": gains.gain_curve,
         "arm_controls": gains.arm_controls,
         "claims_full": claims.claims,

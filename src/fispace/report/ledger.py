@@ -9,25 +9,27 @@ from pathlib import Path
 import pandas as pd
 
 from fispace.errors import ArtifactError
-from fispace.report.claims_file import ANSWERS
+from fispace.report.predicate import ANSWERS
 from fispace.store.columns import INTEGER, NUMBER, TEXT, Column, Table, optional
 from fispace.store.tables import read_csv
 
 KEY = ["id", "item"]
 ENDS = ("mean", "low", "high")
 CLAIM: dict[str, Column] = {"id": TEXT, "item": TEXT, "verdict": TEXT}
+QUANTITIES: dict[str, Column] = {f"{answer}_quantity": optional(TEXT) for answer in ANSWERS}
+"""Whose numbers they are: a ratio, or the difference that a run gives in its place."""
 NUMBERS: dict[str, Column] = {
     f"{answer}_{end}": optional(NUMBER) for answer in ANSWERS for end in ENDS
 }
 STATED = Table(
     "of a ledger, or of bands",
-    {**{name: optional(TEXT) for name in CLAIM}, **NUMBERS, "n_runs": INTEGER},
+    {**{name: optional(TEXT) for name in CLAIM}, **QUANTITIES, **NUMBERS, "n_runs": INTEGER},
     key=("id", "item"),
     may_lack=("n_runs",),
     others_ignored=True,
 )
 """What a ledger and the bands of several runs have in common; bands alone have the number of runs."""
-BANDS = Table("bands", {**CLAIM, **NUMBERS, "n_runs": INTEGER}, key=("id", "item"))
+BANDS = Table("bands", {**CLAIM, **QUANTITIES, **NUMBERS, "n_runs": INTEGER}, key=("id", "item"))
 N_RUNS = "n_runs"
 """The column that bands have and a run's ledger has not."""
 EITHER = " or "
@@ -56,7 +58,7 @@ def read_ledger(path: Path, *, may_be_bands: bool = False) -> pd.DataFrame:
         raise _no_ledger(path, "a claim has no id, item or verdict, or there is none")
     if bool(frame.duplicated(KEY).any()):
         raise _no_ledger(path, f"{name_of(frame[frame.duplicated(KEY)].iloc[0])} stands twice")
-    return texts.join(frame[list(NUMBERS)])
+    return frame[[*KEY, "verdict", *QUANTITIES, *NUMBERS]]
 
 
 def require_same_claims(

@@ -9,6 +9,7 @@ from fispace.report.factorial_lines import factorial_lines
 from fispace.report.markdown import LEGEND, claim_table, document
 from fispace.report.tables import LEDGER
 from fispace.report.verdicts import VERDICTS
+from fispace.report.weaknesses import read_published_study, sources, weakness_table
 from fispace.store.files import write_text
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_csv
@@ -37,9 +38,10 @@ CAPTIONS = {
     "gain_curve": "Gain over the SAE whose k is cut at test time, and what explains it (target full)",
     "arm_controls": "What the sequential and the joint arm gain over each control (target full)",
     "claims_full": "Every printed number, ours over all arms and seeds, and the verdict (target full)",
-    "audit": "Where each weakness of the published study alone moves the headline gains (target full)",
+    "audit": "Where each weakness alone (W1 to W22, below) moves the headline gains (target full)",
 }
 
+LINKED = " Every number links to where it comes from."
 VERDICT_LEGEND = (
     "Verdict: computed from each claim's predicate in `workflow/claims.yaml`. *Reproduced*: our number "
     "has the claimed direction, over seeds and over documents, and keeps it beyond its null and under "
@@ -51,18 +53,22 @@ VERDICT_LEGEND = (
 
 @command("report", "summary")
 def write_summary(
-    *, run: str, target: str, ledger: Reads, family: Reads, truth: Reads | None, figures: list[str],
-    figure_folder: str, summary: Writes,
+    *, run: str, target: str, ledger: Reads, weaknesses: Reads, family: Reads, truth: Reads | None,
+    figures: list[str], figure_folder: str, explanations: str | None, summary: Writes,
 ) -> None:  # fmt: skip
     """Write the page; `figure_folder` is relative to its own. `truth` is given where it is known.
 
+    Every number of a table links to the page `explanations` beside this one, where there is one.
+
+    `weaknesses` is the key to the codes and locations of the ledger and of the audit.
+
     Raises:
-        ParamsError: if a figure has no caption here.
+        ParamsError: if a figure has no caption here, or the file of weaknesses is malformed.
     """
     unknown = sorted(set(figures) - set(CAPTIONS))
     if unknown:
         raise ParamsError(f"--figures {unknown[0]}: no such figure; known: {', '.join(CAPTIONS)}.")
-    claims = read_csv(ledger, LEDGER)
+    claims, study = read_csv(ledger, LEDGER), read_published_study(weaknesses)
     answers = read_csv(truth, TRUTH) if truth else None
     lines = [
         f"# Summary of the run `{run}`, target `{target}`",
@@ -75,11 +81,12 @@ def write_summary(
         "",
         VERDICT_LEGEND,
         "",
-        *claim_table(claims),
+        *claim_table(claims, explanations),
         "",
-        "Definitions, sources and remarks: `claims.csv`. Every quantity by seed: `quantities.csv`.",
+        "Definitions, sources and remarks: `claims.csv`. Every quantity by seed: `quantities.csv`."
+        + (LINKED if explanations else ""),
         "",
-        *factorial_lines(read_csv(family, FAMILY), answers),
+        *factorial_lines(read_csv(family, FAMILY), answers, explanations),
         "## Figures",
         "",
         "Beside each figure lie its PDF and the CSV with exactly the plotted numbers.",
@@ -91,11 +98,13 @@ def write_summary(
             "",
             f"![{CAPTIONS[name]}]({figure_folder}/{name}.svg)",
         ]
+    lines += ["", "## Weaknesses of the published study", "", sources(study), ""]
+    lines += weakness_table(study)
     write_text(summary, document(lines))
 
 
 def _coverage(claims: Frame) -> str:
-    answered = int(claims["published_quantity"].notna().sum())
+    answered = int(claims[["published_quantity", "paper_sizes_quantity"]].notna().any(axis=1).sum())
     is_printed = claims["printed"].notna()
     of_printed, of_others = (
         _tally(claims[chosen]["verdict"]) for chosen in (is_printed, ~is_printed)

@@ -9,8 +9,8 @@ from fispace.chapters.factorial import tables as factorial
 from fispace.chapters.fidelity import tables as fidelity
 from fispace.chapters.geometry import tables as geometry
 from fispace.chapters.testbed import tables as testbed
-from fispace.report.claims_file import ANSWERS
 from fispace.report.ledger import ENDS
+from fispace.report.predicate import ANSWERS
 from fispace.store.columns import (
     BOOLEAN,
     COUNT,
@@ -24,10 +24,23 @@ from fispace.store.columns import (
 
 
 def _answer(name: str) -> dict[str, Column]:
-    """Columns of one answer: its quantity, its interval over seeds, and the one over documents."""
-    ends = ("mean", "low", "high", "n", "documents_low", "documents_high")
-    numbers = {f"{name}_{end}": COUNT if end == "n" else optional(NUMBER) for end in ends}
-    return {f"{name}_quantity": optional(TEXT), **numbers}
+    """Columns of one answer: its quantity, its intervals, and the ratio that a difference stands for."""
+    columns = {
+        f"{name}_quantity": optional(TEXT),
+        f"{name}_unit": optional(TEXT),
+        **_interval(name),
+    }
+    if name == "paper_sizes":
+        return columns
+    columns |= {f"{name}_documents_{end}": optional(NUMBER) for end in ("low", "high")}
+    columns |= {f"{name}_ratio": optional(TEXT)}
+    columns |= {f"{name}_ratio_{end}": optional(NUMBER) for end in ENDS}
+    columns |= {f"{name}_same_as": optional(TEXT)}
+    return columns | ({"controlled_against": optional(TEXT)} if name == "controlled" else {})
+
+
+def _interval(name: str) -> dict[str, Column]:
+    return {**{f"{name}_{end}": optional(NUMBER) for end in ENDS}, f"{name}_n": COUNT}
 
 
 LEDGER = Table(
@@ -36,9 +49,11 @@ LEDGER = Table(
         "id": TEXT, "item": TEXT, "target": TEXT, "statement": TEXT, "printed": optional(NUMBER),
         "unit": TEXT, "where": TEXT, "definition": TEXT,
         **{name: column for answer in ANSWERS for name, column in _answer(answer).items()},
-        **{f"excess_{end}": optional(NUMBER) for end in ENDS}, "excess_n": COUNT,
-        "test": TEXT, "reference": optional(TEXT), "against": optional(TEXT), "verdict": TEXT,
-        "because": TEXT, "remark": optional(TEXT),
+        **_interval("excess"),
+        "test": TEXT, "reference": optional(TEXT), "against": optional(TEXT),
+        "judged_quantity": optional(TEXT), "judged_unit": optional(TEXT), **_interval("judged"),
+        **{f"judged_documents_{end}": optional(NUMBER) for end in ("low", "high")},
+        "verdict": TEXT, "because": TEXT, "remark": optional(TEXT),
     },
     key=("id", "item"),
 )  # fmt: skip
@@ -105,7 +120,7 @@ OF_FIGURES: Mapping[str, Table] = {
     "architecture": DIAGRAM,
     "reconstruction": fidelity.RECONSTRUCTION_PLOT,
     "kl": fidelity.KL_PLOT,
-    "controls": fidelity.CONTROLS_PLOT,
+    "controls": fidelity.MATCHED_ERRORS_PLOT,
     "shapley": fidelity.SHAPLEY_PLOT,
     "positions": fidelity.POSITIONS_PLOT,
     "norms": geometry.NORMS_PLOT,
@@ -118,7 +133,7 @@ OF_FIGURES: Mapping[str, Table] = {
     "family": factorial.FAMILY_PLOT,
     "generations": factorial.GENERATIONS_PLOT,
     "calibration": factorial.CALIBRATION_PLOT,
-    "planted": testbed.PLANTED_PLOT,
+    "planted": testbed.PLANTED_PAIRS_PLOT,
     "gain_curve": fidelity.GAIN_CURVE_PLOT,
     "arm_controls": fidelity.ARM_CONTROLS_PLOT,
     "claims_full": CLAIMS_PLOT,

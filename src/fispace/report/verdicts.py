@@ -22,10 +22,7 @@ DIRECTIONS = {"above": 1, "below": -1}
 """Tests of a mean: the interval lies wholly on that side of the reference."""
 EVERY = {"every_above": 1, "every_below": -1}
 """Tests of numbers that no mean makes sense of, such as p-values: each seed's is on that side."""
-COVERS, AT_MOST, AT_PAPER_SIZES, NULL_AT_PAPER_SIZES, ABSOLUTE = (
-    "covers", "at_most", "at_paper_sizes", "null_at_paper_sizes", "absolute"
-)  # fmt: skip
-TESTS = (*DIRECTIONS, *EVERY, COVERS, AT_MOST, AT_PAPER_SIZES, NULL_AT_PAPER_SIZES, ABSOLUTE)
+COVERS, AT_MOST, AT_PAPER_SIZES = "covers", "at_most", "at_paper_sizes"
 
 Values = Float[np.ndarray, " seeds"]
 Sample = Mapping[int, float]
@@ -38,7 +35,7 @@ class Rule:
     """How a verdict is reached."""
 
     test: str
-    """One of `TESTS`."""
+    """Of a claim's predicate."""
     tolerance: float
     """Largest |ours - printed| / |printed| of the tests at the paper's own sizes."""
     confidence: float
@@ -157,6 +154,13 @@ def null_at_paper_sizes(rule: Rule, null: float, printed: float) -> Reading:
 def absolute() -> Reading:
     """Verdict on an absolute number of another model."""
     return Reading(NOT_TESTABLE, "an absolute number of another model")
+
+
+def without_denominator(quantity: str) -> Reading:
+    """Verdict on a ratio that is no number: its denominator may be zero."""
+    return Reading(
+        NOT_TESTABLE, f"undefined: the interval of the denominator of {quantity} contains 0"
+    )
 
 
 def judged(is_held: bool | None, explanations: Mapping[str, bool | None]) -> Reading:

@@ -59,14 +59,3 @@ def interval_of(samples: Float[np.ndarray, " samples"], confidence: float) -> In
         return Interval(value, float("nan"), float("nan"))
     low, high = np.quantile(resamples, [tail, 1 - tail])
     return Interval(value, float(low), float(high))
-
-
-def ratio_interval(
-    numerator: Float[np.ndarray, " n_documents"],
-    denominator: Float[np.ndarray, " n_documents"],
-    counts: Float[np.ndarray, "n_bootstrap n_documents"],
-    confidence: float,
-) -> Interval:
-    """sum(numerator) / sum(denominator) with its percentile interval over resampled documents."""
-    weights = np.concatenate([np.ones((1, counts.shape[1])), counts])
-    return interval_of(ratio_samples(numerator, denominator, weights), confidence)

@@ -88,13 +88,6 @@ def interaction_contrasts(cells: Cells) -> Items:
     return cells[:, 1, 1] - cells[:, 1, 0] - cells[:, 0, 1] + cells[:, 0, 0]
 
 
-def main_effects(cells: Cells) -> Float[np.ndarray, "2 items latents"]:
-    """Per-item main effect of each factor: level 1 minus level 0, mean over the other factor."""
-    first = (cells[:, 1] - cells[:, 0]).mean(1)
-    second = (cells[:, :, 1] - cells[:, :, 0]).mean(1)
-    return np.stack([first, second])
-
-
 def sign_flips(n_items: int, n_permutations: int, generator: np.random.Generator) -> Flips:
     """Matrix of +-1 signs with one permutation per row; row 0 is all +1, the data as observed.
 

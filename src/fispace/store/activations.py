@@ -113,12 +113,17 @@ class ActivationStore:
         used, and so recorded, even if no batch is taken: by a training that was killed at its end.
 
         Raises:
-            ArtifactError: if no shard of the split holds a non-special token.
+            ArtifactError: if the split holds no non-special token, or fewer than a batch.
         """
         if self.n_tokens(split) < 1:
             raise ArtifactError(
                 f"The shards of split {split!r} in {self.path} hold no token to train on: they are "
                 "empty, or special tokens only. Give extract more text, and run it again."
+            )
+        if self.n_tokens(split) < batch_tokens:
+            raise ArtifactError(
+                f"The split {split!r} in {self.path} holds {self.n_tokens(split)} tokens, fewer than one "
+                f"batch of {batch_tokens}. Set train.batch_tokens to less, or give extract more text."
             )
         root, *names = stream
         rng = numpy_stream(int(root), *names)

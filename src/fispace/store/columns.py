@@ -223,9 +223,7 @@ class Table:
         """
         by_name = list(columns)
         wanted = set(self.header([column.name for column in by_name]))
-        return pd.DataFrame(
-            {c.name: self._series(c) for c in by_name if c.name in wanted},
-        )
+        return pd.DataFrame({c.name: self._series(c) for c in by_name if c.name in wanted})
 
     def _series(self, text: TextColumn) -> pd.Series:
         column, cells = self.column(text.name), text.cells
@@ -235,9 +233,10 @@ class Table:
         for row, cell in enumerate(cells):
             if not kind.pattern.fullmatch(cell) and not (cell == "" and column.may_miss):
                 raise _not_of_its_kind(text, kind, row)
-        values = [kind.read(cell) if cell else missing for cell in cells]
-        if kind is NUMBER.kind and any(map(math.isinf, values)):  # more than float64 can hold
-            raise _not_of_its_kind(text, kind, list(map(math.isinf, values)).index(True))
+        values: list[Any] = [kind.read(cell) if cell else missing for cell in cells]
+        infinite = [row for row, value in enumerate(values) if math.isinf(value)]
+        if infinite:  # written with more digits than float64 holds
+            raise _not_of_its_kind(text, kind, infinite[0])
         return pd.Series(values, dtype="float64" if "" in cells else kind.dtype)
 
 

@@ -19,7 +19,7 @@ CHAPTERS = ("testbed", "extract", "train", "fidelity", "geometry", "factorial", 
 FOLDERS = {chapter: f"chapters/{chapter}" for chapter in CHAPTERS} | {"report": "report"}
 """Where the steps of a chapter are, below the package."""
 
-TOOL_FOLDERS = ("provenance", "report")
+TOOL_FOLDERS = ("provenance", "report", "study")
 
 ALIASES = {
     "baseline": "train",

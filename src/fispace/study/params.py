@@ -22,7 +22,9 @@ COMMAND_LINE = "the command line"
 OVERLAY = "overlay"
 """Shorthand of the command line for a parameter file, in the place of Snakemake's --configfile, which
 executes templates that stand in it."""
-DROPPABLE = ("train.arms", "train.control_arms", "fidelity.full.controls_of")
+SHORTHANDS = ("model", "text", "transfer")
+"""Names of the command line for values deeper in the study."""
+DROPPABLE = ("train.arms", "fidelity.full.controls_of")
 """Sections whose rows an overlay drops by null."""
 
 SOURCE_BY_SUFFIX = {".txt": "txt", ".jsonl": "jsonl", ".parquet": "parquet"}
@@ -134,12 +136,19 @@ def _expand_shorthands(overrides: Mapping[str, Any], study: Study) -> Study:
     """Command-line values with `model`, `text` and `transfer` moved to the keys they stand for."""
     values = {key: value for key, value in overrides.items()}
     extract: Study = {}
-    if "model" in values:
-        values = merged(values, {"lm": {"name": str(values.pop("model"))}})
-    for name in ("text", "transfer"):
-        if name in values:
-            extract[name] = _text_from_path(name, str(values.pop(name)), study)
+    named = {key: _name(key, values.pop(key)) for key in SHORTHANDS if key in values}
+    if "model" in named:
+        values = merged(values, {"lm": {"name": named.pop("model")}})
+    for name, path in named.items():
+        extract[name] = _text_from_path(name, path, study)
     return merged(values, {"extract": extract}) if extract else values
+
+
+def _name(key: str, value: Any) -> str:
+    """The value of a shorthand, which is a name or a path."""
+    if isinstance(value, str) and value:
+        return value
+    raise ParamsError(f"{COMMAND_LINE}: {key}={value!r} is no name and no path, which are texts.")
 
 
 def _text_from_path(name: str, path: str, study: Study) -> Study:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from fispace.chapters.extract.shortage import what_is_missing
 from fispace.errors import CorpusError
 from fispace.lm.batching import require_positions
 from fispace.lm.hooks import read_activations, resolve_hook_point
@@ -128,11 +129,14 @@ def _windows_by_split(
             elif max(left.values()) <= 0:
                 break
     for split, windows in kept.items():
-        _require_windows(split, windows, params.shards.of(split))
+        _require_windows(params, corpus, split, windows)
     return kept
 
 
-def _require_windows(split: str, windows: list[Window], n_shards: int) -> None:
+def _require_windows(
+    params: ExtractStep, corpus: Path | None, split: str, windows: list[Window]
+) -> None:
+    n_shards = params.shards.of(split)
     log.info("%s: %d windows", split, len(windows))
     if windows and all(window.is_special.all() for window in windows):
         raise CorpusError(
@@ -140,10 +144,14 @@ def _require_windows(split: str, windows: list[Window], n_shards: int) -> None:
             "are left out everywhere. Give a text without markup for the tokenizer."
         )
     if len(windows) < n_shards:
+        text = params.transfer if split == TRANSFER and params.transfer else params.text
+        own = [
+            split in (TRANSFER, _split_of(params, number))
+            for number, _ in enumerate(read_documents(text, corpus))
+        ]
         raise CorpusError(
-            f"The text gives {len(windows)} windows for the split {split!r}, fewer than its {n_shards} "
-            "shards: it is empty or too short. Give more text, a smaller extract.min_window_tokens, "
-            "or fewer extract.shards."
+            f"The split {split!r} is empty or too short: the text gives it {len(windows)} windows, fewer "
+            f"than its {n_shards} shards. {what_is_missing(params, text, own, len(windows))}"
         )
 
 
@@ -151,7 +159,7 @@ def _windows(
     params: ExtractStep, text: TextConfig, corpus: Path | None, lm: tuple[Any, Any],
     special: Iterable[int],
 ) -> Iterator[Window]:  # fmt: skip
-    """Windows of one source of text, whose tokens the model all embeds."""
+    """Windows of a text, whose tokens the model all embeds."""
     model, tokenizer = lm
     for window in cut_windows(
         tokenizer, enumerate(read_documents(text, corpus)),

@@ -3,6 +3,7 @@
 Must not: import torch, or look at an activation.
 """
 
+import logging
 from typing import Any
 
 import pandas as pd
@@ -20,6 +21,8 @@ from fispace.store.files import read_json
 from fispace.store.tables import write_csv
 from fispace.study.config.factorial import BatteryStep
 from fispace.study.step import Reads, Writes, command
+
+log = logging.getLogger(__name__)
 
 GRAMMAR_SUFFIX = ".json"
 
@@ -55,7 +58,14 @@ def write_battery(
 def clamped_texts(table: Any, n_items: int | None) -> Any:
     """Rows of the first `n_items` confirm items by name; of all for None."""
     confirm = table[table["half"] == CONFIRM]
-    return confirm[confirm["item"].isin(sorted(set(confirm["item"]))[:n_items])]
+    names = sorted(set(confirm["item"]))
+    if n_items is not None and n_items > len(names):
+        log.warning(
+            "factorial.clamp_items=%d, but %d items confirm: all of them are used",
+            n_items,
+            len(names),
+        )
+    return confirm[confirm["item"].isin(names[:n_items])]
 
 
 def contexts_of(texts: Any, neutral: list[pd.DataFrame], names: list[str]) -> pd.DataFrame:

@@ -24,7 +24,11 @@ from fispace.chapters.factorial.encoder_stack import (
     load_pipeline,
     read_stimulus_tokens,
 )
-from fispace.chapters.factorial.planted_contrast import has_planted, planted_contrast, planted_reach
+from fispace.chapters.factorial.planted_contrast import (
+    has_planted_contrast,
+    planted_contrast,
+    planted_reach,
+)
 from fispace.chapters.factorial.tables import CANDIDATES, CONTEXTS, WORDS
 from fispace.lm.hooks import read_activations
 from fispace.lm.intervention_scoring import Moves, prompt_log_probs, score_checked
@@ -32,6 +36,7 @@ from fispace.lm.load import load_lm
 from fispace.lm.score import PAD_ID, WordPlan, next_token_log_probs, plan_words, require_scorable
 from fispace.lm.windows import padded
 from fispace.stats.metrics import kl_per_token
+from fispace.store.metric_registry import with_units
 from fispace.store.tables import read_csv, write_table
 from fispace.study.config.factorial import IDENTITY, ClampStep
 from fispace.study.step import Reads, ReadsFolder, Writes, command
@@ -69,7 +74,7 @@ def clamp_latents(
     require_scorable(model, tokenizer, plan, *texts)
     base, moved = scores_of(params, pipe, model, plan, found)
     write_table(effects, effect_table(prompts, found, moved - base, listed).assign(**key), recipe)
-    changes = planted_table(params, prompts, found, base, moved, listed)
+    changes = planted_contrast_table(params, prompts, found, base, moved, listed)
     write_table(planted, changes.assign(**key), recipe)
     numbers = identity_checks(params, pipe, model, plan, chosen)
     write_table(checks, numbers.assign(**key, site="clamp"), recipe)
@@ -122,7 +127,7 @@ def effect_table(
     return merged
 
 
-def planted_table(
+def planted_contrast_table(
     params: ClampStep, prompts: Frame, found: list[Condition],
     base: Float[np.ndarray, "prompts words"],
     moved: Float[np.ndarray, "conditions prompts words"], words: Frame,
@@ -137,7 +142,7 @@ def planted_table(
             yield from ((*condition[:5], *own) for own in zip(items, value, reach, strict=True))
 
     items = sorted(set(prompts["item"]))
-    filled = rows() if has_planted(prompts, words, params.factors) else ()
+    filled = rows() if has_planted_contrast(prompts, words, params.factors) else ()
     return pd.DataFrame(list(filled), columns=pd.Index([*EFFECT_COLUMNS, "reach"]))
 
 
@@ -184,12 +189,12 @@ def _is_active(
 def _check_table(kl: Tensor, active: np.ndarray, chosen: Frame, plan: WordPlan) -> pd.DataFrame:
     n = len(plan.prompts)
     rows: list[dict[str, Any]] = [
-        {"metric": "kl_identity_mean", "unit": "nats per prompt", "value": kl.mean().item()},
-        {"metric": "kl_identity_max", "unit": "nats per prompt", "value": kl.max().item()},
+        {"metric": "kl_identity_mean", "value": kl.mean().item()},
+        {"metric": "kl_identity_max", "value": kl.max().item()},
     ]
     shares = active.mean(0).tolist()
     for row, share in zip(chosen.to_dict("records"), shares, strict=True):
         if not np.isnan(share):
             name = f"active_prompts_{row['kind']}_{row['rank']}"
-            rows.append({"metric": name, "unit": "fraction", "value": share})
-    return pd.DataFrame(rows).assign(split="confirm", n=n)
+            rows.append({"metric": name, "value": share})
+    return with_units(pd.DataFrame(rows)).assign(split="confirm", n=n)

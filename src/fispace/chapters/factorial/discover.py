@@ -3,6 +3,7 @@
 Must not: read anything of the confirm half.
 """
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -28,6 +29,8 @@ from fispace.store.responses import read_responses
 from fispace.store.tables import write_csv, write_table
 from fispace.study.config.factorial import DiscoverStep
 from fispace.study.step import Reads, Writes, command
+
+log = logging.getLogger(__name__)
 
 
 @command("factorial", "discover")
@@ -72,6 +75,7 @@ def discovery_table(
             test = welch_t(by_level[1], by_level[0], 1 - params.alpha)
             found.append(_rows(params, space, factor.name, cells, test, None))
         contrasts = interaction_contrasts(cells)
+        _warn_of_few_items(len(contrasts), params.alpha)
         stream = numpy_stream(params.root_seed, "factorial", "discover", space, *names)
         flips = sign_flips(len(contrasts), params.n_permutations, stream)
         test = one_sample_t(contrasts, 1 - params.alpha)
@@ -80,6 +84,15 @@ def discovery_table(
     table = pd.concat(found, ignore_index=True)
     DISCOVERY.require_finite(table, " of " + ", ".join(map(str, names)))
     return table
+
+
+def _warn_of_few_items(n_items: int, alpha: float) -> None:
+    """A pattern of signs and its opposite are the same |t|: no p is below 2 / 2^items."""
+    if 2 / 2**n_items > alpha:
+        log.warning(
+            "%d items select: sign flips give no p below %.2g, so that none reaches alpha=%g",
+            n_items, 2 / 2**n_items, alpha,
+        )  # fmt: skip
 
 
 def _rows(

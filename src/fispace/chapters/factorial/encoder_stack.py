@@ -4,7 +4,7 @@ Must not: train, test a hypothesis, or choose a latent.
 """
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from fispace.models.integrated import IntegratedModel
 from fispace.models.sae import TopKSae
 from fispace.models.secondary import SecondarySae, require_interaction, residual_vectors
 from fispace.models.sparse import Codes
-from fispace.models.trained import load_trained
+from fispace.models.trained import Trained, load_trained
 from fispace.store.checkpoint import load_checkpoint
 from fispace.store.files import sha256_of
 from fispace.store.standardiser import Standardiser, load_standardiser
@@ -43,7 +43,7 @@ class StimulusTokens(NamedTuple):
     """Row of the text that a token belongs to."""
 
 
-def load_arm(weights: Path, standardiser: Path) -> tuple[IntegratedModel, dict[str, Any]]:
+def load_arm(weights: Path, standardiser: Path) -> Trained:
     """Trained model with an interaction, and its record.
 
     Raises:
@@ -51,9 +51,9 @@ def load_arm(weights: Path, standardiser: Path) -> tuple[IntegratedModel, dict[s
     """
     d_model = load_standardiser(standardiser).mean.shape[0]
     expected = {"d_model": d_model, "standardiser": sha256_of(standardiser)}
-    model, record = load_trained(weights, expected)
-    require_interaction(model)
-    return model, record
+    trained = load_trained(weights, expected)
+    require_interaction(trained.model)
+    return trained
 
 
 def load_pipeline(
@@ -68,7 +68,7 @@ def load_pipeline(
     own = _load_sae(secondary, weights, "secondary")
     control = _load_sae(residual, weights, "residual") if residual else None
     units = load_standardiser(standardiser)
-    return Pipeline(units, model, own, control, record["arm"], record["seed"])
+    return Pipeline(units, model, own, control, record.arm, record.seed)
 
 
 def _load_sae(path: Path, weights: Path, site: str) -> SecondarySae:

@@ -3,6 +3,7 @@
 Must not: choose a latent, or judge a text by anything but the response words in it.
 """
 
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -32,6 +33,8 @@ from fispace.store.tables import read_csv, write_csv, write_table
 from fispace.study.config.factorial import GenerateStep
 from fispace.study.step import Reads, ReadsFolder, Writes, command
 
+log = logging.getLogger(__name__)
+
 UNMOVED = "unmoved"
 KINDS = ("candidate", "insensitive", "random", "primary")
 FIRST_RANK = 1
@@ -54,6 +57,11 @@ def generate_texts(
     pipe = load_pipeline(weights, standardiser, secondary)
     lm = load_lm(params.lm, lm_folder)
     listed, prompts = read_csv(words, WORDS), read_csv(contexts, CONTEXTS)
+    if params.generation.n_contexts > len(prompts):
+        log.warning(
+            "factorial.generation.n_contexts=%d, but the battery gives %d contexts: all are continued",
+            params.generation.n_contexts, len(prompts),
+        )  # fmt: skip
     prompts = prompts.head(params.generation.n_contexts)
     found = list(conditions(params, pipe, read_csv(candidates, CANDIDATES)))
     rows = [row for c in found for row in continuations(params, pipe, lm, c, prompts)]

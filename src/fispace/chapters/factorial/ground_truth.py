@@ -10,14 +10,15 @@ import numpy as np
 
 from fispace.chapters.factorial.conditions import DIRECTIONS
 from fispace.chapters.factorial.design_array import Frame
-from fispace.chapters.factorial.hypothesis_tests import KEPT, UNDECLARED
-from fispace.chapters.factorial.hypothesis_tests import PLANTED as PLANTED_SLOPE
+from fispace.chapters.factorial.hypothesis_tests import KEPT, PLANTED_SLOPE, UNDECLARED
 from fispace.chapters.factorial.test_inputs import MULTIPLY
 from fispace.seeds import numpy_stream
 from fispace.stats.two_by_two import one_sample_t, sign_flip_test, sign_flips
+from fispace.store.metric_registry import unit_of
 from fispace.study.config.factorial import TruthStep
 
 NONE = float("nan")
+LARGEST = np.log(np.finfo(np.float64).max)
 
 LATENT = ["kind", "seed", "rank"]
 
@@ -52,7 +53,9 @@ def about_latents(params: TruthStep, family: Frame, moves: Frame) -> Iterator[An
     for kind, found in shares.groupby("kind", sort=True):
         answer = f"{100 * found.mean():.2g} % of what the clamps do to these words is planted"
         numbers = (found.mean(), found.min(), found.max(), NONE)
-        yield Answer("share_of_movement", kind, *numbers, "fraction", len(found), answer)
+        yield Answer(
+            "share_of_movement", kind, *numbers, unit_of("share_of_movement"), len(found), answer
+        )
     yield from beside_directions(params, "over_direction", slopes)
     yield from beside_directions(params, "share_over_direction", shares)
 
@@ -100,10 +103,15 @@ def beside_directions(params: TruthStep, question: str, sizes: Frame) -> Iterato
         stream = numpy_stream(params.root_seed, "factorial", "truth", question, kind)
         flips = sign_flips(len(quotients), params.n_permutations, stream)
         p = float(sign_flip_test(quotients, flips).p[0])
-        value, low, high = (float(np.exp(x[0])) for x in (test.estimate, test.low, test.high))
+        value, low, high = (_quotient(x[0]) for x in (test.estimate, test.low, test.high))
         verb = "more than" if p <= params.alpha and value > 1 else "not shown to be more than"
         answer = f"{verb} random directions of the same length"
-        yield Answer(question, kind, value, low, high, p, "1", len(quotients), answer)
+        yield Answer(question, kind, value, low, high, p, unit_of(question), len(quotients), answer)
+
+
+def _quotient(logarithm: float) -> float:
+    """The number with this logarithm; NaN for an end of an interval that float64 cannot hold."""
+    return float(np.exp(logarithm)) if logarithm < LARGEST else NONE
 
 
 def _log_quotients(sizes: Frame, kind: str, control: str) -> np.ndarray:

@@ -25,12 +25,12 @@ from fispace.stats.two_by_two import (
 )
 from fispace.study.config.factorial import InferStep
 
-ACTIVATION, SLOPE, PLANTED = "activation", "clamp_slope", "planted_slope"
+ACTIVATION, SLOPE, PLANTED_SLOPE = "activation", "clamp_slope", "planted_slope"
 PER_CLAMP, PER_QUANTILE = "clamp", "set"
 """Responses. Single clamps, as published, and quantiles that a latent is set to are listed beside and
 belong to no declared family: they are one linear direction, and its slope is the one hypothesis."""
 
-RESPONSES = (ACTIVATION, SLOPE, PLANTED, PER_CLAMP, PER_QUANTILE)
+RESPONSES = (ACTIVATION, SLOPE, PLANTED_SLOPE, PER_CLAMP, PER_QUANTILE)
 
 UNDECLARED = "none"
 

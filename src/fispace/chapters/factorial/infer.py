@@ -30,7 +30,7 @@ from fispace.chapters.factorial.test_inputs import (
     MULTIPLY,
     activation_questions,
     clamp_questions,
-    planted_questions,
+    planted_contrast_questions,
     set_questions,
 )
 from fispace.stats.two_by_two import one_sample_t
@@ -64,7 +64,7 @@ def infer(
         *activation_questions(params, chosen, by_seed),
         *clamp_questions(params, changes, numbers),
         *set_questions(params, changes),
-        *planted_questions(params, moved, numbers),
+        *planted_contrast_questions(params, moved, numbers),
     ]
     tests = family_table(params, asked)
     echo = list(declared(params))

@@ -9,7 +9,6 @@ from fispace.errors import StimuliError
 from fispace.seeds import numpy_stream
 
 SELECT, CONFIRM = "select", "confirm"
-HALVES = (SELECT, CONFIRM)
 MIN_ITEMS = 2
 """A half with fewer items has no variance between items."""
 

@@ -3,6 +3,7 @@
 Must not: choose a secondary latent, or read the confirm half.
 """
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from fispace.store.tables import read_csv, write_csv
 from fispace.study.config.factorial import PairsStep
 from fispace.study.step import Reads, Writes, command
 
+log = logging.getLogger(__name__)
+
 
 @command("factorial", "pairs")
 def list_pairs(
@@ -28,6 +31,8 @@ def list_pairs(
     pipe = load_pipeline(weights, standardiser, secondary)
     codes = pipe.model.sae.encode(read_stimulus_tokens(select, pipe.units).z)
     found = active_pairs(codes, pipe.model.shape.n_latents)
+    if pipe.model.interaction.no_pair_weights is not None:
+        log.info("pairs have no weights: %s", pipe.model.interaction.no_pair_weights)
     chosen: Frame = read_csv(candidates, CANDIDATES)
     tables = [
         strongest_pairs(pipe, found, row, params.n_pairs)
@@ -42,12 +47,15 @@ def strongest_pairs(
 ) -> pd.DataFrame:
     """Pairs with the largest mean |contribution| = |weight| mean(f_i f_j) to the pre-activation.
 
-    `share` is that of the summed |contributions| of all pairs: small if no pair stands out.
+    `share` is that of the summed |contributions| of all pairs: small if no pair stands out. With a
+    pooling whose pairs have no weights, the pairs most active together, their weights missing.
     """
     readout, constant = pair_readout(pipe.model, pipe.secondary, row["latent"])
     weights = pair_weights(pipe.model, readout, pairs)
     contribution = weights * pairs.mean_product
-    order = np.argsort(-np.abs(contribution), kind="stable")[:n_pairs]
+    is_weighted = pipe.model.interaction.no_pair_weights is None
+    size = np.abs(contribution) if is_weighted else pairs.mean_product
+    order = np.argsort(-size, kind="stable")[:n_pairs]
     total = np.abs(contribution).sum()
     return pd.DataFrame(
         {

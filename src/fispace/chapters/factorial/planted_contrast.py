@@ -9,15 +9,17 @@ import numpy as np
 from jaxtyping import Float
 
 from fispace.chapters.factorial.design_array import Frame, by_cell
-from fispace.chapters.factorial.stimuli import PLANTED
+from fispace.chapters.factorial.stimuli import PLANTED_CONTRAST
 from fispace.stats.two_by_two import interaction_contrasts
 from fispace.study.config.factorial import FactorConfig
 
 
-def has_planted(contexts: Frame, words: Frame, factors: Sequence[FactorConfig]) -> bool:
+def has_planted_contrast(contexts: Frame, words: Frame, factors: Sequence[FactorConfig]) -> bool:
     """Whether the battery has planted words, and only contexts of a cell to see them in."""
     names = [factor.name for factor in factors]
-    return PLANTED in words and bool(contexts.reindex(columns=names).notna().all(axis=None))
+    return PLANTED_CONTRAST in words and bool(
+        contexts.reindex(columns=names).notna().all(axis=None)
+    )
 
 
 def among_words(
@@ -49,7 +51,7 @@ def planted_contrast(
 
 def planted_signs(words: Frame) -> Float[np.ndarray, " words"]:
     """Sign of each word's planted contrast."""
-    return np.sign(words[PLANTED].to_numpy(dtype=float))
+    return np.sign(words[PLANTED_CONTRAST].to_numpy(dtype=float))
 
 
 def planted_reach(

@@ -4,28 +4,20 @@ Must not: know a claim, or choose a latent; rank 1 was chosen on the select half
 """
 
 from collections.abc import Iterator
+from typing import Any
 
-from fispace.store.quantities import NO_SEED, Frame, Quantity
+from fispace.store.metric_registry import RESPONSE, unit_of
+from fispace.store.origins import Cell, Rows, derive, unchanged
+from fispace.store.quantities import NO_SEED, Frame, Quantity, quantity
 
 FIRST_RANK = 1
 KINDS = ("candidate", "insensitive", "random")
 """Kinds that claims ask for: named even where a seed has none."""
 
 PER_CLAMP, PER_QUANTILE = "clamp", "set"
-COLUMNS = {
-    "value": None,  # the row's own unit
-    "t": "1",
-    "p": "1",
-    "p_sign_flip": "1",
-    "p_max": "1",
-    "q": "1",
-    "p_equivalence": "1",
-    "partial_eta2": "fraction",
-    "published_f": "1",
-    "published_p": "1",
-    "two_way_f": "1",
-    "two_way_p": "1",
-}
+COLUMNS = ("t", "p", "p_sign_flip", "p_max", "q", "p_equivalence", "partial_eta2")
+COLUMNS += ("published_f", "published_p", "two_way_f", "two_way_p")
+"""Metrics of the test."""
 
 
 def factorial_quantities(family: Frame, secondary: Frame) -> Iterator[Quantity]:
@@ -46,10 +38,35 @@ def factorial_quantities(family: Frame, secondary: Frame) -> Iterator[Quantity]:
     yield from found
     yield from _absent(found, set(first["kind"]))
     for row in secondary.to_dict("records"):
-        seed, value, n = int(row["seed"]), float(row["value"]), int(row["n"])
-        yield Quantity(f"{row['site']}.{row['metric']}", seed, value, str(row["unit"]), n)
+        seed, n, unit = int(row["seed"]), int(row["n"]), unit_of(row["metric"])
+        place = {name: row[name] for name in ("arm", "seed", "site", "metric")}
+        cell = Cell(float(row["value"]), Rows("secondary", place, "value"))
+        value = derive(unchanged, value=cell)
+        yield quantity(f"{row['site']}.{row['metric']}", seed, value, unit, n)
         if row["metric"] == "fvu":
-            yield Quantity(f"{row['site']}.variance_explained", seed, 1 - value, "fraction", n)
+            explained = derive(variance_explained, fvu=cell)
+            yield quantity(f"{row['site']}.variance_explained", seed, explained, unit, n)
+
+
+def variance_explained(fvu: float) -> float:
+    """Share of the variance that a reconstruction explains: 1 - fvu."""
+    return 1 - fvu
+
+
+def squared(t: float) -> float:
+    """F(1, n - 1) of a contrast over n items: t^2."""
+    return t**2
+
+
+def smallest(values: Frame) -> float:
+    """Smallest of the values, missing ones left out."""
+    return values.min()
+
+
+def missing_kind(rows: Any) -> float:
+    """No value: no latent of this kind was found."""
+    del rows
+    return float("nan")
 
 
 def _tests(first: Frame) -> Iterator[Quantity]:
@@ -58,20 +75,32 @@ def _tests(first: Frame) -> Iterator[Quantity]:
         if row["family"] in (PER_CLAMP, PER_QUANTILE):
             stem += f".{row['clamp']:g}"
         seed, n = int(row["seed"]), int(row["n"])
-        for column, unit in COLUMNS.items():
-            value = float(row.get(column, float("nan")))
-            yield Quantity(f"{stem}.{column}", seed, value, unit or str(row["unit"]), n)
-        yield Quantity(f"{stem}.contrast_f", seed, float(row["t"]) ** 2, "1", n)
+        cells = {column: _cell(row, column) for column in (RESPONSE, *COLUMNS)}
+        for column, cell in cells.items():
+            unit = str(row["unit"]) if column == RESPONSE else unit_of(column)
+            yield quantity(f"{stem}.{column}", seed, derive(unchanged, value=cell), unit, n)
+        contrast_f = derive(squared, t=cells["t"])
+        yield quantity(f"{stem}.contrast_f", seed, contrast_f, unit_of("contrast_f"), n)
     clamped = first[first["family"] == PER_CLAMP]
     for (kind, seed), rows in clamped.groupby(["kind", "seed"]):
         name = f"factorial.{kind}.clamp.min_published_p"
-        yield Quantity(name, int(seed), float(rows["published_p"].min()), "1", len(rows))
+        place = {"kind": kind, "seed": seed, "family": PER_CLAMP, "rank": FIRST_RANK}
+        cell = Cell(rows["published_p"], Rows("family", place, "published_p"))
+        least, unit = derive(smallest, values=cell), unit_of("min_published_p")
+        yield quantity(name, int(seed), least, unit, len(rows))
+
+
+def _cell(row: dict[Any, Any], column: str) -> Cell:
+    place = {name: row[name] for name in ("kind", "seed", "rank", "family", "clamp")}
+    return Cell(float(row.get(column, float("nan"))), Rows("family", place, column))
 
 
 def _absent(found: list[Quantity], kinds: set[str]) -> Iterator[Quantity]:
     """Missing values for a kind of latent that no seed has, under the names it would have had."""
     for kind in set(KINDS) - kinds:
-        for name in sorted({row.quantity for row in found}):
+        place = Rows("family", {"kind": kind, "rank": FIRST_RANK})
+        none = derive(missing_kind, rows=Cell(None, place))
+        for name, unit in sorted({(row.quantity, row.unit) for row in found}):
             if name.startswith(f"factorial.{KINDS[0]}."):
                 absent = name.replace(f".{KINDS[0]}.", f".{kind}.", 1)
-                yield Quantity(absent, NO_SEED, float("nan"), "1", 0)
+                yield quantity(absent, NO_SEED, none, unit, 0)

@@ -27,6 +27,7 @@ from fispace.stats.metrics import FvuSums, dead_fraction, l0
 from fispace.store.activations import ActivationStore
 from fispace.store.checkpoint import data_record, save_checkpoint
 from fispace.store.files import read_json, sha256_of
+from fispace.store.metric_registry import with_units
 from fispace.store.standardiser import Standardiser, fit_moments, load_standardiser
 from fispace.store.tables import write_table
 from fispace.study.config.factorial import SecondaryStep
@@ -61,7 +62,6 @@ class Quality(NamedTuple):
     """One number that says how well the secondary SAE does."""
 
     metric: str
-    unit: str
     value: float
     n: int
     """Tokens."""
@@ -85,15 +85,15 @@ def train_secondary(
         DivergedError: if the loss becomes non-finite.
     """
     read = reader_of(site)
-    model, trained = load_arm(weights, standardiser)
-    require_same(weights, "manifest", trained["manifest"], sha256_of(manifest))
+    model, record = load_arm(weights, standardiser)
+    require_same(weights, "manifest", record.manifest, sha256_of(manifest))
     store, units = ActivationStore(manifest), load_standardiser(standardiser)
     for split in ("train", "val", "test"):
         store.verify(split)
-    key = {"arm": trained["arm"], "seed": trained["seed"], "site": site}
+    key = {"arm": record.arm, "seed": record.seed, "site": site}
     peak = float(read_json(lr)["lr"])
     vectors = Vectors(model, units, store, read)
-    names = (trained["seed"], *([] if site == SECONDARY else [site]))
+    names = (record.seed, *([] if site == SECONDARY else [site]))
     recipe = params.plain() | key | {"step": "factorial secondary", "lr": peak}
     recipe["weights"] = sha256_of(weights)
     identity = recipe | data_record(manifest, standardiser) | surroundings(__name__)
@@ -102,7 +102,7 @@ def train_secondary(
         fitted, rows = fit_secondary(params, vectors, names, peak, checkpoints)
     _save(secondary, fitted, recipe)
     write_table(curve, pd.DataFrame(rows).assign(**key), recipe)
-    numbers = pd.DataFrame(secondary_quality(fitted, vectors.of("test")))
+    numbers = with_units(pd.DataFrame(secondary_quality(fitted, vectors.of("test"))))
     write_table(quality, numbers.assign(**key, split="test"), recipe)
     checkpoints.remove()
 
@@ -167,9 +167,9 @@ def secondary_quality(
         fired[codes.indices[codes.values > 0]] = True
     n_tokens = sums.n_tokens
     return [
-        Quality("fvu", "fraction", sums.fvu, n_tokens),
-        Quality("l0", "latents per token", active / n_tokens, n_tokens),
-        Quality("dead_latents", "fraction", dead_fraction(fired), n_tokens),
+        Quality("fvu", sums.fvu, n_tokens),
+        Quality("l0", active / n_tokens, n_tokens),
+        Quality("dead_latents", dead_fraction(fired), n_tokens),
     ]
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from fispace.chapters.factorial.design_array import Frame
 from fispace.chapters.factorial.encoder_stack import Pipeline, load_pipeline, read_stimulus_tokens
 from fispace.chapters.factorial.tables import HISTOGRAM, ITEMS, SINGLES
+from fispace.store.metric_registry import with_units
 from fispace.store.tables import read_csv, read_table, write_csv
 from fispace.study.config.factorial import SinglesStep
 from fispace.study.step import Reads, Writes, command
@@ -68,17 +69,16 @@ def single_latent(
     pooled = pipe.model.interaction.pool(alone).abs()
     scale = pipe.model.interaction.pool(together).abs()
     numbers: list[dict[str, Any]] = [
-        {"metric": "active_share", "unit": "fraction", "value": rows.double().mean().item()},
-        {"metric": "pool_alone_max_abs", "unit": "pooled", "value": _largest(pooled)},
-        {"metric": "pool_among_others_max_abs", "unit": "pooled", "value": _largest(scale)},
-        {"metric": "secondary_l0", "unit": "latents per token",
-         "value": float((values > 0).sum() / max(int(rows.sum()), 1))},
-    ]  # fmt: skip
+        {"metric": "active_share", "value": rows.double().mean().item()},
+        {"metric": "pool_alone_max_abs", "value": _largest(pooled)},
+        {"metric": "pool_among_others_max_abs", "value": _largest(scale)},
+        {"metric": "secondary_l0", "value": float((values > 0).sum() / max(int(rows.sum()), 1))},
+    ]
     positive = values[values > 0]
     top = positive.max() if positive.size else 1.0
     counts, edges = np.histogram(positive, bins=params.histogram_bins, range=(0.0, top))
     bars = {"bin_low": edges[:-1], "bin_high": edges[1:], "count": counts}
-    return pd.DataFrame(numbers).assign(n=len(z)), pd.DataFrame(bars)
+    return with_units(pd.DataFrame(numbers)).assign(n=len(z)), pd.DataFrame(bars)
 
 
 def _largest(values: Tensor) -> float:

@@ -19,7 +19,7 @@ from fispace.study.config.factorial import FactorConfig
 FRAME = "frame"
 """Optional column: what an item's texts have in common."""
 
-PLANTED = "contrast"
+PLANTED_CONTRAST = "contrast"
 """Column of a word's planted y11 - y10 - y01 + y00 in nats, where a battery has ground truth."""
 
 
@@ -74,9 +74,9 @@ def validated_words(path: Path, frame: Any, factors: Sequence[FactorConfig]) -> 
         raise StimuliError(
             f"{path}: every cell needs the same number of response words; found {listed}."
         )
-    if PLANTED in frame:
-        frame = frame.assign(**{PLANTED: _numbers(path, frame, PLANTED)})
-    kept = frame[["word", *names, *([PLANTED] if PLANTED in frame else [])]]
+    if PLANTED_CONTRAST in frame:
+        frame = frame.assign(**{PLANTED_CONTRAST: _numbers(path, frame, PLANTED_CONTRAST)})
+    kept = frame[["word", *names, *([PLANTED_CONTRAST] if PLANTED_CONTRAST in frame else [])]]
     return kept.reset_index(drop=True)
 
 

@@ -57,7 +57,8 @@ PAIRS = Table(
     "factorial/pairs.csv",
     {
         "kind": TEXT, "rank": INTEGER, "latent": INTEGER, "pair": INTEGER, "first": INTEGER,
-        "second": INTEGER, "weight": NUMBER, "mean_product": NUMBER, "contribution": NUMBER,
+        "second": INTEGER, "weight": optional(NUMBER), "mean_product": NUMBER,
+        "contribution": optional(NUMBER),
         "share": optional(NUMBER), "constant": NUMBER, "n_pairs": INTEGER, "arm": TEXT,
         "seed": INTEGER,
     },

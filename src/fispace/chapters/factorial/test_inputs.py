@@ -14,7 +14,7 @@ from fispace.chapters.factorial.hypothesis_tests import (
     ACTIVATION,
     PER_CLAMP,
     PER_QUANTILE,
-    PLANTED,
+    PLANTED_SLOPE,
     SLOPE,
     Question,
     contrasts_of,
@@ -76,7 +76,9 @@ def set_questions(params: InferStep, effects: Frame) -> Iterator[Question]:
         yield Question(named, PER_QUANTILE, key[-1], "nats", contrasts, array, bound, np.nan, None)
 
 
-def planted_questions(params: InferStep, planted: Frame, shares: Frame) -> Iterator[Question]:
+def planted_contrast_questions(
+    params: InferStep, planted: Frame, shares: Frame
+) -> Iterator[Question]:
     """Does clamping it move the contrast that the grammar planted?"""
     own = planted[planted["mode"] == MULTIPLY]
     for key, rows in own.groupby(list(KEYS), sort=True):
@@ -85,7 +87,7 @@ def planted_questions(params: InferStep, planted: Frame, shares: Frame) -> Itera
         arrays = {clamp: wide[clamp].to_numpy() for clamp in params.clamps if clamp != IDENTITY}
         share, bound = active_share(shares, named), params.equivalence.planted_slope
         yield Question(
-            named, PLANTED, np.nan, SLOPE_UNIT, slope_over(arrays), None, bound, share, None
+            named, PLANTED_SLOPE, np.nan, SLOPE_UNIT, slope_over(arrays), None, bound, share, None
         )
 
 

@@ -16,17 +16,18 @@ from fispace.chapters.factorial.design_array import Frame
 from fispace.chapters.factorial.ground_truth import NONE, Answer, about_latents
 from fispace.chapters.factorial.planted_contrast import (
     among_words,
-    has_planted,
+    has_planted_contrast,
     planted_contrast,
     word_contrasts,
 )
-from fispace.chapters.factorial.stimuli import PLANTED
+from fispace.chapters.factorial.stimuli import PLANTED_CONTRAST
 from fispace.chapters.factorial.tables import CONTEXTS, TRUTH, WORDS
 from fispace.errors import StimuliError
 from fispace.lm.load import load_lm
 from fispace.lm.score import plan_words, require_scorable, score_words
 from fispace.stats.two_by_two import one_sample_t
 from fispace.store.files import read_json
+from fispace.store.metric_registry import unit_of
 from fispace.store.tables import read_csv, read_table, write_csv, write_table
 from fispace.study.config.factorial import TruthStep
 from fispace.study.step import Reads, ReadsFolder, Writes, command
@@ -48,8 +49,10 @@ def compare_truth(
     """
     torch.set_num_threads(params.threads)
     listed, prompts = read_csv(words, WORDS), read_csv(contexts, CONTEXTS)
-    if not has_planted(prompts, listed, params.factors):
-        raise StimuliError(f"{words}: no column {PLANTED!r}, or contexts without cells: no truth.")
+    if not has_planted_contrast(prompts, listed, params.factors):
+        raise StimuliError(
+            f"{words}: no column {PLANTED_CONTRAST!r}, or contexts without cells: no truth."
+        )
     scores = {
         "bayes": bayes_scores(grammar_from_json(read_json(grammar)), prompts, listed),
         "lm": lm_scores(params, lm_folder, prompts, listed),
@@ -96,7 +99,7 @@ def word_table(
         test = one_sample_t(contrasts, 1 - params.alpha)
         numbers = {"value": test.estimate, "low": test.low, "high": test.high}
         tables.append(
-            words.rename(columns={PLANTED: "planted"}).assign(
+            words.rename(columns={PLANTED_CONTRAST: "planted"}).assign(
                 observer=observer, unit="nats", n=len(contrasts), **numbers
             )
         )
@@ -107,7 +110,7 @@ def _carried(
     params: TruthStep, scores: dict[str, np.ndarray], prompts: Frame, words: Frame
 ) -> Iterator[Answer]:
     """Does an observer's own prediction hold the planted contrast, and how much of it?"""
-    planted = float(words[PLANTED].abs().mean())
+    planted = float(words[PLANTED_CONTRAST].abs().mean())
     yield Answer("planted", "grammar", planted, NONE, NONE, NONE, "nats", len(words), "")
     means: dict[str, float] = {}
     for observer in OBSERVERS:
@@ -118,4 +121,6 @@ def _carried(
         answer = "carries it" if low > 0 else "does not carry it"
         yield Answer("carried", observer, value, low, high, p, "nats", len(values), answer)
     share = means["lm"] / means["bayes"] if means["bayes"] else NONE
-    yield Answer("share_of_bayes", "lm", share, NONE, NONE, NONE, "fraction", len(prompts), "")
+    yield Answer(
+        "share_of_bayes", "lm", share, NONE, NONE, NONE, unit_of("share_of_bayes"), len(prompts), ""
+    )

@@ -30,6 +30,7 @@ from fispace.chapters.fidelity.split_errors import (
     control_error,
     split_errors,
 )
+from fispace.errors import ParamsError
 from fispace.lm.window_batches import load_extracted_lm, window_batches
 from fispace.lm.windows import pad_id_of
 from fispace.models.integrated import IntegratedModel, ablations, parts_name
@@ -43,7 +44,7 @@ from fispace.store.files import sha256_of
 from fispace.store.standardiser import Standardiser, load_standardiser
 from fispace.store.tables import write_table
 from fispace.study.config.fidelity import Control, FidelityArmStep
-from fispace.study.config.train import Part
+from fispace.study.config.parts import DECODERS, Part
 from fispace.study.step import Reads, ReadsFolder, Writes, command
 
 ISOTROPIC: tuple[Control, ...] = ("epsilon_random",)
@@ -86,6 +87,7 @@ def measure_arm(
 
     Raises:
         ArtifactError, ArtifactMismatchError: if checkpoint, shards, or LM do not belong together.
+        ParamsError: if a split holds less than a window in which latents are counted.
     """
     torch.set_num_threads(params.threads)
     store = ActivationStore(manifest)
@@ -128,7 +130,7 @@ def plan(parts: Sequence[Part], params: FidelityArmStep) -> list[Measurement]:
 
 def without_decoder(parts: Sequence[Part]) -> list[tuple[Part, ...]]:
     """Every non-empty subset of the parts that are no decoder, smallest first."""
-    others: list[Part] = [part for part in parts if part not in ("sae", "linear")]
+    others: list[Part] = [part for part in parts if part not in DECODERS]
     return [kept for size in range(len(others)) for kept in combinations(others, size + 1)]
 
 
@@ -156,6 +158,12 @@ def _measure_split(
         for kept, _, controls in measurements if OF_SPLIT & set(controls)
     }  # fmt: skip
     n_tokens, n_latents = store.n_tokens(split), model.shape.n_latents
+    if params.dead_window_tokens > n_tokens:
+        raise ParamsError(
+            f"fidelity.dead_window_tokens={params.dead_window_tokens}, but the split {split!r} holds "
+            f"{n_tokens} tokens: no window would be whole. Set it to at most {n_tokens}; nothing is "
+            "trained again for that."
+        )
     firing = FiringCounts(n_latents, n_tokens, params.dead_window_tokens)
     found = _Split(params, model, units, split, split_mean(store, split), of_split, firing)
     batches = window_batches(store, split, params.batch_windows, pad_id)

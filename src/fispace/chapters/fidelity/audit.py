@@ -42,7 +42,7 @@ from fispace.study.config.audit import (
     AuditConfig,
 )
 from fispace.study.config.fidelity import FidelityAuditStep
-from fispace.study.config.train import Part
+from fispace.study.config.parts import Part
 from fispace.study.step import Reads, ReadsFolder, Writes, command
 
 KEY = ["switch", "arm", "parts", "split", "document_id"]
@@ -117,7 +117,7 @@ def measure_audit(
 
 def _require_switch(plain: Trained, switched: Trained, changed: dict[str, Any], path: Path) -> None:
     """Refuse a training that differs from the plain one by more or less than its switch says."""
-    if switched.record["params"] != plain.record["params"] | changed:
+    if switched.record.params.plain() != plain.record.params.plain() | changed:
         raise ArtifactMismatchError(
             f"{path} was not trained as the plain arm but for {changed or 'nothing'}; give the weights "
             "in the order of train.audit.switches, or run the rule train_arm_switched again."
@@ -143,7 +143,7 @@ def planned(
     ]
     for (arm, switch), of in trained.items():
         if switch != NO_SWITCH:
-            is_alone = of.record["params"]["standardise_per"] == "row_group"
+            is_alone = of.record.params.standardise_per == "row_group"
             here.extend(_under(switch, {arm: of.model}, None if is_alone else units))
     plan = {place: here}
     plan[Place(place.hook_point, "train")] = _under(TRAIN_SPLIT, models, units)

@@ -1,4 +1,4 @@
-"""Figures of the controls: the family of errors of one size, Shapley shares, KL along the window.
+"""Figures of matched errors (errors of one size), of Shapley shares, and of KL along the window.
 
 Must not: compute; every plotted number is a cell of the table.
 """
@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from fispace.plotting.parts import LOOKS, Look
 from fispace.plotting.style import (
     BLUE,
-    GREEN,
     GREY,
     INK,
     ORANGE,
@@ -37,14 +37,15 @@ FAMILY_LOOKS = {
     "cosine_noise": (ORANGE, "v", "same angle to the activation"),
     "epsilon_random": (GREY, "D", "isotropic error"),
 }
-"""Colour, marker and label of the reconstruction and of every control."""
+"""Colour, marker and label of the reconstruction and of every matched error."""
 
-PART_LOOKS = {
-    "decoder": (SKY, "o"),
-    "linear": (BLUE, "s"),
-    "bias": (GREEN, "^"),
-    "interaction": (VERMILION, "D"),
+PLAYERS: dict[str, Look] = {
+    "decoder": LOOKS["sae"],
+    "linear": LOOKS["linear"],
+    "bias": LOOKS["bias"],
+    "interaction": LOOKS["interaction"],
 }
+"""Looks of what Shapley values are of, in the order of their rows; `decoder` is SAE and linear part as one."""
 METRIC_LABELS = {"fvu": "variance unexplained", "kl": "KL", "excess_ce": "excess cross-entropy"}
 FORM_LABELS = {"published": "SAE always kept", "canonical": "one decoder"}
 POSITION_LOOKS = {
@@ -59,7 +60,7 @@ SPECIAL_LABELS = {
 }
 
 
-def controls(table: Frame) -> Figure:
+def matched_errors(table: Frame) -> Figure:
     """KL of all parts of every arm beside errors of the same size that keep less of the error.
 
     Columns: order, arm, parts, condition, seed, kl, low, high (of documents), n_documents.
@@ -114,7 +115,7 @@ def shapley(table: Frame) -> Figure:
     figure.supxlabel("share of what all parts together remove (symmetric log scale)", fontsize=7.5)
     handles = [
         Line2D([], [], color=colour, marker=marker, ls="", ms=4, label=part)
-        for part, (colour, marker) in PART_LOOKS.items()
+        for part, (colour, marker, *_) in PLAYERS.items()
     ]
     handles += [
         Line2D([], [], color=INK, marker="o", ls="", ms=4, label="Shapley, mean over seeds"),
@@ -126,8 +127,8 @@ def shapley(table: Frame) -> Figure:
 
 
 def _share(axis: Axes, row: dict[str, Any]) -> None:
-    colour, marker = PART_LOOKS[str(row["part"])]
-    place = row["order"] + 0.2 * (list(PART_LOOKS).index(str(row["part"])) - 1.5)
+    colour, marker, *_ = PLAYERS[str(row["part"])]
+    place = row["order"] + 0.2 * (list(PLAYERS).index(str(row["part"])) - 1.5)
     is_mean = pd.isna(row["seed"])
     if row["measure"] == "leave_one_out_share":
         if is_mean:

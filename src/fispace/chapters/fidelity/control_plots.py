@@ -1,4 +1,4 @@
-"""`report control-plots`: the numbers that the control, Shapley and position figures draw.
+"""`report control-plots`: the numbers that the figures of matched errors, shares and positions draw.
 
 Must not: draw.
 """
@@ -6,9 +6,9 @@ Must not: draw.
 import pandas as pd
 
 from fispace.chapters.fidelity.document_sums import INCLUDED, MASKED, RECONSTRUCTION, is_full
-from fispace.chapters.fidelity.quantities import CONTROL, FIRST_ARMS, SPLIT, of_decoders
+from fispace.chapters.fidelity.quantities import FIRST_ARMS, SAE_BIAS, SPLIT, of_decoders
 from fispace.chapters.fidelity.shapley_table import CANONICAL, PUBLISHED
-from fispace.chapters.fidelity.tables import CONTROLS_PLOT, POSITIONS_PLOT, SHAPLEY_PLOT
+from fispace.chapters.fidelity.tables import MATCHED_ERRORS_PLOT, POSITIONS_PLOT, SHAPLEY_PLOT
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_table, write_csv
 from fispace.study.step import Reads, Writes, command
@@ -16,10 +16,10 @@ from fispace.study.step import Reads, Writes, command
 FAMILY = (
     RECONSTRUCTION, "shuffled_error", "covariance_noise", "cosine_noise", "epsilon_random",
 )  # fmt: skip
-"""Order of the conditions in the control figure: from the most that is kept of the error to the least."""
+"""Order of the conditions in the figure: from the most that is kept of the error to the least."""
 
 SHOWN_METRICS = ("fvu", "kl", "excess_ce")
-POSITION_ARMS = (CONTROL, "joint")
+POSITION_ARMS = (SAE_BIAS, "joint")
 
 
 @command("fidelity", "control-plots")
@@ -36,12 +36,12 @@ def write_control_plots(
     Raises:
         ArtifactError: if a table is missing or damaged.
     """
-    write_csv(controls, _controls(read_table(fidelity)), CONTROLS_PLOT)
+    write_csv(controls, _matched_errors(read_table(fidelity)), MATCHED_ERRORS_PLOT)
     write_csv(shapley, _shares(read_table(contributions)), SHAPLEY_PLOT)
     write_csv(positions, _curves(read_table(curves)), POSITIONS_PLOT)
 
 
-def _controls(summary: Frame) -> pd.DataFrame:
+def _matched_errors(summary: Frame) -> pd.DataFrame:
     rows = of_decoders(summary)
     shown = rows[
         (rows["metric"] == "kl")

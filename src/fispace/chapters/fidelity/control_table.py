@@ -13,7 +13,6 @@ from fispace.chapters.fidelity.document_sums import (
     MASKED,
     NO_ARM,
     NO_SEED,
-    RATIOS,
     RECONSTRUCTION,
     Frame,
     Resampled,
@@ -24,6 +23,7 @@ from fispace.chapters.fidelity.document_sums import (
 )
 from fispace.stats.bootstrap import interval_of
 from fispace.stats.intervals import t_interval
+from fispace.store.metric_registry import unit_of
 
 GAINED = ("fvu", "kl")
 DOCUMENTS, SEEDS = "documents", "seeds"
@@ -92,7 +92,7 @@ def _rows_of_pair(
 
 
 def _row(metric: str, contrast: str) -> Row:
-    unit = RATIOS[metric][2] if contrast == "difference" else "fraction"
+    unit = unit_of(metric if contrast == "difference" else contrast)
     return {"metric": metric, "contrast": contrast, "unit": unit}
 
 

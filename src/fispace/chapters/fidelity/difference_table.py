@@ -1,4 +1,4 @@
-"""Paired comparisons: an arm against other arms, a reconstruction against its controls.
+"""Paired comparisons: an arm against other arms, a reconstruction against errors of its own size.
 
 Must not: read files, or compare different documents; both sides of a row share the resamples.
 """
@@ -12,7 +12,6 @@ import pandas as pd
 from fispace.chapters.fidelity.document_sums import (
     NO_ARM,
     ORIGINAL,
-    RATIOS,
     RECONSTRUCTION,
     Frame,
     Resampled,
@@ -22,6 +21,7 @@ from fispace.chapters.fidelity.document_sums import (
     sizes,
 )
 from fispace.stats.bootstrap import interval_of
+from fispace.store.metric_registry import RATIO, unit_of
 
 COMPARED = ("fvu", "mse", "kl", "excess_ce")
 """Losses: a difference below zero, or a ratio below one, means that the first side loses less."""
@@ -36,7 +36,7 @@ def difference_table(
 
     Columns: arm parts seed split special_tokens metric than_arm than_parts than_condition contrast unit
     value low high n_documents n_tokens. The first side is always a reconstruction; the second is a
-    control of the same condition, or the reconstruction by all parts of an arm of `compared_with`,
+    matched error of the same condition, or the reconstruction by all parts of an arm of `compared_with`,
     of the same seed. `difference` is first less second, `ratio` first over second.
     """
     trained = rows[(rows["arm"] != NO_ARM) & (rows["condition"] != ORIGINAL)]
@@ -49,7 +49,9 @@ def difference_table(
     for (arm, parts, *rest, condition), first in found.items():
         if condition != RECONSTRUCTION:
             continue
-        others = [other for key, other in found.items() if _is_control(key, (arm, parts, *rest))]
+        others = [
+            other for key, other in found.items() if _is_matched_error(key, (arm, parts, *rest))
+        ]
         if (arm, parts) in full:
             keys = [(*pair, *rest, condition) for pair in full if pair[0] in compared_with]
             others += [found[key] for key in sorted(keys) if key[0] != arm and key in found]
@@ -63,7 +65,7 @@ def _place(named: Named) -> tuple[Any, ...]:
     return tuple(named[name] for name in ("arm", "parts", "seed", "split", "special_tokens"))
 
 
-def _is_control(key: tuple[Any, ...], place: tuple[Any, ...]) -> bool:
+def _is_matched_error(key: tuple[Any, ...], place: tuple[Any, ...]) -> bool:
     return key[:-1] == place and key[-1] != RECONSTRUCTION
 
 
@@ -78,8 +80,8 @@ def _rows(
         if sides[0] is None or sides[1] is None:
             continue
         contrasts = {
-            "difference": (sides[0] - sides[1], RATIOS[metric][2]),
-            "ratio": (_quotient(sides[0], sides[1]), "ratio"),
+            "difference": (sides[0] - sides[1], unit_of(metric)),
+            "ratio": (_quotient(sides[0], sides[1]), RATIO),
         }
         for contrast, (samples, unit) in contrasts.items():
             interval = interval_of(samples, confidence)._asdict()

@@ -1,4 +1,4 @@
-"""`fidelity differences`: arms against arms, reconstructions against their controls, paired by document.
+"""`fidelity differences`: arms against arms, reconstructions against matched errors, paired by document.
 
 Must not: measure; it reads sums.
 """

@@ -26,19 +26,19 @@ NO_ARM, NO_SEED = "", -1
 """Arm and seed of a condition that no training enters."""
 
 KEY = ["arm", "parts", "seed", "split", "special_tokens", "condition"]
-RATIOS = {  # metric: numerator, denominator, unit
-    "fvu": ("error", "deviation", "1"),
-    "fvu_raw": ("error_raw", "deviation_raw", "1"),
-    "mse": ("error", "n_dimensions", "train variance"),
-    "mse_raw": ("error_raw", "n_dimensions", "activation squared"),
-    "l0": ("l0", "n_tokens", "latents"),
-    "kl": ("kl", "n_tokens", "nats"),
-    "ce": ("ce", "n_next", "nats"),
-    "excess_ce": ("excess_ce", "n_next", "nats"),
-    "ce_recovered_zero": ("saved_zero", "range_zero", "fraction"),
-    "ce_recovered_mean": ("saved_mean", "range_mean", "fraction"),
+RATIOS = {
+    "fvu": ("error", "deviation"),
+    "fvu_raw": ("error_raw", "deviation_raw"),
+    "mse": ("error", "n_dimensions"),
+    "mse_raw": ("error_raw", "n_dimensions"),
+    "l0": ("l0", "n_tokens"),
+    "kl": ("kl", "n_tokens"),
+    "ce": ("ce", "n_next"),
+    "excess_ce": ("excess_ce", "n_next"),
+    "ce_recovered_zero": ("saved_zero", "range_zero"),
+    "ce_recovered_mean": ("saved_mean", "range_mean"),
 }
-"""What each metric divides by what.
+"""Numerator and denominator of each metric; its unit is in `fispace.store.metric_registry`.
 
 `excess_ce`: CE less the original's CE on the same tokens. `ce_recovered_*`: (CE of the ablated LM - CE)
 / (CE of the ablated LM - CE of the original), at most 1 up to noise, 0 for the ablation itself,
@@ -98,7 +98,7 @@ def metric_samples(
     by_document: Frame, metric: str, weights: Float[np.ndarray, "samples n_documents"]
 ) -> Float[np.ndarray, " samples"] | None:
     """The metric of the sample and of each resample; None where it was not measured."""
-    numerator, denominator, _ = RATIOS[metric]
+    numerator, denominator = RATIOS[metric]
     above = by_document[numerator].to_numpy(dtype=np.float64)
     below = by_document[denominator].to_numpy(dtype=np.float64)
     if np.isnan(above).any() or np.isnan(below).any():

@@ -10,6 +10,7 @@ import pandas as pd
 from fispace.chapters.fidelity.document_sums import NO_SEED
 from fispace.chapters.fidelity.tables import GAIN_CURVE
 from fispace.stats.intervals import t_interval
+from fispace.store.metric_registry import unit_of
 from fispace.store.tables import read_table, write_csv, write_table
 from fispace.study.config.fidelity import FidelityGainCurveStep
 from fispace.study.step import Reads, Writes, command
@@ -41,7 +42,7 @@ def gain_table(fvus: Frame, confidence: float) -> pd.DataFrame:
     """Long table (split k model metric unit seed value low high n_seeds n_tokens)."""
     base = fvus[fvus["model"] == BASE].set_index(["split", "k", "seed"])["value"]
     cut = fvus.join(base.rename("cut"), on=["split", "k", "seed"])
-    gains = fvus.assign(metric="gain", unit="fraction", value=1 - cut["value"] / cut["cut"])
+    gains = fvus.assign(metric="gain", unit=unit_of("gain"), value=1 - cut["value"] / cut["cut"])
     each = pd.concat([fvus, gains[gains["model"] != BASE]], ignore_index=True).assign(n_seeds=1)
     means = []
     for key, group in each.groupby([*PLACE, "metric", "unit", "n_tokens"]):

@@ -5,7 +5,7 @@ Must not: draw.
 
 import pandas as pd
 
-from fispace.chapters.fidelity.quantities import CONTROL, FIRST_ARMS, of_decoders
+from fispace.chapters.fidelity.quantities import FIRST_ARMS, SAE_BIAS, of_decoders
 from fispace.chapters.fidelity.tables import KL_PLOT, RECONSTRUCTION_PLOT
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_table, write_csv
@@ -53,5 +53,5 @@ def _ordered(rows: Frame) -> pd.DataFrame:
 
 
 def _with_control(frame: Frame, levels: Frame, metric: str) -> pd.DataFrame:
-    of_control = levels[(levels["arm"] == CONTROL) & levels["is_full"]][metric]
+    of_control = levels[(levels["arm"] == SAE_BIAS) & levels["is_full"]][metric]
     return frame.assign(**{f"control_{metric}": of_control.mean()})

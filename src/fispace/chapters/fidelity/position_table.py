@@ -11,6 +11,7 @@ import pandas as pd
 
 from fispace.chapters.fidelity.document_sums import RATIOS, Frame, Resampled
 from fispace.stats.bootstrap import interval_of, ratio_samples
+from fispace.store.metric_registry import unit_of
 
 CURVE = ["arm", "seed", "split", "special_tokens", "condition"]
 METRICS = ("kl", "excess_ce")
@@ -37,7 +38,7 @@ def _curve_rows(curve: Frame, documents: Resampled, confidence: float) -> Iterat
     place = (np.searchsorted(documents.ids, curve["document_id"]),
              np.searchsorted(positions, curve["position"]))  # fmt: skip
     for metric in METRICS:
-        numerator, denominator, unit = RATIOS[metric]
+        numerator, denominator = RATIOS[metric]
         sums: dict[str, np.ndarray] = {}
         for name in (numerator, denominator):
             sums[name] = np.zeros((len(documents.ids), len(positions)))
@@ -47,7 +48,7 @@ def _curve_rows(curve: Frame, documents: Resampled, confidence: float) -> Iterat
             below = sums[denominator][:, column]
             if below.sum() > 0:  # the last position of a window has no next token
                 yield {
-                    "position": int(position), "metric": metric, "unit": unit,
+                    "position": int(position), "metric": metric, "unit": unit_of(metric),
                     **interval_of(samples[:, column], confidence)._asdict(),
                     "n_documents": int((below > 0).sum()), "n_tokens": round(below.sum()),
                 }  # fmt: skip

@@ -19,6 +19,7 @@ from fispace.models.trained import load_trained
 from fispace.stats.metrics import FvuSums
 from fispace.store.activations import ActivationStore
 from fispace.store.checkpoint import data_record
+from fispace.store.metric_registry import unit_of
 from fispace.store.standardiser import Standardiser, load_standardiser
 from fispace.store.tables import write_table
 from fispace.study.config.fidelity import FidelityCutStep
@@ -108,7 +109,7 @@ def _measured(
             for key, reconstruct in compared.items():
                 sums[key].add(z, reconstruct(z, codes))
         for (k, name), of in sums.items():
-            own = {"split": split, "k": k, "model": name, "metric": "fvu", "unit": "1"}
+            own = {"split": split, "k": k, "model": name, "metric": "fvu", "unit": unit_of("fvu")}
             rows.append(own | {"value": of.fvu, "n_tokens": of.n_tokens})
     return pd.DataFrame(rows)
 

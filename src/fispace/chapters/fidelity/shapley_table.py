@@ -19,7 +19,6 @@ from fispace.chapters.fidelity.document_sums import (
     MASKED,
     MEAN_ABLATION,
     NO_ARM,
-    RATIOS,
     RECONSTRUCTION,
     Frame,
     Resampled,
@@ -29,6 +28,8 @@ from fispace.chapters.fidelity.document_sums import (
 )
 from fispace.stats.bootstrap import interval_of
 from fispace.stats.shapley import Coalition, Values, coalitions, leave_one_out, shapley, total_value
+from fispace.store.metric_registry import FRACTION, unit_of
+from fispace.study.config.parts import DECODERS
 
 SHARED = ("fvu", "kl", "excess_ce")
 PUBLISHED, CANONICAL, DECODER = "published", "canonical", "decoder"
@@ -53,7 +54,7 @@ def shapley_table(
             own = {"arm": arm, "seed": seed, "split": split, "metric": metric}
             empty = nothing[split][metric][frozenset()]
             for form, game in games(of_parts, empty).items():
-                rows_of_game = _game_rows(game, RATIOS[metric][2], confidence)
+                rows_of_game = _game_rows(game, unit_of(metric), confidence)
                 found += [own | {"form": form} | row | counts[split] for row in rows_of_game]
     return pd.DataFrame(found)
 
@@ -87,8 +88,8 @@ def games(losses: Losses, nothing: np.ndarray) -> dict[str, Values]:
     """
     parts = max(losses, key=len)
     beside = sorted(parts - {"sae"})
-    others = sorted(parts - {"sae", "linear"})
-    decoder = parts & {"sae", "linear"}
+    others = sorted(parts - {*DECODERS})
+    decoder = parts & {*DECODERS}
     published = {s: -losses[s | {"sae"}] for s in coalitions(beside)}
     canonical: dict[Coalition, np.ndarray] = {}
     for chosen in coalitions([DECODER, *others]):
@@ -105,7 +106,7 @@ def _game_rows(game: Values, unit: str, confidence: float) -> Iterator[dict[str,
             share = np.divide(amount, total, out=np.full_like(total, np.nan), where=total > 0)
             for name, samples, own_unit in (
                 (measure, amount, unit),
-                (f"{measure}_share", share, "fraction"),
+                (f"{measure}_share", share, FRACTION),
             ):
                 interval = interval_of(samples, confidence)._asdict()
                 yield {"part": part, "measure": name, "unit": own_unit} | interval

@@ -22,7 +22,7 @@ from fispace.seeds import random_cycle
 from fispace.store.activations import ActivationStore
 from fispace.store.standardiser import Standardiser
 from fispace.study.config.fidelity import Control
-from fispace.study.config.train import Part
+from fispace.study.config.parts import Part
 
 OF_SPLIT: frozenset[Control] = frozenset({"covariance_noise", "shuffled_error"})
 """Controls that are made from the errors of the whole split."""

@@ -21,6 +21,7 @@ from fispace.chapters.fidelity.document_sums import (
     sizes,
 )
 from fispace.stats.bootstrap import interval_of
+from fispace.store.metric_registry import with_units
 
 ORDER = [*KEY, "metric"]
 
@@ -36,15 +37,13 @@ def fidelity_table(
     found: list[dict[str, object]] = list(_dead_rows(fired, rows))
     for named, by_document in conditions(rows, documents):
         weights = documents[str(named["split"])].weights
-        for metric, (_, _, unit) in RATIOS.items():
+        for metric in RATIOS:
             samples = metric_samples(by_document, metric, weights)
             if samples is not None:
                 interval = interval_of(samples, confidence)._asdict()
-                found.append(
-                    named | {"metric": metric, "unit": unit} | interval | sizes(by_document)
-                )
+                found.append(named | {"metric": metric} | interval | sizes(by_document))
     table = pd.DataFrame(found).sort_values(ORDER, kind="stable").reset_index(drop=True)
-    return table[[*ORDER, "unit", "value", "low", "high", "n_documents", "n_tokens"]]
+    return with_units(table[[*ORDER, "value", "low", "high", "n_documents", "n_tokens"]])
 
 
 def _dead_rows(fired: Frame, rows: Frame) -> Iterator[dict[str, object]]:
@@ -56,7 +55,7 @@ def _dead_rows(fired: Frame, rows: Frame) -> Iterator[dict[str, object]]:
         arm, seed, split = key
         named: dict[str, object] = {
             "arm": arm, "parts": "sae", "seed": seed, "split": split, "special_tokens": MASKED,
-            "condition": RECONSTRUCTION, "unit": "1", **sizes(scored[key]),
+            "condition": RECONSTRUCTION, **sizes(scored[key]),
         }  # fmt: skip
         yield named | {"metric": "dead_fraction", "value": float((group["n_fired"] == 0).mean())}
         n_windows = int(group["n_windows"].iloc[0])

@@ -5,12 +5,9 @@ Must not: hold anything but declarations.
 
 from fispace.store.columns import BOOLEAN, INTEGER, NUMBER, TEXT, Column, Table, optional
 
-INTERVAL: dict[str, Column] = {
-    "value": NUMBER, "low": optional(NUMBER), "high": optional(NUMBER),
-}  # fmt: skip
-"""Of a mean; the ends are missing where there is nothing to resample."""
-UNDEFINED: dict[str, Column] = {name: optional(NUMBER) for name in INTERVAL}
-"""Of a quotient, which is missing where what it divides by is not positive."""
+INTERVAL: dict[str, Column] = {name: optional(NUMBER) for name in ("value", "low", "high")}
+"""Of a mean or a quotient: missing where there is nothing to resample, or where what it divides by is not
+positive."""
 SIZES: dict[str, Column] = {"n_documents": INTEGER, "n_tokens": INTEGER}
 CONDITION: dict[str, Column] = {
     "arm": TEXT, "parts": TEXT, "seed": INTEGER, "split": TEXT, "special_tokens": TEXT,
@@ -25,7 +22,7 @@ DIFFERENCES = Table(
     "fidelity/differences.csv",
     {
         **CONDITION, "than_arm": TEXT, "than_parts": TEXT, "than_condition": TEXT, "metric": TEXT,
-        "contrast": TEXT, "unit": TEXT, **UNDEFINED, **SIZES,
+        "contrast": TEXT, "unit": TEXT, **INTERVAL, **SIZES,
     },
     key=(*CONDITION, "than_arm", "than_parts", "than_condition", "metric", "contrast"),
 )  # fmt: skip
@@ -33,7 +30,7 @@ CONTROLS = Table(
     "fidelity/full/controls.csv",
     {
         "arm": TEXT, "control": TEXT, "split": TEXT, "metric": TEXT, "contrast": TEXT, "unit": TEXT,
-        "interval_over": TEXT, "seed": INTEGER, "n_seeds": INTEGER, **UNDEFINED, **SIZES,
+        "interval_over": TEXT, "seed": INTEGER, "n_seeds": INTEGER, **INTERVAL, **SIZES,
     },
     key=("arm", "control", "split", "metric", "contrast", "seed"),
 )  # fmt: skip
@@ -49,7 +46,7 @@ SHAPLEY = Table(
     "fidelity/shapley.csv",
     {
         "arm": TEXT, "seed": INTEGER, "split": TEXT, "metric": TEXT, "form": TEXT, "part": TEXT,
-        "measure": TEXT, "unit": TEXT, **UNDEFINED, **SIZES,
+        "measure": TEXT, "unit": TEXT, **INTERVAL, **SIZES,
     },
     key=("arm", "seed", "split", "metric", "form", "part", "measure"),
 )  # fmt: skip
@@ -71,7 +68,7 @@ KL_PLOT = Table(
     },
     key=("arm", "parts", "condition", "seed"),
 )  # fmt: skip
-CONTROLS_PLOT = Table(
+MATCHED_ERRORS_PLOT = Table(
     "report/figures/controls.csv",
     {
         "order": INTEGER, "arm": TEXT, "parts": TEXT, "condition": TEXT, "seed": INTEGER,
@@ -100,7 +97,7 @@ GAIN_CURVE_PLOT = Table(
     "report/figures/gain_curve.csv",
     {
         "k": INTEGER, "published": optional(TEXT), "model": TEXT, "seed": optional(INTEGER),
-        "gain": NUMBER, "low": optional(NUMBER), "high": optional(NUMBER), "n_seeds": INTEGER,
+        "gain": optional(NUMBER), "low": optional(NUMBER), "high": optional(NUMBER), "n_seeds": INTEGER,
         "n_tokens": INTEGER,
     },
     key=("k", "model", "seed"),

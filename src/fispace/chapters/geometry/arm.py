@@ -42,6 +42,7 @@ from fispace.stats import directions as geometry
 from fispace.stats import published
 from fispace.store.activations import ActivationStore
 from fispace.store.checkpoint import data_record
+from fispace.store.metric_registry import with_units
 from fispace.store.standardiser import load_standardiser
 from fispace.store.tables import write_table
 from fispace.study.config.geometry import GeometryArmStep
@@ -85,7 +86,7 @@ def measure_arm(
     ]
     recipe = {"step": "geometry arm", "arm": arm, "seed": seed}
     per_latent = _latent_table(by_state, ratios, outputs[TRAINED], params.group_threshold)
-    write_table(table, _keyed(pd.DataFrame(rows), arm, seed), recipe)
+    write_table(table, _keyed(with_units(pd.DataFrame(rows)), arm, seed), recipe)
     write_table(spectrum, _keyed(_spectrum_table(of), arm, seed), recipe)
     write_table(latents, _keyed(per_latent, arm, seed), recipe)
 
@@ -145,24 +146,24 @@ def _thresholds(by_state: Mapping[str, Weights], params: GeometryArmStep) -> dic
 
 def _parameter_rows(model: IntegratedModel) -> Iterator[Row]:
     for part in model.parts:
-        yield Row(TRAINED, f"n_parameters_{part}", "parameters", model.n_parameters(part), 1)
-    yield Row(TRAINED, "n_latents", "latents", model.shape.n_latents, 1)
+        yield Row(TRAINED, f"n_parameters_{part}", model.n_parameters(part), 1)
+    yield Row(TRAINED, "n_latents", model.shape.n_latents, 1)
 
 
 def _output_rows(outputs: Mapping[str, Outputs]) -> Iterator[Row]:
     for state, output in outputs.items():
         n = output.n_tokens
-        yield Row(state, "variance_explained_published", "fraction", output.variance_explained, n)
-        yield Row(state, "active_share", "fraction", output.firings.mean() / n, n)
-        yield Row(state, "never_fired_share", "fraction", (output.firings == 0).mean(), n)
+        yield Row(state, "variance_explained_published", output.variance_explained, n)
+        yield Row(state, "active_share", output.firings.mean() / n, n)
+        yield Row(state, "never_fired_share", (output.firings == 0).mean(), n)
         for part, value in output.mean_abs.items():
-            yield Row(state, f"mean_abs_output_{part}", "z", value, n)
+            yield Row(state, f"mean_abs_output_{part}", value, n)
         if len(output.mean_abs) == 2:
             shares = published.mean_output_shares(**output.mean_abs)
             for part, value in zip(("linear", "interaction"), shares, strict=True):
-                yield Row(state, f"mean_output_share_{part}", "fraction", value, n)
+                yield Row(state, f"mean_output_share_{part}", value, n)
         if output.live_units is not None:
-            yield Row(state, "interaction_live_units", "fraction", output.live_units, n)
+            yield Row(state, "interaction_live_units", output.live_units, n)
 
 
 def _latent_rows(

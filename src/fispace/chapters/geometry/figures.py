@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator
 
+from fispace.plotting.parts import LOOKS
 from fispace.plotting.style import (
     BLUE,
     COLUMN,
@@ -27,9 +28,9 @@ from fispace.plotting.style import (
 
 RATIO_LABELS = {
     "total": "both NFM parts",
-    "linear": "linear part",
+    "linear": LOOKS["linear"].label,
     "interaction": "factor vectors",
-    "decoder": "SAE decoder",
+    "decoder": LOOKS["sae"].label,
 }
 STATE_LABELS = {
     "trained": "trained",

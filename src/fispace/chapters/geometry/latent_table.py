@@ -39,20 +39,20 @@ def mode_rows(
     n, alive = len(squared), squared[firings > 0]
     for prefix, values in (("norm", squared), ("alive_norm", alive)):
         dip = dip_test(np.log(np.maximum(values, SMALLEST)))
-        yield Row(state, f"{prefix}_dip", "1", dip.statistic, len(values))
-        yield Row(state, f"{prefix}_dip_p", "1", dip.p, len(values))
+        yield Row(state, f"{prefix}_dip", dip.statistic, len(values))
+        yield Row(state, f"{prefix}_dip_p", dip.p, len(values))
     mixture = log_norm_mixture(squared)
-    yield Row(state, "norm_bic_gain", "nats", mixture.bic_gain, n)
-    yield Row(state, "mixture_threshold", "z2", float(np.exp(mixture.threshold)), n)
-    yield Row(state, "norm_firing_spearman", "1", geometry.spearman(squared, firings), n)
+    yield Row(state, "norm_bic_gain", mixture.bic_gain, n)
+    yield Row(state, "mixture_threshold", float(np.exp(mixture.threshold)), n)
+    yield Row(state, "norm_firing_spearman", geometry.spearman(squared, firings), n)
     groups = {PUBLISHED_SPLIT: group_threshold, MIXTURE_SPLIT: np.exp(mixture.threshold)}
     for suffix, threshold in groups.items():
         is_low = squared < threshold
-        yield Row(state, f"low_group_share{suffix}", "fraction", float(is_low.mean()), n)
+        yield Row(state, f"low_group_share{suffix}", float(is_low.mean()), n)
         for group, chosen in (("low", is_low), ("high", ~is_low)):
             silent = _mean(firings[chosen] == 0)
             name = f"{group}_never_fired_share{suffix}"
-            yield Row(state, name, "fraction", silent, int(chosen.sum()))
+            yield Row(state, name, silent, int(chosen.sum()))
 
 
 def functional_rows(
@@ -67,8 +67,8 @@ def functional_rows(
     """
     n = len(squared)
     for part, values in growth.items():
-        yield Row(state, f"functional_{part}_mean", "fraction", float(values.mean()), n)
-        yield Row(state, f"functional_{part}_harmful", "fraction", float((values < 0).mean()), n)
+        yield Row(state, f"functional_{part}_mean", float(values.mean()), n)
+        yield Row(state, f"functional_{part}_harmful", float((values < 0).mean()), n)
     if len(growth) < 2:
         return
     sizes = {part: np.abs(values) for part, values in growth.items()}
@@ -77,19 +77,19 @@ def functional_rows(
     shuffled = stream.permutation(squared)
     for part, size in sizes.items():
         name = f"functional_share_{part}"
-        yield Row(state, name, "fraction", _share(size, whole), n)
+        yield Row(state, name, _share(size, whole), n)
         own = _own_share(size, whole)
         matters = whole > 0
         rho = geometry.spearman(own[matters], squared[matters])
-        yield Row(state, f"{name}_spearman", "1", rho, int(matters.sum()))
+        yield Row(state, f"{name}_spearman", rho, int(matters.sum()))
         if state == TRAINED:
             rho = geometry.spearman(own[matters], shuffled[matters])
-            yield Row(PERMUTED, f"{name}_spearman", "1", rho, int(matters.sum()))
+            yield Row(PERMUTED, f"{name}_spearman", rho, int(matters.sum()))
         for suffix, threshold in thresholds.items():
             is_low = squared < threshold
             for group, chosen in (("low", is_low), ("high", ~is_low)):
                 value = _share(size[chosen], whole[chosen])
-                yield Row(state, f"{name}_{group}{suffix}", "fraction", value, int(chosen.sum()))
+                yield Row(state, f"{name}_{group}{suffix}", value, int(chosen.sum()))
 
 
 def _own_share(size: Vector, whole: Vector) -> Vector:

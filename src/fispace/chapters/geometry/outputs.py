@@ -12,13 +12,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from fispace.chapters.geometry.functional import (
-    DecoderTerms,
-    InteractionWeights,
-    active_entries,
-    interaction_growth,
-)
+from fispace.models.active import active_entries
 from fispace.models.integrated import IntegratedModel
+from fispace.models.leave_one_out import DecoderTerms, interaction_growth
 from fispace.models.sparse import Codes
 from fispace.stats import published
 from fispace.stats.metrics import FvuSums
@@ -91,13 +87,13 @@ class _Sums:
         active, residual = active_entries(codes.values, codes.indices), z - z_hat
         self.terms.add(active, residual)
         if "interaction" in self.model.parts:
-            weights = _interaction_weights(self.model)
-            self.interaction += interaction_growth(active, residual, weights, self.is_drawn)
-            hidden = self.model.interaction.hidden(codes)
+            head = self.model.interaction
+            self.interaction += interaction_growth(head, codes, residual, self.is_drawn)
+            hidden = head.hidden(codes)
             fired = (hidden > 0).any(0).numpy()
             self.is_live = fired | self.is_live if len(self.is_live) else fired
             # with its mean, as the author has it
-            self._add_output("interaction", self.model.interaction.output(hidden))
+            self._add_output("interaction", head.output(hidden))
 
     def _add_output(self, part: str, output: Tensor) -> None:
         mean = output.abs().mean().item()
@@ -119,8 +115,3 @@ class _Sums:
             unknown = torch.full_like(self.interaction, torch.nan)
             found["interaction"] = torch.where(self.is_drawn, self.interaction, unknown)
         return {part: (sums / self.fvu.squares).numpy() for part, sums in found.items()}
-
-
-def _interaction_weights(model: IntegratedModel) -> InteractionWeights:
-    part = model.interaction
-    return InteractionWeights(part.V, part.W_hidden, part.b_hidden, part.W_out)

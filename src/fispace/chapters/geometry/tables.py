@@ -5,15 +5,13 @@ Must not: hold anything but declarations.
 
 from fispace.store.columns import BOOLEAN, INTEGER, NUMBER, TEXT, Table, optional
 
-SUMMARY = Table(
-    "geometry/summary.csv",
-    {
-        "arm": TEXT, "seed": INTEGER, "state": TEXT, "metric": TEXT, "unit": TEXT,
-        "value": optional(NUMBER), "n": INTEGER,
-    },
-    key=("arm", "seed", "state", "metric"),
-)  # fmt: skip
+LONG = {
+    "arm": TEXT, "seed": INTEGER, "state": TEXT, "metric": TEXT, "unit": TEXT,
+    "value": optional(NUMBER), "n": INTEGER,
+}  # fmt: skip
 """A value is missing where it is not defined, as a mean of no latents is."""
+SUMMARY = Table("geometry/summary.csv", LONG, key=("arm", "seed", "state", "metric"))
+HISTORY = Table("geometry/history.csv", LONG, key=("arm", "seed", "state", "metric"))
 NORMS_PLOT = Table(
     "report/figures/norms.csv",
     {

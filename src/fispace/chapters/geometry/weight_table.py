@@ -36,7 +36,7 @@ class Row(NamedTuple):
 
     state: str
     metric: str
-    unit: str
+    """A name of `fispace.store.metric_registry`, which has its unit."""
     value: float
     n: int
 
@@ -46,20 +46,20 @@ def norm_rows(by_state: Mapping[str, Weights]) -> Iterator[Row]:
     for state, weights in by_state.items():
         for name, rows in weights.items():
             squared = geometry.squared_norms(rows)
-            yield Row(state, f"squared_norm_{name}_mean", "z2", float(squared.mean()), len(squared))
+            yield Row(state, f"squared_norm_{name}_mean", float(squared.mean()), len(squared))
             spread = geometry.quantiles(squared, 0.05)
             for which, value in spread._asdict().items():
-                yield Row(state, f"squared_norm_{name}_{which}", "z2", value, len(squared))
+                yield Row(state, f"squared_norm_{name}_{which}", value, len(squared))
 
 
 def gram_rows(by_state: Mapping[str, Weights], pairs: Int[np.ndarray, "pairs 2"]) -> Iterator[Row]:
     """Rows of the decoder's off-diagonal Gram entries and cosines over the given pairs."""
     for state, weights in by_state.items():
         found = geometry.pair_geometry(weights["decoder"], pairs)
-        yield Row(state, "gram_mean_abs_dot", "z2", found.mean_abs_dot, found.n_pairs)
-        yield Row(state, "mean_abs_cosine", "1", found.mean_abs_cosine, found.n_pairs)
+        yield Row(state, "gram_mean_abs_dot", found.mean_abs_dot, found.n_pairs)
+        yield Row(state, "mean_abs_cosine", found.mean_abs_cosine, found.n_pairs)
     width = by_state[TRAINED]["decoder"].shape[1]
-    yield Row(RANDOM, "mean_abs_cosine", "1", random_matrix.mean_abs_cosine(width), len(pairs))
+    yield Row(RANDOM, "mean_abs_cosine", random_matrix.mean_abs_cosine(width), len(pairs))
 
 
 def top_dimension_rows(
@@ -72,7 +72,7 @@ def top_dimension_rows(
     for state, matrix in matrices.items():
         found = top_overlap(matrix, pairs, params.n_top(matrix.shape[1]))
         for name, value in found._asdict().items():
-            yield Row(state, f"top_{name}", "1", value, len(pairs))
+            yield Row(state, f"top_{name}", value, len(pairs))
 
 
 def spectra(by_state: Mapping[str, Weights], stream: np.random.Generator) -> Spectra:
@@ -94,15 +94,15 @@ def spectrum_rows(of: Spectra, n_latents: int, params: GeometryArmStep) -> Itera
         n_first, d_model = params.n_first(len(shares)), len(shares)
         if centred:
             count = geometry.n_components_for(shares, params.spectrum_target)
-            yield Row(state, "pca_components", "components", count, d_model)
+            yield Row(state, "pca_components", count, d_model)
             ratio = geometry.participation_ratio(shares)
-            yield Row(state, "pca_participation_ratio", "components", ratio, d_model)
+            yield Row(state, "pca_participation_ratio", ratio, d_model)
             above = random_matrix.n_above_edge(shares, n_latents, d_model)
-            yield Row(state, "pca_above_edge", "components", above, d_model)
+            yield Row(state, "pca_above_edge", above, d_model)
         else:
             count = published.n_components_of_first(shares, n_first, params.spectrum_target)
-            yield Row(state, "pca_published", "components", count, n_first)
-            yield Row(state, "pca_published_share", "fraction", count / n_first, n_first)
+            yield Row(state, "pca_published", count, n_first)
+            yield Row(state, "pca_published_share", count / n_first, n_first)
 
 
 def ratios_by_state(by_state: Mapping[str, Weights], stream: np.random.Generator) -> Ratios:
@@ -139,16 +139,16 @@ def ratio_rows(ratios: Ratios, thresholds: Mapping[str, float]) -> Iterator[Row]
         correlations = published.ratio_correlations(of, squared)
         for name in published.RATIOS:
             ratio = getattr(of, name)
-            yield Row(state, f"ratio_{name}_mean", "fraction", float(ratio.mean()), len(squared))
-            yield Row(state, f"ratio_{name}_spearman", "1", correlations[name], len(squared))
+            yield Row(state, f"ratio_{name}_mean", float(ratio.mean()), len(squared))
+            yield Row(state, f"ratio_{name}_spearman", correlations[name], len(squared))
             for suffix, threshold in thresholds.items():
                 n_low = int((squared < threshold).sum())
                 n_high = len(squared) - n_low
                 low, high = published.group_means(ratio, squared, threshold)
-                yield Row(state, f"ratio_{name}_low{suffix}", "fraction", low, n_low)
-                yield Row(state, f"ratio_{name}_high{suffix}", "fraction", high, n_high)
+                yield Row(state, f"ratio_{name}_low{suffix}", low, n_low)
+                yield Row(state, f"ratio_{name}_high{suffix}", high, n_high)
                 gap = low - high
-                yield Row(state, f"ratio_{name}_gap{suffix}", "fraction", gap, min(n_low, n_high))
+                yield Row(state, f"ratio_{name}_gap{suffix}", gap, min(n_low, n_high))
 
 
 def factor_rows(by_state: Mapping[str, Weights]) -> Iterator[Row]:
@@ -157,7 +157,7 @@ def factor_rows(by_state: Mapping[str, Weights]) -> Iterator[Row]:
         if "factors" in weights:
             ginis = published.gini(weights["factors"])
             ranks = published.effective_rank(weights["factors"])
-            yield Row(state, "factor_gini_max", "1", float(ginis.max()), len(ginis))
-            yield Row(state, "factor_gini_mean", "1", float(ginis.mean()), len(ginis))
-            yield Row(state, "factor_effective_rank_min", "1", float(ranks.min()), len(ranks))
-            yield Row(state, "factor_effective_rank_mean", "1", float(ranks.mean()), len(ranks))
+            yield Row(state, "factor_gini_max", float(ginis.max()), len(ginis))
+            yield Row(state, "factor_gini_mean", float(ginis.mean()), len(ginis))
+            yield Row(state, "factor_effective_rank_min", float(ranks.min()), len(ranks))
+            yield Row(state, "factor_effective_rank_mean", float(ranks.mean()), len(ranks))

@@ -43,7 +43,7 @@ WIDTH = 0.13
 """Distance of neighbouring arms, in shares shown."""
 
 
-def planted(table: Frame) -> Figure:
+def planted_pairs(table: Frame) -> Figure:
     """Recovery of planted pairs by their share of the non-linear variance, for every arm.
 
     Small: each world; large: their mean with its interval. Columns: metric, arm, share, world

@@ -125,7 +125,7 @@ def _scored(found: Found, heldout: Tokens, world: World) -> pd.DataFrame:
 def _scores(found: Found, latents: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     if found.output is None:
         return
-    if found.model.shape.pooling == "pairs":  # factors have no products in the first-order control
+    if found.model.interaction.no_pair_weights is None:
         yield "factor", factor_scores(found.model, found.codes, all_pairs(latents))
     yield "functional", functional_scores(found.model, found.codes, latents)
 

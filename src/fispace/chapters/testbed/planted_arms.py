@@ -15,18 +15,17 @@ from fispace.models.fit import Schedule, fit
 from fispace.models.fixed_codes import FixedCodes, sparse
 from fispace.models.integrated import IntegratedModel
 from fispace.models.objective import ArmObjective, Objective
+from fispace.models.parts import ModelShape
 from fispace.models.readout import fit_readout
-from fispace.models.shape import ModelShape
 from fispace.models.sparse import Codes
 from fispace.seeds import stream_seed, torch_stream
+from fispace.study.config.parts import PARTS, Part, Pooling
 from fispace.study.config.planted import FIRST_ORDER, ORACLE, PlantedStep
-from fispace.study.config.train import Part, Pooling
 
 Matrix = Float[Tensor, "tokens width"]
 HEAD: tuple[Part, ...] = ("linear", "bias", "interaction")
 BASE: tuple[Part, ...] = ("sae", "bias")
-WHOLE: tuple[Part, ...] = ("sae", "linear", "bias", "interaction")
-POOLINGS: tuple[tuple[str, Pooling], ...] = (("", "pairs"), (FIRST_ORDER, "sum"))
+SUFFIXES: tuple[tuple[str, Pooling], ...] = (("", "pairs"), (FIRST_ORDER, "sum"))
 """Suffix of an arm's name, and its pooling."""
 
 
@@ -70,10 +69,10 @@ def train_arms(
     base = _whole(params, number, "pairs", BASE, train, heldout)
     yield "sae", base
     codes = (encoded(base.model, train.z), base.codes)
-    for suffix, pooling in POOLINGS:
+    for suffix, pooling in SUFFIXES:
         yield f"sequential{suffix}", _head(params, number, pooling, own.n_latents, codes, train)
-    for suffix, pooling in POOLINGS:
-        yield f"joint{suffix}", _whole(params, number, pooling, WHOLE, train, heldout)
+    for suffix, pooling in SUFFIXES:
+        yield f"joint{suffix}", _whole(params, number, pooling, PARTS, train, heldout)
 
 
 @torch.no_grad()
@@ -125,7 +124,10 @@ def _model(
     params: PlantedStep, number: int, n_latents: int, pooling: Pooling, parts: tuple[Part, ...]
 ) -> IntegratedModel:
     own, world = params.planted.training, params.planted.world
-    shape = ModelShape(world.d_model, n_latents, own.k, own.d_embed, own.dropout, pooling=pooling)
+    shape = ModelShape(
+        d_model=world.d_model, n_latents=n_latents, k=own.k, d_embed=own.d_embed,
+        dropout=own.dropout, topk_dtype="float32", select_by="pre_activation", pooling=pooling,
+    )  # fmt: skip
     return IntegratedModel(shape, parts, own.init, params.root_seed, number)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fispace.chapters.testbed.tables import PLANTED
+from fispace.chapters.testbed.tables import PLANTED_PAIRS
 from fispace.stats.intervals import t_interval
 from fispace.stats.recovery import null_threshold, share_above
 from fispace.store.tables import read_table, write_csv, write_table
@@ -47,7 +47,7 @@ def summarise_worlds(
     derived = [*_against_oracle(measured), *_excesses(measured), *_found(scored, params.alpha)]
     every: Frame = pd.concat([measured, pd.DataFrame(derived)], ignore_index=True)
     means = _over_worlds(every, params.confidence)
-    write_csv(summary, means, PLANTED)
+    write_csv(summary, means, PLANTED_PAIRS)
     each = every.rename(columns={"value": "mean"}).dropna(subset=["mean"])
     both: Frame = pd.concat([means, each], ignore_index=True)
     write_table(table, both, params.plain() | {"step": "testbed planted-summary"})

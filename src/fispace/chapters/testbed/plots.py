@@ -3,7 +3,7 @@
 Must not: draw, or measure.
 """
 
-from fispace.chapters.testbed.tables import PLANTED_PLOT
+from fispace.chapters.testbed.tables import PLANTED_PAIRS_PLOT
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_table, write_csv
 from fispace.study.step import Reads, Writes, command
@@ -20,4 +20,4 @@ def write_planted_plots(*, table: Reads, planted: Writes) -> None:
     rows: Frame = read_table(table)
     is_null = (rows["metric"] == FALSE) & (rows["share"] == 0)
     shown = rows[rows["metric"].isin(METRICS) | is_null]
-    write_csv(planted, shown[list(PLANTED_PLOT.columns)], PLANTED_PLOT)
+    write_csv(planted, shown[list(PLANTED_PAIRS_PLOT.columns)], PLANTED_PAIRS_PLOT)

@@ -5,23 +5,26 @@ Must not: know a claim, or measure.
 
 from collections.abc import Iterator
 
-from fispace.store.quantities import NO_SEED, Frame, Quantity
+from fispace.store.metric_registry import unit_of
+from fispace.store.origins import Cell, Derived, Rows, derive, made_by, unchanged
+from fispace.store.quantities import NO_SEED, Frame, Quantity, quantity
 
 NONE, STRONGEST = "none", "strongest"
-NO_FRACTIONS = ("auc", "match")
 
 
-def planted_quantities(planted: Frame, alpha: float) -> Iterator[Quantity]:
+def planted_pair_quantities(planted: Frame, alpha: float) -> Iterator[Quantity]:
     """Every metric of every world; a world is to these numbers what a seed is to others.
 
     planted_metric.arm.none        no pair is planted
     planted_metric.arm.strongest   the pairs have the largest share of the study
     planted_alpha                  share of the pairs that may count as found where none is planted
     """
-    yield Quantity("planted_alpha", NO_SEED, float(alpha), "fraction", 1)
+    share = Derived(alpha, made_by(planted_pair_quantities))
+    yield quantity("planted_alpha", NO_SEED, share, unit_of("alpha"), 1)
     each = planted[planted["world"].notna()]
     places = {0.0: NONE, each["share"].max(): STRONGEST} if each["share"].any() else {0.0: NONE}
     for row in each[each["share"].isin(places)].to_dict("records"):
         name = f"planted_{row['metric']}.{row['arm']}.{places[row['share']]}"
-        unit = "1" if row["metric"].startswith(NO_FRACTIONS) else "fraction"
-        yield Quantity(name, int(row["world"]), float(row["mean"]), unit, 1)
+        place = {key: row[key] for key in ("world", "share", "arm", "metric")}
+        value = derive(unchanged, value=Cell(row["mean"], Rows("planted", place, "mean")))
+        yield quantity(name, int(row["world"]), value, unit_of(row["metric"]), 1)

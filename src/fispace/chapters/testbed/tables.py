@@ -10,7 +10,7 @@ STIMULI = Table(
     {"item": TEXT, "frame": TEXT, FACTORS: TEXT, "text": TEXT},
     key=("item",),
 )
-PLANTED = Table(
+PLANTED_PAIRS = Table(
     "testbed/planted.csv",
     {
         "share": NUMBER, "arm": TEXT, "metric": TEXT, "mean": NUMBER,
@@ -19,7 +19,7 @@ PLANTED = Table(
     key=("share", "arm", "metric"),
 )  # fmt: skip
 """Means over worlds; the interval is missing where there is one world."""
-PLANTED_PLOT = Table(
+PLANTED_PAIRS_PLOT = Table(
     "report/figures/planted.csv",
     {
         "metric": TEXT, "arm": TEXT, "share": NUMBER, "world": optional(NUMBER), "mean": NUMBER,

@@ -18,9 +18,15 @@ from fispace.models.fit import Schedule, fit
 from fispace.models.integrated import IntegratedModel
 from fispace.models.numerics import fix_numerics, selection_dtype
 from fispace.models.objective import ArmObjective
+from fispace.models.parts import matched_n_latents
 from fispace.models.progress import CurveRow
-from fispace.models.shape import ModelShape, matched_n_latents
-from fispace.models.trained import Trained, initial_model, load_trained
+from fispace.models.trained import (
+    Trained,
+    TrainingRecord,
+    initial_model,
+    load_trained,
+    model_shape,
+)
 from fispace.models.training_state import Checkpoints, surroundings
 from fispace.seeds import stream_seed
 from fispace.stats.metrics import FvuSums
@@ -35,9 +41,12 @@ from fispace.store.standardiser import (
     unit_standardiser,
 )
 from fispace.store.tables import write_table
-from fispace.study.config.arms import arm_config
-from fispace.study.config.train import Part, TrainArmStep
+from fispace.study.config.parts import Part
+from fispace.study.config.train import ArmModel, TrainArmStep
 from fispace.study.step import Reads, Scratch, Unrecorded, Writes, command
+
+PLAIN_SAE = ArmModel(parts=("sae",), frozen_sae_from=None, pooling=None, matched_to=None)
+"""What a learning rate is tried on."""
 
 
 @command("train", "arm")
@@ -47,12 +56,12 @@ def train_arm(
     scratch: Scratch, checkpoint_seconds: Unrecorded[float], weights: Writes, curve: Writes,
     lifecycle: Writes,
 ) -> None:  # fmt: skip
-    """Train one arm with one seed at the chosen rate; writes checkpoint, curve and life cycles.
+    """Train one arm with one seed at the chosen rate; writes checkpoint, curve and history of the latents.
 
     An arm whose parameter count equals another's has as many latents as that takes, not
     `params.n_latents`; `matched_row` is the other's row. `changed` is a mapping, as JSON, of
     parameters that take the place of those of `params`; of a copied SAE a smaller k cuts the codes.
-    Where `params.select_in` is auto, a copied SAE goes on selecting in the precision it was trained in.
+    Where `params.topk_dtype` is auto, a copied SAE goes on selecting in the precision it was trained in.
 
     The training is kept in `scratch` every `checkpoint_seconds`, so a killed one goes on from there
     to the bytes that it would have written undisturbed.
@@ -60,20 +69,21 @@ def train_arm(
     Raises:
         ArtifactError: if a shard is missing or altered.
         ArtifactMismatchError: if the frozen SAE was trained on other data or with other sizes.
-        ParamsError: if `changed` holds what is no parameter of a training.
+        ParamsError: if a row is not that of an arm, or `changed` holds what is no parameter of a training.
         DivergedError: if the loss becomes non-finite.
     """
-    peak = float(read_json(lr)["lr"])
+    peak, own = float(read_json(lr)["lr"]), ArmModel.read(json.loads(row), f"train.arms.{arm}")
     if changed is not None:
         params = TrainArmStep.read(params.plain() | json.loads(changed), "train")
     copied = None
     if frozen is not None:
         shared = data_record(manifest, standardiser) | {"seed": seed}
-        copied = load_trained(frozen, shared | {"arm": json.loads(row)["frozen_sae_from"]})
+        copied = load_trained(frozen, shared | {"arm": own.frozen_sae_from})
     params = _decided(params, manifest, copied)
     if matched_row is not None:
-        params = _matched(params, json.loads(row), json.loads(matched_row), manifest)
-    record = _record(params, arm, json.loads(row), seed, peak, manifest, standardiser)
+        like = ArmModel.read(json.loads(matched_row), f"train.arms.{own.matched_to}")
+        params = _matched(params, own, like, manifest)
+    record = _record(params, arm, own, seed, peak, manifest, standardiser)
     model = initial_model(record)
     if copied is not None:
         model.sae.load_state_dict(copied.model.sae.state_dict())
@@ -87,11 +97,11 @@ def train_arm(
         fitted = _fit(params, model, record, (store, units), checkpoints)
     model.absorb_bias()
     if "interaction" in model.parts:
-        batches = _stored_batches(store, units, "train", params.mean_tokens)
+        batches = _stored_batches(store, units, "train", params.interaction_mean_tokens)
         model.interaction.mean_output.copy_(mean_interaction(model, batches))
-    save_checkpoint(weights, model.state_dict(), record)
-    write_table(curve, fitted.curve, record)
-    write_table(lifecycle, fitted.lifecycle, record)
+    save_checkpoint(weights, model.state_dict(), record.plain())
+    write_table(curve, fitted.curve, record.plain())
+    write_table(lifecycle, fitted.lifecycle, record.plain())
     checkpoints.remove()
 
 
@@ -108,14 +118,13 @@ def train_candidate(
         ArtifactError: if a shard is missing or altered.
         DivergedError: if the loss becomes non-finite.
     """
-    row = {"parts": ["sae"], "frozen_sae_from": None}
     params = _decided(params, manifest, None)
-    record = _record(params, "lr_candidate", row, seed, lr, manifest, standardiser)
+    record = _record(params, "lr_candidate", PLAIN_SAE, seed, lr, manifest, standardiser)
     store, units = _open(params, manifest, standardiser)
     checkpoints = Checkpoints(scratch, _identity(record, None), checkpoint_seconds)
     with named_divergence(f"learning rate candidate {lr}, seed {seed}"):
         fitted = _fit(params, initial_model(record), record, (store, units), checkpoints)
-    write_table(curve, fitted.curve, record)
+    write_table(curve, fitted.curve, record.plain())
     checkpoints.remove()
 
 
@@ -136,43 +145,30 @@ def _decided(params: TrainArmStep, manifest: Path, copied: Trained | None) -> Tr
 
     The record of a training, and so every reader of its weights on any machine, has the decision.
     """
-    if copied is not None and params.select_in == "auto":
-        return params.changed(select_in=copied.record["params"]["select_in"])
+    if copied is not None and params.topk_dtype == "auto":
+        return params.changed(topk_dtype=copied.record.params.topk_dtype)
     shape = ActivationStore(manifest).d_model, params.n_latents, params.k
-    return params.changed(select_in=selection_dtype(params.select_in, *shape))
+    return params.changed(topk_dtype=selection_dtype(params.topk_dtype, *shape))
 
 
-def _matched(
-    params: TrainArmStep, row: dict[str, Any], matched_row: dict[str, Any], manifest: Path
-) -> TrainArmStep:
-    """The parameters with the latents that give the row's model the matched one's parameter count."""
-    d_model = ActivationStore(manifest).d_model
-    shape = ModelShape(d_model, params.n_latents, params.k, params.d_embed, params.dropout)
-    parts, matched_parts = (arm_config(given, "row").parts for given in (row, matched_row))
-    return params.changed(n_latents=matched_n_latents(shape, parts, matched_parts))
+def _matched(params: TrainArmStep, arm: ArmModel, like: ArmModel, manifest: Path) -> TrainArmStep:
+    """The parameters with the latents that give the arm's model the other's parameter count."""
+    shape = model_shape(params, like, ActivationStore(manifest).d_model)
+    return params.changed(n_latents=matched_n_latents(shape, arm.parts, like.parts))
 
 
 def _record(
-    params: TrainArmStep, arm: str, row: dict[str, Any], seed: int, lr: float,
+    params: TrainArmStep, arm: str, row: ArmModel, seed: int, lr: float,
     manifest: Path, standardiser: Path,
-) -> dict[str, Any]:  # fmt: skip
-    """What identifies a training: everything but the code."""
-    config = arm_config(row, f"{arm}")
-    return {
-        "step": "train",
-        "arm": arm,
-        "row": config.plain(),
-        "seed": seed,
-        "lr": lr,
-        "params": params.plain(),
-        **data_record(manifest, standardiser),
-    }
+) -> TrainingRecord:  # fmt: skip
+    data = data_record(manifest, standardiser)
+    return TrainingRecord(step="train", arm=arm, row=row, seed=seed, lr=lr, params=params, **data)
 
 
-def _identity(record: dict[str, Any], frozen: Path | None) -> dict[str, Any]:
+def _identity(record: TrainingRecord, frozen: Path | None) -> dict[str, Any]:
     """All that decides the numbers of a training: its record, and what else is another elsewhere."""
     source = None if frozen is None else sha256_of(frozen)
-    return record | {"frozen": source} | surroundings(__name__)
+    return record.plain() | {"frozen": source} | surroundings(__name__)
 
 
 def _open(
@@ -191,16 +187,16 @@ class Fitted(NamedTuple):
 
     curve: pd.DataFrame
     lifecycle: pd.DataFrame
-    """One row a latent at every validation; columns: models.lifecycle.LifecycleRows."""
+    """One row a latent at every validation; columns: models.latent_history.Snapshot."""
 
 
 def _fit(
-    params: TrainArmStep, model: IntegratedModel, record: dict[str, Any],
+    params: TrainArmStep, model: IntegratedModel, record: TrainingRecord,
     data: tuple[ActivationStore, Standardiser], checkpoints: Checkpoints,
 ) -> Fitted:  # fmt: skip
     fix_numerics(params.threads)
-    seed, (store, units) = record["seed"], data
-    torch.manual_seed(stream_seed(params.root_seed, "train", seed, "dropout", record["arm"]))
+    seed, (store, units) = record.seed, data
+    torch.manual_seed(stream_seed(params.root_seed, "train", seed, "dropout", record.arm))
     # Data order is keyed without the arm, so arms of a seed are paired.
     stream = (params.root_seed, "train", seed, "order")
     rows = store.shuffled_batches(
@@ -208,22 +204,22 @@ def _fit(
     )
     left = islice(rows, params.n_steps - checkpoints.n_steps)
     batches = (units.standardise(torch.from_numpy(x)) for x in left)
-    is_frozen = record["row"]["frozen_sae_from"] is not None
+    is_frozen = record.row.frozen_sae_from is not None
     objective = ArmObjective(model, is_frozen, params.aux_k)
-    checkpoints.include("lifecycle", objective.lifecycle)
+    checkpoints.include("history", objective.history)
 
     def validate() -> float:
-        objective.lifecycle.record(model.newest_sae.W_dec)
+        objective.history.record(model.newest_sae.W_dec)
         return _val_fvu(model, _stored_batches(store, units, "val"))
 
     ready = prefetched(batches, params.prefetch_batches)
     schedule = Schedule(
-        params, record["lr"], params.n_steps, params.log_every, params.val_every
+        params, record.lr, params.n_steps, params.log_every, params.val_every
     )  # fmt: skip
     curve = fit(model, objective, ready, schedule, validate, checkpoints)
     snapshots = (
         pd.DataFrame({name: column.numpy() for name, column in rows._asdict().items()})
-        for rows in objective.lifecycle.ledger
+        for rows in objective.history.snapshots
     )
     return Fitted(pd.DataFrame(curve, columns=pd.Index(CurveRow._fields)), pd.concat(snapshots))
 

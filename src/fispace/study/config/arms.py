@@ -4,25 +4,24 @@ Must not: hold a default, or know what a part computes.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from fispace.study.config.audit import MEASURED, NO_SWITCH, Audited
 from fispace.study.config.base import Config, Distinct, InnerShare, Name, Refusal, Seed, Threaded
 from fispace.study.config.train import (
     ArmConfig,
+    ArmModel,
     ArmTraining,
     ChooseLrStep,
-    ControlArmConfig,
     Switchable,
 )
+from fispace.study.names import arm_name
 
-Rows = Mapping[str, ArmConfig]
+ArmName = Annotated[Name, AfterValidator(arm_name)]
 
 BASELINE_ARM = "sae"
-TABLES = ("arms", "control_arms")
-"""Sections of `train` that hold rows: arms of every run, and those of the target `full` alone."""
 
 
 class MoreSeedsConfig(Config):
@@ -46,6 +45,8 @@ class GainCurveConfig(Config):
 class TrainSection(ArmTraining, ChooseLrStep, Audited, Threaded):
     """Every arm: one model class, one training loop."""
 
+    renamed: ClassVar[dict[str, str]] = {"control_arms": "arms, with `target: full` in the row"}
+
     seeds: Annotated[Distinct[Seed], Field(min_length=1, max_length=1000)]
     """One training of every arm for each; arms of one seed see the data in the same order."""
     lr_search_seed: Seed
@@ -53,41 +54,37 @@ class TrainSection(ArmTraining, ChooseLrStep, Audited, Threaded):
     checkpoint_seconds: Annotated[int, Field(ge=1, le=86_400)]
     """Seconds between savings of an unfinished training, which a restarted job continues; they change no
     result."""
-    arms: Annotated[dict[Name, ArmConfig], Field(min_length=1, max_length=100)]
+    arms: Annotated[dict[ArmName, ArmConfig], Field(min_length=1, max_length=200)]
     """One row per arm; its name is a file name. Arm sae is needed: the learning rate is chosen on it."""
-    control_arms: Annotated[dict[Name, ControlArmConfig], Field(max_length=100)]
-    """Arms of the target full alone: rows like those of arms, with two options more."""
     more_seeds: MoreSeedsConfig
     """Trainings of the target full beyond seeds."""
     gain_curve: GainCurveConfig
     """Trainings of the target full that show an arm's gain over its SAE where k is cut at test time."""
 
     @property
-    def all_arms(self) -> dict[str, ArmConfig]:
-        """Rows of both tables by the name of their arm."""
-        return {**self.arms, **self.control_arms}
+    def arms_of_every_run(self) -> dict[str, ArmConfig]:
+        """The arms that the target `all` trains."""
+        return {name: arm for name, arm in self.arms.items() if arm.target == "all"}
 
     @model_validator(mode="after")
     def _require_rows_that_fit(self) -> "TrainSection":
-        if BASELINE_ARM not in self.arms:
+        if BASELINE_ARM not in self.arms_of_every_run:
             raise Refusal(
-                "arms", f"the arm '{BASELINE_ARM}' is missing; the learning rate is chosen on it"
+                "arms",
+                f"the arm '{BASELINE_ARM}', of target all, is missing; the learning rate is chosen on it",
             )
-        # an arm of every run needs no arm that only the target `full` trains
-        for table, allowed in ((self.arms, self.arms), (self.control_arms, self.all_arms)):
-            for name, arm in table.items():
-                where = ("arms" if table is self.arms else "control_arms", name)
-                if table is not self.arms and name in self.arms:
-                    raise Refusal(where, "train.arms has an arm of this name; choose another")
-                _require_frozen(where, arm, allowed)
-                _require_matched(where, arm, self.all_arms)
+        for name, arm in self.arms.items():
+            # an arm of every run needs no arm that only the target `full` trains
+            allowed = self.arms_of_every_run if arm.target == "all" else self.arms
+            _require_frozen(("arms", name), arm, allowed)
+            _require_matched(("arms", name), arm, self.arms)
         return self
 
     @model_validator(mode="after")
     def _require_other_seeds_of_arms(self) -> "TrainSection":
         for name in self.more_seeds.arms:
-            if name not in self.all_arms:
-                raise Refusal(("more_seeds", "arms"), f"no arm {name!r} in {' or '.join(TABLES)}")
+            if name not in self.arms:
+                raise Refusal(("more_seeds", "arms"), f"no arm {name!r} in train.arms")
         for seed in self.more_seeds.seeds:
             if seed in self.seeds:
                 raise Refusal(
@@ -100,7 +97,7 @@ class TrainSection(ArmTraining, ChooseLrStep, Audited, Threaded):
     @model_validator(mode="after")
     def _require_a_curve_over_a_frozen_sae(self) -> "TrainSection":
         arm = self.gain_curve.arm
-        if arm not in self.all_arms or self.all_arms[arm].frozen_sae_from is None:
+        if arm not in self.arms or self.arms[arm].frozen_sae_from is None:
             raise Refusal(
                 ("gain_curve", "arm"),
                 f"{arm!r} must be an arm with frozen_sae_from; its gain over that SAE is shown",
@@ -116,8 +113,8 @@ class TrainSection(ArmTraining, ChooseLrStep, Audited, Threaded):
                 "analysis of a model uses the stored standardiser of the train split",
             )
         for key, name in (("arm", self.audit.arm), ("baseline", self.audit.baseline)):
-            if name not in self.arms:
-                raise Refusal(("audit", key), f"no arm {name!r} in train.arms")
+            if name not in self.arms_of_every_run:
+                raise Refusal(("audit", key), f"no arm {name!r} of target all in train.arms")
             if self.arms[name].frozen_sae_from is not None:
                 raise Refusal(
                     ("audit", key),
@@ -150,9 +147,14 @@ class TrainSection(ArmTraining, ChooseLrStep, Audited, Threaded):
         return self
 
 
-def all_arms(train: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Plain rows of both tables by the name of their arm."""
-    return {name: row for table in TABLES for name, row in train[table].items()}
+def arms_of(train: Mapping[str, Any], target: Literal["all", "full"]) -> dict[str, dict[str, Any]]:
+    """Plain rows, by arm, of what a training of the target depends on; those of `all` come first."""
+    rows: dict[str, dict[str, Any]] = {}
+    for own in ("all",) if target == "all" else ("all", "full"):
+        for name, row in train["arms"].items():
+            if row["target"] == own:
+                rows[name] = {key: row[key] for key in row if key in ArmModel.model_fields}
+    return rows
 
 
 def gain_ks(train: Mapping[str, Any]) -> list[int]:
@@ -161,17 +163,7 @@ def gain_ks(train: Mapping[str, Any]) -> list[int]:
     return sorted({max(1, round(share * train["k"])) for share in shares} - {train["k"]})
 
 
-def arm_config(row: Mapping[str, Any], where: str) -> ArmConfig:
-    """The row of either table; one that has an option of control arms is theirs.
-
-    Raises:
-        ParamsError: on an unknown, missing or ill-typed key, or options that exclude each other.
-    """
-    options = set(ControlArmConfig.model_fields) - set(ArmConfig.model_fields)
-    return (ControlArmConfig if options & set(row) else ArmConfig).read(row, where)
-
-
-def _require_frozen(where: tuple[str, str], arm: ArmConfig, rows: Rows) -> None:
+def _require_frozen(where: tuple[str, str], arm: ArmConfig, rows: Mapping[str, ArmConfig]) -> None:
     source = arm.frozen_sae_from
     if source is None:
         return
@@ -183,11 +175,11 @@ def _require_frozen(where: tuple[str, str], arm: ArmConfig, rows: Rows) -> None:
         )
 
 
-def _require_matched(where: tuple[str, str], arm: ArmConfig, rows: Rows) -> None:
-    target = arm.matched_to if isinstance(arm, ControlArmConfig) else None
+def _require_matched(where: tuple[str, str], arm: ArmConfig, rows: Mapping[str, ArmConfig]) -> None:
+    target = arm.matched_to
     if target is None:
         return
-    if target not in rows or target == where[1] or _is_matched(rows[target]):
+    if target not in rows or target == where[1] or rows[target].matched_to is not None:
         raise Refusal(
             (*where, "matched_to"),
             f"{target!r} must be another arm, of train.n_latents; arms: {', '.join(rows)}",
@@ -200,9 +192,5 @@ def _require_matched(where: tuple[str, str], arm: ArmConfig, rows: Rows) -> None
         )
 
 
-def _is_matched(arm: ArmConfig) -> bool:
-    return isinstance(arm, ControlArmConfig) and arm.matched_to is not None
-
-
 def _copies_or_is_matched(arm: ArmConfig) -> bool:
-    return arm.frozen_sae_from is not None or _is_matched(arm)
+    return arm.frozen_sae_from is not None or arm.matched_to is not None

@@ -1,15 +1,17 @@
 """What every group of parameters is: a frozen model, read strictly, with one paragraph for an error.
 
-A parameter is declared once, as a field of a group, with its range, unit and source. Sections of
-params.yaml and configurations of commands are composed of groups by inheritance. Must not: hold a
+A parameter is declared once, as a field of a group: its type and range, and under it a docstring with
+meaning, unit and source. Sections of params.yaml and configurations of commands are composed of groups
+by inheritance. Must not: hold a
 value of a parameter, or know a chapter.
 """
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, ValidationError
 
 from fispace.errors import ParamsError
+from fispace.study.names import file_name, plain_text
 
 T = TypeVar("T")
 Group = TypeVar("Group", bound="Config")
@@ -45,9 +47,11 @@ class Config(BaseModel):
         strict=True,
         extra="forbid",
         allow_inf_nan=False,
-        use_attribute_docstrings=True,
-        defer_build=True,
+        defer_build=True,  # a job builds the one group that its command depends on
     )
+
+    renamed: ClassVar[dict[str, str]] = {}
+    """Former names of parameters of this group, and what to write instead."""
 
     @classmethod
     def read(cls: type[Group], values: Any, where: str) -> Group:
@@ -96,11 +100,6 @@ def dotted(keys: Keys) -> str:
     return "".join(parts).lstrip(".") or "top level"
 
 
-def field_names(config: type[Config]) -> list[str]:
-    """Names of a group's parameters, sorted."""
-    return sorted(config.model_fields)
-
-
 def require_a_batch(n_tokens: int, batch_tokens: int) -> None:
     """Refuse fewer tokens than one optimiser step takes.
 
@@ -119,7 +118,7 @@ def _distinct(values: tuple[T, ...]) -> tuple[T, ...]:
     return values
 
 
-Values = Annotated[tuple[T, ...], Strict(False)]
+ListOf = Annotated[tuple[T, ...], Strict(False)]
 """A list; read as a tuple."""
 
 Distinct = Annotated[
@@ -130,7 +129,7 @@ Distinct = Annotated[
 ]
 """A list that holds nothing twice."""
 
-Name = Annotated[str, Field(pattern="^[a-z][a-z0-9_-]*$", max_length=60)]
+Name = Annotated[str, Field(pattern="^[a-z][a-z0-9_-]*$", max_length=60), AfterValidator(file_name)]
 """Name of a file or folder: lower-case letters, digits, - and _, a letter first."""
 
 Count = Annotated[int, Field(ge=1, le=1_000_000_000_000)]
@@ -150,6 +149,8 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Deviation = Annotated[float, Field(ge=0, le=100)]
 """Standard deviation of initial weights."""
+PlainText = Annotated[str, AfterValidator(plain_text)]
+"""A text of which everything is seen in print."""
 NonEmpty = Annotated[str, Field(min_length=1)]
 
 

@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from fispace.study.config.base import Keys, Refusal
+from fispace.study.config.base import Keys, Refusal, dotted
+from fispace.study.config.meanings import meaning
 
-SHOWN = 200
+SHOWN_CHARACTERS = 200
 """Most characters of a value that a message repeats."""
-ADVICE = "; numbers stand without quotes and with a decimal point, as in 1.0e-3"
+ON_TEXTS = "; a text that YAML takes for something else stands in quotes, as in '1' or 'no'"
+ON_NUMBERS = "; numbers stand without quotes and with a decimal point, as in 1.0e-3"
 SCALARS = {
     "int_type": "integer",
     "float_type": "number",
@@ -48,7 +50,7 @@ class _Place(NamedTuple):
     """Type that the parameters' declaration gives the value; None for an unknown key."""
     holder: type[BaseModel] | None
     """Model of which the last key is a field, or should be."""
-    meaning: str | None
+    meant: str | None
 
 
 def first_complaint(error: ValidationError, model: type[BaseModel]) -> Refusal:
@@ -71,7 +73,7 @@ def _urgency(detail: ErrorDetails, place: _Place, order: int) -> tuple[int, bool
 def _placed(detail: ErrorDetails, model: type[BaseModel]) -> _Place:
     annotation: Any = model
     keys: list[int | str] = []
-    holder = meaning = None
+    holder = meant = None
     loc = detail["loc"]
     refusal = _refusal(detail)
     for key in loc if refusal is None else (*loc, *refusal.keys):
@@ -87,8 +89,8 @@ def _placed(detail: ErrorDetails, model: type[BaseModel]) -> _Place:
             else None
         )
         annotation, said = _below(annotation, key)
-        meaning = said or (meaning if isinstance(key, int) else None)
-    return _Place(tuple(keys), annotation, holder, meaning)
+        meant = said or (meant if isinstance(key, int) else None)
+    return _Place(tuple(keys), annotation, holder, meant)
 
 
 def _refusal(detail: ErrorDetails) -> Refusal | None:
@@ -110,41 +112,64 @@ def _below(annotation: Any, key: int | str) -> tuple[Any, str | None]:
     """Type and meaning of what stands below a key of a value of this type."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         field = annotation.model_fields.get(str(key))
-        return (None, None) if field is None else (field.annotation, field.description)
+        return (None if field is None else field.annotation), meaning(annotation, str(key))
     members = typing.get_args(annotation)
     origin = typing.get_origin(annotation)
     return (members[1 if origin is dict else 0] if origin in (dict, tuple) else None), None
 
 
 def _complaint(detail: ErrorDetails, together: list[ErrorDetails], place: _Place) -> Refusal:
-    kind, value, ctx = detail["type"], detail["input"], detail.get("ctx", {})
-    meant = f" ({place.meaning.rstrip('.')})" if place.meaning else ""
+    meant = f" ({place.meant.rstrip('.')})" if place.meant else ""
     refusal = _refusal(detail)
     if refusal is not None:
         refusal.keys, refusal.says = place.keys, f"{refusal.says}{meant}"
         return refusal
-    if kind == "extra_forbidden" and place.holder is not None:
-        known = ", ".join(sorted(place.holder.model_fields))
-        return Refusal(place.keys, f"unknown parameter; known here: {known}")
-    if kind == "missing":
-        return Refusal(place.keys, f"missing parameter{meant}")
-    if kind in SCALARS:
-        names = ", ".join(f"'{SCALARS[d['type']]}'" for d in together if d["type"] in SCALARS)
-        end = ADVICE if isinstance(value, str) else meant
-        return Refusal(place.keys, f"{shown(value)} is not of type {names}{end}")
-    if kind in CONTAINERS:
-        return Refusal(place.keys, f"expected {CONTAINERS[kind]}, got {shown(value)}{meant}")
-    if kind == "literal_error":
-        allowed = ", ".join(map(repr, typing.get_args(_bare(place.annotation))))
-        return Refusal(place.keys, f"expected one of {allowed}, got {shown(value)}{meant}")
-    if kind in BOUNDS:
-        return Refusal(place.keys, f"{shown(value)} {BOUNDS[kind].format(**ctx)}{meant}")
-    return Refusal(place.keys, f"{ctx.get('error') or shown(value) + ': ' + detail['msg']}{meant}")
+    if detail["type"] in SCALARS and isinstance(detail["input"], str):
+        meant = ON_NUMBERS
+    elif detail["type"] == "string_type":
+        meant = ON_TEXTS
+    if detail["type"] == "extra_forbidden":
+        meant = ""
+    return Refusal(place.keys, f"{_sentence(detail, together, place)}{meant}")
+
+
+def _sentence(detail: ErrorDetails, together: list[ErrorDetails], place: _Place) -> str:
+    """What is wrong, in words like those that JSON Schema's validators use."""
+    kind, value, bounds = detail["type"], shown(detail["input"]), detail.get("ctx", {})
+    match kind:
+        case "missing":
+            said = "missing parameter"
+        case "extra_forbidden":
+            said = f"unknown parameter; {_known(place)}"
+        case "literal_error":
+            allowed = ", ".join(map(repr, typing.get_args(_bare(place.annotation))))
+            said = f"expected one of {allowed}, got {value}"
+        case _ if kind in SCALARS:
+            names = [f"'{SCALARS[each['type']]}'" for each in together if each["type"] in SCALARS]
+            said = f"{value} is not of type {', '.join(names)}"
+        case _ if kind in CONTAINERS:
+            said = f"expected {CONTAINERS[kind]}, got {value}"
+        case _ if kind in BOUNDS:
+            said = f"{value} {BOUNDS[kind].format(**bounds)}"
+        case _:
+            said = str(bounds.get("error") or f"{value}: {detail['msg']}")
+    return said
+
+
+def _known(place: _Place) -> str:
+    """What to write in the place of an unknown key."""
+    groups = [] if place.holder is None else place.holder.__mro__
+    for group in groups:
+        if place.keys[-1] in vars(group).get("renamed", {}):
+            new = vars(group)["renamed"][place.keys[-1]]
+            return f"it is now {dotted((*place.keys[:-1], new))}"
+    names = [] if place.holder is None else sorted(place.holder.model_fields)
+    return f"known here: {', '.join(names)}"
 
 
 def shown(value: Any) -> str:
     """The value as Python writes it, cut to a length that a message can hold."""
     try:
-        return f"{value!r:.{SHOWN}}"
+        return f"{value!r:.{SHOWN_CHARACTERS}}"
     except ValueError:  # Python writes no integer of thousands of digits
         return "a number of thousands of digits"

@@ -1,8 +1,9 @@
 """Parameters of the extract chapter."""
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from fispace.study.config.base import (
     Config,
@@ -10,6 +11,7 @@ from fispace.study.config.base import (
     Distinct,
     InnerShare,
     NonEmpty,
+    PlainText,
     Refusal,
     Seeded,
     Threaded,
@@ -17,6 +19,17 @@ from fispace.study.config.base import (
 from fispace.study.config.lm import ReadsLm, WindowBatches
 
 WindowLength = Annotated[int, Field(ge=1, le=1_048_576)]
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text, re.MULTILINE)
+    except re.error as error:
+        raise ValueError(f"{text!r} is not a regular expression: {error}") from None
+    return text
+
+
+Delimiter = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_pattern)]
 
 
 class TextConfig(Config):
@@ -28,13 +41,13 @@ class TextConfig(Config):
     """File, folder or dataset name; null for the testbed."""
     field: NonEmpty
     """Column that holds a document (jsonl, parquet, hub)."""
-    delimiter: Annotated[str, Field(min_length=1, max_length=1000)] | None
+    delimiter: Delimiter | None
     """Regular expression between documents (txt)."""
-    config: str | None
+    config: PlainText | None
     """Dataset configuration (hub)."""
-    split: str | None
+    split: PlainText | None
     """Dataset split (hub)."""
-    revision: str | None
+    revision: PlainText | None
     """Dataset revision (hub)."""
 
     @model_validator(mode="after")
@@ -44,6 +57,12 @@ class TextConfig(Config):
                 "path",
                 f"missing: source={self.source!r} needs a file, folder or dataset name. On the "
                 "command line: --config text=PATH",
+            )
+        if self.source == "testbed" and self.path is not None:
+            raise Refusal(
+                "path",
+                f"must be null: source='testbed' is the corpus that the testbed writes. For {self.path} set "
+                "source to txt, jsonl, parquet or hub",
             )
         if self.source == "txt" and self.delimiter is None:
             raise Refusal(

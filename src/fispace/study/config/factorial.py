@@ -1,20 +1,22 @@
 """Parameters of the factorial chapter."""
 
+from itertools import product
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from fispace.study.config.base import (
     Config,
     Count,
     Distinct,
     InnerShare,
+    ListOf,
+    PlainText,
     Refusal,
     Seeded,
     Share,
     Size,
     Threaded,
-    Values,
     require_a_batch,
 )
 from fispace.study.config.extract import BosOption, Windows
@@ -25,22 +27,30 @@ from fispace.study.config.hypotheses import (
     Hypothesis,
 )
 from fispace.study.config.lm import ReadsLm
-from fispace.study.config.train import Batches, OptimiserConfig, Recorded
+from fispace.study.config.train import BatchSize, OptimiserConfig, Recorded
+from fispace.study.names import (
+    factor_name,
+    hypothesis_name,
+    require_different,
+    require_distinct_cells,
+)
 
 IDENTITY = 1.0
 """Multiplier that leaves a latent as it is; effects are differences from it."""
 
-Column = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$", max_length=60)]
-Level = Annotated[str, Field(min_length=1, max_length=60)]
+ColumnName = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$", max_length=60)]
+FactorName = Annotated[ColumnName, AfterValidator(factor_name)]
+HypothesisName = Annotated[ColumnName, AfterValidator(hypothesis_name)]
+FactorLevel = Annotated[PlainText, Field(min_length=1, max_length=60)]
 Multiplier = Annotated[float, Field(ge=-1000, le=1000)]
 
 
 class FactorConfig(Config):
     """One factor of a battery: its column, and its two levels, index 0 first."""
 
-    name: Column
+    name: FactorName
     """Column of the battery."""
-    levels: Values[Level]
+    levels: ListOf[FactorLevel]
     """Its two different levels; the first has index 0."""
 
     @model_validator(mode="after")
@@ -48,13 +58,17 @@ class FactorConfig(Config):
         if len(self.levels) != 2 or len(set(self.levels)) != 2:
             must = f"{self.name!r} needs two different levels, got {list(self.levels)}"
             raise Refusal("levels", must)
+        try:
+            require_different(*self.levels)
+        except ValueError as error:
+            raise Refusal("levels", str(error)) from None
         return self
 
 
 class Factors(Config):
     """The two factors."""
 
-    factors: Values[FactorConfig]
+    factors: ListOf[FactorConfig]
     """The two factors: columns of the battery, and their two levels, index 0 first. The contrast is
     y11 - y10 - y01 + y00."""
 
@@ -63,13 +77,17 @@ class Factors(Config):
         names = [factor.name for factor in self.factors]
         if len(names) != 2 or len(set(names)) != 2:
             raise Refusal("factors", f"a 2x2 analysis needs two different factors, got {names}")
+        try:
+            require_distinct_cells(list(product(*(factor.levels for factor in self.factors))))
+        except ValueError as error:
+            raise Refusal("factors", str(error)) from None
         return self
 
 
-class Halves(Config):
+class StimulusHalves(Config):
     """Which stimuli are used, and for what."""
 
-    variant: str | None
+    variant: PlainText | None
     """Value of the battery's column `variant` whose rows are used; null where it has no such column."""
     select_fraction: InnerShare
     """Share of the items on which latents are selected; the tests run on the others."""
@@ -117,7 +135,7 @@ class Clamps(Config):
         return self
 
 
-class Errors(Config):
+class AddedErrors(Config):
     """What becomes of the errors of the autoencoders."""
 
     add_back_errors: bool
@@ -132,7 +150,7 @@ class ContextBatches(Config):
     """Token sequences scored in one forward pass."""
 
 
-class Interventions(Candidates, Clamps, Errors, ContextBatches):
+class Interventions(Candidates, Clamps, AddedErrors, ContextBatches):
     """What latents are set to, and after which texts the response words are scored."""
 
     quantiles: Annotated[Distinct[Share], Field(max_length=20)]
@@ -174,7 +192,7 @@ class GenerationConfig(Config):
     """Multipliers."""
 
 
-class Continuations(Errors):
+class Continuations(AddedErrors):
     """Texts under an intervention."""
 
     generation: GenerationConfig
@@ -184,7 +202,7 @@ class Continuations(Errors):
 class Families(Config):
     """Hypotheses, declared before the run."""
 
-    hypotheses: Annotated[dict[Column, Hypothesis], Field(min_length=1)]
+    hypotheses: Annotated[dict[HypothesisName, Hypothesis], Field(min_length=1)]
     """Families of hypotheses, declared before the run: the interaction contrast of a response, for kinds
     of latents and controls. Each is corrected as a whole, every seed in it."""
     equivalence: EquivalenceConfig
@@ -205,7 +223,7 @@ class Families(Config):
         return self
 
 
-class BatteryStep(Factors, Halves, Seeded):
+class BatteryStep(Factors, StimulusHalves, Seeded):
     """What `factorial battery` depends on."""
 
 
@@ -213,7 +231,7 @@ class BatteryActivationsStep(Windows, ReadsLm, Threaded):
     """What `factorial activations` depends on."""
 
 
-class SecondaryStep(SecondaryConfig, OptimiserConfig, Batches, Recorded, Seeded, Threaded):
+class SecondaryStep(SecondaryConfig, OptimiserConfig, BatchSize, Recorded, Seeded, Threaded):
     """What `factorial secondary` depends on: the secondary SAE and the study's optimiser."""
 
     @model_validator(mode="after")
@@ -227,7 +245,7 @@ class SecondaryStep(SecondaryConfig, OptimiserConfig, Batches, Recorded, Seeded,
         return self.n_tokens // self.batch_tokens
 
 
-class ResponsesStep(Batches, Threaded):
+class ResponsesStep(BatchSize, Threaded):
     """What `factorial responses` depends on."""
 
 

@@ -28,7 +28,7 @@ Controls = Annotated[
 ]
 
 
-class Compared(Config):
+class Comparisons(Config):
     """Arms that others are compared with."""
 
     compared_with: Distinct[str]
@@ -42,7 +42,7 @@ class ControlsOf(Config):
     """Arms, and the controls over which the gain of each is tabled."""
 
 
-class FullComparisons(Compared, ControlsOf):
+class FullComparisons(Comparisons, ControlsOf):
     """Comparisons of the target full, over all arms and seeds."""
 
 
@@ -65,14 +65,14 @@ class MatchedErrors(Config):
     """Tokens of a window in which a latent must fire not to be dead in it."""
 
 
-class Confidence(Config):
+class FidelityConfidence(Config):
     """Coverage of intervals."""
 
     confidence: InnerShare
     """Coverage of the intervals."""
 
 
-class Bootstrap(Confidence):
+class Bootstrap(FidelityConfidence):
     """Intervals from resampled documents."""
 
     n_bootstrap: Annotated[int, Field(ge=1, le=1_000_000)]
@@ -91,7 +91,7 @@ class FidelityTableStep(Bootstrap, Seeded):
     """What every table of intervals depends on: `fidelity summary`, `shapley` and `positions`."""
 
 
-class FidelityDifferencesStep(Compared, Bootstrap, Seeded):
+class FidelityDifferencesStep(Comparisons, Bootstrap, Seeded):
     """What `fidelity differences` depends on."""
 
 
@@ -103,7 +103,7 @@ class FidelityCutStep(Threaded):
     """What `fidelity cut` depends on."""
 
 
-class FidelityGainCurveStep(Confidence):
+class FidelityGainCurveStep(FidelityConfidence):
     """What `fidelity gain-curve` depends on."""
 
 

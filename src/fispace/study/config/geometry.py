@@ -10,12 +10,17 @@ AtLeastOne = Annotated[int, Field(ge=1)]
 AtLeastTwo = Annotated[int, Field(ge=2)]
 
 
-class Geometry(Config):
-    """What is measured of decoder rows and contributions."""
+class NormGroups(Config):
+    """Which latents count as low."""
 
     group_threshold: Positive
     """Squared decoder norm below which a latent counts as low in the published groups (standardised
     units); the paper read 0.2 off its histogram."""
+
+
+class Geometry(NormGroups):
+    """What is measured of decoder rows and contributions."""
+
     spectrum_first_share: PositiveShare
     """Share of d_model that the published PCA takes for all components; the paper looks at 1,000 of
     3,200."""
@@ -46,3 +51,7 @@ class Geometry(Config):
 
 class GeometryArmStep(Geometry, Seeded, Threaded):
     """What `geometry arm` depends on."""
+
+
+class GeometryHistoryStep(NormGroups, Seeded):
+    """What `geometry history` depends on."""

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from fispace.study.config.base import Config, Distinct, Positive, Share
 
-Kind = Literal[
+LatentKind = Literal[
     "candidate", "insensitive", "random", "primary", "main", "residual", "direction",
     "primary_direction", "linear",
 ]  # fmt: skip
@@ -20,7 +20,7 @@ class Hypothesis(Config):
     response: Literal["activation", "clamp_slope", "planted_slope"]
     """activation on the confirm items; slope of the words' log-probability over the multipliers; slope
     of the planted contrast (batteries with planted words)."""
-    kinds: Annotated[Distinct[Kind], Field(min_length=1)]
+    kinds: Annotated[Distinct[LatentKind], Field(min_length=1)]
     """Latents and controls that belong to the family."""
     expected: Literal["effect", "none"]
     """effect: tested against zero; none: a control, also tested for equivalence with zero."""

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from fispace.study.config.base import Config, NonEmpty
+from fispace.study.config.base import Config, NonEmpty, PlainText
 
 TESTBED = "testbed"
 
@@ -14,7 +14,7 @@ class LmConfig(Config):
 
     name: NonEmpty
     """'testbed', a Hugging Face name, or a local folder."""
-    revision: str | None
+    revision: PlainText | None
     """Commit, tag or branch of a Hugging Face model; null for its newest."""
     dtype: Literal["float32", "bfloat16", "float16"]
     """Number format the LM computes in."""

@@ -8,15 +8,15 @@ from fispace.study.config.base import (
     Config,
     Decay,
     InnerShare,
+    ListOf,
     Rate,
     Refusal,
     Seed,
     Seeded,
     Size,
     Threaded,
-    Values,
 )
-from fispace.study.config.train import InitConfig, OptimiserConfig
+from fispace.study.config.train import InitialWeights, OptimiserConfig
 
 ORACLE = "oracle"
 """Arm on the true codes, which the others' recovery is measured by."""
@@ -72,7 +72,7 @@ class WorldConfig(Config):
         return self
 
 
-class PlantedTraining(OptimiserConfig):
+class PlantedTraining(OptimiserConfig, InitialWeights):
     """Sizes and training of every model that looks for the pairs."""
 
     n_latents: Width
@@ -83,10 +83,6 @@ class PlantedTraining(OptimiserConfig):
     """Largest true features kept of a token; more than are ever active together lose nothing."""
     d_embed: Annotated[int, Field(ge=1, le=4096)]
     """Width of the factor vectors."""
-    dropout: Decay
-    """Probability of dropping an entry after the pooling, in training only."""
-    init: InitConfig
-    """Standard deviations of the initial weights outside the SAE."""
     batch_tokens: Annotated[int, Field(ge=1, le=1_000_000)]
     """Tokens of one optimiser step."""
     n_steps: Size
@@ -111,10 +107,10 @@ class PlantedConfig(PlantedIntervals):
     """Sizes of x = sum a_i d_i + strength sum a_i a_j e_ij + noise."""
     training: PlantedTraining
     """Sizes and training of every model."""
-    shares: Annotated[Values[Decay], Field(min_length=1)]
+    shares: Annotated[ListOf[Decay], Field(min_length=1)]
     """Shares of the variance left after regressing on the a_i that the pairs carry; 0 (none is planted)
     must be there."""
-    worlds: Annotated[Values[Seed], Field(min_length=2)]
+    worlds: Annotated[ListOf[Seed], Field(min_length=2)]
     """Numbers of the repetitions; thresholds of the null come from the other worlds, so at least two."""
     n_tokens: Annotated[int, Field(ge=2, le=100_000_000)]
     """Training tokens of a world."""

@@ -9,14 +9,14 @@ from fispace.study.config.base import Config, InnerShare, PositiveShare, Seeded
 from fispace.study.config.train import Sizes
 
 
-class Confidence(Config):
+class ReportConfidence(Config):
     """Level of the report's intervals."""
 
     confidence: InnerShare
     """Level of the t-intervals over seeds and of the bootstrap intervals over documents."""
 
 
-class Nulls(Confidence):
+class Nulls(ReportConfidence):
     """Simulated nulls of published quantities."""
 
     mixture_latents: Annotated[int, Field(ge=100)]
@@ -30,7 +30,7 @@ class Nulls(Confidence):
     """Pairs of these directions; all pairs if there are fewer."""
 
 
-class Resampling(Confidence):
+class Resampling(ReportConfidence):
     """Intervals over documents."""
 
     n_bootstrap: Annotated[int, Field(ge=100)]
@@ -40,7 +40,7 @@ class Resampling(Confidence):
     prompts, N7)."""
 
 
-class ClaimsStep(Confidence):
+class ClaimsStep(ReportConfidence):
     """What `report claims` depends on."""
 
     explained_share: PositiveShare
@@ -77,5 +77,5 @@ class DiagramsStep(Sizes):
     """What `report diagrams` depends on."""
 
 
-class AuditStep(Audited, Confidence):
+class AuditStep(Audited, ReportConfidence):
     """What `report audit` depends on."""

@@ -3,7 +3,9 @@
 Must not: hold a value of a parameter, or be imported by a step.
 """
 
-from pydantic import model_validator
+from typing import Annotated
+
+from pydantic import AfterValidator, model_validator
 
 from fispace.study.config.arms import TrainSection
 from fispace.study.config.base import Name, Refusal, Seeded, Threaded, require_a_batch
@@ -13,26 +15,28 @@ from fispace.study.config.factorial import (
     Continuations,
     Factors,
     Families,
-    Halves,
     Interventions,
     PairsStep,
     Permutations,
     SecondaryConfig,
     SinglesStep,
+    StimulusHalves,
 )
 from fispace.study.config.fidelity import (
     Bootstrap,
-    Compared,
+    Comparisons,
     FullComparisons,
     MatchedErrors,
 )
 from fispace.study.config.geometry import Geometry
+from fispace.study.config.limits import broken_limits
 from fispace.study.config.lm import ReadsLm, WindowBatches
 from fispace.study.config.planted import Planted
 from fispace.study.config.report import ClaimsStep, GeometryFigures, Nulls, Resampling
 from fispace.study.config.testbed import LanguageBattery, LanguageModel
+from fispace.study.names import run_name
 
-RESERVED_RUNS = ("reference", "bench")
+RunName = Annotated[Name, AfterValidator(run_name)]
 
 
 class TestbedSection(LanguageModel, LanguageBattery, Planted, Threaded):
@@ -43,7 +47,7 @@ class ExtractSection(Texts, StandardiserStep, Threaded):
     """Activations of one hook point, as Parquet."""
 
 
-class FidelitySection(WindowBatches, MatchedErrors, Compared, Bootstrap, Threaded):
+class FidelitySection(WindowBatches, MatchedErrors, Comparisons, Bootstrap, Threaded):
     """Reconstruction quality, and the LM run on the reconstruction."""
 
     full: FullComparisons
@@ -55,7 +59,7 @@ class GeometrySection(Geometry, Threaded):
 
 
 class FactorialSection(
-    Factors, Halves, Permutations, Families, Interventions, Continuations, Calibration, PairsStep,
+    Factors, StimulusHalves, Permutations, Families, Interventions, Continuations, Calibration, PairsStep,
     SinglesStep,
 ):  # fmt: skip
     """2x2 stimuli, secondary SAE, clamping and inference; the hypotheses are declared before the run."""
@@ -75,7 +79,7 @@ class ReportSection(Nulls, Resampling, ClaimsStep, GeometryFigures):
 class StudyConfig(ReadsLm, Seeded, Threaded):
     """A study: params.yaml with the overlays and command-line values merged over it."""
 
-    run: Name
+    run: RunName
     """Name of results/<run>/: lower-case letters, digits, - and _, a letter first."""
     testbed: TestbedSection
     """The built-in language with ground truth, and the LM that learns it."""
@@ -93,16 +97,12 @@ class StudyConfig(ReadsLm, Seeded, Threaded):
     """Claims ledger, tables and figures."""
 
     @model_validator(mode="after")
-    def _require_a_free_name(self) -> "StudyConfig":
-        if self.run in RESERVED_RUNS:
-            raise Refusal("run", f"'{self.run}' is reserved below results/; choose another name")
-        return self
-
-    @model_validator(mode="after")
     def _require_arms_that_are_there(self) -> "StudyConfig":
-        arms, every = self.train.arms, self.train.all_arms
+        arms, every = self.train.arms_of_every_run, self.train.arms
         if self.factorial.arm not in arms:
-            raise Refusal(("factorial", "arm"), f"no arm {self.factorial.arm!r} in train.arms")
+            raise Refusal(
+                ("factorial", "arm"), f"no arm {self.factorial.arm!r} of target all in train.arms"
+            )
         full = self.fidelity.full
         named = {
             ("compared_with",): (self.fidelity.compared_with, arms),
@@ -113,8 +113,8 @@ class StudyConfig(ReadsLm, Seeded, Threaded):
         for keys, (names, known) in named.items():
             for name in names:
                 if name not in known:
-                    tables = "train.arms" if known is arms else "arms or control_arms"
-                    raise Refusal(("fidelity", *keys), f"no arm {name!r} in {tables}")
+                    of = " of target all" if known is arms else ""
+                    raise Refusal(("fidelity", *keys), f"no arm {name!r}{of} in train.arms")
         return self
 
     @model_validator(mode="after")
@@ -123,4 +123,10 @@ class StudyConfig(ReadsLm, Seeded, Threaded):
             require_a_batch(self.factorial.secondary.n_tokens, self.train.batch_tokens)
         except Refusal as refusal:
             raise refusal.below("factorial", "secondary") from None
+        return self
+
+    @model_validator(mode="after")
+    def _require_limits(self) -> "StudyConfig":
+        for refusal in broken_limits(self):
+            raise refusal
         return self

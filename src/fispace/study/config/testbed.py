@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from fispace.study.config.base import (
     Config,
     Decay,
+    ListOf,
     Positive,
     PositiveShare,
     Refusal,
@@ -14,7 +15,6 @@ from fispace.study.config.base import (
     Share,
     Size,
     Threads,
-    Values,
 )
 
 Words = Annotated[int, Field(ge=1, le=1000)]
@@ -99,7 +99,7 @@ class TestbedLmConfig(Config):
     """Peak learning rate of AdamW."""
     warmup_fraction: Annotated[float, Field(ge=0, le=0.9)]
     """Share of the steps in which the learning rate rises; it falls to zero over the others."""
-    adam_betas: Annotated[Values[Decay], Field(min_length=2, max_length=2)]
+    adam_betas: Annotated[ListOf[Decay], Field(min_length=2, max_length=2)]
     """Decay rates of AdamW's two moments."""
     weight_decay: Share
     """AdamW's decay of the matrices."""

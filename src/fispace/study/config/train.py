@@ -1,6 +1,6 @@
 """Parameters of the train chapter: sizes of a model, its training, and the rows of its arms."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -10,49 +10,45 @@ from fispace.study.config.base import (
     Decay,
     Deviation,
     Distinct,
+    ListOf,
     Rate,
     Refusal,
     Seeded,
     Share,
     Size,
     Threaded,
-    Values,
     require_a_batch,
 )
+from fispace.study.config.parts import Part, Pooling
 
-Part = Literal["sae", "linear", "bias", "interaction", "residual_sae"]
 OptimiserKind = Literal["adam", "row_sparse_adam", "half_precision_adam"]
 SelectionDtype = Literal["float32", "bfloat16"]
-SelectIn = Literal["auto", "float32", "bfloat16"]
+TopkDtype = Literal["auto", "float32", "bfloat16"]
 """Precision of the encoder product that selects; auto: the faster one, as `models.numerics` knows it."""
 SelectBy = Literal["pre_activation", "contribution"]
 StandardisePer = Literal["split", "row_group"]
 """Whose mean and deviation standardise a token: the train split's, or those of its own row group."""
-Pooling = Literal["pairs", "sum", "shuffled"]
-"""What the interaction part's MLP reads: the sum over pairs of active latents, or, as controls, over
-single ones, and over pairs whose second latent is active on another token."""
-
-PARTS: tuple[Part, ...] = ("sae", "linear", "bias", "interaction")
-"""The published model."""
-
-ALL_PARTS: tuple[Part, ...] = (*PARTS, "residual_sae")
-"""With those of controls, in the order in which tables name them."""
-
 SMALLEST_HALF = 2.0**-24
 """Smallest positive float16 number."""
 
 
-class ArmConfig(Config):
-    """One row of `train.arms`: what the model sums, and whose SAE it copies and freezes."""
+class ArmModel(Config):
+    """What an arm's model is: its parts, whose SAE it copies, what it pools and whose size it has."""
 
     parts: Annotated[Distinct[Part], Field(min_length=1)]
     """Parts summed in the reconstruction; residual_sae is a second autoencoder of the same input,
     n_latents and k, trained on what the frozen one leaves over."""
     frozen_sae_from: str | None
     """Arm whose trained autoencoder is copied and frozen; null = its own is trained."""
+    pooling: Pooling | None
+    """What the interaction part's MLP reads, by the formulas of fispace.study.config.parts: pairs as
+    published, or a control of the same size; null without that part."""
+    matched_to: str | None
+    """Arm whose parameter count this arm gets by its number of latents, to less than one latent's;
+    null = train.n_latents."""
 
     @model_validator(mode="after")
-    def _require_sae(self) -> "ArmConfig":
+    def _require_parts_that_fit(self) -> "ArmModel":
         if "sae" not in self.parts:
             raise Refusal("parts", "must hold 'sae'", list(self.parts))
         if "residual_sae" in self.parts and self.frozen_sae_from is None:
@@ -61,31 +57,21 @@ class ArmConfig(Config):
                 "the part 'residual_sae' is trained on what a frozen SAE leaves over; give the arm of "
                 "that SAE in frozen_sae_from",
             )
-        return self
-
-
-class ControlArmConfig(ArmConfig):
-    """One row of `train.control_arms`: an arm whose interaction part or size may be another as well."""
-
-    pooling: Pooling | None
-    """What the interaction part's MLP reads: pairs = 1/2 [(sum f_i v_i)^2 - sum (f_i v_i)^2], as every
-    arm of arms; sum = sum f_i v_i, a first-order probe of the same size; shuffled = the pairs' sum with
-    the second latent of another token, 1/2 [(sum f_i v_i)(sum g_j v_j) - sum f_i g_i v_i^2], g the codes
-    of the token's partner in the batch. null without that part."""
-    matched_to: str | None
-    """Arm whose parameter count this arm gets by its number of latents, to less than one latent's;
-    null = train.n_latents."""
-
-    @model_validator(mode="after")
-    def _require_pooling_of_an_interaction(self) -> "ControlArmConfig":
         if (self.pooling is not None) != ("interaction" in self.parts):
             raise Refusal(
                 "pooling",
-                f"with parts={list(self.parts)}; an arm has a pooling if, and only if, it has the part "
+                f"with parts={list(self.parts)}: an arm has a pooling if, and only if, it has the part "
                 "'interaction'",
                 self.pooling or "null",
             )
         return self
+
+
+class ArmConfig(ArmModel):
+    """One row of `train.arms`."""
+
+    target: Literal["all", "full"]
+    """Smallest Snakemake target that trains the arm: every run (all), or the controls of full."""
 
 
 class InitConfig(Config):
@@ -120,7 +106,7 @@ class OptimiserConfig(Config):
     optimiser: OptimiserKind
     """adam; row_sparse_adam: a row without a gradient is left alone, its moments too;
     half_precision_adam: weights, gradients and moments are float16 numbers, as in the author's code."""
-    adam_betas: Annotated[Values[Decay], Field(min_length=2, max_length=2)]
+    adam_betas: Annotated[ListOf[Decay], Field(min_length=2, max_length=2)]
     """Decay rates of Adam's two moments."""
     adam_eps: Annotated[float, Field(gt=0, le=1)]
     """Added to the root of Adam's second moment."""
@@ -136,6 +122,15 @@ class OptimiserConfig(Config):
                 self.adam_eps,
             )
         return self
+
+
+class InitialWeights(Config):
+    """How the parts beside the SAE start, and how they are kept from overfitting."""
+
+    dropout: Decay
+    """Probability of dropping an entry after the factor pooling, in training only."""
+    init: InitConfig
+    """Standard deviations of the initial weights outside the autoencoder."""
 
 
 class Sizes(Config):
@@ -155,8 +150,8 @@ class Sizes(Config):
         return self
 
 
-class Batches(Config):
-    """Batches of tokens."""
+class BatchSize(Config):
+    """Size of a batch."""
 
     batch_tokens: Annotated[int, Field(ge=1, le=100_000_000)]
     """Tokens of one optimiser step."""
@@ -173,18 +168,14 @@ class Recorded(Config):
     """Steps between validations, and between rows of the latents' history."""
 
 
-class Switchable(OptimiserConfig, Batches):
+class Switchable(OptimiserConfig, BatchSize, InitialWeights):
     """Parameters of a training that the audit may replace by those of the published study."""
 
-    dropout: Decay
-    """Probability of dropping an entry after the factor pooling, in training only."""
     n_tokens: Count
     """Token presentations of one training."""
     standardise_per: StandardisePer
     """Whose mean and deviation standardise a token in training: split = the train split's, stored;
     row_group = those of its own extract.row_group_tokens, as in the author's code."""
-    init: InitConfig
-    """Standard deviations of the initial weights outside the autoencoder."""
 
     @model_validator(mode="after")
     def _require_a_step(self) -> "Switchable":
@@ -200,7 +191,12 @@ class Switchable(OptimiserConfig, Batches):
 class ArmTraining(Switchable, Sizes, Recorded):
     """What every arm's training shares."""
 
-    select_in: SelectIn
+    renamed: ClassVar[dict[str, str]] = {
+        "select_in": "topk_dtype",
+        "mean_tokens": "interaction_mean_tokens",
+    }
+
+    topk_dtype: TopkDtype
     """Precision of the encoder product; in bfloat16 it picks 1.5 k candidates, and the k largest of
     their float32 pre-activations are kept. auto: bfloat16 where that is faster: on a processor with
     instructions for such products, with more than 262,144 encoder weights and at least 32 latents for
@@ -214,7 +210,7 @@ class ArmTraining(Switchable, Sizes, Recorded):
     et al. 2024, section 2.2); afterwards the encoder's bias holds the difference."""
     aux_k: AuxKConfig | None
     """Auxiliary loss that revives dead latents (Gao et al. 2024, appendix A.2); null = off."""
-    mean_tokens: Count
+    interaction_mean_tokens: Count
     """Train tokens that the interaction's constant output is the mean over, in evenly spaced row
     groups: about so many, all where there are fewer."""
     prefetch_batches: Annotated[int, Field(ge=1, le=1000)]

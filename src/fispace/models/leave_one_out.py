@@ -1,0 +1,101 @@
+"""Functional contributions: by how much the error grows when one latent is taken out of one part.
+
+Closed forms, exact for every latent at once; a forward pass per latent only where a pooling has none.
+Must not: read files, or choose latents.
+"""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from fispace.models.active import Active, LeaveOneOut, active_entries, sparse_product
+from fispace.models.interaction import Interaction
+from fispace.models.sparse import Codes
+
+PAIR_ELEMENTS = 1 << 22
+"""Entries of (token, latent) pairs by width held in memory at once."""
+
+
+class DecoderTerms:
+    """Sums over tokens that give the error without any one row of any decoder.
+
+    Without row w_i the reconstruction loses f_i w_i, so the squared error sum |r|^2 grows by
+    2 w_i . sum f_i r + |w_i|^2 sum f_i^2, r being the residual x - x_hat of the full model.
+    """
+
+    def __init__(self, n_latents: int, d_model: int) -> None:
+        """Start with no token."""
+        self.f_squared = torch.zeros(n_latents, dtype=torch.float64)
+        self.f_residual = torch.zeros(n_latents, d_model, dtype=torch.float64)
+
+    def add(self, active: Active, residual: Float[Tensor, "tokens d_model"]) -> None:
+        """Count a batch of tokens."""
+        n_latents = len(self.f_squared)
+        self.f_squared.index_add_(0, active.latents, active.values.square())
+        places = torch.stack([active.latents, active.tokens])
+        shape = (n_latents, len(residual))
+        self.f_residual += sparse_product(places, active.values, residual.double(), shape)
+
+    def growth(self, rows: Float[Tensor, "n_latents d_model"]) -> Float[Tensor, " n_latents"]:
+        """Growth of the squared error when one latent's row is taken out, for every latent."""
+        wide = rows.double()
+        cross = torch.einsum("ij,ij->i", wide, self.f_residual)
+        return 2 * cross + wide.square().sum(1) * self.f_squared
+
+
+def interaction_growth(
+    head: Interaction, codes: Codes, residual: Float[Tensor, "tokens d_model"],
+    is_measured: Bool[Tensor, " n_latents"],
+) -> Float[Tensor, " n_latents"]:  # fmt: skip
+    """Growth of the squared error when one latent is taken out of the interaction part alone.
+
+    In closed form, for every entry of the codes at once, where the pooling has one; else by a forward
+    pass of the part for every latent. Latents that are not measured keep 0.
+    """
+    active = active_entries(codes.values, codes.indices)
+    without = head.leave_one_out(active, len(residual))
+    if without is None:
+        return _growth_by_forward_passes(head, codes, residual, is_measured)
+    return _growth_in_closed_form(head, active, without, residual, is_measured)
+
+
+def _growth_in_closed_form(
+    head: Interaction, active: Active, without: LeaveOneOut,
+    residual: Float[Tensor, "tokens d_model"], is_measured: Bool[Tensor, " n_latents"],
+) -> Float[Tensor, " n_latents"]:  # fmt: skip
+    """The same, exactly, from what the pooling loses without each entry.
+
+    With u the change of the rectified hidden units, the output changes by W_out u and the error by
+    2 u . W_out^T r + u^T (W_out^T W_out) u, so d_model enters once a token.
+    """
+    factors, W_hidden, b_hidden, W_out = (
+        weight.double() for weight in (head.V, head.W_hidden, head.b_hidden, head.W_out)
+    )
+    hidden = without.pooled @ W_hidden.T + b_hidden
+    pulled = residual.double() @ W_out
+    gram = W_out.T @ W_out
+    growth = torch.zeros(len(factors), dtype=torch.float64)
+    chosen = is_measured[active.latents].nonzero().squeeze(1)
+    for entries in chosen.split(max(1, PAIR_ELEMENTS // factors.shape[1])):
+        tokens, latents = active.tokens[entries], active.latents[entries]
+        own = active.values[entries, None] * factors[latents]
+        change = without.lost(tokens, own) @ W_hidden.T
+        lost = hidden[tokens].relu() - (hidden[tokens] - change).relu()
+        grown = 2 * (lost * pulled[tokens]).sum(1) + ((lost @ gram) * lost).sum(1)
+        growth.index_add_(0, latents, grown)
+    return growth
+
+
+def _growth_by_forward_passes(
+    head: Interaction, codes: Codes, residual: Float[Tensor, "tokens d_model"],
+    is_measured: Bool[Tensor, " n_latents"],
+) -> Float[Tensor, " n_latents"]:  # fmt: skip
+    """For any pooling: the part's output with the latent's codes set to zero, on all tokens."""
+    growth = torch.zeros(len(head.V), dtype=torch.float64)
+    whole, wide = head(codes).double(), residual.double()
+    active = codes.indices[codes.values > 0].unique()
+    for latent in active[is_measured[active]]:
+        left = codes.with_values(codes.values * (codes.indices != latent))
+        lost = whole - head(left).double()
+        growth[latent] = (2 * wide * lost + lost.square()).sum()
+    return growth

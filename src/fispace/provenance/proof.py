@@ -1,0 +1,106 @@
+"""Which files of a run are what today's commands would write, as their records and hashes prove.
+
+A run that was copied from another machine has nothing but these to show for it.
+Must not: change a file, or know how the commands of a study are found.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fispace.errors import ArtifactError
+from fispace.provenance.code_digest import code_digest
+from fispace.provenance.recording import inputs_of, names_of, options_of
+from fispace.provenance.records import (
+    Record,
+    is_result,
+    name_in,
+    places_named_in,
+    records_above,
+    same_params,
+)
+from fispace.store.files import sha256_of
+from fispace.study.commands import Command
+
+Why = str | None
+"""Why a file is not proven; None if it is."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a command, as the study of today makes it, and the files that it writes."""
+
+    command: Command
+    values: Mapping[str, Any]
+    outputs: tuple[Path, ...]
+
+
+class Proof:
+    """What the calls of today's study prove of the results. Each file is hashed once."""
+
+    def __init__(self, calls: Iterable[Call]) -> None:
+        """Judge by these calls."""
+        self._call_of = {path: call for call in calls for path in call.outputs}
+        self._judged: dict[Path, Why] = {}
+        self._hashes: dict[Path, str] = {}
+        self.not_compared: set[str] = set()
+        """Files of the user that records name and that are not here, as models and texts may be."""
+
+    def why_not(self, path: Path) -> Why:
+        """Why nothing proves that today's call would write this file; None if something does."""
+        if path not in self._judged:
+            self._judged[path] = self._judge(path)
+        return self._judged[path]
+
+    def _judge(self, path: Path) -> Why:
+        if path not in self._call_of:
+            return "no rule of this study makes it"
+        call = self._call_of[path]
+        try:
+            records = [each for each in records_above(path) if name_in(each, path) in each.outputs]
+        except ArtifactError as error:
+            return str(error)
+        if not records:
+            return "no command recorded it"
+        for record in records:
+            if record.outputs[name_in(record, path)] == self._hash(path):
+                return self._other_call(record, call) or self._other_inputs(record, call)
+        return f"it has not the bytes that `{records[0].command}` wrote"
+
+    def _hash(self, path: Path) -> str:
+        if path not in self._hashes:
+            self._hashes[path] = sha256_of(path)
+        return self._hashes[path]
+
+    def _other_call(self, record: Record, call: Call) -> Why:
+        name, params = call.command.name, call.values.get("params")
+        if record.command != name:
+            return f"`{record.command}` wrote it, today `{name}` does"
+        if record.code != code_digest(call.command.module):
+            return f"the code of `{name}` is another today"
+        if not same_params(record.params, None if params is None else params.plain()):
+            return f"`{name}` had other parameters"
+        options = json.loads(json.dumps(options_of(call.command, call.values)))
+        if record.options != options:
+            return f"`{name}` was called with other options"
+        return None
+
+    def _other_inputs(self, record: Record, call: Call) -> Why:
+        hashes = {path: self._hash(path) for path in inputs_of(call.command, call.values)}
+        names = names_of(hashes, record.base)
+        for path, name in sorted(names.items()):
+            if name not in record.inputs:
+                return f"it was not made from {path}"
+            if is_result(path) and (why := self.why_not(path)):
+                return f"it was made from {path}, and {why}"
+            if record.inputs[name] != hashes[path]:
+                return f"it was made from another {path}"
+        further = set(record.inputs) - set(names.values())
+        params = call.values.get("params")
+        given = places_named_in(params.plain()) if params is not None else []
+        if further and all(path.exists() for path in given):
+            return f"it was made from {min(further)} as well"
+        self.not_compared |= further
+        return None

@@ -1,0 +1,101 @@
+"""The shell line of a rule, from what the step that it calls declares about its arguments.
+
+    params:
+        **call_of("fidelity", "arm", seed=SEEDS),
+    shell:
+        CALL
+
+Every word is quoted here, and nothing that a user wrote is formatted. Must not: know a rule.
+"""
+
+import json
+import shlex
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from snakemake.io import apply_wildcards
+
+from engine.given import digests_of
+from fispace.provenance.code_digest import code_digest
+from fispace.provenance.records import files_named_in
+from fispace.study.commands import Command, find_command
+from fispace.study.declarations import Kind, Option
+from fispace.study.params import Study, slice_of
+
+CALL = "exec 2> {log:q}; set -x; {params.call} {params.files}"
+"""The log begins with the command."""
+
+Params = dict[str, Callable[..., str] | list[str] | str]
+
+
+def call_of(study: Study, chapter: str, verb: str, **given: Any) -> Params:
+    """Params of the rule of a command, from which `CALL` makes the shell line.
+
+    `call` holds the parameters and every value, `given` the digests of the files that the
+    parameters name, `code` that of the code: a change of any makes the job run again. `files` holds
+    what Snakemake compares itself, and what no result depends on. A file is the rule's input or
+    output of the option's name. A value is the one given here, as it is or as a function of the
+    wildcards, or else the wildcard of its name. A scratch folder is given as a path with wildcards,
+    or as one for each of several calls.
+
+    Raises:
+        TypeError: if the command has no option of a given name.
+    """
+    command = find_command(chapter, verb)
+    if unknown := set(given) - set(command.names_of(Kind.VALUE, Kind.UNRECORDED, Kind.SCRATCH)):
+        raise TypeError(f"{command.name} has no value {', '.join(sorted(unknown))}.")
+    head, sliced = ["python", "-m", "fispace", chapter, verb], slice_of(study, command)
+    if command.config_path is not None:
+        head += ["--params", json.dumps(sliced)]  # the study is sorted
+
+    def call(wildcards: Any) -> str:
+        words = (_words(each, _value(each, given, wildcards)) for each in _of(command, Kind.VALUE))
+        return shlex.join([*head, *(word for some in words for word in some)])
+
+    def files(wildcards: Any, input: Any, output: Any) -> str:
+        words = [_words(each, _paths(each, input)) for each in _of(command, Kind.READS)]
+        for each in _of(command, Kind.SCRATCH):
+            words.append(
+                _words(each, [apply_wildcards(p, wildcards) for p in _list(given[each.name])])
+            )
+        words += [_words(each, given[each.name]) for each in _of(command, Kind.UNRECORDED)]
+        words += [_words(each, _paths(each, output)) for each in _of(command, Kind.WRITES)]
+        return shlex.join(word for some in words for word in some)
+
+    named = digests_of(files_named_in(sliced), study["run"])
+    return {"call": call, "files": files, "given": named, "code": code_digest(command.module)}
+
+
+def _of(command: Command, kind: Kind) -> list[Option]:
+    return [option for option in command.options if option.kind is kind]
+
+
+def _value(option: Option, given: Mapping[str, Any], wildcards: Any) -> Any:
+    value = given[option.name] if option.name in given else wildcards[option.name]
+    return value(wildcards) if callable(value) else value
+
+
+def _paths(option: Option, files: Any) -> list[str]:
+    """The rule's files of the option's name; where the option is a folder, the one that holds them."""
+    found = _list(files.get(option.name))
+    if option.is_folder and found:
+        folders = [set(map(str, Path(path).parents)) for path in found]
+        return [max(set.intersection(*folders), key=len)]
+    return found
+
+
+def _words(option: Option, value: Any) -> list[str]:
+    """The option as it is typed; nothing if it is optional and has no value."""
+    values = [_text(item) for item in _list(value)]
+    return [option.flag, *values] if values or not option.is_optional else []
+
+
+def _list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, Mapping) else str(value)

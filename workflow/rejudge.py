@@ -1,0 +1,194 @@
+"""Judges the reference again: results/reference/ from its own committed tables, without a run.
+
+    python workflow/rejudge.py            every study, in place, and the pages and bands made from them
+    python workflow/rejudge.py --check    compare only; exit code 1 if a file would change
+
+For a change to workflow/claims.yaml, to workflow/weaknesses.yaml, to a metric, to a verdict, or to how a
+page shows them. From the tables of the chapters it makes the quantities, the ledger, the numbers of its
+figure (`make figures` draws it), the summary page, the page that explains it, the generated tables of
+README.md and docs/, the bands, and the hashes in the records. The functions are those of the workflow's
+commands, with the parameters of params.yaml. Needs no torch and no Snakemake. Not made again, since their
+inputs are too large to be kept: quantities of planted pairs by world, and intervals over documents; both
+are taken from the committed tables. Must not: compute a number itself.
+"""
+
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pandas as pd
+
+from kept_records import read_kept, renewed, write_kept
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # the package as it stands here
+from fispace.chapters.factorial import tables as factorial
+from fispace.chapters.fidelity import tables as fidelity
+from fispace.chapters.geometry import tables as geometry
+from fispace.errors import FispaceError
+from fispace.provenance.lineage import COPIED
+from fispace.report.bands import write_bands
+from fispace.report.claims import write_claims
+from fispace.report.claims_plot import write_claims_plot
+from fispace.report.explanations import write_explanations
+from fispace.report.keys import DEPARTURES, METRICS_PAGE, rewrite_keys
+from fispace.report.paper_quantities import paper_quantities
+from fispace.report.quantities import OF_TABLES
+from fispace.report.readme import PAGE, README, rewrite_pages, shown_ledger
+from fispace.report.summary import write_summary
+from fispace.report.tables import QUANTITIES
+from fispace.report.weaknesses import read_published_study
+from fispace.store.metric_registry import OF_PLANTED_PAIRS, unit_of_quantity
+from fispace.store.quantities import Quantity, quantity_frame
+from fispace.store.tables import read_csv, write_csv, write_table
+from fispace.study.commands import find_command
+from fispace.study.config.report import ClaimsStep, QuantitiesStep
+from fispace.study.params import load_study, slice_of
+
+ROOT = Path(__file__).parents[1]
+REFERENCE = Path("results/reference")
+CLAIMS, WEAKNESSES = Path("workflow/claims.yaml"), Path("workflow/weaknesses.yaml")
+DEFAULT_RUN = "testbed"
+FOLDERS = {"all": "report", "full": "report/full"}
+OVERVIEWS = {"all": "claims", "full": "claims_full"}
+TABLES = {
+    "fidelity": ("fidelity/summary.csv", fidelity.SUMMARY),
+    "geometry": ("geometry/summary.csv", geometry.SUMMARY),
+    "family": ("factorial/infer.csv", factorial.FAMILY),
+    "secondary": ("factorial/secondary.csv", factorial.SECONDARY),
+    "curve": ("fidelity/full/gain_curve.csv", fidelity.GAIN_CURVE),
+}
+"""Tables that quantities are computed from, by the option of `report quantities`."""
+FIGURE = re.compile(r"!\[.*\]\((.*)/(\w+)\.svg\)")
+"""Folder and name of a figure on a summary page."""
+
+
+def quantities(study: Path, target: str, params: QuantitiesStep) -> Iterator[Quantity]:
+    """Every quantity of a target's ledger, from the tables of the chapters."""
+    is_full = target == "full"
+
+    def read(option: str) -> pd.DataFrame:
+        name, table = TABLES[option]
+        folder = "full" if option == "fidelity" and is_full else ""
+        return read_csv(study / Path(name).parent / folder / Path(name).name, table)
+
+    for option in ("fidelity", "geometry", "family", *(["curve"] if is_full else [])):
+        yield from OF_TABLES[option](read, float("nan"))
+    yield from paper_quantities(params)
+    if is_full:
+        yield from _of_planted_pairs(study / FOLDERS[target] / "quantities.csv")
+
+
+def _of_planted_pairs(path: Path) -> Iterator[Quantity]:
+    """Those of the committed table, as they are: the worlds behind them are not kept."""
+    found = read_csv(path, QUANTITIES)
+    for row in found[found["quantity"].str.startswith(OF_PLANTED_PAIRS)].to_dict("records"):
+        name = str(row["quantity"])
+        unit = unit_of_quantity(name) or str(row["unit"])
+        yield Quantity(name, int(row["seed"]), float(row["value"]), unit, int(row["n"]))
+
+
+def rejudge(study: Path, target: str, out: Path) -> None:
+    """Write quantities, ledger, overview and summary page of one target below `out`."""
+    own, made = study / FOLDERS[target], out / study / FOLDERS[target]
+    parameters = load_study(ROOT)
+    of_quantities, of_claims = (
+        slice_of(parameters, find_command("report", verb)) for verb in ("quantities", "claims")
+    )
+    found = quantity_frame(quantities(study, target, QuantitiesStep.read(of_quantities, "report")))
+    write_csv(made / "quantities.csv", found, QUANTITIES)
+    with TemporaryDirectory() as scratch:
+        write_table(Path(scratch, "quantities.parquet"), found, {})
+        write_claims(
+            ClaimsStep.read(of_claims, "report"), target=target, claims=CLAIMS,
+            quantities=Path(scratch, "quantities.parquet"), documents=own / "documents.csv",
+            ledger=made / "claims.csv", metrics=Path(scratch, "claims.json"),
+        )  # fmt: skip
+    overview = out / study / "report/figures" / f"{OVERVIEWS[target]}.csv"
+    write_claims_plot(ledger=made / "claims.csv", claims=overview)
+    truth = study / "factorial/truth.csv"
+    places = FIGURE.findall((own / "summary.md").read_text(encoding="utf-8"))
+    write_summary(
+        run=study.name, target=target, ledger=made / "claims.csv", weaknesses=WEAKNESSES,
+        family=study / "factorial/infer.csv", truth=truth if truth.is_file() else None,
+        figures=[name for _, name in places], figure_folder=places[0][0],
+        explanations="explanations.md", summary=made / "summary.md",
+    )  # fmt: skip
+
+
+def rejudge_all(out: Path) -> None:
+    """Write all that this makes below `out`, under the names that the repository has."""
+    for study in sorted(path.parent for path in REFERENCE.glob("*/report")):
+        for target, folder in FOLDERS.items():
+            if (study / folder / "claims.csv").is_file():
+                rejudge(study, target, out)
+    default = out / REFERENCE / DEFAULT_RUN
+    runs = sorted((REFERENCE / "bands/runs").glob("*.csv"))
+    if runs:
+        ledgers = [default / "report/claims.csv", *runs]
+        write_bands(ledgers=ledgers, bands=out / REFERENCE / f"bands/{DEFAULT_RUN}.csv")
+    for page in (README, PAGE, DEPARTURES, METRICS_PAGE):
+        (out / page).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(page, out / page)
+    rewrite_pages(out, shown_ledger(default))
+    rewrite_keys(out, read_published_study(WEAKNESSES))
+
+
+def renew_records(out: Path) -> None:
+    """Write below `out` the records of every study, with the hashes of its files as they now are."""
+    for study in sorted(path.parent for path in REFERENCE.glob(f"*/{COPIED}")):
+        write_kept(out / study, renewed(study, read_kept(study)))
+
+
+def explain_all(out: Path) -> None:
+    """Write below `out` where the numbers of every ledger come from, as the ledgers now stand."""
+    for study in sorted(path.parent for path in REFERENCE.glob(f"*/{COPIED}")):
+        truth = study / "factorial/truth.csv"
+        for folder in map(Path, FOLDERS.values()):
+            own = study / folder
+            if (own / "claims.csv").is_file():
+                write_explanations(
+                    ledger=own / "claims.csv", quantities=own / "quantities.csv",
+                    family=study / "factorial/infer.csv", truth=truth if truth.is_file() else None,
+                    explanations=out / own / "explanations.md",
+                )  # fmt: skip
+
+
+def main(arguments: list[str]) -> int:
+    """Judge again or compare; returns the exit code."""
+    is_check = arguments == ["--check"]
+    changed: list[Path] = []
+    made = 0
+    # the records are renewed before the explanations, and once more for these
+    for make in (rejudge_all, renew_records, explain_all, renew_records):
+        with TemporaryDirectory() as scratch:
+            out = Path(scratch)
+            try:
+                make(out)
+            except FispaceError as error:
+                sys.stderr.write(f"error: {error}\n")
+                return 1
+            found = sorted(path.relative_to(out) for path in out.rglob("*") if path.is_file())
+            other = [path for path in found if _differs(path, out / path)]
+            made += len(found)
+            changed += [path for path in other if path not in changed]
+            for path in other if not is_check else ():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(out / path, path)
+        if is_check and changed:
+            break  # what is made next is made from these
+    verb = "would change" if is_check else "changed"
+    names = "".join(f"\n  {path}" for path in changed)
+    same = f"{made - len(changed)} of {made} files have the committed bytes"
+    sys.stderr.write(f"{same}{f'; {verb}:{names}' if changed else '.'}\n")
+    return 1 if is_check and changed else 0
+
+
+def _differs(old: Path, new: Path) -> bool:
+    return not old.is_file() or old.read_bytes() != new.read_bytes()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
