@@ -7,7 +7,7 @@ MANIFEST ?=
 BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: reproduce test docs test-s3 test-clones test-faults faults-reference overhead figures schema help repro sync reference rejudge stages bands bench bench-reference lock setup
+.PHONY: reproduce test docs test-s3 test-clones test-processors test-faults faults-reference overhead figures schema help repro sync reference rejudge stages bands bench bench-reference lock setup
 .DEFAULT_GOAL := reproduce
 
 help:             ## this list
@@ -67,6 +67,9 @@ test-s3: setup    ## a DVC remote on a local S3 server; what that needs is added
 
 test-clones: setup  ## two clones, two environments, two tools, other surroundings: the same sha256 of every file?
 	cd tests && python -m faults.clones
+
+test-processors: setup  ## the tests and the tiny study as on processors without AVX-512, and without AVX; an hour each
+	cd tests && python -m faults.processors
 
 STEPS ?= 200
 WORKFLOWS ?= 20
