@@ -15,7 +15,7 @@ from fispace.chapters.fidelity.document_sums import (
     RECONSTRUCTION,
     ZERO_ABLATION,
 )
-from fispace.chapters.fidelity.quantities import CONTROL, SPLIT
+from fispace.chapters.fidelity.quantities import SAE_BIAS, SPLIT
 from fispace.store.origins import Inputs, Origin, Origins, Row, Rows, is_missing
 
 HERE = "fispace.chapters.fidelity"
@@ -134,7 +134,7 @@ def of_kl_plot(row: Row, _: Inputs) -> Origin:
 
 
 def _control(metric: str) -> Rows:
-    place = {"arm": CONTROL, "parts": "sae+bias", "split": SPLIT, "special_tokens": MASKED}
+    place = {"arm": SAE_BIAS, "parts": "sae+bias", "split": SPLIT, "special_tokens": MASKED}
     return Rows("fidelity", place | {"condition": RECONSTRUCTION, "metric": metric}, "value")
 
 
