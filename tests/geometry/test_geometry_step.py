@@ -11,6 +11,7 @@ from fispace.chapters.geometry.arm import measure_arm
 from fispace.chapters.geometry.summary import summarise
 from fispace.chapters.geometry.tables import SUMMARY
 from fispace.errors import ArtifactMismatchError
+from fispace.seeds import named_streams
 from fispace.store.tables import read_csv, read_table
 from fispace.store.tensors import load_tensors, save_tensors
 from fispace.study.config.geometry import GeometryArmStep
@@ -52,9 +53,20 @@ def test_every_number_stands_beside_its_initial_value(tmp_path: Path) -> None:
     assert trained - initial == counted
 
 
+def test_the_start_of_the_mixtures_is_drawn_from_named_streams(tmp_path: Path) -> None:
+    with named_streams() as names:
+        Study(tmp_path, JOINT, 0.1).measure()
+    assert "0/geometry/joint/0/modes" in names
+
+
 def test_untrained_weights_are_their_own_null(tmp_path: Path) -> None:
     values = Study(tmp_path, JOINT, 0.0).values()
-    for metric in ("squared_norm_decoder_mean", "mean_abs_cosine", "pca_published"):
+    for metric in (
+        "squared_norm_decoder_mean",
+        "mean_abs_cosine",
+        "pca_published",
+        "mixture_threshold",
+    ):
         assert values[metric, "trained"] == values[metric, "initial"]
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fispace.chapters.geometry.latent_table import functional_rows, mode_rows
+from fispace.chapters.geometry.latent_table import functional_rows, log_norm_mixture, mode_rows
 from fispace.seeds import numpy_stream
 
 N = 200
@@ -20,8 +20,14 @@ def values(rows: object) -> dict[tuple[str, str], float]:
     return {(row.metric, row.state): row.value for row in rows}  # pyright: ignore[reportAttributeAccessIssue, reportGeneralTypeIssues]
 
 
+def modes(state: str, threshold: float) -> dict[tuple[str, str], float]:
+    squared, firings = two_groups()
+    mixture = log_norm_mixture(squared, numpy_stream(0, "tests", "modes"))
+    return values(mode_rows(state, squared, firings, mixture, threshold))
+
+
 def test_two_modes_of_which_one_is_silent_are_one_among_the_living() -> None:
-    found = values(mode_rows("trained", *two_groups(), 0.2))
+    found = modes("trained", 0.2)
     assert found["norm_dip_p", "trained"] < 0.001
     assert found["alive_norm_dip_p", "trained"] > 0.1
     assert found["norm_bic_gain", "trained"] > 0
@@ -29,7 +35,7 @@ def test_two_modes_of_which_one_is_silent_are_one_among_the_living() -> None:
 
 
 def test_groups_by_the_mixture_and_by_the_papers_threshold_know_who_is_silent() -> None:
-    found = values(mode_rows("trained", *two_groups(), 0.2))
+    found = modes("trained", 0.2)
     for suffix in ("", "_mixture"):
         assert found[f"low_group_share{suffix}", "trained"] == pytest.approx(0.25)
         assert found[f"low_never_fired_share{suffix}", "trained"] == 1
@@ -37,7 +43,7 @@ def test_groups_by_the_mixture_and_by_the_papers_threshold_know_who_is_silent() 
 
 
 def test_a_group_without_latents_has_no_share_of_silent_ones() -> None:
-    found = values(mode_rows("initial", *two_groups(), 1e-9))
+    found = modes("initial", 1e-9)
     assert found["low_group_share", "initial"] == 0
     assert np.isnan(found["low_never_fired_share", "initial"])
 

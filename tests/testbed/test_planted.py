@@ -10,7 +10,7 @@ from fispace.chapters.testbed.planted import measure_world
 from fispace.chapters.testbed.planted_summary import summarise_worlds
 from fispace.chapters.testbed.tables import PLANTED_PAIRS
 from fispace.errors import ParamsError
-from fispace.seeds import numpy_stream
+from fispace.seeds import named_streams, numpy_stream
 from fispace.stats.recovery import beyond_linear
 from fispace.store.tables import read_csv, read_table
 from fispace.study.config.planted import PlantedConfig, PlantedStep, PlantedSummaryStep, WorldConfig
@@ -153,6 +153,17 @@ def test_two_runs_write_the_same_bytes(planted: PlantedConfig, tmp_path: Path) -
     runs = [write_world(short, 0, tmp_path / name) for name in ("one", "other")]
     for one, other in zip(*(run.values() for run in runs), strict=True):
         assert one.read_bytes() == other.read_bytes()
+
+
+def test_every_arm_draws_its_dropout_from_a_stream_of_its_own(
+    planted: PlantedConfig, tmp_path: Path
+) -> None:
+    short = planted.changed(training=planted.training.changed(n_steps=1, dropout=0.2))
+    with named_streams() as names:
+        write_world(short, 0, tmp_path)
+    arms = ["oracle", "sae", "sequential", "joint", "sequential_first_order", "joint_first_order"]
+    expected = {f"0/testbed/planted/0/dropout/{arm}" for arm in arms}
+    assert {name for name in names if "dropout" in name} == expected
 
 
 @pytest.mark.parametrize(

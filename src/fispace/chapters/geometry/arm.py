@@ -40,6 +40,7 @@ from fispace.models.trained import initial_model, load_trained
 from fispace.seeds import numpy_stream
 from fispace.stats import directions as geometry
 from fispace.stats import published
+from fispace.stats.bimodality import Mixture
 from fispace.store.activations import ActivationStore
 from fispace.store.checkpoint import data_record
 from fispace.store.metric_registry import with_units
@@ -77,12 +78,19 @@ def measure_arm(
     outputs = {state: run(model, test, params, drawn) for state, model in models.items()}
     of = spectra(by_state, stream(RANDOM))
     ratios = ratios_by_state(by_state, stream("permuted"))
-    thresholds = _thresholds(by_state, params)
+    mixtures = {
+        state: log_norm_mixture(geometry.squared_norms(weights["decoder"]), stream("modes"))
+        for state, weights in by_state.items()
+    }
+    thresholds = {
+        PUBLISHED_SPLIT: params.group_threshold,
+        MIXTURE_SPLIT: float(np.exp(mixtures[TRAINED].threshold)),
+    }
     rows = [
         *_weight_rows(by_state, of, ratios, thresholds, params, stream("top")),
         *_parameter_rows(models[TRAINED]),
         *_output_rows(outputs),
-        *_latent_rows(by_state, outputs, drawn, thresholds, stream("functional")),
+        *_latent_rows(by_state, outputs, drawn, mixtures, thresholds, stream("functional")),
     ]
     recipe = {"step": "geometry arm", "arm": arm, "seed": seed}
     per_latent = _latent_table(by_state, ratios, outputs[TRAINED], params.group_threshold)
@@ -137,13 +145,6 @@ def _pairs(by_state: Mapping[str, Weights], params: GeometryArmStep) -> np.ndarr
     return geometry.sample_pairs(len(by_state[TRAINED]["decoder"]), params.gram_pairs, stream)
 
 
-def _thresholds(by_state: Mapping[str, Weights], params: GeometryArmStep) -> dict[str, float]:
-    """The paper's threshold, and the one between the two modes of the trained decoder norms."""
-    squared = geometry.squared_norms(by_state[TRAINED]["decoder"])
-    mixture = float(np.exp(log_norm_mixture(squared).threshold))
-    return {PUBLISHED_SPLIT: params.group_threshold, MIXTURE_SPLIT: mixture}
-
-
 def _parameter_rows(model: IntegratedModel) -> Iterator[Row]:
     for part in model.parts:
         yield Row(TRAINED, f"n_parameters_{part}", model.n_parameters(part), 1)
@@ -168,12 +169,13 @@ def _output_rows(outputs: Mapping[str, Outputs]) -> Iterator[Row]:
 
 def _latent_rows(
     by_state: Mapping[str, Weights], outputs: Mapping[str, Outputs], drawn: np.ndarray,
-    thresholds: Mapping[str, float], stream: np.random.Generator,
+    mixtures: Mapping[str, Mixture], thresholds: Mapping[str, float], stream: np.random.Generator,
 ) -> Iterable[Row]:  # fmt: skip
     """Rows of norm modes and of functional contributions, on weights and outputs together."""
     for state, output in outputs.items():
         squared = geometry.squared_norms(by_state[state]["decoder"])
-        yield from mode_rows(state, squared, output.firings, thresholds[PUBLISHED_SPLIT])
+        modes = mixtures[state], thresholds[PUBLISHED_SPLIT]
+        yield from mode_rows(state, squared, output.firings, *modes)
         growth = {part: values[drawn] for part, values in output.growth.items()}
         yield from functional_rows(state, growth, squared[drawn], thresholds, stream)
 

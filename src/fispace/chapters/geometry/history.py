@@ -109,7 +109,7 @@ def history_rows(
     """Rows of one training, and of its null."""
     thresholds = {
         PUBLISHED_SPLIT: group_threshold,
-        MIXTURE_SPLIT: float(np.exp(log_norm_mixture(part.before).threshold)),
+        MIXTURE_SPLIT: float(np.exp(log_norm_mixture(part.before, stream).threshold)),
     }
     order = stream.permutation(len(part.before))
     dealt_out = part._replace(

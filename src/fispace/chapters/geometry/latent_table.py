@@ -23,25 +23,24 @@ NFM = ("linear", "interaction")
 SMALLEST = np.finfo(np.float64).tiny
 
 
-def log_norm_mixture(squared: Vector) -> Mixture:
+def log_norm_mixture(squared: Vector, stream: np.random.Generator) -> Mixture:
     """Mixture of two Gaussians on the log squared norms."""
-    return two_modes(np.log(np.maximum(squared, SMALLEST)))
+    return two_modes(np.log(np.maximum(squared, SMALLEST)), stream)
 
 
 def mode_rows(
-    state: str, squared: Vector, firings: Vector, group_threshold: float
+    state: str, squared: Vector, firings: Vector, mixture: Mixture, group_threshold: float
 ) -> Iterator[Row]:
     """Is the norm bimodal, by dip and mixture; is it so among the latents that fire; who is low?
 
     The dip is taken of log norms, of all latents and of those that fired: two modes of which one is
-    silent are undertrained latents, not two kinds.
+    silent are undertrained latents, not two kinds. `mixture` is that of the same log norms.
     """
     n, alive = len(squared), squared[firings > 0]
     for prefix, values in (("norm", squared), ("alive_norm", alive)):
         dip = dip_test(np.log(np.maximum(values, SMALLEST)))
         yield Row(state, f"{prefix}_dip", dip.statistic, len(values))
         yield Row(state, f"{prefix}_dip_p", dip.p, len(values))
-    mixture = log_norm_mixture(squared)
     yield Row(state, "norm_bic_gain", mixture.bic_gain, n)
     yield Row(state, "mixture_threshold", float(np.exp(mixture.threshold)), n)
     yield Row(state, "norm_firing_spearman", geometry.spearman(squared, firings), n)

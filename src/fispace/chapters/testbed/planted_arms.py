@@ -65,14 +65,16 @@ def train_arms(
     own = params.planted.training
     true = tuple(sparse(tokens.features, own.oracle_k) for tokens in (train, heldout))
     n_features = train.features.shape[1]
-    yield ORACLE, _head(params, number, "pairs", n_features, true, train)
-    base = _whole(params, number, "pairs", BASE, train, heldout)
+    yield ORACLE, _head(params, number, ORACLE, "pairs", n_features, true, train)
+    base = _whole(params, number, "sae", "pairs", BASE, train, heldout)
     yield "sae", base
     codes = (encoded(base.model, train.z), base.codes)
     for suffix, pooling in SUFFIXES:
-        yield f"sequential{suffix}", _head(params, number, pooling, own.n_latents, codes, train)
+        arm = f"sequential{suffix}"
+        yield arm, _head(params, number, arm, pooling, own.n_latents, codes, train)
     for suffix, pooling in SUFFIXES:
-        yield f"joint{suffix}", _whole(params, number, pooling, PARTS, train, heldout)
+        arm = f"joint{suffix}"
+        yield arm, _whole(params, number, arm, pooling, PARTS, train, heldout)
 
 
 @torch.no_grad()
@@ -82,8 +84,8 @@ def encoded(model: IntegratedModel, z: Matrix) -> Codes:
 
 
 def _head(
-    params: PlantedStep, number: int, pooling: Pooling, n_latents: int, codes: tuple[Codes, ...],
-    train: Tokens,
+    params: PlantedStep, number: int, arm: str, pooling: Pooling, n_latents: int,
+    codes: tuple[Codes, ...], train: Tokens,
 ) -> Found:  # fmt: skip
     """Linear, bias and interaction part on given codes.
 
@@ -95,7 +97,7 @@ def _head(
     scale = left.square().mean().sqrt()
     model = _model(params, number, n_latents, pooling, HEAD)
     objective = FixedCodes(model, codes[0], left / scale)
-    _fit(params, number, model, objective.batches(_order(params, number)), objective)
+    _fit(params, number, arm, model, objective.batches(_order(params, number)), objective)
     with torch.no_grad():
         linear = readout(codes[1])
         z_hat = linear + scale * model.reconstruct(codes[1], HEAD)
@@ -104,14 +106,14 @@ def _head(
 
 
 def _whole(
-    params: PlantedStep, number: int, pooling: Pooling, parts: tuple[Part, ...],
+    params: PlantedStep, number: int, arm: str, pooling: Pooling, parts: tuple[Part, ...],
     train: Tokens, heldout: Tokens,
 ) -> Found:  # fmt: skip
     """An arm of the study, by its objective: everything is trained, from its initial weights."""
     n_latents = params.planted.training.n_latents
     model = _model(params, number, n_latents, pooling, parts)
     batches = (train.z[rows] for rows in _order(params, number))
-    _fit(params, number, model, batches, ArmObjective(model, is_frozen=False, aux_k=None))
+    _fit(params, number, arm, model, batches, ArmObjective(model, is_frozen=False, aux_k=None))
     codes = encoded(model, heldout.z)
     readout = fit_readout(encoded(model, train.z), train.z, n_latents)
     with torch.no_grad():
@@ -132,10 +134,10 @@ def _model(
 
 
 def _fit(
-    params: PlantedStep, number: int, model: IntegratedModel, batches: Iterable[Tensor],
-    objective: Objective,
+    params: PlantedStep, number: int, arm: str, model: IntegratedModel,
+    batches: Iterable[Tensor], objective: Objective,
 ) -> None:  # fmt: skip
-    torch.manual_seed(stream_seed(params.root_seed, "testbed", "planted", number, "dropout"))
+    torch.manual_seed(stream_seed(params.root_seed, "testbed", "planted", number, "dropout", arm))
     own = params.planted.training
     at_end = own.n_steps  # nothing is logged or validated before
     schedule = Schedule(own, own.lr, own.n_steps, log_every=at_end, val_every=at_end)
