@@ -7,7 +7,7 @@ MANIFEST ?=
 BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: reproduce test docs test-s3 test-clones test-faults faults-reference overhead figures schema help repro sync reference stages bands bench bench-reference lock setup rejudge
+.PHONY: reproduce test docs test-s3 test-clones test-faults faults-reference overhead figures schema help repro sync reference rejudge stages bands bench bench-reference lock setup
 .DEFAULT_GOAL := reproduce
 
 help:             ## this list
@@ -41,9 +41,6 @@ docs: setup       ## the documentation to build/site/, to be opened from disk
 
 reference: setup  ## copy a run's tables, figures and claims to results/reference/; the default run's to README.md and docs/ledger.md
 	python workflow/reference.py $(STUDY_OPTIONS)
-
-rejudge: setup    ## judge results/reference/ again from its own tables, and rewrite the pages made from it
-	python workflow/rejudge.py
 
 BANDS = results/reference/bands
 bands: setup      ## where another machine's numbers should lie, from the ledgers of several runs

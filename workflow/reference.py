@@ -3,8 +3,9 @@
     python workflow/reference.py                          the default run
     python workflow/reference.py --config overlay=...     another study: the options it was made with
 
-Files that only the target `full` makes are copied where they are current. Then the result tables of the
-README and of docs/ledger.md are written from the default run's claims: those of `full` if they are there.
+Files that only the target `full` makes are copied where they are current, and the records of all calls
+as one file. Then the result tables of the README and of docs/ledger.md are written from the default run's
+claims: those of `full` if they are there.
 
 Must not: compute or draw anything, or copy from a run that is not complete and current.
 """
@@ -18,6 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # the package as it stands here
 from engine import plan
 from fispace.report.readme import rewrite_pages, shown_ledger
+from kept_records import records_of, write_kept
 
 DEFAULT_RUN = "testbed"
 SUFFIXES = {".csv", ".md", ".svg", ".pdf"}
@@ -63,6 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
         copy = target / path.relative_to(source)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)
+    write_kept(target, records_of(source))
     if run == DEFAULT_RUN:
         rewrite_pages(Path(), shown_ledger(target))
     sys.stderr.write(f"copied {len(kept)} files to {target}\n")

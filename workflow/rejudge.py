@@ -5,11 +5,11 @@
 
 For a change to workflow/claims.yaml, to workflow/weaknesses.yaml, to a metric, to a verdict, or to how a
 page shows them. From the tables of the chapters it makes the quantities, the ledger, the numbers of its
-figure (`make figures` draws it), the summary page, the generated tables of README.md and docs/, and the
-bands. The functions are those of the workflow's commands, with the parameters of params.yaml. Needs no
-torch and no Snakemake. Not made again, since their inputs are too large to be kept: quantities of planted
-pairs by world, and intervals over documents; both are taken from the committed tables. Must not: compute
-a number itself.
+figure (`make figures` draws it), the summary page, the page that explains it, the generated tables of
+README.md and docs/, the bands, and the hashes in the records. The functions are those of the workflow's
+commands, with the parameters of params.yaml. Needs no torch and no Snakemake. Not made again, since their
+inputs are too large to be kept: quantities of planted pairs by world, and intervals over documents; both
+are taken from the committed tables. Must not: compute a number itself.
 """
 
 import re
@@ -19,20 +19,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pandas as pd
+
+from kept_records import read_kept, renewed, write_kept
+
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # the package as it stands here
 from fispace.chapters.factorial import tables as factorial
-from fispace.chapters.factorial.quantities import factorial_quantities
 from fispace.chapters.fidelity import tables as fidelity
-from fispace.chapters.fidelity.curve_quantities import curve_quantities
-from fispace.chapters.fidelity.quantities import fidelity_quantities
 from fispace.chapters.geometry import tables as geometry
-from fispace.chapters.geometry.quantities import geometry_quantities
 from fispace.errors import FispaceError
+from fispace.provenance.lineage import COPIED
 from fispace.report.bands import write_bands
 from fispace.report.claims import write_claims
 from fispace.report.claims_plot import write_claims_plot
+from fispace.report.explanations import write_explanations
 from fispace.report.keys import DEPARTURES, METRICS_PAGE, rewrite_keys
 from fispace.report.paper_quantities import paper_quantities
+from fispace.report.quantities import OF_TABLES
 from fispace.report.readme import PAGE, README, rewrite_pages, shown_ledger
 from fispace.report.summary import write_summary
 from fispace.report.tables import QUANTITIES
@@ -50,6 +53,14 @@ CLAIMS, WEAKNESSES = Path("workflow/claims.yaml"), Path("workflow/weaknesses.yam
 DEFAULT_RUN = "testbed"
 FOLDERS = {"all": "report", "full": "report/full"}
 OVERVIEWS = {"all": "claims", "full": "claims_full"}
+TABLES = {
+    "fidelity": ("fidelity/summary.csv", fidelity.SUMMARY),
+    "geometry": ("geometry/summary.csv", geometry.SUMMARY),
+    "family": ("factorial/infer.csv", factorial.FAMILY),
+    "secondary": ("factorial/secondary.csv", factorial.SECONDARY),
+    "curve": ("fidelity/full/gain_curve.csv", fidelity.GAIN_CURVE),
+}
+"""Tables that quantities are computed from, by the option of `report quantities`."""
 FIGURE = re.compile(r"!\[.*\]\((.*)/(\w+)\.svg\)")
 """Folder and name of a figure on a summary page."""
 
@@ -57,27 +68,22 @@ FIGURE = re.compile(r"!\[.*\]\((.*)/(\w+)\.svg\)")
 def quantities(study: Path, target: str, params: QuantitiesStep) -> Iterator[Quantity]:
     """Every quantity of a target's ledger, from the tables of the chapters."""
     is_full = target == "full"
-    yield from fidelity_quantities(
-        read_csv(
-            study / ("fidelity/full" if is_full else "fidelity") / "summary.csv", fidelity.SUMMARY
-        )
-    )
-    yield from geometry_quantities(read_csv(study / "geometry/summary.csv", geometry.SUMMARY))
+
+    def read(option: str) -> pd.DataFrame:
+        name, table = TABLES[option]
+        folder = "full" if option == "fidelity" and is_full else ""
+        return read_csv(study / Path(name).parent / folder / Path(name).name, table)
+
+    for option in ("fidelity", "geometry", "family", *(["curve"] if is_full else [])):
+        yield from OF_TABLES[option](read, float("nan"))
     yield from paper_quantities(params)
-    yield from factorial_quantities(
-        read_csv(study / "factorial/infer.csv", factorial.FAMILY),
-        read_csv(study / "factorial/secondary.csv", factorial.SECONDARY),
-    )
     if is_full:
-        yield from curve_quantities(
-            read_csv(study / "fidelity/full/gain_curve.csv", fidelity.GAIN_CURVE)
-        )
         yield from _of_planted_pairs(study / FOLDERS[target] / "quantities.csv")
 
 
-def _of_planted_pairs(table: Path) -> Iterator[Quantity]:
+def _of_planted_pairs(path: Path) -> Iterator[Quantity]:
     """Those of the committed table, as they are: the worlds behind them are not kept."""
-    found = read_csv(table, QUANTITIES)
+    found = read_csv(path, QUANTITIES)
     for row in found[found["quantity"].str.startswith(OF_PLANTED_PAIRS)].to_dict("records"):
         name = str(row["quantity"])
         unit = unit_of_quantity(name) or str(row["unit"])
@@ -108,7 +114,7 @@ def rejudge(study: Path, target: str, out: Path) -> None:
         run=study.name, target=target, ledger=made / "claims.csv", weaknesses=WEAKNESSES,
         family=study / "factorial/infer.csv", truth=truth if truth.is_file() else None,
         figures=[name for _, name in places], figure_folder=places[0][0],
-        summary=made / "summary.md",
+        explanations="explanations.md", summary=made / "summary.md",
     )  # fmt: skip
 
 
@@ -130,24 +136,52 @@ def rejudge_all(out: Path) -> None:
     rewrite_keys(out, read_published_study(WEAKNESSES))
 
 
+def renew_records(out: Path) -> None:
+    """Write below `out` the records of every study, with the hashes of its files as they now are."""
+    for study in sorted(path.parent for path in REFERENCE.glob(f"*/{COPIED}")):
+        write_kept(out / study, renewed(study, read_kept(study)))
+
+
+def explain_all(out: Path) -> None:
+    """Write below `out` where the numbers of every ledger come from, as the ledgers now stand."""
+    for study in sorted(path.parent for path in REFERENCE.glob(f"*/{COPIED}")):
+        truth = study / "factorial/truth.csv"
+        for folder in map(Path, FOLDERS.values()):
+            own = study / folder
+            if (own / "claims.csv").is_file():
+                write_explanations(
+                    ledger=own / "claims.csv", quantities=own / "quantities.csv",
+                    family=study / "factorial/infer.csv", truth=truth if truth.is_file() else None,
+                    explanations=out / own / "explanations.md",
+                )  # fmt: skip
+
+
 def main(arguments: list[str]) -> int:
     """Judge again or compare; returns the exit code."""
     is_check = arguments == ["--check"]
-    with TemporaryDirectory() as scratch:
-        out = Path(scratch)
-        try:
-            rejudge_all(out)
-        except FispaceError as error:
-            sys.stderr.write(f"error: {error}\n")
-            return 1
-        made = sorted(path.relative_to(out) for path in out.rglob("*") if path.is_file())
-        changed = [path for path in made if _differs(path, out / path)]
-        for path in changed if not is_check else ():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(out / path, path)
-    names = "".join(f"\n  {path}" for path in changed)
+    changed: list[Path] = []
+    made = 0
+    # the records are renewed before the explanations, and once more for these
+    for make in (rejudge_all, renew_records, explain_all, renew_records):
+        with TemporaryDirectory() as scratch:
+            out = Path(scratch)
+            try:
+                make(out)
+            except FispaceError as error:
+                sys.stderr.write(f"error: {error}\n")
+                return 1
+            found = sorted(path.relative_to(out) for path in out.rglob("*") if path.is_file())
+            other = [path for path in found if _differs(path, out / path)]
+            made += len(found)
+            changed += [path for path in other if path not in changed]
+            for path in other if not is_check else ():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(out / path, path)
+        if is_check and changed:
+            break  # what is made next is made from these
     verb = "would change" if is_check else "changed"
-    same = f"{len(made) - len(changed)} of {len(made)} files have the committed bytes"
+    names = "".join(f"\n  {path}" for path in changed)
+    same = f"{made - len(changed)} of {made} files have the committed bytes"
     sys.stderr.write(f"{same}{f'; {verb}:{names}' if changed else '.'}\n")
     return 1 if is_check and changed else 0
 

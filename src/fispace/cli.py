@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fispace.errors import FispaceError, ParamsError
-from fispace.provenance.records import hashed_inputs, state_of, write_record
+from fispace.provenance.recording import hashed_inputs, state_of, write_record
 from fispace.seeds import named_streams
 from fispace.store.files import parse_json
 from fispace.study.commands import (
@@ -197,7 +197,14 @@ def _parser_of(prog: str, function: Function, nargs: str | None = None) -> argpa
     )
     for option in function.options:
         if option.is_positional:
-            parser.add_argument(option.name, type=option.type, metavar=option.name.upper())
+            parser.add_argument(
+                option.name,
+                type=option.type,
+                metavar=option.name.upper(),
+                nargs="?" if option.is_optional else None,
+            )
+        elif option.type is bool:
+            parser.add_argument(option.flag, action="store_true")
         else:
             _add_option(parser, option, "*" if option.is_list else nargs)
     return parser

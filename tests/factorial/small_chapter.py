@@ -181,7 +181,6 @@ def run_chapter(
         GenerateStep(
             lm=lm,
             add_bos=True,
-            special_tokens=AS_MARKED,
             generation=GenerationConfig(
                 n_contexts=3, n_tokens=4, temperature=1.0, clamps=(1.0, 4.0)
             ),
@@ -236,7 +235,6 @@ def clamp_step(lm: LmConfig, factors: Factors = FACTORS) -> ClampStep:
         lm=lm,
         factors=factors,
         add_bos=True,
-        special_tokens=AS_MARKED,
         clamps=(-4.0, 0.0, 1.0, 4.0),
         quantiles=(0.5,),
         n_candidates=2,

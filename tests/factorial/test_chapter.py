@@ -1,5 +1,6 @@
 """The chapter from stimuli to inference on a tiny LM, and the laws of clamping."""
 
+import csv
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,6 +15,7 @@ from factorial.small_chapter import (
     run_chapter,
     secondary_step,
     write_model,
+    write_stimuli,
 )
 
 from fispace.chapters.factorial.conditions import Condition, moved_activations, replacement
@@ -26,6 +28,7 @@ from fispace.chapters.factorial.encoder_stack import (
     read_stimulus_tokens,
 )
 from fispace.chapters.factorial.infer import infer
+from fispace.chapters.factorial.plots import write_factorial_plots
 from fispace.chapters.factorial.responses import measure_responses
 from fispace.chapters.factorial.secondary import train_secondary
 from fispace.chapters.factorial.single_latent_response import single_latent
@@ -33,6 +36,7 @@ from fispace.chapters.factorial.tables import (
     CANDIDATES,
     CLAMP_CELLS,
     CLAMP_ITEMS,
+    CLAMPING_PLOT,
     FAMILY,
     HISTOGRAM,
     HYPOTHESES,
@@ -50,7 +54,7 @@ from fispace.models.training_state import Checkpoints, Training
 from fispace.stats.metrics import kl_per_token, log_probabilities
 from fispace.store.responses import Responses, read_responses, write_responses
 from fispace.store.tables import read_csv, read_recipe, read_table, write_table
-from fispace.study.config.factorial import DiscoverStep, ResponsesStep, SinglesStep
+from fispace.study.config.factorial import DiscoverStep, FactorConfig, ResponsesStep, SinglesStep
 
 
 @pytest.fixture(scope="module")
@@ -477,6 +481,61 @@ def test_the_same_seed_gives_the_same_bytes(chapter, tmp_path, lm_folders):
     again = run_chapter(tmp_path, lm_folders["llama"])
     for name in ("secondary", "discovery", "candidates", "effects", "checks", "singles", "table"):
         assert getattr(again, name).read_bytes() == getattr(chapter, name).read_bytes(), name
+
+
+OTHER_NAMES = {
+    "register": "nan", "affect": "true", "formal": "1", "casual": "0", "neutral": "None",
+    "emotional": "NA", **{f"i{n:02d}": f"{n:02d}" for n in range(12)},
+}  # fmt: skip
+"""For factors, levels and items; the items keep their order, by which signs are flipped."""
+
+
+def renamed(battery: Path) -> Path:
+    """The battery under other names."""
+    for path in battery.glob("*.csv"):
+        with path.open(newline="") as stream:
+            rows = [[OTHER_NAMES.get(cell, cell) for cell in row] for row in csv.reader(stream)]
+        with path.open("w", newline="") as stream:
+            csv.writer(stream).writerows(rows)
+    return battery
+
+
+def plotted(chapter: SimpleNamespace, folder: Path) -> dict[str, str]:
+    """Texts of the tables that figures draw."""
+    names = ("clamping", "secondary_activations", "interaction", "forest", "generations")
+    out = {name: folder / f"{name}.csv" for name in names}
+    write_factorial_plots(
+        cells=chapter.cells, points=chapter.points, fits=chapter.fits, histogram=chapter.histogram,
+        activation=chapter.activation_cells, family=chapter.family, counts=[chapter.counts], **out,
+    )  # fmt: skip
+    return {name: path.read_text() for name, path in out.items()}
+
+
+def test_no_number_depends_on_what_items_factors_and_levels_are_called(
+    chapter, tmp_path, lm_folders
+):
+    factors = tuple(
+        FactorConfig(
+            name=OTHER_NAMES[f.name], levels=tuple(OTHER_NAMES[level] for level in f.levels)
+        )
+        for f in FACTORS
+    )
+    battery = renamed(write_stimuli(tmp_path / "battery", 12))
+    again = run_chapter(tmp_path, lm_folders["llama"], battery, factors)
+    for name in ("secondary", "table", "pairs", "singles", "histogram", "summary", "hypotheses"):
+        assert getattr(again, name).read_bytes() == getattr(chapter, name).read_bytes(), name
+    for name in ("candidates", "cells", "points", "fits", "activation_cells", "counts"):
+        before, after = (
+            list(csv.reader(getattr(c, name).open(newline=""))) for c in (chapter, again)
+        )
+        assert [[OTHER_NAMES.get(cell, cell) for cell in row] for row in before] == after, name
+    (tmp_path / "plain").mkdir()
+    plain, odd = plotted(chapter, tmp_path / "plain"), plotted(again, tmp_path)
+    assert odd["forest"] == plain["forest"]
+    assert sorted(set(read_csv(tmp_path / "clamping.csv", CLAMPING_PLOT)["cell"])) == [
+        "0, NA", "0, None", "1, NA", "1, None"
+    ]  # fmt: skip
+    assert len(odd["clamping"].splitlines()) == len(plain["clamping"].splitlines())
 
 
 def test_clamps_must_hold_the_identity(chapter):

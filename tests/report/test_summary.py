@@ -1,5 +1,6 @@
 """The summary page, the published result tables, and how numbers are written."""
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -48,8 +49,9 @@ def ledger_row(name: str, **change: object) -> dict[str, object]:
 
 
 def write_page(
-    folder: Path, ledger: Path, figures: list[str] | None = None, with_truth: bool = False
-) -> str:
+    folder: Path, ledger: Path, figures: list[str] | None = None, with_truth: bool = False,
+    explanations: str | None = None,
+) -> str:  # fmt: skip
     """The summary page of a ledger, of two families, and of one answer about the truth."""
     rows = [
         ("clamping", "effect", "candidate", "no", True, True, False, 0.01, 0.02),
@@ -71,7 +73,7 @@ def write_page(
         run="tiny", target="full", ledger=ledger, family=folder / "infer.csv",
         weaknesses=ROOT / "workflow/weaknesses.yaml",
         truth=folder / "truth.csv" if with_truth else None, figures=figures or [],
-        figure_folder="../figures", summary=folder / "s.md",
+        figure_folder="../figures", explanations=explanations, summary=folder / "s.md",
     )  # fmt: skip
     return (folder / "s.md").read_text()
 
@@ -182,6 +184,33 @@ def test_a_negative_answer_about_the_truth_is_on_the_page(tmp_path: Path) -> Non
     text = write_page(tmp_path, write_ledger(tmp_path / "claims.csv"), with_truth=True)
     line = "| `over_direction` | candidate | 1.24 [0.500, 3.10] | not shown to be more | 0.400 |"
     assert line in text and "shown above" not in text
+
+
+def test_every_number_of_a_table_links_to_its_section_of_the_explanations(tmp_path: Path) -> None:
+    ledger = write_ledger(tmp_path / "claims.csv")
+    plain = write_page(tmp_path, ledger, with_truth=True)
+    text = write_page(tmp_path, ledger, with_truth=True, explanations="where.md")
+    assert re.sub(r"\[(.+?)\]\(where\.md#[\w-]+\)", r"\1", text) == plain.replace(
+        "`quantities.csv`.", "`quantities.csv`. Every number links to where it comes from."
+    )
+    for line in text.partition("## Figures")[0].splitlines():
+        cells = [cell.strip() for cell in line.split("|")[1:-1]]
+        numbers = [cell for cell in cells if re.match(r"\[?[−\d]", cell)]
+        assert all("](where.md#" in cell for cell in numbers), line
+    assert "[2](where.md#hypothesis-clamping)" in text
+    assert "[1.24 [0.500, 3.10]](where.md#planted-over_direction-candidate)" in text
+
+
+@pytest.mark.parametrize(("page", "up"), [(README, ""), (PAGE, "../")])
+def test_the_pages_link_the_numbers_of_a_reference_run(tmp_path: Path, page: Path, up: str) -> None:
+    folder = tmp_path / "results/reference/testbed/report/full"
+    folder.mkdir(parents=True)
+    ledger = write_ledger(folder / "claims.csv")
+    text = (readme_block if page == README else page_block)(ledger)
+    assert (
+        f"]({up}results/reference/testbed/report/full/explanations.md#n20interaction_share)" in text
+    )
+    assert "](" not in readme_block(write_ledger(tmp_path / "claims.csv"))
 
 
 def write_pages(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """The train step: arms of a seed are paired, checkpoints carry their configuration, runs repeat."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -106,7 +107,7 @@ def test_a_record_that_selects_in_no_known_way_is_refused(store, key, value):
     record = load_trained(run(store, "sae", SAE), {}).record.plain()
     record["params"][key] = value
     with pytest.raises(ArtifactMismatchError, match=rf"params\.{key}.*'{value}'"):
-        training_record(record)
+        training_record(record, Path("a.safetensors"))
 
 
 def test_another_seed_gives_another_model(store):

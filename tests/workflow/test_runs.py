@@ -14,6 +14,8 @@ import pytest
 from workflow.altered import ALTERATIONS, altered, named_in, one_of_each_kind, swapped
 from workflow.conftest import Folder, odd_surroundings, steps
 
+from fispace.provenance.lineage import COPIED, read_run
+
 pytestmark = pytest.mark.slow
 
 KILL_WHEN = "train/sae/seed0.safetensors"
@@ -83,7 +85,8 @@ def test_another_arm_or_seed_plans_no_training_of_those_that_are_there(finished)
     assert {name.split("/")[1] for name in planned("seeds: [0, 1, 5]")} == {"seed5"}
 
 
-CLAIMED = {"report_claims", "report_claims_plot", "report_draw", "report_summary"}
+CLAIMED = {"report_claims", "report_claims_plot", "report_draw", "report_explanations"}
+CLAIMED |= {"report_summary"}
 SUMMARISED = {"geometry_summary", "report_quantities", *CLAIMED}
 MEASURED = {"geometry_arm", "geometry_plots", "report_draw_geometry", *SUMMARISED}
 DRAWN = {f"report_draw{kind}" for kind in ("", "_factorial", "_fidelity", "_geometry", "_modules")}
@@ -261,8 +264,12 @@ def test_the_reference_holds_what_a_reader_wants_to_see(tools):
     assert "gain_over_matched" in (tools.path / "README.md").read_text()
     assert without_full < kept
     assert {"report/claims.csv", "report/summary.md", "testbed/floor.json"} <= kept
-    assert {Path(name).suffix for name in kept} == {".csv", ".svg", ".pdf", ".md", ".json"}
-    assert all((folder / name).read_bytes() == tools.results()[name] for name in kept)
+    kinds = {".csv", ".svg", ".pdf", ".md", ".json", ".jsonl"}
+    assert {Path(name).suffix for name in kept} == kinds
+    copied = kept - {COPIED}
+    assert all((folder / name).read_bytes() == tools.results()[name] for name in copied)
+    run = read_run(folder)
+    assert copied <= run.makers.keys() == read_run(results).makers.keys()
 
 
 def test_an_incomplete_run_gives_no_reference(copy):

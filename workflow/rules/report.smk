@@ -9,7 +9,8 @@ OF_FULL = ["calibration", "planted", "gain_curve", "arm_controls", "claims_full"
 FIGURES = [*OF_CLAIMS, *OF_MODULES, *OF_FIDELITY, *OF_GEOMETRY, *OF_FACTORIAL]
 FULL_PAGE = [figure for figure in FIGURES + OF_FULL if figure not in OF_CLAIMS]
 DRAWN = ["csv", "svg", "pdf"]
-LEDGER = ["claims.csv", "claims.json", "quantities.csv", "documents.csv", "summary.md"]
+LEDGER = ["claims.csv", "claims.json", "quantities.csv", "documents.csv"]
+LEDGER += ["explanations.md", "summary.md"]
 
 
 rule report:
@@ -80,31 +81,5 @@ rule report_claims:
         "logs/{run}/report/{full}claims.tsv"
     params:
         **call_of("report", "claims", target=target),
-    shell:
-        CALL
-
-
-rule report_summary:
-    """What came out, on one page? Cost: seconds."""
-    input:
-        ledger="results/{run}/report/{full}claims.csv",
-        weaknesses="workflow/weaknesses.yaml",
-        family="results/{run}/factorial/infer.csv",
-        truth=of_run("results/{run}/factorial/{name}", name=TRUTH_FILES[:1]),
-        svgs=drawings_of_page,
-    output:
-        summary="results/{run}/report/{full}summary.md",
-    log:
-        "logs/{run}/report/{full}summary.log",
-    benchmark:
-        "logs/{run}/report/{full}summary.tsv"
-    params:
-        **call_of(
-            "report",
-            "summary",
-            target=target,
-            figures=page,
-            figure_folder=lambda wildcards: "../figures" if wildcards.full else "figures",
-        ),
     shell:
         CALL

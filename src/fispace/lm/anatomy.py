@@ -55,7 +55,7 @@ class Anatomy(NamedTuple):
     def fault_of(self, path: str) -> str:
         """What keeps a module from being a hook point, in words; empty where nothing does."""
         if path not in self.outputs:
-            return "is not reached by a text"
+            return "is not called in a pass over text"
         output = self.outputs[path]
         if output.n_calls > 1:
             return f"runs {output.n_calls} times in one pass, so it gives no one vector a token"

@@ -138,7 +138,7 @@ def require_positions(model: Any, n_tokens: int, what: str) -> None:
             f"Shorten it to at most {most} tokens, or give a model with more positions.",
         )  # fmt: skip
     try:
-        padding_is_harmless(model, n_tokens)
+        padding_is_harmless(model, n_tokens)  # a pass over the longest text; its answer is kept
     except REFUSALS as error:
         raise refusal(
             model, "positions", f"{what}; a pass over {n_tokens} tokens ends with {error!r:.200}.",

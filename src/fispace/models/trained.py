@@ -53,8 +53,8 @@ class Trained(NamedTuple):
     record: TrainingRecord
 
 
-def training_record(values: dict[str, Any]) -> TrainingRecord:
-    """The record that a checkpoint carries.
+def training_record(values: dict[str, Any], path: Path) -> TrainingRecord:
+    """The record that the checkpoint in `path` carries.
 
     Raises:
         ArtifactMismatchError: if it is not the record of a training; the message names the key.
@@ -63,8 +63,8 @@ def training_record(values: dict[str, Any]) -> TrainingRecord:
         return TrainingRecord.read(values, "record")
     except ParamsError as error:
         raise ArtifactMismatchError(
-            f"This is not the record of a training: {error} The file was altered; run the rule that "
-            "trains it again."
+            f"{path} does not carry the record of a training: {error} It was altered, or made by "
+            "another version; run the rule that trains it again."
         ) from None
 
 
@@ -102,11 +102,11 @@ def load_trained(path: Path, expected: dict[str, Any]) -> Trained:
         ArtifactMismatchError: if record or weights do not belong to what is expected.
     """
     weights, values = load_checkpoint(path, expected)
+    record = training_record(values, path)
+    model = initial_model(record)
     try:
-        record = training_record(values)
-        model = initial_model(record)
         model.load_state_dict(weights)
-    except (ArtifactMismatchError, RuntimeError) as error:
+    except RuntimeError as error:
         raise ArtifactMismatchError(
             f"{path}: the weights do not fit the configuration stored with them ({error}). "
             "The file was altered; run the rule that trains it again."

@@ -13,6 +13,8 @@ PACKAGE = "fispace"
 SOURCE = Path(__file__).parents[1]
 NOT_IN_RESULTS = frozenset({"fispace.errors"})
 """Modules that can end a job but never change what a finished job has written."""
+QUOTING = frozenset({"fispace.report.explanations"})
+"""Modules whose results quote the docstrings of functions and classes, of any module."""
 
 
 @cache
@@ -20,7 +22,8 @@ def code_digest(module: str, source: Path = SOURCE) -> str:
     """SHA-256 over the syntax trees of `module` and of all it imports; 64 hexadecimal digits.
 
     Imports count as far as they are of this package, directly or not, inside functions too.
-    A module outside the closure (the command line, other chapters) does not enter.
+    A module outside the closure (the command line, other chapters) does not enter. For a module that
+    quotes docstrings, those of all functions and classes do.
 
     Raises:
         FileNotFoundError: if the module does not exist.
@@ -28,6 +31,9 @@ def code_digest(module: str, source: Path = SOURCE) -> str:
     digest = hashlib.sha256()
     for name in sorted(closure(module, source)):
         digest.update(f"{name} {_read(name, source).digest}\n".encode())
+    if module in QUOTING:
+        for path in sorted(source.rglob("*.py")):
+            digest.update(f"{_read(_name(path, source), source).said}\n".encode())
     return digest.hexdigest()
 
 
@@ -47,17 +53,26 @@ def closure(module: str, source: Path = SOURCE) -> set[str]:
 class _Module(NamedTuple):
     imports: frozenset[str]
     digest: str
+    said: str
+    """Digest of the docstrings of functions and classes."""
 
 
 @cache
 def _read(module: str, source: Path) -> _Module:
     tree = ast.parse(_path(module, source).read_text(encoding="utf-8"))
     imports = _imports(tree, module, source)
+    said = [
+        f"{node.name} {ast.get_docstring(node)}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             # a string that stands alone is a docstring wherever it stands: it has no effect
             node.body = [item for item in node.body if not _is_text(item)] or [ast.Pass()]
-    return _Module(imports, hashlib.sha256(tree_text(tree).encode()).hexdigest())
+    code, docstrings = tree_text(tree), "\n".join(said)
+    digests = (hashlib.sha256(text.encode()).hexdigest() for text in (code, docstrings))
+    return _Module(imports, *digests)
 
 
 def tree_text(node: object) -> str:
@@ -93,6 +108,11 @@ def _joined(values: list[ast.expr]) -> list[ast.expr]:
 def _path(module: str, source: Path) -> Path:
     base = source.joinpath(*module.split(".")[1:])
     return base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
+
+
+def _name(path: Path, source: Path) -> str:
+    parts = path.relative_to(source).with_suffix("").parts
+    return ".".join([PACKAGE, *(part for part in parts if part != "__init__")])
 
 
 def _exists(module: str, source: Path) -> bool:

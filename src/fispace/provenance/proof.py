@@ -12,13 +12,11 @@ from typing import Any
 
 from fispace.errors import ArtifactError
 from fispace.provenance.code_digest import code_digest
+from fispace.provenance.recording import inputs_of, names_of, options_of
 from fispace.provenance.records import (
     Record,
-    inputs_of,
     is_result,
     name_in,
-    names_of,
-    options_of,
     places_named_in,
     records_above,
     same_params,

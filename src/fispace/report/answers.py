@@ -12,7 +12,7 @@ import numpy as np
 
 from fispace.chapters.fidelity.quantities import RatioParts, ratio_parts
 from fispace.report.claim import Claim
-from fispace.report.predicate import ANSWERS, OverSeeds
+from fispace.report.predicate import ANSWERS, Answer, OverSeeds
 from fispace.report.verdicts import Range, Sample, covers_zero
 from fispace.stats.intervals import Interval, t_interval
 from fispace.store.metric_registry import FRACTION
@@ -133,7 +133,9 @@ def _convertible(claim: Claim, name: str, numbers: Numbers) -> RatioParts | None
     parts = _parts(name, numbers)
     if parts is None or not isinstance(claim.predicate, OverSeeds):
         return parts
-    judged = [answer for answer in claim.needed if claim.judged_quantity(answer) == name]
+    judged: list[Answer] = [
+        answer for answer in claim.needed if claim.judged_quantity(answer) == name
+    ]
     levels = {claim.predicate.reference_of(answer) for answer in judged}
     return parts if levels <= {parts.neutral} else None
 

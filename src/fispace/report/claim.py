@@ -19,7 +19,7 @@ from fispace.report.predicate import (
     Tested,
 )
 from fispace.store.metric_registry import UNITS
-from fispace.study.config.base import Config, NonEmpty, Refusal, Values
+from fispace.study.config.base import Config, ListOf, NonEmpty, Refusal
 
 Target = Literal["all", "full"]
 
@@ -29,7 +29,7 @@ class Comparison(Config):
 
     says: NonEmpty
     """The comparison, as a phrase of the ledger's column `controlled_against`."""
-    quantities: Annotated[Values[NonEmpty], Field(min_length=1)]
+    quantities: Annotated[ListOf[NonEmpty], Field(min_length=1)]
     """Patterns of the quantities that make it; `*` stands for anything."""
 
     def is_made_by(self, quantity: str) -> bool:
@@ -143,7 +143,7 @@ class Claims(Config):
 
     comparisons: dict[str, Comparison]
     """What controlled numbers are compared with, by key."""
-    claims: Values[Claim]
+    claims: ListOf[Claim]
     """Every printed number that the study answers, in the order of the ledger."""
 
     @model_validator(mode="after")

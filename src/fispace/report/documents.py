@@ -24,6 +24,7 @@ from fispace.chapters.fidelity.quantities import (
 from fispace.report.tables import DOCUMENTS
 from fispace.seeds import numpy_stream
 from fispace.stats.bootstrap import resample_counts
+from fispace.store.origins import Cell, Rows
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_table, write_csv
 from fispace.study.config.report import DocumentsStep
@@ -77,9 +78,9 @@ def _draws(rows: Frame, ids: np.ndarray, counts: np.ndarray) -> dict[str, np.nda
             _levels(of_seed[of_seed["condition"] == name], ids, counts) for name in CONDITIONS
         )
         with np.errstate(divide="ignore", invalid="ignore"):  # a part can be zero everywhere
-            for name, value in named_quantities(levels, random):
+            for name, derived in named_quantities(levels, random):
                 total, n_seeds = found.get(name, (0.0, 0))
-                found[name] = (total + np.asarray(value), n_seeds + 1)
+                found[name] = (total + np.asarray(derived.value), n_seeds + 1)
     means = {name: total / n_seeds for name, (total, n_seeds) in found.items()}
     # a quotient that divides by zero on one resample has no interval
     return {name: np.where(np.isinf(of), np.nan, of) for name, of in means.items()}
@@ -92,5 +93,6 @@ def _levels(rows: Frame, ids: np.ndarray, counts: np.ndarray) -> Levels:
         for metric in LOSSES:
             values = metric_samples(by_document, metric, counts)
             if values is not None:
-                levels.setdefault(metric, {})[str(arm), str(parts)] = values
+                cell = Cell(values, Rows("sums", {"arm": arm}))
+                levels.setdefault(metric, {})[str(arm), str(parts)] = cell
     return levels

@@ -5,7 +5,15 @@ Must not: compute a test, read files, or judge; a family without a finding is sh
 
 from typing import Any
 
-from fispace.report.markdown import ABSENT, PERCENT, value_text
+from fispace.report.markdown import (
+    ABSENT,
+    PERCENT,
+    hypothesis_title,
+    linked,
+    table_line,
+    truth_title,
+    value_text,
+)
 from fispace.store.quantities import Frame
 
 UNDECLARED, KEPT = "none", "no"
@@ -29,44 +37,54 @@ OF_FAMILIES = ("activation", "clamp_slope", "planted_slope")
 """Answers of `truth.csv` that the families' table has already."""
 
 
-def family_table(family: Frame) -> list[str]:
-    """Lines of a table with one row per declared hypothesis, in the order of their names."""
+def family_table(family: Frame, explanations: str | None) -> list[str]:
+    """Lines of a table with one row per declared hypothesis, in the order of their names.
+
+    Its numbers link to the page `explanations`, where there is one; so do those of `truth_table`.
+    """
     declared = family[family["hypothesis"] != UNDECLARED]
     return [
         *FAMILY_HEADER,
-        *(_family_line(name, own) for name, own in declared.groupby("hypothesis")),
+        *(
+            _family_line(str(name), own, explanations)
+            for name, own in declared.groupby("hypothesis")
+        ),
     ]
 
 
-def _family_line(name: Any, tests: Frame) -> str:
+def _family_line(name: str, tests: Frame, explanations: str | None) -> str:
     kept = tests[tests["excluded"] == KEPT]
     counts = (kept[c].sum() for c in ("is_significant_max", "is_significant", "is_equivalent"))
     kinds = ", ".join(dict.fromkeys(tests["kind"]))
-    first = tests.iloc[0]
-    cells = [f"`{name}`", first["family"], kinds, first["expected"], len(kept), *counts]
-    return "| " + " | ".join(map(str, cells)) + f" | {value_text(kept['p_max'].min(), '1')} |"
+    first, title = tests.iloc[0], hypothesis_title(name)
+    numbers = [*map(str, (len(kept), *counts)), value_text(kept["p_max"].min(), "1")]
+    shown = [linked(number, explanations, title) for number in numbers]
+    return table_line([f"`{name}`", first["family"], kinds, first["expected"], *shown])
 
 
-def truth_table(answers: Frame) -> list[str]:
+def truth_table(answers: Frame, explanations: str | None) -> list[str]:
     """Lines of a table with the answers about the planted contrast."""
     own = answers[~answers["question"].isin(OF_FAMILIES)]
-    return [*TRUTH_HEADER, *map(_truth_line, own.to_dict("records"))]
+    lines = (_truth_line(row, explanations) for row in own.to_dict("records"))
+    return [*TRUTH_HEADER, *lines]
 
 
-def _truth_line(row: dict[str, Any]) -> str:
-    unit = str(row["unit"])
+def _truth_line(row: dict[Any, Any], explanations: str | None) -> str:
+    unit, title = str(row["unit"]), truth_title(row)
     value, low, high = (value_text(row[name], unit) for name in ("value", "low", "high"))
     ends = (end.removesuffix(PERCENT) for end in (low, high))
     interval = "" if low == ABSENT else f" [{', '.join(ends)}]"
     named = "" if unit in ("1", "fraction") else f" {unit}"
     said = row["answer"] if isinstance(row["answer"], str) else ""
-    p = value_text(row["p"], "1")
-    return f"| `{row['question']}` | {row['subject']} | {value}{named}{interval} | {said} | {p} |"
+    numbers = (f"{value}{named}{interval}", value_text(row["p"], "1"))
+    shown, p = (linked(number, explanations, title) for number in numbers)
+    return table_line([f"`{row['question']}`", row["subject"], shown, said, p])
 
 
-def factorial_lines(family: Frame, truth: Frame | None) -> list[str]:
+def factorial_lines(family: Frame, truth: Frame | None, explanations: str | None) -> list[str]:
     """The page's section on the chapter."""
-    lines = ["## Factorial tests", "", FAMILY_LEGEND, "", *family_table(family), ""]
+    lines = ["## Factorial tests", "", FAMILY_LEGEND, "", *family_table(family, explanations), ""]
     if truth is None:
         return lines
-    return [*lines, "### What was planted", "", TRUTH_LEGEND, "", *truth_table(truth), ""]
+    table = truth_table(truth, explanations)
+    return [*lines, "### What was planted", "", TRUTH_LEGEND, "", *table, ""]

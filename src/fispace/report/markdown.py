@@ -3,15 +3,18 @@
 Must not: compute, read files, or judge.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
 
 from fispace.store.metric_registry import FRACTION
+from fispace.store.origins import Row
 from fispace.store.quantities import Frame
 
 ABSENT, PERCENT, UNDEFINED = "–", " %", "undefined"
+NOT_IN_ANCHOR = re.compile(r"[^\w\- ]")
 PERCENT_BELOW = 20.0
 """Fractions beyond this multiple are shown as plain numbers; a percentage would mislead."""
 SHOWN_UNITS = {"z2": "z²"}
@@ -37,15 +40,46 @@ LEGEND = (
 )
 
 
-def claim_table(ledger: Frame) -> list[str]:
-    """Lines of the Markdown table of the ledger's rows; with the verdicts if the ledger has them."""
+def anchor(title: str) -> str:
+    """What a link to the section of this title ends in, as GitHub and MkDocs make it."""
+    return NOT_IN_ANCHOR.sub("", title.lower()).replace(" ", "-")
+
+
+def claim_title(claim: Row) -> str:
+    """Title of a claim's section on the page of explanations: `N5.gain`."""
+    return f"{claim['id']}.{claim['item']}"
+
+
+def hypothesis_title(hypothesis: str) -> str:
+    """Title of the section on a declared hypothesis."""
+    return f"Hypothesis {hypothesis}"
+
+
+def truth_title(answer: Row) -> str:
+    """Title of the section on an answer about the planted contrast."""
+    return f"Planted {answer['question']}, {answer['subject']}"
+
+
+def linked(text: str, page: str | None, title: str) -> str:
+    """A number, linked to its section of the page of explanations where there is one."""
+    return text if page is None or text == ABSENT else f"[{text}]({page}#{anchor(title)})"
+
+
+def claim_table(ledger: Frame, explanations: str | None = None) -> list[str]:
+    """Lines of the Markdown table of the ledger's rows; with the verdicts if the ledger has them.
+
+    The numbers of a row link to its section of the page `explanations`, where there is one.
+    """
     rows = ledger.to_dict("records")
     answers = [name for name in COLUMNS if name != "paper_sizes" or _any(rows, name)]
     columns = [column for name in answers for column in _columns(name)]
     if "verdict" in ledger:
         columns.append(("verdict", "---"))
     header, ruler = zip(("", "---"), ("claim", "---"), ("printed", "---:"), *columns, strict=True)
-    return [table_line(line) for line in (header, ruler, *(_cells(row, answers) for row in rows))]
+    return [
+        table_line(line)
+        for line in (header, ruler, *(_cells(row, answers, explanations) for row in rows))
+    ]
 
 
 def table_line(cells: Iterable[str]) -> str:
@@ -63,14 +97,15 @@ def _columns(answer: str) -> list[tuple[str, str]]:
     return [own, (AGAINST, "---")] if answer == "controlled" else [own]
 
 
-def _cells(row: dict[Any, Any], answers: list[str]) -> list[str]:
+def _cells(row: dict[Any, Any], answers: list[str], explanations: str | None) -> list[str]:
+    title = claim_title(row)
     found = [
         str(row["id"]),
         f"{row['statement']} (`{row['item']}`)",
-        value_text(row["printed"], row["unit"]),
+        linked(value_text(row["printed"], row["unit"]), explanations, title),
     ]
     for answer in answers:
-        found.append(interval_text(row, answer))
+        found.append(linked(interval_text(row, answer), explanations, title))
         if answer == "controlled":
             found.append(_text(row["controlled_against"]) or ABSENT)
     return [*found, f"{row['verdict']}{_judged_by(row, answers)}"] if "verdict" in row else found

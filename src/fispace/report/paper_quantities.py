@@ -3,7 +3,8 @@
 No model and no seed of ours enters. Must not: know a claim.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -12,11 +13,22 @@ from fispace.stats import published, random_matrix
 from fispace.stats.directions import n_components_for, sample_pairs
 from fispace.stats.top_dimensions import top_overlap
 from fispace.store.metric_registry import unit_of
-from fispace.store.quantities import NO_SEED, Quantity
+from fispace.store.origins import Derived, Origin, made_by
+from fispace.store.quantities import NO_SEED, Quantity, quantity
 from fispace.study.config.report import QuantitiesStep
 
 PAPER_THRESHOLD = 0.2
 CHUNK_ROWS = 10_000
+FORMULAS: dict[str, Callable[..., Any]] = {
+    "parameters": published.parameter_counts,
+    "mixture_null": published.norm_mixture_null,
+    "random_rows": random_matrix.mean_abs_cosine,
+    "random_rows.pca_share": random_matrix.marchenko_pastur_spectrum,
+    "random_rows.top": top_overlap,
+    "initial_factors.gini": published.gini,
+    "initial_factors.effective_rank": published.effective_rank,
+}
+"""Function with the equation, by the beginning of the name after `paper.`; the longest counts."""
 
 
 def paper_quantities(params: QuantitiesStep) -> Iterator[Quantity]:
@@ -49,7 +61,7 @@ def _parameters() -> Iterator[Quantity]:
         "interaction_share_of_nfm": counts.interaction / nfm,
     }
     for name, value in values.items():
-        yield Quantity(f"paper.parameters.{name}", NO_SEED, float(value), unit_of(name), 1)
+        yield _number(f"parameters.{name}", float(value), 1)
 
 
 def _mixture_null(params: QuantitiesStep) -> Iterator[Quantity]:
@@ -67,8 +79,7 @@ def _mixture_null(params: QuantitiesStep) -> Iterator[Quantity]:
             "high": (high, n - n_low),
         }
         for what, (value, size) in values.items():
-            metric = f"ratio_{name}_{what}"
-            yield Quantity(f"paper.mixture_null.{metric}", NO_SEED, value, unit_of(metric), size)
+            yield _number(f"mixture_null.ratio_{name}_{what}", value, size)
 
 
 def _random_rows(params: QuantitiesStep) -> Iterator[Quantity]:
@@ -83,13 +94,12 @@ def _random_rows(params: QuantitiesStep) -> Iterator[Quantity]:
         "pca_share": count / len(first),
     }
     for name, value in values.items():
-        yield Quantity(f"paper.random_rows.{name}", NO_SEED, value, unit_of(name), n_latents)
+        yield _number(f"random_rows.{name}", value, n_latents)
     stream = numpy_stream(params.root_seed, "report", "random rows")
     rows = stream.standard_normal((params.null_rows, d_model))
     pairs = sample_pairs(params.null_rows, params.null_pairs, stream)
     for name, value in top_overlap(rows, pairs, published.PAPER_TOP)._asdict().items():
-        metric = f"top_{name}"
-        yield Quantity(f"paper.random_rows.{metric}", NO_SEED, value, unit_of(metric), len(pairs))
+        yield _number(f"random_rows.top_{name}", value, len(pairs))
 
 
 def _initial_factors(params: QuantitiesStep) -> Iterator[Quantity]:
@@ -103,5 +113,19 @@ def _initial_factors(params: QuantitiesStep) -> Iterator[Quantity]:
         ranks.append(published.effective_rank(rows).min())
     n = params.mixture_latents
     for metric, value in (("gini_max", max(ginis)), ("effective_rank_min", min(ranks))):
-        unit = unit_of(metric)
-        yield Quantity(f"paper.initial_factors.{metric}", NO_SEED, float(value), unit, n)
+        yield _number(f"initial_factors.{metric}", float(value), n)
+
+
+def paper_origin(name: str) -> Origin:
+    """Function behind a quantity `paper.*`; no table enters.
+
+    Raises:
+        KeyError: if there is none of this name.
+    """
+    known = [stem for stem in FORMULAS if name.startswith(f"paper.{stem}")]
+    return made_by(FORMULAS[max(known, key=len, default=name)])
+
+
+def _number(name: str, value: float, n: int) -> Quantity:
+    derived = Derived(value, paper_origin(f"paper.{name}"))
+    return quantity(f"paper.{name}", NO_SEED, derived, unit_of(name.rsplit(".", maxsplit=1)[-1]), n)

@@ -45,6 +45,7 @@ OF_PAGE = (
 OF_FULL = ("N2.cut_gain", "N5.gain_over_matched", "P1.joint_recovery")
 """Those of them that only the target `full` answers: a ledger has all of these or none."""
 README, PAGE = Path("README.md"), Path("docs/ledger.md")
+KEPT_IN = "results/reference"
 
 
 def shown_ledger(reference: Path) -> Path:
@@ -69,7 +70,7 @@ def readme_block(ledger: Path) -> str:
     Raises:
         ArtifactError: if the ledger is missing or lacks a headline.
     """
-    return "\n".join(_table(ledger, OF_README))
+    return "\n".join(_table(ledger, OF_README, README))
 
 
 def page_block(ledger: Path) -> str:
@@ -78,12 +79,21 @@ def page_block(ledger: Path) -> str:
     Raises:
         ArtifactError: if the ledger is missing or lacks a headline.
     """
-    return "\n".join([*_table(ledger, OF_PAGE), "", LEGEND])
+    return "\n".join([*_table(ledger, OF_PAGE, PAGE), "", LEGEND])
 
 
-def _table(ledger: Path, names: Sequence[str]) -> list[str]:
-    """Rows of those of the named claims that the ledger's target answers."""
-    claims = read_csv(ledger, LEDGER)
+def _explanations(ledger: Path, page: Path) -> str | None:
+    """The page of explanations beside a reference ledger, as a page links to it; None beside another."""
+    folder = ledger.parent.as_posix()
+    if f"{KEPT_IN}/" not in folder:
+        return None
+    below = folder.rpartition(f"{KEPT_IN}/")[2]
+    return f"{'../' * (len(page.parts) - 1)}{KEPT_IN}/{below}/explanations.md"
+
+
+def _table(ledger: Path, names: Sequence[str], page: Path) -> list[str]:
+    """Rows of those of the named claims that the ledger's target answers, linked to explanations."""
+    claims, explanations = read_csv(ledger, LEDGER), _explanations(ledger, page)
     claims.index = claims["id"] + "." + claims["item"]
     is_full = bool(claims.index.isin(OF_FULL).any())
     shown = [name for name in names if is_full or name not in OF_FULL]
@@ -92,4 +102,4 @@ def _table(ledger: Path, names: Sequence[str]) -> list[str]:
         raise ArtifactError(
             f"{ledger} has no claim {missing[0]}; run the rule that makes it again."
         )
-    return claim_table(claims.loc[shown])
+    return claim_table(claims.loc[shown], explanations)

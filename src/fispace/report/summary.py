@@ -41,6 +41,7 @@ CAPTIONS = {
     "audit": "Where each weakness alone (W1 to W22, below) moves the headline gains (target full)",
 }
 
+LINKED = " Every number links to where it comes from."
 VERDICT_LEGEND = (
     "Verdict: computed from each claim's predicate in `workflow/claims.yaml`. *Reproduced*: our number "
     "has the claimed direction, over seeds and over documents, and keeps it beyond its null and under "
@@ -53,9 +54,11 @@ VERDICT_LEGEND = (
 @command("report", "summary")
 def write_summary(
     *, run: str, target: str, ledger: Reads, weaknesses: Reads, family: Reads, truth: Reads | None,
-    figures: list[str], figure_folder: str, summary: Writes,
+    figures: list[str], figure_folder: str, explanations: str | None, summary: Writes,
 ) -> None:  # fmt: skip
     """Write the page; `figure_folder` is relative to its own. `truth` is given where it is known.
+
+    Every number of a table links to the page `explanations` beside this one, where there is one.
 
     `weaknesses` is the key to the codes and locations of the ledger and of the audit.
 
@@ -78,11 +81,12 @@ def write_summary(
         "",
         VERDICT_LEGEND,
         "",
-        *claim_table(claims),
+        *claim_table(claims, explanations),
         "",
-        "Definitions, sources and remarks: `claims.csv`. Every quantity by seed: `quantities.csv`.",
+        "Definitions, sources and remarks: `claims.csv`. Every quantity by seed: `quantities.csv`."
+        + (LINKED if explanations else ""),
         "",
-        *factorial_lines(read_csv(family, FAMILY), answers),
+        *factorial_lines(read_csv(family, FAMILY), answers, explanations),
         "## Figures",
         "",
         "Beside each figure lie its PDF and the CSV with exactly the plotted numbers.",

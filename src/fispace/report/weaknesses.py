@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from fispace.errors import ParamsError
 from fispace.report.markdown import ABSENT, table_line
-from fispace.study.config.base import Config, NonEmpty, Refusal, Values
+from fispace.study.config.base import Config, ListOf, NonEmpty, Refusal
 from fispace.study.strict_yaml import read_yaml_mapping
 
 LOCATION = re.compile(r"\b(p[0-9]{1,2}[a-z]?):([0-9]+)(?:-([0-9]+))?\b")
@@ -51,13 +51,13 @@ class Weakness(Config):
     """One thing that is weak in the published study, and what is done here instead."""
 
     what: NonEmpty
-    where: Values[Location]
+    where: ListOf[Location]
     """Lines of the author's scripts; none where it is in no line."""
     here: NonEmpty
     """What this study does instead."""
     switches: Annotated[dict[str, NonEmpty], Field(default_factory=dict)]
     """What the audit does to bring it back, by its switch of measuring."""
-    training: Annotated[Values[str], Field(default=())]
+    training: Annotated[ListOf[str], Field(default=())]
     """Parameters of training of which a change, as a switch of the audit, brings it back."""
 
 

@@ -1,4 +1,4 @@
-"""The quantity: one named number of one seed, the row of `report/quantities.parquet`.
+"""The quantity: one named number of one seed, the row of `report/quantities.parquet`, and its origin.
 
 Must not: compute.
 """
@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import pandas as pd
+
+from fispace.store.origins import Derived, Origin
 
 Frame = Any  # pandas ships no types
 
@@ -21,9 +23,17 @@ class Quantity(NamedTuple):
     unit: str
     n: int
     """Tokens, latents, pairs or items behind the value."""
+    origin: Origin | None = None
+    """Cells and function that the value was computed from; no column of the table."""
 
 
 NO_SEED = -1
+COLUMNS = Quantity._fields[:-1]
+
+
+def quantity(name: str, seed: int, derived: Derived, unit: str, n: int) -> Quantity:
+    """The quantity that a derived number is, with the number's origin."""
+    return Quantity(name, seed, float(derived.value), unit, n, derived.origin)
 
 
 def quantity_frame(quantities: Iterable[Quantity]) -> pd.DataFrame:
@@ -32,7 +42,8 @@ def quantity_frame(quantities: Iterable[Quantity]) -> pd.DataFrame:
     Raises:
         ValueError: if a name stands twice for one seed.
     """
-    frame = pd.DataFrame(list(quantities), columns=pd.Index(Quantity._fields))
+    rows = [row[: len(COLUMNS)] for row in quantities]
+    frame = pd.DataFrame(rows, columns=pd.Index(COLUMNS))
     repeated = frame.duplicated(["quantity", "seed"])
     if repeated.any():
         raise ValueError(f"quantity {frame.loc[repeated, 'quantity'].iloc[0]!r} is defined twice")

@@ -37,7 +37,7 @@ KINDS = {
     "Scratch": Kind.SCRATCH,
 }
 FOLDERS = ("ReadsFolder", "WritesFolder", "Scratch")
-VALUES = {"int": int, "float": float, "str": str, "Path": Path}
+VALUES = {"int": int, "float": float, "str": str, "bool": bool, "Path": Path}
 
 
 @dataclass(frozen=True)

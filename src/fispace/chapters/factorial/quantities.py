@@ -4,9 +4,11 @@ Must not: know a claim, or choose a latent; rank 1 was chosen on the select half
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 from fispace.store.metric_registry import RESPONSE, unit_of
-from fispace.store.quantities import NO_SEED, Frame, Quantity
+from fispace.store.origins import Cell, Rows, derive, unchanged
+from fispace.store.quantities import NO_SEED, Frame, Quantity, quantity
 
 FIRST_RANK = 1
 KINDS = ("candidate", "insensitive", "random")
@@ -36,11 +38,35 @@ def factorial_quantities(family: Frame, secondary: Frame) -> Iterator[Quantity]:
     yield from found
     yield from _absent(found, set(first["kind"]))
     for row in secondary.to_dict("records"):
-        seed, value, n = int(row["seed"]), float(row["value"]), int(row["n"])
-        unit = unit_of(row["metric"])
-        yield Quantity(f"{row['site']}.{row['metric']}", seed, value, unit, n)
+        seed, n, unit = int(row["seed"]), int(row["n"]), unit_of(row["metric"])
+        place = {name: row[name] for name in ("arm", "seed", "site", "metric")}
+        cell = Cell(float(row["value"]), Rows("secondary", place, "value"))
+        value = derive(unchanged, value=cell)
+        yield quantity(f"{row['site']}.{row['metric']}", seed, value, unit, n)
         if row["metric"] == "fvu":
-            yield Quantity(f"{row['site']}.variance_explained", seed, 1 - value, unit, n)
+            explained = derive(variance_explained, fvu=cell)
+            yield quantity(f"{row['site']}.variance_explained", seed, explained, unit, n)
+
+
+def variance_explained(fvu: float) -> float:
+    """Share of the variance that a reconstruction explains: 1 - fvu."""
+    return 1 - fvu
+
+
+def squared(t: float) -> float:
+    """F(1, n - 1) of a contrast over n items: t^2."""
+    return t**2
+
+
+def smallest(values: Frame) -> float:
+    """Smallest of the values, missing ones left out."""
+    return values.min()
+
+
+def missing_kind(rows: Any) -> float:
+    """No value: no latent of this kind was found."""
+    del rows
+    return float("nan")
 
 
 def _tests(first: Frame) -> Iterator[Quantity]:
@@ -49,23 +75,32 @@ def _tests(first: Frame) -> Iterator[Quantity]:
         if row["family"] in (PER_CLAMP, PER_QUANTILE):
             stem += f".{row['clamp']:g}"
         seed, n = int(row["seed"]), int(row["n"])
-        yield Quantity(f"{stem}.{RESPONSE}", seed, float(row[RESPONSE]), str(row["unit"]), n)
-        for column in COLUMNS:
-            value = float(row.get(column, float("nan")))
-            yield Quantity(f"{stem}.{column}", seed, value, unit_of(column), n)
-        contrast_f = float(row["t"]) ** 2
-        yield Quantity(f"{stem}.contrast_f", seed, contrast_f, unit_of("contrast_f"), n)
+        cells = {column: _cell(row, column) for column in (RESPONSE, *COLUMNS)}
+        for column, cell in cells.items():
+            unit = str(row["unit"]) if column == RESPONSE else unit_of(column)
+            yield quantity(f"{stem}.{column}", seed, derive(unchanged, value=cell), unit, n)
+        contrast_f = derive(squared, t=cells["t"])
+        yield quantity(f"{stem}.contrast_f", seed, contrast_f, unit_of("contrast_f"), n)
     clamped = first[first["family"] == PER_CLAMP]
     for (kind, seed), rows in clamped.groupby(["kind", "seed"]):
         name = f"factorial.{kind}.clamp.min_published_p"
-        smallest = float(rows["published_p"].min())
-        yield Quantity(name, int(seed), smallest, unit_of("min_published_p"), len(rows))
+        place = {"kind": kind, "seed": seed, "family": PER_CLAMP, "rank": FIRST_RANK}
+        cell = Cell(rows["published_p"], Rows("family", place, "published_p"))
+        least, unit = derive(smallest, values=cell), unit_of("min_published_p")
+        yield quantity(name, int(seed), least, unit, len(rows))
+
+
+def _cell(row: dict[Any, Any], column: str) -> Cell:
+    place = {name: row[name] for name in ("kind", "seed", "rank", "family", "clamp")}
+    return Cell(float(row.get(column, float("nan"))), Rows("family", place, column))
 
 
 def _absent(found: list[Quantity], kinds: set[str]) -> Iterator[Quantity]:
     """Missing values for a kind of latent that no seed has, under the names it would have had."""
     for kind in set(KINDS) - kinds:
+        place = Rows("family", {"kind": kind, "rank": FIRST_RANK})
+        none = derive(missing_kind, rows=Cell(None, place))
         for name, unit in sorted({(row.quantity, row.unit) for row in found}):
             if name.startswith(f"factorial.{KINDS[0]}."):
                 absent = name.replace(f".{KINDS[0]}.", f".{kind}.", 1)
-                yield Quantity(absent, NO_SEED, float("nan"), unit, 0)
+                yield quantity(absent, NO_SEED, none, unit, 0)

@@ -5,17 +5,18 @@ Must not: know a claim.
 
 from collections.abc import Iterable, Iterator
 
-import pandas as pd
-
 from fispace.chapters.fidelity.document_sums import NO_SEED
 from fispace.chapters.fidelity.quantities import SPLIT
 from fispace.stats.published import PAPER_CUT_KS, PAPER_K, Number, improvement
 from fispace.store.metric_registry import unit_of
-from fispace.store.quantities import Frame, Quantity
+from fispace.store.origins import Cell, Derived, Rows, derive, unchanged
+from fispace.store.quantities import Frame, Quantity, quantity
 
 FVU, GAIN = "fvu", "gain"
 TRAINED = ("arm_trained", "sae_trained")
 """The arm and the SAE that were trained at the k of the cut."""
+Cells = dict[tuple[str, int], dict[str, Cell]]
+"""Numbers of one seed by metric and k, and model."""
 
 
 def curve_quantities(curve: Frame) -> Iterator[Quantity]:
@@ -30,11 +31,10 @@ def curve_quantities(curve: Frame) -> Iterator[Quantity]:
     rows = curve[(curve["split"] == SPLIT) & (curve["seed"] != NO_SEED)]
     chosen = published_ks(rows["k"])
     for seed, of_seed in rows.groupby("seed"):
-        values = of_seed.set_index(["metric", "k", "model"])["value"]
         n_tokens = int(of_seed["n_tokens"].max())
-        for name, value in _named(values, chosen, int(rows["k"].max())):
+        for name, derived in _named(_cells(of_seed), chosen, int(rows["k"].max())):
             unit = unit_of(name.split(".")[0])
-            yield Quantity(name, int(str(seed)), float(value), unit, n_tokens)
+            yield quantity(name, int(str(seed)), derived, unit, n_tokens)
 
 
 def published_ks(ks: Iterable[int]) -> dict[int, int]:
@@ -51,15 +51,38 @@ def published_ks(ks: Iterable[int]) -> dict[int, int]:
     }
 
 
-def _named(values: pd.Series, chosen: dict[int, int], trained: int) -> Iterator[tuple[str, Number]]:
-    gains = {cut: values[GAIN][k] for cut, k in chosen.items()}
+def share_of_k(k: int, trained: int) -> float:
+    """A k at test time as a share of the one that the SAE was trained with: k / trained."""
+    return k / trained
+
+
+def drop(first: Number, last: Number) -> Number:
+    """The gain at the lower published k less that at the higher one: first - last."""
+    return first - last
+
+
+def _cells(of_seed: Frame) -> Cells:
+    cells: Cells = {}
+    for row in of_seed.to_dict("records"):
+        place = {name: row[name] for name in ("split", "k", "model", "metric", "seed")}
+        models = cells.setdefault((str(row["metric"]), int(row["k"])), {})
+        models[str(row["model"])] = Cell(row["value"], Rows("curve", place, "value"))
+    return cells
+
+
+def _named(cells: Cells, chosen: dict[int, int], trained: int) -> Iterator[tuple[str, Derived]]:
+    gains = {cut: cells[GAIN, k] for cut, k in chosen.items()}
     for cut, k in chosen.items():
-        fvus = values[FVU][k]
-        yield f"cut_share.at_{cut}", k / trained
-        yield from ((f"cut_fvu.{model}.at_{cut}", fvu) for model, fvu in fvus.items())
-        yield from ((f"cut_gain.{model}.at_{cut}", gain) for model, gain in gains[cut].items())
+        fvus = cells[FVU, k]
+        lower, whole = (Cell(at, Rows("curve", {"k": at}, "k")) for at in (k, trained))
+        yield f"cut_share.at_{cut}", derive(share_of_k, k=lower, trained=whole)
+        for stem, levels in (("cut_fvu", fvus), ("cut_gain", gains[cut])):
+            for model, level in levels.items():
+                yield f"{stem}.{model}.at_{cut}", derive(unchanged, value=level)
         arm, sae = TRAINED
-        yield f"cut_gain.{arm}.over.{sae}.at_{cut}", improvement(fvus[sae], fvus[arm])
+        gain = derive(improvement, baseline=fvus[sae], value=fvus[arm])
+        yield f"cut_gain.{arm}.over.{sae}.at_{cut}", gain
     if len(set(chosen.values())) == len(PAPER_CUT_KS):
         first, last = (gains[cut] for cut in PAPER_CUT_KS)
-        yield from ((f"cut_gain_drop.{model}", first[model] - last[model]) for model in first.index)
+        for model, gain in first.items():
+            yield f"cut_gain_drop.{model}", derive(drop, first=gain, last=last[model])

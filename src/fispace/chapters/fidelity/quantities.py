@@ -8,10 +8,18 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from fispace.chapters.fidelity.document_sums import MASKED, NO_ARM, is_full
+from fispace.chapters.fidelity.document_sums import (
+    EPSILON,
+    KEY,
+    MASKED,
+    NO_ARM,
+    RECONSTRUCTION,
+    is_full,
+)
 from fispace.stats.published import Number, improvement
 from fispace.store.metric_registry import unit_of
-from fispace.store.quantities import Frame, Quantity
+from fispace.store.origins import Cell, Derived, Rows, derive, unchanged
+from fispace.store.quantities import Frame, Quantity, quantity
 
 LOSSES = ("mse", "fvu", "kl", "ce", "excess_ce")
 """Levels that are compared; less is better."""
@@ -19,12 +27,16 @@ SPLIT = "test"
 FULL, SAE, SAE_BIAS = "full", "sae", "sae_bias"
 BASELINE_ARMS = ("sae", SAE_BIAS, "joint_no_interaction")
 """Arms that parts of an arm are compared with as well."""
+ROW = [*KEY, "metric"]
+"""Columns that name a row of the summary."""
 FIRST_ARMS = ("sae", "sae_bias", "joint_no_interaction", "joint_no_linear", "sequential", "joint")
 """Order of the known arms in figures; others follow by name."""
 
-Levels = dict[str, dict[tuple[str, str], Number]]
-"""Value by metric and condition (arm, parts) of one seed, or its draws under resampling."""
-Named = tuple[str, Number]
+Conditions = dict[tuple[str, str], Cell]
+"""Level by condition (arm, parts) of one seed, a value or its draws under resampling."""
+Levels = dict[str, Conditions]
+"""Levels by metric."""
+Named = tuple[str, Derived]
 """Name and value of a quantity, before seed, unit and n are added."""
 STEPS = {"interaction": "sae+linear+bias", "linear": "sae+bias+interaction"}
 """Parts that an arm has before its last step adds the one named."""
@@ -63,14 +75,13 @@ def fidelity_quantities(summary: Frame) -> Iterator[Quantity]:
     kl_above_sae_epsilon (KL - KL of random errors) beside the ratios of KL. `ratio_parts` names them.
     """
     rows = of_decoders(summary)
-    rows["parts"] = short_parts(rows)
+    rows["short_parts"] = short_parts(rows)
     for seed, of_seed in rows.groupby("seed"):
-        levels = _levels(of_seed, "reconstruction")
-        random = _levels(of_seed, "epsilon_random")
+        levels, random = (_levels(of_seed, name) for name in (RECONSTRUCTION, EPSILON))
         n_tokens = int(of_seed["n_tokens"].max())
-        for name, value in named_quantities(levels, random):
+        for name, derived in named_quantities(levels, random):
             unit = unit_of(name.split(".")[0])
-            yield Quantity(name, int(str(seed)), float(value), unit, n_tokens)
+            yield quantity(name, int(str(seed)), derived, unit, n_tokens)
 
 
 def ratio_parts(name: str, known: Collection[str]) -> RatioParts | None:
@@ -122,25 +133,33 @@ def short_parts(rows: Frame) -> pd.Series:
 def _levels(rows: Frame, condition: str) -> Levels:
     levels: Levels = {}
     for row in rows[rows["condition"] == condition].to_dict("records"):
-        key = (str(row["arm"]), str(row["parts"]))
-        levels.setdefault(str(row["metric"]), {})[key] = float(row["value"])
+        place = {name: row[name] for name in ROW}
+        cell = Cell(float(row["value"]), Rows("fidelity", place, "value"))
+        of_metric = levels.setdefault(str(row["metric"]), {})
+        of_metric[str(row["arm"]), str(row["short_parts"])] = cell
     return levels
 
 
 def _level_quantities(levels: Levels) -> Iterator[Named]:
     for metric, by_condition in levels.items():
-        for (arm, parts), value in by_condition.items():
-            yield f"{metric}.{arm}.{parts}", value
+        for (arm, parts), level in by_condition.items():
+            yield f"{metric}.{arm}.{parts}", derive(unchanged, value=level)
+
+
+def reduction(baseline: Number, value: Number) -> Number:
+    """Numerator of a gain, in the unit of the loss: baseline - value."""
+    return baseline - value
 
 
 def _gains(levels: Levels) -> Iterator[Named]:
     for metric, by_condition in _losses(levels):
-        for (arm, parts), value in by_condition.items():
+        for (arm, parts), level in by_condition.items():
             for base in by_condition:
                 if base != (arm, parts) and _is_baseline(base, arm, parts):
                     place = f"{arm}.{parts}.over.{base[0]}.{base[1]}"
-                    yield f"{metric}_gain.{place}", improvement(by_condition[base], value)
-                    yield f"{metric}_reduction.{place}", by_condition[base] - value
+                    cells = {"baseline": by_condition[base], "value": level}
+                    yield f"{metric}_gain.{place}", derive(improvement, **cells)
+                    yield f"{metric}_reduction.{place}", derive(reduction, **cells)
 
 
 def _is_baseline(base: tuple[str, str], arm: str, parts: str) -> bool:
@@ -149,43 +168,67 @@ def _is_baseline(base: tuple[str, str], arm: str, parts: str) -> bool:
     return base[1] == FULL and (parts == FULL or base[0] in BASELINE_ARMS)
 
 
+def last_step(without: Number, whole: Number, control: Number) -> Number:
+    """What a part removes as the last one, over the control's loss: (without - whole) / control."""
+    return last_reduction(without, whole) / control
+
+
+def last_reduction(without: Number, whole: Number) -> Number:
+    """What a part removes as the last one, in the unit of the loss: without - whole."""
+    return without - whole
+
+
 def _last_steps(levels: Levels) -> Iterator[Named]:
     for metric, by_condition in _losses(levels):
         if (SAE_BIAS, FULL) not in by_condition:
             continue
-        unit_level = by_condition[SAE_BIAS, FULL]
+        control = by_condition[SAE_BIAS, FULL]
         for (arm, parts), without in by_condition.items():
             for part, rest in STEPS.items():
                 if parts == rest and (arm, FULL) in by_condition:
-                    reduction = without - by_condition[arm, FULL]
-                    yield f"{metric}_last_step.{arm}.{part}", reduction / unit_level
-                    yield f"{metric}_last_reduction.{arm}.{part}", reduction
+                    cells = {"without": without, "whole": by_condition[arm, FULL]}
+                    step = derive(last_step, **cells, control=control)
+                    yield f"{metric}_last_step.{arm}.{part}", step
+                    yield f"{metric}_last_reduction.{arm}.{part}", derive(last_reduction, **cells)
+
+
+def share_of_gain(baseline: Number, value: Number, whole: Number) -> Number:
+    """A gain as a share of the full model's: (1 - value / baseline) / (1 - whole / baseline)."""
+    return improvement(baseline, value) / improvement(baseline, whole)
 
 
 def _gain_shares(levels: Levels) -> Iterator[Named]:
     for metric, by_condition in _losses(levels):
-        for (arm, parts), value in by_condition.items():
+        for (arm, parts), level in by_condition.items():
             for part, own in SHARES.items():
                 if parts == own and {(arm, SAE), (arm, FULL)} <= set(by_condition):
-                    base = by_condition[arm, SAE]
-                    share = improvement(base, value) / improvement(base, by_condition[arm, FULL])
+                    cells = {"baseline": by_condition[arm, SAE], "whole": by_condition[arm, FULL]}
+                    share = derive(share_of_gain, value=level, **cells)
                     yield f"{metric}_gain_share.{arm}.{part}", share
+
+
+def over_random(value: Number, random: Number) -> Number:
+    """A loss over that of random errors: value / random."""
+    return value / random
+
+
+def above_random(value: Number, random: Number) -> Number:
+    """A loss less that of random errors: value - random."""
+    return value - random
 
 
 def _over_epsilon(levels: Levels, random: Levels) -> Iterator[Named]:
     of_random = random.get("kl", {})
-    for (arm, parts), value in levels.get("kl", {}).items():
+    for (arm, parts), level in levels.get("kl", {}).items():
         if (arm, parts) in of_random:
-            own = of_random[arm, parts]
-            yield f"kl_epsilon.{arm}.{parts}", own
-            yield f"kl_over_epsilon.{arm}.{parts}", value / own
-            yield f"kl_above_epsilon.{arm}.{parts}", value - own
+            yield f"kl_epsilon.{arm}.{parts}", derive(unchanged, value=of_random[arm, parts])
         own_sae = (arm, SAE) if (arm, SAE) in of_random else (arm, FULL)
-        if own_sae in of_random:
-            of_sae = of_random[own_sae]
-            yield f"kl_over_sae_epsilon.{arm}.{parts}", value / of_sae
-            yield f"kl_above_sae_epsilon.{arm}.{parts}", value - of_sae
+        for stem, condition in (("epsilon", (arm, parts)), ("sae_epsilon", own_sae)):
+            if condition in of_random:
+                cells = {"value": level, "random": of_random[condition]}
+                yield f"kl_over_{stem}.{arm}.{parts}", derive(over_random, **cells)
+                yield f"kl_above_{stem}.{arm}.{parts}", derive(above_random, **cells)
 
 
-def _losses(levels: Levels) -> Iterator[tuple[str, dict[tuple[str, str], Number]]]:
+def _losses(levels: Levels) -> Iterator[tuple[str, Conditions]]:
     return ((metric, by_condition) for metric, by_condition in levels.items() if metric in LOSSES)

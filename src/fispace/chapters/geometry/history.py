@@ -22,6 +22,7 @@ from fispace.chapters.geometry.weight_table import (
 )
 from fispace.seeds import numpy_stream
 from fispace.stats.directions import spearman
+from fispace.store.metric_registry import with_units
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_recipe, read_table, write_csv, write_table
 from fispace.study.config.geometry import GeometryHistoryStep
@@ -62,7 +63,7 @@ def summarise_history(
         arm, seed = str(recipe["arm"]), int(recipe["seed"])
         stream = numpy_stream(params.root_seed, "geometry", arm, seed, "history")
         rows = history_rows(last_part(read_table(path)), params.group_threshold, stream)
-        frame = pd.DataFrame(rows, columns=pd.Index(Row._fields))
+        frame = with_units(pd.DataFrame(rows, columns=pd.Index(Row._fields)))
         frames.append(frame.assign(arm=arm, seed=seed)[list(HISTORY.columns)])
     everything = pd.concat(frames, ignore_index=True)
     everything = everything.sort_values(["arm", "metric", "state", "seed"], ignore_index=True)
@@ -119,7 +120,7 @@ def history_rows(
             for row in _group_rows(state, of, threshold):
                 yield row._replace(metric=f"{row.metric}{suffix}")
         rho = spearman(part.change, of.firings)
-        yield Row(state, "late_change_firing_spearman", "1", rho, len(part.change))
+        yield Row(state, "late_change_firing_spearman", rho, len(part.change))
 
 
 def _group_rows(state: str, part: LastPart, threshold: float) -> Iterator[Row]:
@@ -128,16 +129,16 @@ def _group_rows(state: str, part: LastPart, threshold: float) -> Iterator[Row]:
     for group, chosen in (("low", is_low), ("high", ~is_low)):
         n = int(chosen.sum())
         changes.append(_geometric_mean(1 + part.change[chosen]) - 1)
-        yield Row(state, f"late_norm_change_{group}", "fraction", changes[-1], n)
+        yield Row(state, f"late_norm_change_{group}", changes[-1], n)
         silent = _mean(part.firings[chosen] == 0)
-        yield Row(state, f"late_silent_share_{group}", "fraction", silent, n)
+        yield Row(state, f"late_silent_share_{group}", silent, n)
         growth = _geometric_mean(part.growth[chosen])
-        yield Row(state, f"norm_over_initial_{group}", "1", growth, n)
+        yield Row(state, f"norm_over_initial_{group}", growth, n)
     n_low = int(is_low.sum())
     gap = changes[0] - changes[1]
-    yield Row(state, "late_norm_change_gap", "fraction", gap, min(n_low, len(is_low) - n_low))
+    yield Row(state, "late_norm_change_gap", gap, min(n_low, len(is_low) - n_low))
     later = part.before * (1 + part.change + part.change / part.share)
-    yield Row(state, "low_in_reach_share", "fraction", _mean(later[is_low] >= threshold), n_low)
+    yield Row(state, "low_in_reach_share", _mean(later[is_low] >= threshold), n_low)
 
 
 def _geometric_mean(values: Float[np.ndarray, " some"]) -> float:

@@ -6,7 +6,8 @@ Must not: know a claim, or measure.
 from collections.abc import Iterator
 
 from fispace.store.metric_registry import unit_of
-from fispace.store.quantities import NO_SEED, Frame, Quantity
+from fispace.store.origins import Cell, Derived, Rows, derive, made_by, unchanged
+from fispace.store.quantities import NO_SEED, Frame, Quantity, quantity
 
 NONE, STRONGEST = "none", "strongest"
 
@@ -18,9 +19,12 @@ def planted_pair_quantities(planted: Frame, alpha: float) -> Iterator[Quantity]:
     planted_metric.arm.strongest   the pairs have the largest share of the study
     planted_alpha                  share of the pairs that may count as found where none is planted
     """
-    yield Quantity("planted_alpha", NO_SEED, float(alpha), unit_of("alpha"), 1)
+    share = Derived(alpha, made_by(planted_pair_quantities))
+    yield quantity("planted_alpha", NO_SEED, share, unit_of("alpha"), 1)
     each = planted[planted["world"].notna()]
     places = {0.0: NONE, each["share"].max(): STRONGEST} if each["share"].any() else {0.0: NONE}
     for row in each[each["share"].isin(places)].to_dict("records"):
         name = f"planted_{row['metric']}.{row['arm']}.{places[row['share']]}"
-        yield Quantity(name, int(row["world"]), float(row["mean"]), unit_of(row["metric"]), 1)
+        place = {key: row[key] for key in ("world", "share", "arm", "metric")}
+        value = derive(unchanged, value=Cell(row["mean"], Rows("planted", place, "mean")))
+        yield quantity(name, int(row["world"]), value, unit_of(row["metric"]), 1)

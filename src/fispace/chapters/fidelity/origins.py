@@ -1,0 +1,198 @@
+"""What the rows of the chapter's tables, and of those that its figures show, are made of.
+
+Must not: compute; the sums, ratios and conditions are those of the modules that do.
+"""
+
+from typing import Any
+
+from fispace.chapters.fidelity.document_sums import (
+    KEY,
+    MASKED,
+    MEAN_ABLATION,
+    NO_SEED,
+    ORIGINAL,
+    RATIOS,
+    RECONSTRUCTION,
+    ZERO_ABLATION,
+)
+from fispace.chapters.fidelity.quantities import SAE_BIAS, SPLIT
+from fispace.store.origins import Inputs, Origin, Origins, Row, Rows, is_missing
+
+HERE = "fispace.chapters.fidelity"
+CE = "ce"
+OF_REFERENCES = ("excess_ce", "saved_zero", "saved_mean", "range_zero", "range_mean")
+"""Columns that are differences of cross-entropies: a row's own, and those of the study's bounds."""
+REFERENCES = (ORIGINAL, ZERO_ABLATION, MEAN_ABLATION)
+
+
+def _picked(row: Row, *columns: str) -> dict[str, Any]:
+    return {column: row[column] for column in columns}
+
+
+def _seed_of(row: Row) -> dict[str, Any]:
+    """The row's seed; nothing for a mean over all of them."""
+    seed = row["seed"]
+    return {} if is_missing(seed) or seed == NO_SEED else {"seed": int(seed)}
+
+
+def _sums(metric: str, place: Row, table: str = "documents") -> dict[str, Rows]:
+    """Sums that a metric of some rows is made of."""
+    above, below = RATIOS[metric]
+    read = {name: Rows(table, place, name) for name in (above, below) if name not in OF_REFERENCES}
+    if len(read) < 2:
+        study = {name: place[name] for name in ("split", "special_tokens") if name in place}
+        read[CE] = Rows(table, place, CE)
+        read["ce_of_bounds"] = Rows("bounds", study | {"condition": REFERENCES}, CE)
+    return read
+
+
+def of_summary(row: Row, _: Inputs) -> Origin:
+    """A ratio of sums over documents; dead latents are counted."""
+    function = f"{HERE}.summary_table:fidelity_table"
+    if row["metric"] not in RATIOS:
+        fired = Rows("latents", _picked(row, "arm", "seed", "split"), "n_fired")
+        return Origin(function, {"n_fired": fired})
+    table = "bounds" if is_missing(row["arm"]) else "documents"
+    return Origin(function, _sums(row["metric"], _picked(row, *KEY), table))
+
+
+def of_difference(row: Row, _: Inputs) -> Origin:
+    """The same metric of two sides, on the same documents."""
+    shared = _picked(row, "seed", "split", "special_tokens")
+    sides = {
+        "first": shared | _picked(row, "arm", "parts") | {"condition": RECONSTRUCTION},
+        "second": shared | {name: row[f"than_{name}"] for name in ("arm", "parts", "condition")},
+    }
+    read = {
+        f"{side}_{name}": rows
+        for side, place in sides.items()
+        for name, rows in _sums(row["metric"], place).items()
+    }
+    return Origin(f"{HERE}.difference_table:difference_table", read)
+
+
+def of_control(row: Row, _: Inputs) -> Origin:
+    """An arm's loss and its control's, of one seed or of all that both have."""
+    shared = _seed_of(row) | {
+        "split": row["split"], "special_tokens": MASKED, "condition": RECONSTRUCTION,
+    }  # fmt: skip
+    read = {
+        f"{side}_{name}": rows
+        for side in ("arm", "control")
+        for name, rows in _sums(row["metric"], shared | {"arm": row[side]}).items()
+    }
+    return Origin(f"{HERE}.control_table:control_table", read)
+
+
+def of_shapley(row: Row, _: Inputs) -> Origin:
+    """The loss of every set of the arm's parts, and of the mean activation."""
+    shared = {"split": row["split"], "special_tokens": MASKED}
+    arm = shared | _picked(row, "arm", "seed") | {"condition": RECONSTRUCTION}
+    read = _sums(row["metric"], arm) | {
+        f"nothing_{name}": rows
+        for name, rows in _sums(
+            row["metric"], shared | {"condition": MEAN_ABLATION}, "bounds"
+        ).items()
+    }
+    return Origin("fispace.stats.shapley:shapley", read)
+
+
+def of_position(row: Row, _: Inputs) -> Origin:
+    """Sums at one position of the window."""
+    place = _picked(row, "arm", "seed", "split", "special_tokens", "condition", "position")
+    above, below = RATIOS[row["metric"]]
+    read = {name: Rows("positions", place, name) for name in (above, below)}
+    return Origin(f"{HERE}.position_table:position_table", read)
+
+
+def of_gain_by_k(row: Row, _: Inputs) -> Origin:
+    """FVU at one k; for a gain that of the SAE whose codes are cut beside it."""
+    place = _picked(row, "split", "k", "model") | _seed_of(row)
+    read = {"fvu": Rows("cut", place, "value")}
+    if row["metric"] == "gain":
+        read["fvu_cut"] = Rows("cut", place | {"model": "sae_cut"}, "value")
+    return Origin(f"{HERE}.gain_by_k:tabulate_gain_by_k", read)
+
+
+def _of_test_split(row: Row, **more: object) -> dict[str, Any]:
+    shown = {"split": SPLIT, "special_tokens": MASKED} | _picked(row, "arm", "parts") | more
+    return shown | _seed_of(row)
+
+
+def of_reconstruction_plot(row: Row, _: Inputs) -> Origin:
+    """The summary's row, or all seeds' for a mean, and the control's for its mean."""
+    own = _of_test_split(row, metric="fvu", condition=RECONSTRUCTION)
+    read = {"fvu": Rows("fidelity", own, "value"), "control_fvu": _control("fvu")}
+    return Origin(f"{HERE}.plots:write_fidelity_plots", read)
+
+
+def of_kl_plot(row: Row, _: Inputs) -> Origin:
+    """The summary's row, and the control's for its mean."""
+    own = _of_test_split(row, metric="kl", condition=row["condition"])
+    read = {"kl": Rows("fidelity", own, "value"), "control_kl": _control("kl")}
+    return Origin(f"{HERE}.plots:write_fidelity_plots", read)
+
+
+def _control(metric: str) -> Rows:
+    place = {"arm": SAE_BIAS, "parts": "sae+bias", "split": SPLIT, "special_tokens": MASKED}
+    return Rows("fidelity", place | {"condition": RECONSTRUCTION, "metric": metric}, "value")
+
+
+def of_controls_plot(row: Row, _: Inputs) -> Origin:
+    """The summary's row."""
+    own = _of_test_split(row, metric="kl", condition=row["condition"])
+    return Origin(
+        f"{HERE}.control_plots:write_control_plots", {"kl": Rows("fidelity", own, "value")}
+    )
+
+
+def of_shapley_plot(row: Row, _: Inputs) -> Origin:
+    """The row of the contributions, or all seeds' for a mean."""
+    place = _picked(row, "arm", "form", "part", "metric", "measure") | {"split": SPLIT}
+    read = {"share": Rows("contributions", place | _seed_of(row), "value")}
+    return Origin(f"{HERE}.control_plots:write_control_plots", read)
+
+
+def of_positions_plot(row: Row, _: Inputs) -> Origin:
+    """All seeds' rows of the curves."""
+    place = _picked(row, "arm", "special_tokens", "condition", "position")
+    read = {"kl": Rows("curves", place | {"split": SPLIT, "metric": "kl"}, "value")}
+    return Origin(f"{HERE}.control_plots:write_control_plots", read)
+
+
+def of_gain_plot(row: Row, _: Inputs) -> Origin:
+    """The row of the gain curve."""
+    seed = _seed_of(row) or {"seed": NO_SEED}
+    place = _picked(row, "k", "model") | {"split": SPLIT, "metric": "gain"} | seed
+    read = {"gain": Rows("curve", place, "value")}
+    return Origin(f"{HERE}.gain_plots:write_gain_plots", read)
+
+
+def of_control_gain_plot(row: Row, _: Inputs) -> Origin:
+    """The row of the controls."""
+    seed = _seed_of(row) or {"seed": NO_SEED}
+    place = _picked(row, "arm", "control", "metric") | {"split": SPLIT, "contrast": "gain"} | seed
+    read = {"gain": Rows("controls", place, "value")}
+    return Origin(f"{HERE}.gain_plots:write_gain_plots", read)
+
+
+ORIGINS: Origins = {
+    "summarise": {"summary": of_summary, "table": of_summary},
+    "compare": {"differences": of_difference, "table": of_difference},
+    "compare_controls": {"controls": of_control, "table": of_control},
+    "shapley_decomposition": {"shapley": of_shapley, "table": of_shapley},
+    "position_curves": {"curves": of_position},
+    "tabulate_gain_by_k": {"curve": of_gain_by_k, "table": of_gain_by_k},
+    "write_fidelity_plots": {"reconstruction": of_reconstruction_plot, "kl": of_kl_plot},
+    "write_control_plots": {
+        "controls": of_controls_plot, "shapley": of_shapley_plot, "positions": of_positions_plot,
+    },
+    "write_gain_plots": {"gain_curve": of_gain_plot, "arm_controls": of_control_gain_plot},
+}  # fmt: skip
+"""By the function of the command and the option that names the table."""
+
+EQUATIONS = {
+    "measure_bounds": ("fispace.stats.metrics:kl_and_ce",),
+    "measure_arm": ("fispace.stats.metrics:kl_and_ce", "fispace.models.integrated:IntegratedModel"),
+}
+"""Functions and classes that hold a measurement's equations, by the function of the command."""

@@ -1,0 +1,141 @@
+"""What the rows of the report's own tables are made of: quantities, ledger, audit and their figures.
+
+Must not: compute; a quantity's origin comes out of the computation of the quantity.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from fispace.chapters.fidelity.quantities import LOSSES, Levels, named_quantities
+from fispace.errors import ArtifactError
+from fispace.report.claims_plot import SHOWN
+from fispace.report.paper_quantities import paper_origin
+from fispace.report.predicate import ANSWERS
+from fispace.report.quantities import OF_TABLES
+from fispace.store.origins import Cell, Inputs, Origin, Origins, Row, Rows, is_missing
+from fispace.store.quantities import Quantity
+from fispace.study.config.audit import (
+    ABLATED_BASELINE,
+    LINEAR_POOLING,
+    NO_SWITCH,
+    TOKEN_TEST,
+    UNTRAINED_NORMS,
+)
+
+QUANTITY, RATIO, OF_PAPER = "quantity", "ratio", "paper."
+LINE, FIRST_LINE = "line", 2
+"""In place of a column: the line of a row in a CSV, whose header is line 1."""
+
+
+def of_quantity(row: Row, inputs: Inputs) -> Origin:
+    """Cells and function of the quantity, as its computation states them.
+
+    Raises:
+        ArtifactError: if the table that it was computed from is not there.
+    """
+    name, seed = str(row["quantity"]), int(row["seed"])
+    if name.startswith(OF_PAPER):
+        return paper_origin(name)
+    known = inputs.memo
+    for option in OF_TABLES:
+        if (name, seed) in known:
+            break
+        if option not in known:
+            known[option] = True
+            known |= {(one.quantity, one.seed): one.origin for one in _computed(option, inputs)}
+    if (name, seed) not in known:
+        raise ArtifactError(f"the tables that {name} was computed from are not there")
+    return known[name, seed]
+
+
+def _computed(option: str, inputs: Inputs) -> Iterator[Quantity]:
+    """Quantities of one input table; none where the table, or a column of it, is not there."""
+    try:
+        yield from OF_TABLES[option](inputs.table, float("nan"))
+    except (ArtifactError, KeyError):  # not given, or a CSV that holds only the means
+        return
+
+
+def of_document_interval(row: Row, inputs: Inputs) -> Origin:
+    """Sums by document of every arm that enters the quantity."""
+    levels: Levels = {}
+    for name in inputs.table("table")["quantity"]:
+        metric, *condition = str(name).split(".")
+        if metric in LOSSES and len(condition) == 2:
+            cell = Cell(float("nan"), Rows("sums", {"arm": condition[0]}))
+            levels.setdefault(metric, {})[condition[0], condition[1]] = cell
+    found = dict(named_quantities(levels, levels))
+    return found[str(row["quantity"])].origin
+
+
+def of_claim(row: Row, _: Inputs) -> Origin:
+    """The quantities that answer it, of every seed, and their intervals over documents."""
+    read: dict[str, Rows] = {}
+    taken: set[str] = set()
+    for column in row:
+        answer, _sep, what = column.rpartition("_")
+        name = str(row[column])
+        if what not in (QUANTITY, RATIO) or is_missing(row[column]) or name in taken:
+            continue
+        taken.add(name)
+        read[answer if what == QUANTITY else column] = Rows(
+            "quantities", {"quantity": name}, "value"
+        )
+        if what == QUANTITY and not is_missing(row.get(f"{answer}_documents_low")):
+            read[f"{answer}_documents"] = Rows("documents", {"quantity": name}, "low")
+    read["declared"] = Rows("claims", {"id": row["id"], "item": row["item"]})
+    return Origin("fispace.stats.intervals:t_interval", read)
+
+
+def of_claims_plot(row: Row, inputs: Inputs) -> Origin:
+    """The ledger's row of the same order; of a difference, the ratio that stands beside it."""
+    order, answer = int(row["order"]), ANSWERS[list(SHOWN.values()).index(row["answer"])]
+    stated = inputs.table("ledger").iloc[order].get(f"{answer}_{RATIO}")
+    place = {LINE: order + FIRST_LINE}
+    column = f"{answer}_mean" if is_missing(stated) else f"{answer}_{RATIO}_mean"
+    read = {"ratio": Rows("ledger", place, column), "printed": Rows("ledger", place, "printed")}
+    return Origin("fispace.report.claims_plot:write_claims_plot", read)
+
+
+def of_audit(row: Row, inputs: Inputs) -> Origin:
+    """Sums by document with and without the switch, of every seed; of N16 the correlations."""
+    switch = row["switch"]
+    if switch == UNTRAINED_NORMS:
+        states, arm = ("trained", "decoder_trained"), inputs.params["audit"]["arm"]
+        read = {
+            state: Rows("quantities", {"quantity": f"ratio_total_spearman.{arm}.{state}"}, "value")
+            for state in states
+        }
+        return Origin("fispace.report.audit:write_audit", read)
+    switched = NO_SWITCH if switch in (ABLATED_BASELINE, TOKEN_TEST) else switch
+    places = {"fair": {"switch": NO_SWITCH}, "switched": {"switch": switched}}
+    if switch == LINEAR_POOLING:
+        places["switched"] = {"switch": (switched, NO_SWITCH)}
+    column = "error" if row["number"] == "mse_gain" else "kl"
+    read = {name: Rows("documents", place, column) for name, place in places.items()}
+    return Origin("fispace.report.audit_table:audit_table", read)
+
+
+def of_audit_plot(row: Row, _: Inputs) -> Origin:
+    """The audit's row of the same switch and number."""
+    words = str(row["label"]).split(" ", 1)
+    place: dict[str, Any] = {"switch": words[1].replace(" ", "_"), "number": row["number"]}
+    columns = ("fair", "switched")
+    read = {column: Rows("table", place, column) for column in columns}
+    return Origin("fispace.report.audit:write_audit_plots", read)
+
+
+ORIGINS: Origins = {
+    "write_quantities": {"quantities": of_quantity, "table": of_quantity},
+    "write_documents": {"table": of_document_interval},
+    "write_claims": {"ledger": of_claim},
+    "write_claims_plot": {"claims": of_claims_plot},
+    "write_audit": {"audit": of_audit, "table": of_audit},
+    "write_audit_plots": {"audit": of_audit_plot},
+}
+"""By the function of the command and the option that names the table."""
+
+EQUATIONS = {
+    "write_documents": ("fispace.stats.bootstrap:resample_counts",),
+}
+"""Functions that hold a step's equations, by the function of the command."""
