@@ -74,8 +74,8 @@ def peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def write_corpus(path: Path) -> None:
-    rng = np.random.default_rng(0)
+def write_corpus(path: Path, seed: int = 0) -> None:
+    rng = np.random.default_rng(seed)
     texts = [
         " ".join(f"w{i}" for i in rng.integers(0, 60, rng.integers(8, 41))) for _ in range(120)
     ]

@@ -68,10 +68,10 @@ class Folder:
     def dvc(self, *arguments: str, ok: bool = True) -> str:
         return self.run("dvc", *arguments, ok=ok)
 
-    def script(self, name: str) -> subprocess.CompletedProcess[str]:
+    def script(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Runs a script of workflow/; its output is in `stdout`."""
         return subprocess.run(
-            [sys.executable, f"workflow/{name}"], cwd=self.path, text=True, check=False,
+            [sys.executable, f"workflow/{name}", *arguments], cwd=self.path, text=True, check=False,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=self.env(),
         )  # fmt: skip
 
@@ -103,9 +103,9 @@ def odd_surroundings(folder: Path) -> dict[str, str]:
     rc.write_text("font.size: 20\nsvg.hashsalt: other\naxes.grid: True\ntext.usetex: True\n")
     return {
         "PYTHONHASHSEED": "4711", "TZ": "Pacific/Kiritimati", "LC_ALL": "tr_TR.UTF-8",
-        "LANG": "de_DE.UTF-8", "OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2", 
+        "LANG": "de_DE.UTF-8", "OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2",
         "MPLBACKEND": "module://matplotlib_inline.backend_inline", "MPLCONFIGDIR": f"{rc}/none",
-        "MATPLOTLIBRC": str(rc), "USER": "someone", "LOGNAME": "someone", "COLUMNS": "40",
+        "HOME": "/proc/none", "MATPLOTLIBRC": str(rc), "USER": "someone", "LOGNAME": "someone", "COLUMNS": "40",
     }  # fmt: skip
 
 

@@ -11,10 +11,13 @@ import time
 from pathlib import Path
 
 import pytest
-from workflow.altered import ALTERATIONS, altered, named_in, one_of_each_kind, swapped
+import yaml
+from guard.conftest import SIZES, write_corpus
+from workflow.altered import ALTERATIONS, altered, flip, named_in, one_of_each_kind, swapped
 from workflow.conftest import Folder, odd_surroundings, steps
 
 from fispace.provenance.lineage import COPIED, read_run
+from fispace.study.params import merged
 
 pytestmark = pytest.mark.slow
 
@@ -55,6 +58,80 @@ def test_a_finished_run_is_verified_and_names_what_made_it(finished):
 
 def test_a_repeated_run_computes_nothing(finished):
     nothing_to_do(finished)
+
+
+def copied_elsewhere(finished: Folder, path: Path) -> Folder:
+    """The results, as a user takes them to another clone: without what tools keep beside them."""
+    return finished.copied_to(path, ".snakemake", "logs", "scratch", ".git", ".dvc")
+
+
+def test_a_run_copied_to_another_clone_is_refused_until_synced_and_then_kept(finished, tmp_path):
+    folder = copied_elsewhere(finished, tmp_path / "clone")
+    said = folder.snakemake(ok=False)
+    assert "`python workflow/sync.py` accepts" in said
+    assert steps(said) == []
+    n_results = len([name for name in finished.results() if "/.provenance/" not in name])
+    assert f"accepted {n_results} files" in folder.sync()
+    nothing_to_do(folder)
+    assert folder.results() == finished.results()
+
+
+def test_of_a_copied_run_what_is_not_proven_is_named_kept_and_discarded_on_demand(
+    finished, tmp_path
+):
+    folder = copied_elsewhere(finished, tmp_path / "clone")
+    results = folder.path / "results/testbed"
+    flip(results / "train/joint/seed1.safetensors")
+    (results / "train/notes.txt").write_text("mine")
+    before = folder.results()
+    done = folder.script("sync.py")
+    assert done.returncode == 1
+    assert "joint/seed1.safetensors: it has not the bytes that `train arm` wrote" in done.stdout
+    assert "train/notes.txt: no rule of this study makes it" in done.stdout
+    assert folder.results() == before
+    assert folder.script("sync.py", "--discard").returncode == 0
+    ran = steps(folder.snakemake())
+    assert ran.count("train arm") == 1
+    assert not {"testbed lm", "extract activations", "train candidate"} & set(ran)
+    assert folder.results() == finished.results()
+
+
+ODD = 'a{b} {c,d} it\'s "q" $HOME `x` \\ ü;&|'
+
+
+def test_a_users_files_of_any_name_run_and_are_followed_by_content(copy, lm_folders):
+    home = copy.path / ODD
+    shutil.copytree(lm_folders["llama"], home / "model")
+    write_corpus(home / "-t.jsonl")
+    local = yaml.safe_load((copy.path / "params/local.yaml").read_text())
+    sizes = {name: SIZES[name] for name in ("extract", "train", "fidelity", "geometry")}
+    (home / "my.yaml").write_text(yaml.safe_dump(merged(local, sizes) | {"run": "mine"}))
+    given = [f"{key}={ODD}/{name}" for key, name in
+             (("overlay", "my.yaml"), ("model", "model"), ("text", "-t.jsonl"))]  # fmt: skip
+    extract = ["extract", "--config", *given]
+    ran = steps(copy.snakemake(*extract, HOME="/proc/none"))
+    assert ran == ["extract activations", "extract standardiser"]
+    assert "Nothing to be done" in copy.snakemake(*extract)
+    os.utime(home / "-t.jsonl")
+    assert "Nothing to be done" in copy.snakemake(*extract)
+    write_corpus(home / "-t.jsonl", seed=1)
+    assert "extract_activations" in copy.snakemake(*extract, "-n")
+    done = copy.script("stages.py", "--config", *given)
+    assert done.returncode == 0, done.stdout
+    assert "extract" in copy.dvc("stage", "list", "studies/mine/dvc.yaml")
+
+
+def test_a_failed_job_says_why_once_and_its_log_begins_with_the_command(copy):
+    (copy.path / "t.jsonl").write_text("")
+    given = ["overlay=params/local.yaml", "model=./absent", "text=t.jsonl"]
+    said = copy.snakemake("extract", "--config", *given, ok=False)
+    (line,) = [line for line in said.splitlines() if line.startswith("error: ")]
+    assert "absent does not exist" in line
+    assert '"window_tokens"' not in said
+    assert said.count("python -m fispace") == 1
+    log = (copy.path / "logs/local/extract/activations.log").read_text().splitlines()
+    assert log[0].startswith("+ python -m fispace extract activations --params '{")
+    assert log[-1] == line
 
 
 @pytest.mark.parametrize("way", [*ALTERATIONS, "swapped"])
