@@ -1,6 +1,7 @@
 """Whole jobs are accepted or none of their files; a stage deletes what is not proven, and only that."""
 
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -16,8 +17,8 @@ COMMAND = find_command("train", "arm")
 class Proof:
     """Stands in for the proof: what `refused` names is not proven."""
 
-    refused: dict[Path, str] = {}
-    not_compared: set[str] = set()
+    refused: ClassVar[dict[Path, str]] = {}
+    not_compared: ClassVar[set[str]] = set()
 
     def __init__(self, calls) -> None:
         assert list(calls)
@@ -73,7 +74,8 @@ def test_a_file_whose_job_misses_another_is_not_accepted(world):
     assert touched(world) == [str(OUT[2])]
 
 
-def test_what_is_not_proven_is_deleted_on_demand_alone(world):
+@pytest.mark.usefixtures("world")
+def test_what_is_not_proven_is_deleted_on_demand_alone():
     Proof.refused = {OUT[2]: "it is damaged"}
     assert sync.main(["--discard"]) == 0
     assert [path.exists() for path in OUT] == [True, True, False]
@@ -90,7 +92,8 @@ def test_a_stage_deletes_what_is_not_proven_and_builds_its_targets(world, monkey
     assert world[-1] == ("train", "--config", "overlay=a b.yaml")
 
 
-def test_a_stage_deletes_files_that_no_rule_makes(world, capsys):
+@pytest.mark.usefixtures("world")
+def test_a_stage_deletes_files_that_no_rule_makes(capsys):
     orphan = OUT[0].with_name("of_a_removed_seed")
     orphan.write_text("")
     assert sync.main(["train", "train"]) == 0
