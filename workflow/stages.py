@@ -54,8 +54,14 @@ def stages_of(study: Study, given: Sequence[str], overlays: Sequence[str]) -> di
         command = f"{stage['cmd']} {shlex.join(['--config', *given])}"
         changed = {"wdir": UP, "cmd": _literal(command), "deps": [*deps, *map(_literal, further)]}
         stages[name] = stage | changed
-    metrics = [f"{UP}/{path}" for path in content["metrics"]]
-    plots = [{f"{UP}/{path}": how for path, how in plot.items()} for plot in content["plots"]]
+    results = f"results/{run}/"
+    metrics = [f"{UP}/{path}" for path in content["metrics"] if path.startswith(results)]
+    plots = [
+        {f"{UP}/{path}": how}
+        for plot in content["plots"]
+        for path, how in plot.items()
+        if path.startswith(results)
+    ]
     return {"stages": stages, "metrics": metrics, "plots": plots}
 
 

@@ -31,7 +31,8 @@ SIZES = {
         "n_latents": 32, "k": 4, "d_embed": 3, "batch_tokens": 64, "n_tokens": 640,
         "pool_groups": 2, "lr_candidates": [0.01], "seeds": [0], "log_every": 5, "val_every": 5,
     },
-    "fidelity": {"epsilon_draws": 1, "n_bootstrap": 20, "dead_window_tokens": 100},
+    "fidelity": {"epsilon_draws": 1, "n_bootstrap": 40, "dead_window_tokens": 50},
+    "geometry": {"batch_tokens": 64},
 }  # fmt: skip
 
 
@@ -47,6 +48,10 @@ class SmallRun:
 
     def call(self, chapter: str, verb: str, **options: object) -> int:
         """Exit code of one command, with its slice of the study's parameters."""
+        return main(self.words(chapter, verb, **options))
+
+    def words(self, chapter: str, verb: str, **options: object) -> list[str]:
+        """The command line of that call."""
         command = find_command(chapter, verb)
         given = [chapter, verb]
         if command.config is not None:
@@ -54,7 +59,7 @@ class SmallRun:
         for name, value in options.items():
             values = value if isinstance(value, list) else [value]
             given += [f"--{name.replace('_', '-')}", *map(str, values)]
-        return main(given)
+        return given
 
     def file(self, name: str) -> Path:
         return self.path / "results" / RUN / name

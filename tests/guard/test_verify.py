@@ -140,10 +140,10 @@ def test_a_file_that_no_command_wrote_is_named(small, caplog):
 
 def test_a_changed_parameter_makes_exactly_its_dependants_stale(small, caplog):
     overlay = small.path / "params/small.yaml"
-    overlay.write_text(overlay.read_text().replace("n_bootstrap: 20", "n_bootstrap: 21"))
+    overlay.write_text(overlay.read_text().replace("n_bootstrap: 40", "n_bootstrap: 41"))
     stale = [line for line in findings(caplog)[1] if line.startswith("stale")]
     assert stale and all("fidelity/summary" in line for line in stale)
-    assert "n_bootstrap was 20, is 21 today" in stale[0]
+    assert "n_bootstrap was 40, is 41 today" in stale[0]
 
 
 def test_another_row_of_an_arm_makes_its_training_stale(small, caplog):
