@@ -26,7 +26,16 @@ LOOKS_LIKE_ANOTHER_TYPE = (
 
 
 def factors(levels: Sequence[str]) -> tuple[FactorConfig, FactorConfig]:
-    return FactorConfig("negated", tuple(levels)), FactorConfig("emotion", EMOTION)
+    return (
+        FactorConfig(name="negated", levels=tuple(levels)),
+        FactorConfig(name="emotion", levels=EMOTION),
+    )
+
+
+def discover_step(levels: Sequence[str]) -> DiscoverStep:
+    return DiscoverStep(
+        factors=factors(levels), alpha=0.05, n_candidates=2, n_permutations=99, root_seed=1
+    )
 
 
 def written(folder: Path, levels: Sequence[str], item="i{}", word="w{}") -> dict[str, Path]:
@@ -42,18 +51,20 @@ def written(folder: Path, levels: Sequence[str], item="i{}", word="w{}") -> dict
         [(word.format(n), *cell) for n, cell in enumerate(cells)],
         columns=["word", "negated", "emotion"],
     ).to_csv(folder / "responses.csv", index=False)
-    out = {name: folder / f"{name}.csv" for name in ("items", "words", "contexts")}
+    out = {name: folder / f"{name}.csv" for name in ("item_table", "words", "contexts")}
     write_battery(
-        BatteryStep(factors(levels), None, 0.5, None, 1), stimuli=folder / "stimuli.csv",
+        BatteryStep(
+            factors=factors(levels), variant=None, select_fraction=0.5, clamp_items=None, root_seed=1
+        ), stimuli=folder / "stimuli.csv",
         responses=folder / "responses.csv", prompts=None, **out,
     )  # fmt: skip
     return out
 
 
 def discovery(folder: Path, levels: Sequence[str], activations: np.ndarray) -> pd.DataFrame:
-    table = read_csv(written(folder, levels)["items"], ITEMS)
+    table = read_csv(written(folder, levels)["item_table"], ITEMS)
     half = table[table["half"] == "select"].reset_index(drop=True)
-    params = DiscoverStep(factors(levels), 0.05, 2, 99, 1)
+    params = discover_step(levels)
     return discovery_table(params, half, {"primary": activations}, ("joint", 0))
 
 
@@ -69,7 +80,7 @@ def test_levels_that_look_like_numbers_or_nothing_give_the_tests_of_any_others(l
 @pytest.mark.parametrize(("item", "word"), [("{}", "{}"), ("0{}", "1e{}"), ("{}.0", "0x{}")])
 def test_items_and_words_that_look_like_numbers_stay_texts(item, word, tmp_path):
     paths = written(tmp_path, ("no", "yes"), item, word)
-    items, words = read_csv(paths["items"], ITEMS), read_csv(paths["words"], WORDS)
+    items, words = read_csv(paths["item_table"], ITEMS), read_csv(paths["words"], WORDS)
     assert set(items["item"]) == {item.format(i) for i in range(N_ITEMS)}
     assert words["word"].tolist() == [word.format(n) for n in range(4)]
     confirm = items[items["half"] == "confirm"]
@@ -113,11 +124,11 @@ def test_every_value_stands_at_its_own_levels():
 
 
 def test_a_latent_without_spread_between_items_is_refused_with_space_factor_and_latent(tmp_path):
-    items = read_csv(written(tmp_path, ("no", "yes"))["items"], ITEMS)
+    items = read_csv(written(tmp_path, ("no", "yes"))["item_table"], ITEMS)
     half = items[items["half"] == "select"].reset_index(drop=True)
     values = np.random.default_rng(0).random((len(half), 5))
     values[:, 3] = (half["negated"] == "yes").to_numpy(float)
-    params = DiscoverStep(factors(("no", "yes")), 0.05, 2, 99, 1)
+    params = discover_step(("no", "yes"))
     with pytest.raises(NonFiniteError) as caught:
         discovery_table(params, half, {"secondary": values}, ("joint", 1))
     said = str(caught.value)

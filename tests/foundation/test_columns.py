@@ -203,10 +203,10 @@ def test_a_cell_of_another_type_is_refused_with_file_line_and_column(row, said, 
         (b"name,n\na,1\n", "no column 'value'"),
         (b"name,n,value,is_full,p,more\na,1,1.0,True,,x\n", "'more' is not one of n.csv"),
         (b"name,n,value,is_full,p,p\na,1,1.0,True,,\n", "'p' is there twice"),
-        (b"name,n,value,is_full,p\na,1,1.0,True\n", "row 2: the row has 4 cells, fewer cells"),
-        (b"name,n,value,is_full,p\na,1,1.0,True,,\n", "row 2: the row has 6 cells, more cells"),
-        (b"name,n,value,is_full,p\n\xff,1,1.0,True,\n", "row 2: .* not UTF-8"),
-        (b"name,n,value,is_full,p\n\xed\xa0\xbd,1,1.0,True,\n", "row 2: .* not UTF-8"),
+        (b"name,n,value,is_full,p\na,1,1.0,True\n", "row 2: the row holds 4 cells, fewer cells"),
+        (b"name,n,value,is_full,p\na,1,1.0,True,,\n", "row 2: the row holds 6 cells, more cells"),
+        (b"name,n,value,is_full,p\n\xff,1,1.0,True,\n", "line 2 is not UTF-8"),
+        (b"name,n,value,is_full,p\n\xed\xa0\xbd,1,1.0,True,\n", "line 2 is not UTF-8"),
         (b'name,n,value,is_full,p\n"a,1,1.0,True,\n', "row 2: "),
         (b'name,n,value,is_full,p\n"a\nb",1,1.0,True,\n"c"d,1,1.0,True,\n', "row 4: "),
     ],
@@ -237,4 +237,4 @@ def test_no_csv_is_read_but_by_its_declaration():
         for call in calls.findall(path.read_text())
     ]
     # Snakemake's benchmark files are tab-separated and of no study
-    assert found == ["workflow/run_record.py: csv.DictReader"]
+    assert found == ["workflow/engine/run_record.py: csv.DictReader"]

@@ -25,7 +25,9 @@ from fispace.study.names import (
 from fispace.study.params import load_study
 
 ROOT = Path(__file__).parents[2]
-SAE = {"parts": ["sae"], "frozen_sae_from": None}
+SAE = {
+    "target": "all", "parts": ["sae"], "frozen_sae_from": None, "pooling": None, "matched_to": None,
+}  # fmt: skip
 TEST = {"response": "activation", "kinds": ["candidate"], "expected": "effect"}
 
 

@@ -18,7 +18,7 @@ TAKEN_RUNS = frozenset(("reference", "bench"))
 TAKEN_ARMS = frozenset(
     (
         "audit", "bounds", "choose_lr", "control_plots", "cut", "differences", "full", "gain_curve",
-        "gain_plots", "lr", "plots", "positions", "shapley", "summary",
+        "gain_plots", "history", "lr", "plots", "positions", "shapley", "summary",
     )
 )  # fmt: skip
 """Files and folders beside those of the arms, in results, logs and scratch."""
