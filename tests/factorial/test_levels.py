@@ -32,6 +32,12 @@ def factors(levels: Sequence[str]) -> tuple[FactorConfig, FactorConfig]:
     )
 
 
+def discover_step(levels: Sequence[str]) -> DiscoverStep:
+    return DiscoverStep(
+        factors=factors(levels), alpha=0.05, n_candidates=2, n_permutations=99, root_seed=1
+    )
+
+
 def written(folder: Path, levels: Sequence[str], item="i{}", word="w{}") -> dict[str, Path]:
     """The three tables that the chapter reads of a battery with these levels."""
     cells = list(product(levels, EMOTION))
@@ -58,9 +64,7 @@ def written(folder: Path, levels: Sequence[str], item="i{}", word="w{}") -> dict
 def discovery(folder: Path, levels: Sequence[str], activations: np.ndarray) -> pd.DataFrame:
     table = read_csv(written(folder, levels)["item_table"], ITEMS)
     half = table[table["half"] == "select"].reset_index(drop=True)
-    params = DiscoverStep(
-        factors=factors(levels), alpha=0.05, n_candidates=2, n_permutations=99, root_seed=1
-    )
+    params = discover_step(levels)
     return discovery_table(params, half, {"primary": activations}, ("joint", 0))
 
 
@@ -124,9 +128,7 @@ def test_a_latent_without_spread_between_items_is_refused_with_space_factor_and_
     half = items[items["half"] == "select"].reset_index(drop=True)
     values = np.random.default_rng(0).random((len(half), 5))
     values[:, 3] = (half["negated"] == "yes").to_numpy(float)
-    params = DiscoverStep(
-        factors=factors(("no", "yes")), alpha=0.05, n_candidates=2, n_permutations=99, root_seed=1
-    )
+    params = discover_step(("no", "yes"))
     with pytest.raises(NonFiniteError) as caught:
         discovery_table(params, half, {"secondary": values}, ("joint", 1))
     said = str(caught.value)

@@ -26,7 +26,7 @@ from fispace.study.params import load_study
 
 ROOT = Path(__file__).parents[2]
 SAE = {
-    "parts": ["sae"], "pooling": None, "frozen_sae_from": None, "matched_to": None, "target": "all",
+    "target": "all", "parts": ["sae"], "frozen_sae_from": None, "pooling": None, "matched_to": None,
 }  # fmt: skip
 TEST = {"response": "activation", "kinds": ["candidate"], "expected": "effect"}
 

@@ -4,6 +4,7 @@ Post-hoc ablation is a row here (other parts of one trained model), retrained ab
 Must not: fit anything; train tokens are never read.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -30,7 +31,6 @@ from fispace.chapters.fidelity.split_errors import (
     control_error,
     split_errors,
 )
-from fispace.errors import ParamsError
 from fispace.lm.window_batches import load_extracted_lm, window_batches
 from fispace.lm.windows import pad_id_of
 from fispace.models.integrated import IntegratedModel, ablations, parts_name
@@ -46,6 +46,8 @@ from fispace.store.tables import write_table
 from fispace.study.config.fidelity import Control, FidelityArmStep
 from fispace.study.config.parts import DECODERS, Part
 from fispace.study.step import Reads, ReadsFolder, Writes, command
+
+log = logging.getLogger(__name__)
 
 ISOTROPIC: tuple[Control, ...] = ("epsilon_random",)
 """Controls run with special tokens included: the paper's, which the schema requires."""
@@ -87,7 +89,6 @@ def measure_arm(
 
     Raises:
         ArtifactError, ArtifactMismatchError: if checkpoint, shards, or LM do not belong together.
-        ParamsError: if a split holds less than a window in which latents are counted.
     """
     torch.set_num_threads(params.threads)
     store = ActivationStore(manifest)
@@ -158,13 +159,14 @@ def _measure_split(
         for kept, _, controls in measurements if OF_SPLIT & set(controls)
     }  # fmt: skip
     n_tokens, n_latents = store.n_tokens(split), model.shape.n_latents
-    if params.dead_window_tokens > n_tokens:
-        raise ParamsError(
-            f"fidelity.dead_window_tokens={params.dead_window_tokens}, but the split {split!r} holds "
-            f"{n_tokens} tokens: no window would be whole. Set it to at most {n_tokens}; nothing is "
-            "trained again for that."
-        )
-    firing = FiringCounts(n_latents, n_tokens, params.dead_window_tokens)
+    window = min(params.dead_window_tokens, n_tokens)
+    if window < params.dead_window_tokens:
+        log.warning(
+            "fidelity.dead_window_tokens=%d, but the split %r holds %d tokens: its one window is the whole "
+            "split, so that dead_fraction_window is dead_fraction",
+            params.dead_window_tokens, split, n_tokens,
+        )  # fmt: skip
+    firing = FiringCounts(n_latents, n_tokens, window)
     found = _Split(params, model, units, split, split_mean(store, split), of_split, firing)
     batches = window_batches(store, split, params.batch_windows, pad_id)
     for number, batch in enumerate(tqdm(batches, desc=split, unit="batch", mininterval=5)):

@@ -58,7 +58,5 @@ def _dead_rows(fired: Frame, rows: Frame) -> Iterator[dict[str, object]]:
             "condition": RECONSTRUCTION, **sizes(scored[key]),
         }  # fmt: skip
         yield named | {"metric": "dead_fraction", "value": float((group["n_fired"] == 0).mean())}
-        n_windows = int(group["n_windows"].iloc[0])
-        if n_windows:  # a split shorter than a window has none
-            silent = 1 - group["n_windows_fired"].to_numpy(dtype=np.float64) / n_windows
-            yield named | {"metric": "dead_fraction_window", "value": float(silent.mean())}
+        silent = 1 - group["n_windows_fired"].to_numpy(np.float64) / group["n_windows"].iloc[0]
+        yield named | {"metric": "dead_fraction_window", "value": float(silent.mean())}

@@ -62,7 +62,8 @@ class MatchedErrors(Config):
     epsilon_draws: Annotated[int, Field(ge=1, le=1000)]
     """Draws of the control epsilon_random; the other controls are drawn once."""
     dead_window_tokens: Annotated[int, Field(ge=1)]
-    """Tokens of a window in which a latent must fire not to be dead in it."""
+    """Tokens of a window in which a latent must fire not to be dead in it; a split with fewer tokens is one
+    window."""
 
 
 class FidelityConfidence(Config):

@@ -54,10 +54,7 @@ def _of_testbed(study: "StudyConfig") -> Iterator[Refusal]:
 
 def _of_tokens(study: "StudyConfig") -> Iterator[Refusal]:
     """What the splits hold at most."""
-    most, window = study.extract.max_tokens, study.fidelity.dead_window_tokens
-    for split in ("test", "transfer") if study.extract.transfer else ("test",):
-        what = f"the tokens of extract.max_tokens.{split}: no window would be whole"
-        yield from _at_most(("fidelity", "dead_window_tokens"), window, most.of(split), what)
+    most = study.extract.max_tokens
     what = "the tokens of extract.max_tokens.train: one batch"
     yield from _at_most(("train", "batch_tokens"), study.train.batch_tokens, most.train, what)
     rows = study.extract.row_group_tokens
