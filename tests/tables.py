@@ -10,7 +10,7 @@ from fispace.chapters.fidelity import tables as fidelity
 from fispace.chapters.geometry import tables as geometry
 from fispace.chapters.testbed import tables as testbed
 from fispace.report import tables as report
-from fispace.report.ledger import BANDS
+from fispace.report.ledger import BANDS, N_RUNS
 from fispace.store.columns import Table
 
 ROOT = Path(__file__).parents[1]
@@ -54,13 +54,17 @@ OF_RUN: Mapping[str, Table] = {
 """By the path below results/<run>/, without suffix, seed, and the folder of the target `full`."""
 
 
+BANDED = Table("bands/runs", {name: of for name, of in BANDS.columns.items() if name != N_RUNS})
+"""What bands read of a run's ledger."""
+
+
 def table_of_file(path: Path) -> Table:
     """The declared table of a CSV below results/reference/."""
     name = path.relative_to(REFERENCE).with_suffix("").as_posix()
     if name.startswith("bench/"):
         return BENCHMARK[name.removeprefix("bench/")]
     if name.startswith("bands/"):
-        return report.LEDGER if "/runs/" in name else BANDS
+        return BANDED if "/runs/" in name else BANDS
     return OF_RUN[re.sub(r"full/|seed\d+\.", "", name.partition("/")[2])]
 
 

@@ -12,6 +12,7 @@ inputs are too large to be kept: quantities of planted pairs by world, and inter
 are taken from the committed tables. Must not: compute a number itself.
 """
 
+import argparse
 import re
 import shutil
 import sys
@@ -156,9 +157,13 @@ def explain_all(out: Path) -> None:
                 )  # fmt: skip
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Judge again or compare; returns the exit code."""
-    is_check = arguments == ["--check"]
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--check", action="store_true", help="compare only")
+    is_check = parser.parse_args(arguments).check
     changed: list[Path] = []
     made = 0
     # the records are renewed before the explanations, and once more for these
@@ -191,4 +196,4 @@ def _differs(old: Path, new: Path) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -445,7 +445,7 @@ def test_the_ledger_shows_what_the_verdict_rests_on(ledger: Ledger) -> None:
 
 def test_the_reference_answers_every_question_once() -> None:
     for ledger in LEDGERS:
-        rows = read_csv(ledger)
+        rows = read_csv(ledger, LEDGER)
         for answer in ("published", "controlled", "null"):
             asked = rows[rows[f"{answer}_quantity"].notna() & rows[f"{answer}_same_as"].isna()]
             assert not asked[f"{answer}_quantity"].duplicated().any(), ledger

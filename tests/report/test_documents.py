@@ -79,6 +79,17 @@ def test_equal_documents_have_an_interval_without_width(tmp_path: Path) -> None:
     assert row["n_documents"] == N_DOCUMENTS
 
 
+def test_a_difference_that_stands_for_a_ratio_has_its_interval(tmp_path: Path) -> None:
+    found = intervals(tmp_path, 0.0)
+    row = found.loc["mse_reduction.joint.full.over.sae_bias.full"]
+    # seeds 0 and 1, the second with twice as much of everything
+    assert (row["low"], row["high"]) == (pytest.approx(1.5 * (0.16 - 0.12)),) * 2
+    step = found.loc["kl_last_reduction.joint.interaction"]
+    assert step["low"] == pytest.approx(10 * 1.5 * (0.14 - 0.12))
+    above = found.loc["kl_above_epsilon.joint.full"]
+    assert above["high"] == pytest.approx(10 * 1.5 * 0.12 * 0.75)
+
+
 def test_a_gain_is_paired_so_that_documents_of_different_difficulty_cancel(tmp_path: Path) -> None:
     found = intervals(tmp_path, 1.0)
     gain, level = (
