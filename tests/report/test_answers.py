@@ -29,12 +29,12 @@ NULL_REDUCTION = "excess_ce_reduction.sae.full.over.sae_bias.full"
 
 def claim(predicate: Mapping[str, Any] | None = None, **change: Any) -> Claim:
     default = {"test": "above", "reference": 0, "against": []}
-    return Claim.read(
+    return Claim.checked(
         {
             "id": "N8", "item": "ce_full", "target": "all", "statement": "less CE", "printed": 0.262,
             "unit": "fraction", "where": "text", "definition": "1 - a / b", "published": GAIN,
             "controlled": None, "null": None, "remark": None, "predicate": predicate or default,
-        } | change, "claim",
+        } | change
     )  # fmt: skip
 
 

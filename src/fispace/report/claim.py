@@ -19,12 +19,12 @@ from fispace.report.predicate import (
     Tested,
 )
 from fispace.store.metric_registry import UNITS
-from fispace.study.config.base import Config, ListOf, NonEmpty, Refusal
+from fispace.study.config.base import Entry, ListOf, NonEmpty, Refusal
 
 Target = Literal["all", "full"]
 
 
-class Comparison(Config):
+class Comparison(Entry):
     """What a controlled number is compared with."""
 
     says: NonEmpty
@@ -43,7 +43,7 @@ def _known_unit(unit: str) -> str:
     return unit
 
 
-class Claim(Config):
+class Claim(Entry):
     """One printed number, or one question that the paper did not ask."""
 
     id: Annotated[str, Field(pattern="^(N([1-9]|1[0-9]|20)|P[1-3])$")]
@@ -138,7 +138,7 @@ class Claim(Config):
         return (self.answered_by, *self.against)
 
 
-class Claims(Config):
+class Claims(Entry):
     """The file of claims."""
 
     comparisons: dict[str, Comparison]

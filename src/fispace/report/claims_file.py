@@ -28,8 +28,7 @@ def read_claims(claims: Path) -> Claims:
         return Claims.checked(content)
     except Refusal as refusal:
         place = _place(content, refusal.keys)
-        says = refusal.says.replace(" parameter", " key", 1)  # a claim has keys
-        raise ClaimsError(f"{claims}: {place}{says:.600}.") from None
+        raise ClaimsError(f"{claims}: {place}{refusal.says:.600}.") from None
 
 
 def of_target(claims: Claims, target: str) -> list[Claim]:

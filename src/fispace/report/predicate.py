@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from fispace.study.config.base import Config, Distinct, NonEmpty, Refusal
+from fispace.study.config.base import Distinct, Entry, NonEmpty, Refusal
 
 Answer = Literal["published", "controlled", "null", "paper_sizes"]
 """Which number of ours stands beside the printed one; the columns of the ledger."""
@@ -18,13 +18,14 @@ Quantity = NonEmpty
 """Name of a row of quantities.csv."""
 
 
-class Predicate(Config):
+class Predicate(Entry):
     """What our numbers must show."""
 
     TESTS: ClassVar[tuple[str, ...]]
     """Tests of this kind."""
 
     test: str
+    """One of the kind's."""
 
 
 class Absolute(Predicate):

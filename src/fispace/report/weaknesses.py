@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from fispace.errors import ParamsError
 from fispace.report.markdown import ABSENT, table_line
-from fispace.study.config.base import Config, ListOf, NonEmpty, Refusal
+from fispace.study.config.base import Entry, ListOf, NonEmpty, Refusal
 from fispace.study.strict_yaml import read_yaml_mapping
 
 LOCATION = re.compile(r"\b(p[0-9]{1,2}[a-z]?):([0-9]+)(?:-([0-9]+))?\b")
@@ -23,34 +23,44 @@ Url = Annotated[str, Field(pattern="^https://[^ ]+$")]
 Code = Annotated[str, Field(pattern=f"^{CODE.pattern}$")]
 
 
-class Paper(Config):
+class Paper(Entry):
     """The paper."""
 
     title: NonEmpty
+    """Its title."""
     author: NonEmpty
+    """Who wrote it."""
     url: Url
+    """Where it can be read."""
 
 
-class Repository(Config):
+class Repository(Entry):
     """The author's public code, in the state that locations count lines in."""
 
     url: Url
+    """Where it is published."""
     commit: Annotated[str, Field(pattern="^[0-9a-f]{40}$")]
+    """State that locations count lines in."""
     folder: NonEmpty
+    """Folder of the scripts."""
 
 
-class Script(Config):
+class Script(Entry):
     """One script of the author."""
 
     file: NonEmpty
+    """Its name in the folder."""
     lines: Annotated[int, Field(ge=1)]
+    """How many it has."""
     does: NonEmpty
+    """What it computes."""
 
 
-class Weakness(Config):
+class Weakness(Entry):
     """One thing that is weak in the published study, and what is done here instead."""
 
     what: NonEmpty
+    """What is weak."""
     where: ListOf[Location]
     """Lines of the author's scripts; none where it is in no line."""
     here: NonEmpty
@@ -70,14 +80,17 @@ class Place(NamedTuple):
     url: str
 
 
-class PublishedStudy(Config):
+class PublishedStudy(Entry):
     """The file of weaknesses."""
 
     paper: Paper
+    """The paper."""
     code: Repository
+    """The author's public code."""
     scripts: dict[str, Script]
     """Scripts by the key that locations use."""
     weaknesses: dict[Code, Weakness]
+    """Weaknesses by their code, W1 to W22."""
 
     def place(self, location: str) -> Place:
         """The lines that a location stands for.

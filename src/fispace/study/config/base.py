@@ -18,6 +18,7 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 T = TypeVar("T")
 Group = TypeVar("Group", bound="Config")
+Model = TypeVar("Model", bound="Entry")
 
 Keys = tuple[str | int, ...]
 
@@ -41,8 +42,14 @@ class Refusal(ValueError):
         return self
 
 
-class Config(BaseModel):
-    """A group of parameters. Integers are no booleans, texts no numbers; an integer may be a float."""
+class Entry(BaseModel):
+    """What stands in a file, read strictly: integers are no booleans, texts no numbers.
+
+    An integer may be a float.
+    """
+
+    noun: ClassVar[str] = "key"
+    """What messages call a field."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -51,6 +58,26 @@ class Config(BaseModel):
         allow_inf_nan=False,
         defer_build=True,  # a job builds the one group that its command depends on
     )
+
+    @classmethod
+    def checked(cls: type[Model], values: Any) -> Model:
+        """The entry with exactly these plain values, as JSON and YAML have them.
+
+        Raises:
+            Refusal: with the keys from this entry down.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            from fispace.study.config.complaints import first_complaint
+
+            raise first_complaint(error, cls) from None
+
+
+class Config(Entry):
+    """A group of parameters."""
+
+    noun: ClassVar[str] = "parameter"
 
     renamed: ClassVar[dict[str, str]] = {}
     """Former names of parameters of this group, and what to write instead."""
@@ -67,20 +94,6 @@ class Config(BaseModel):
             return cls.checked(values)
         except Refusal as refusal:
             raise ParamsError(str(refusal.below(*filter(None, where.split("."))))) from None
-
-    @classmethod
-    def checked(cls: type[Group], values: Any) -> Group:
-        """What `read` gives, for validators of a larger group.
-
-        Raises:
-            Refusal: with the keys from this group down.
-        """
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            from fispace.study.config.complaints import first_complaint
-
-            raise first_complaint(error, cls) from None
 
     def plain(self) -> dict[str, Any]:
         """The values as JSON has them: the inverse of `read`."""

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from fispace.study.config.base import Keys, Refusal, dotted
+from fispace.study.config.base import Config, Keys, Refusal, dotted
 from fispace.study.config.meanings import meaning
 
 SHOWN_CHARACTERS = 200
@@ -51,6 +51,11 @@ class _Place(NamedTuple):
     holder: type[BaseModel] | None
     """Model of which the last key is a field, or should be."""
     meant: str | None
+
+    @property
+    def noun(self) -> str:
+        """What the model calls its fields."""
+        return str(getattr(self.holder, "noun", Config.noun))
 
 
 def first_complaint(error: ValidationError, model: type[BaseModel]) -> Refusal:
@@ -138,9 +143,9 @@ def _sentence(detail: ErrorDetails, together: list[ErrorDetails], place: _Place)
     kind, value, bounds = detail["type"], shown(detail["input"]), detail.get("ctx", {})
     match kind:
         case "missing":
-            said = "missing parameter"
+            said = f"missing {place.noun}"
         case "extra_forbidden":
-            said = f"unknown parameter; {_known(place)}"
+            said = f"unknown {place.noun}; {_known(place)}"
         case "literal_error":
             allowed = ", ".join(map(repr, typing.get_args(_bare(place.annotation))))
             said = f"expected one of {allowed}, got {value}"
