@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from fispace.chapters.factorial.battery import write_battery
-from fispace.chapters.factorial.design_array import by_cell
+from fispace.chapters.factorial.design import by_cell
 from fispace.chapters.factorial.discover import discovery_table
 from fispace.chapters.factorial.stimuli import read_battery, read_prompts, read_words
 from fispace.chapters.factorial.tables import CONTEXTS, ITEMS, WORDS

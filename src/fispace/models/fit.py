@@ -8,14 +8,14 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from fispace.errors import DivergedError
 from fispace.models.objective import Objective
 from fispace.models.optimiser import build_optimiser, clip_gradients
-from fispace.models.progress import CurveRow, Progress
-from fispace.models.training_state import Checkpoints, Training
+from fispace.models.training_state import Checkpoints, CurveRow, Progress, Training
 from fispace.study.config.train import OptimiserConfig
 
 log = logging.getLogger(__name__)
@@ -53,6 +53,18 @@ class Schedule:
         """
         clip = self.config.grad_clip
         return None if clip is None else clip / n_dimensions
+
+
+def fix_numerics(threads: int) -> None:
+    """The same bits in every run with this number of threads, at no cost in speed.
+
+    Torch's deterministic mode also overwrites every new tensor with NaN before its first use, to
+    unmask reads of uninitialised memory; that is a debugging aid, paid for in every step.
+    """
+    torch.set_num_threads(threads)
+    # same switch as use_deterministic_algorithms(True), which also loads the compiler: 1.5 seconds
+    torch.set_deterministic_debug_mode("error")
+    setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010, untyped
 
 
 def fit(

@@ -4,20 +4,27 @@ Must not: know the SAE that makes the codes.
 """
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fispace.models.active import Active, LeaveOneOut, summed_rows
 from fispace.models.shuffled import shuffled_pair_sum
-from fispace.models.sparse import Codes, pair_sum, sparse_sum
+from fispace.models.sparse import Active, Codes, pair_sum, sparse_sum, summed_rows
 from fispace.seeds import random_cycle
 from fispace.study.config.parts import Pooling
 
 Stream = Callable[..., torch.Generator]
 """Generator of the model's own random stream of the given names."""
+
+
+class LeaveOneOut(NamedTuple):
+    """A pooling of all entries of a token, and by how much it falls without one of them."""
+
+    pooled: Float[Tensor, "tokens d_embed"]
+    lost: Callable[[Tensor, Tensor], Tensor]
+    """Of tokens and the products f_i v_i of one active latent at each: p - p without it."""
 
 
 class Interaction(nn.Module):

@@ -18,7 +18,7 @@ from fispace.study.config.parts import DECODERS, Part
 
 Activations = Float[Tensor, "tokens d_model"]
 
-Target = Literal["secondary", "primary", "linear", "direction", "primary_direction"]
+InterventionTarget = Literal["secondary", "primary", "linear", "direction", "primary_direction"]
 Mode = Literal["multiply", "set"]
 
 
@@ -26,7 +26,7 @@ Mode = Literal["multiply", "set"]
 class Intervention:
     """Multiply what is active by `amount` (1 leaves it), or set a latent to `amount` at every token."""
 
-    target: Target
+    target: InterventionTarget
     """`secondary`: a latent of the secondary SAE, through the interaction's second layer. `primary`: a
     latent through the linear part, its decoder row. `linear`: the linear part as a whole. `direction`,
     `primary_direction`: a given direction, as far as a secondary or a primary latent would move it."""
@@ -96,7 +96,7 @@ def movement(
         rows = model.rows("linear" if "linear" in model.parts else "sae")
         return (change.amount - 1) * sparse_sum(base.codes, rows)
     assert direction is not None
-    target: Target = "primary" if change.target == "primary_direction" else "secondary"
+    target: InterventionTarget = "primary" if change.target == "primary_direction" else "secondary"
     like = Intervention(target, change.latent, change.mode, change.amount)
     length = movement(model, secondary, base, like).norm(dim=1, keepdim=True)
     return (1.0 if change.amount >= 1 else -1.0) * length * direction

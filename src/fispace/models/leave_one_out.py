@@ -8,9 +8,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from fispace.models.active import Active, LeaveOneOut, active_entries, sparse_product
-from fispace.models.interaction import Interaction
-from fispace.models.sparse import Codes
+from fispace.models.interaction import Interaction, LeaveOneOut
+from fispace.models.sparse import Active, Codes, active_entries, sparse_product
 
 PAIR_ELEMENTS = 1 << 22
 """Entries of (token, latent) pairs by width held in memory at once."""

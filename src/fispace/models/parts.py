@@ -1,7 +1,7 @@
 """The parts of an integrated model: each says what weights it has, how they start, and what it adds.
 
 A new part is a class here, a name in `fispace.study.config.parts`, and a look in
-`fispace.plotting.parts`; matching by size, ablations and tables follow. The interaction's poolings are
+`fispace.plotting.style`; matching by size, ablations and tables follow. The interaction's poolings are
 classes in `fispace.models.interaction`. Must not: know which parts an arm has, or train.
 """
 

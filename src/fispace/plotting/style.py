@@ -9,13 +9,15 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+
+from fispace.study.config.parts import Part
 
 Frame = Any  # pandas ships no types
 
@@ -45,6 +47,24 @@ ARM_LABELS = {
     "joint_mlp_probe": "joint, first order",
     "joint_shuffled": "joint, shuffled",
     "residual_sae": "frozen SAE, second SAE",
+}
+
+
+class Look(NamedTuple):
+    """Colour and marker of a part's points, its label, and colour and opacity of its box in a diagram."""
+
+    colour: str
+    marker: str
+    label: str
+    fill: tuple[str, float]
+
+
+LOOKS: dict[Part, Look] = {
+    "sae": Look(SKY, "o", "SAE decoder", (BLUE, 0.22)),
+    "linear": Look(BLUE, "s", "linear part", (ORANGE, 0.28)),
+    "bias": Look(GREEN, "^", "bias", (GREEN, 0.25)),
+    "interaction": Look(VERMILION, "D", "interaction part", (PURPLE, 0.30)),
+    "residual_sae": Look(GREY, "v", "second SAE", (GREY, 0.18)),
 }
 
 RC: dict[str, Any] = {

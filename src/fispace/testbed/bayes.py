@@ -32,7 +32,7 @@ def pad(documents: list[Int[np.ndarray, " _"]]) -> Int[np.ndarray, "documents wi
     return padded
 
 
-def log_probabilities(
+def bayes_log_probabilities(
     grammar: Grammar, words: Int[np.ndarray, "documents width"]
 ) -> Float[np.ndarray, "documents width"]:
     """Log p(w_t | w_<t) of every word in nats; zero in the padding.
@@ -66,7 +66,7 @@ def log_probabilities(
 
 def floor_nats(grammar: Grammar, words: Int[np.ndarray, "documents width"]) -> float:
     """Bayes floor: mean of -log p(w_t | w_<t) over all words, in nats per token; no model does better."""
-    return float(-log_probabilities(grammar, words).sum() / (words != NO_WORD).sum())
+    return float(-bayes_log_probabilities(grammar, words).sum() / (words != NO_WORD).sum())
 
 
 def unigram_nats(

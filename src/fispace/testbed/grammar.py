@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 
 from fispace.errors import ArtifactError, ParamsError
 from fispace.study.config.testbed import GrammarConfig
-from fispace.testbed.lexicon import Effect, WordType, build_lexicon
+from fispace.testbed.lexicon import PlantedEffect, WordType, build_lexicon
 from fispace.testbed.states import VARIABLES, StateSpace, variable_levels
 from fispace.testbed.syntax import CLASSES, END, FOLLOWS, START
 
@@ -169,7 +169,7 @@ def grammar_from_json(value: Any) -> Grammar:
 
 def _word_from_json(word: Any) -> WordType:
     effects = tuple(
-        Effect(
+        PlantedEffect(
             tuple((name, effect["levels"][name]) for name in VARIABLES if name in effect["levels"]),
             effect["strength"],
         )

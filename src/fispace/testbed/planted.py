@@ -29,7 +29,7 @@ class World:
     strength: float
 
 
-class Sample(NamedTuple):
+class WorldTokens(NamedTuple):
     """Tokens of a world and their components."""
 
     x: Float32[np.ndarray, "tokens d_model"]
@@ -72,7 +72,7 @@ def plant(config: WorldConfig, share: float, root_seed: int, number: int) -> Wor
     return World(config, directions, pairs, pair_directions, strength_of(config, share))
 
 
-def draw(world: World, n_tokens: int, stream: np.random.Generator) -> Sample:
+def draw(world: World, n_tokens: int, stream: np.random.Generator) -> WorldTokens:
     """Independent tokens; the same stream gives the same features and noise at every share."""
     config, single = world.config, np.float32
     shape = (n_tokens, config.n_features)
@@ -84,7 +84,7 @@ def draw(world: World, n_tokens: int, stream: np.random.Generator) -> Sample:
     products = features[:, first] * features[:, second]
     interaction = single(world.strength) * (products @ world.pair_directions.astype(single))
     x = features @ world.directions.astype(single) + interaction + single(config.noise) * noise
-    return Sample(x, features, interaction)
+    return WorldTokens(x, features, interaction)
 
 
 def _unit_rows(stream: np.random.Generator, n: int, width: int) -> Float[np.ndarray, "n width"]:

@@ -5,7 +5,7 @@ Must not: know a trained model.
 
 import torch
 
-from fispace.chapters.factorial.item_split import CONFIRM, SELECT
+from fispace.chapters.factorial.design import CONFIRM, SELECT
 from fispace.chapters.factorial.tables import ITEMS
 from fispace.lm.load import load_lm
 from fispace.lm.stimuli import stimulus_table

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from fispace.chapters.factorial.item_split import CONFIRM, split_items
+from fispace.chapters.factorial.design import CONFIRM, split_items
 from fispace.chapters.factorial.stimuli import (
     read_battery,
     read_prompts,

@@ -16,15 +16,13 @@ import pandas as pd
 from jaxtyping import Float
 from statsmodels.stats.proportion import proportion_confint
 
-from fispace.chapters.factorial.design_array import by_cell
-from fispace.chapters.factorial.item_split import CONFIRM, SELECT
+from fispace.chapters.factorial.design import CONFIRM, SELECT, by_cell, require_same
 from fispace.chapters.factorial.select_confirm import (
     published_procedure,
     select_then_confirm,
     word_procedures,
 )
 from fispace.chapters.factorial.simulate import flipped_cells, synthetic_halves, word_tables
-from fispace.chapters.factorial.split_checks import require_same
 from fispace.chapters.factorial.tables import CALIBRATION, POWER
 from fispace.seeds import numpy_stream
 from fispace.store.responses import read_responses

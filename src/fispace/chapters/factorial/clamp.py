@@ -14,10 +14,10 @@ from torch import Tensor
 
 from fispace.chapters.factorial.conditions import (
     Condition,
-    conditions,
+    clamp_conditions,
     moved_activations,
 )
-from fispace.chapters.factorial.design_array import Frame
+from fispace.chapters.factorial.design import Frame
 from fispace.chapters.factorial.encoder_stack import (
     Pipeline,
     encode_all,
@@ -68,7 +68,7 @@ def clamp_latents(
     key = {"arm": pipe.arm, "seed": pipe.seed}
     recipe = params.plain() | key | {"step": "factorial clamp", "lm": params.lm.recorded}
     codes = encode_all(pipe, read_stimulus_tokens(select, pipe.units).z)
-    found = conditions(params, pipe, chosen, codes)
+    found = clamp_conditions(params, pipe, chosen, codes)
     texts = prompts["prompt"].tolist(), listed["word"].tolist()
     plan = plan_words(tokenizer, *texts, params.add_bos)
     require_scorable(model, tokenizer, plan, *texts)

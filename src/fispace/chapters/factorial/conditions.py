@@ -11,18 +11,22 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fispace.chapters.factorial.design_array import Frame
+from fispace.chapters.factorial.design import Frame
 from fispace.chapters.factorial.encoder_stack import Pipeline
-from fispace.models.interventions import Intervention, Target, base_of, movement
+from fispace.lm.hooks import Replace
+from fispace.models.interventions import Intervention, InterventionTarget, base_of, movement
 from fispace.models.sparse import Codes
 from fispace.seeds import torch_stream
 from fispace.study.config.factorial import IDENTITY, ClampStep
 
 LINEAR = "linear"
-DIRECTIONS: dict[str, Target] = {"candidate": "direction", "primary": "primary_direction"}
+DIRECTIONS: dict[str, InterventionTarget] = {
+    "candidate": "direction",
+    "primary": "primary_direction",
+}
 """Kind of latent: its control, a random direction of the same length."""
 
-TARGETS: dict[str, Target] = {"primary": "primary", "secondary": "secondary"}
+TARGETS: dict[str, InterventionTarget] = {"primary": "primary", "secondary": "secondary"}
 """Space of a chosen latent: how it acts on the LM. The control SAE on residuals is not clamped."""
 
 SET_KINDS = ("candidate", "insensitive", "random")
@@ -44,7 +48,7 @@ class Condition(NamedTuple):
     direction: Float[Tensor, " d_model"] | None
 
 
-def conditions(
+def clamp_conditions(
     params: ClampStep, pipe: Pipeline, chosen: Frame, codes: dict[str, Codes]
 ) -> list[Condition]:
     """Every intervention of one seed; `codes` are those of the select half, for the quantiles."""
@@ -98,15 +102,12 @@ def random_direction(
     return drawn / drawn.norm()
 
 
-def _multiplied(target: Target, latent: int, amount: float) -> Intervention:
+def _multiplied(target: InterventionTarget, latent: int, amount: float) -> Intervention:
     return Intervention(target, latent, "multiply", amount)
 
 
 def _multipliers(params: ClampStep) -> list[float]:
     return [clamp for clamp in params.clamps if clamp != IDENTITY]
-
-
-Replace = Callable[[Float[Tensor, "batch pos d_model"]], Float[Tensor, "batch pos d_model"]]
 
 
 def moved_activations(

@@ -9,10 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from fispace.chapters.factorial.design_array import Frame, by_cell
-from fispace.chapters.factorial.item_split import SELECT
+from fispace.chapters.factorial.design import SELECT, Frame, by_cell, require_same
 from fispace.chapters.factorial.select_latents import INTERACTION, choose_latents
-from fispace.chapters.factorial.split_checks import require_same
 from fispace.chapters.factorial.tables import CANDIDATES, DISCOVERY
 from fispace.seeds import numpy_stream
 from fispace.stats.two_by_two import (

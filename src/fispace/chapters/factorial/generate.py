@@ -20,9 +20,15 @@ from fispace.chapters.factorial.conditions import (
     random_direction,
     replacement,
 )
-from fispace.chapters.factorial.design_array import Frame
+from fispace.chapters.factorial.design import Frame
 from fispace.chapters.factorial.encoder_stack import Pipeline, load_pipeline
-from fispace.chapters.factorial.tables import CANDIDATES, CONTEXTS, GENERATION_COUNTS, WORDS
+from fispace.chapters.factorial.tables import (
+    CANDIDATES,
+    CONTEXTS,
+    FIRST_RANK,
+    GENERATION_COUNTS,
+    WORDS,
+)
 from fispace.lm.cached import Replacements
 from fispace.lm.generate import Choose, continue_texts, greedy, sampler
 from fispace.lm.load import load_lm
@@ -37,7 +43,6 @@ log = logging.getLogger(__name__)
 
 UNMOVED = "unmoved"
 KINDS = ("candidate", "insensitive", "random", "primary")
-FIRST_RANK = 1
 
 
 @command("factorial", "generate", sections=("extract",))
@@ -63,7 +68,7 @@ def generate_texts(
             params.generation.n_contexts, len(prompts),
         )  # fmt: skip
     prompts = prompts.head(params.generation.n_contexts)
-    found = list(conditions(params, pipe, read_csv(candidates, CANDIDATES)))
+    found = list(generation_conditions(params, pipe, read_csv(candidates, CANDIDATES)))
     rows = [row for c in found for row in continuations(params, pipe, lm, c, prompts)]
     key = {"arm": pipe.arm, "seed": pipe.seed}
     table = pd.DataFrame(rows).assign(**key)
@@ -72,7 +77,7 @@ def generate_texts(
     write_csv(counts, word_counts(table, listed), GENERATION_COUNTS)
 
 
-def conditions(
+def generation_conditions(
     params: GenerateStep, pipe: Pipeline, chosen: Frame
 ) -> Iterator[tuple[str, float, Condition | None]]:
     """The unmoved pipeline, and every clamp of the first latent of each kind and of the linear part."""

@@ -10,11 +10,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from fispace.chapters.factorial.design_array import Frame
-from fispace.chapters.factorial.tables import FAMILY
+from fispace.chapters.factorial.design import Frame
+from fispace.chapters.factorial.tables import FAMILY, UNDECLARED
 from fispace.seeds import numpy_stream
 from fispace.stats.anova import TwoWay, published_anova, two_way_anova
-from fispace.stats.equivalence import tost
 from fispace.stats.mixed import MixedFit
 from fispace.stats.two_by_two import (
     benjamini_hochberg,
@@ -22,6 +21,7 @@ from fispace.stats.two_by_two import (
     one_sample_t,
     sign_flip_test,
     sign_flips,
+    tost,
 )
 from fispace.study.config.factorial import InferStep
 
@@ -31,8 +31,6 @@ PER_CLAMP, PER_QUANTILE = "clamp", "set"
 belong to no declared family: they are one linear direction, and its slope is the one hypothesis."""
 
 RESPONSES = (ACTIVATION, SLOPE, PLANTED_SLOPE, PER_CLAMP, PER_QUANTILE)
-
-UNDECLARED = "none"
 
 KEPT, INACTIVE = "no", "active in too few contexts"
 

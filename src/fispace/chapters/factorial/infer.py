@@ -11,10 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fispace.chapters.factorial.design_array import Frame
+from fispace.chapters.factorial.design import CONFIRM, Frame, require_same
 from fispace.chapters.factorial.hypothesis_tests import Question, declared, family_table
-from fispace.chapters.factorial.item_split import CONFIRM
-from fispace.chapters.factorial.split_checks import require_same
 from fispace.chapters.factorial.tables import (
     ACTIVATION_CELLS,
     CANDIDATES,

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from fispace.chapters.factorial.figures import CELL_LOOKS
 from fispace.plotting.style import (
     BLUE,
     GREEN,
@@ -15,7 +16,6 @@ from fispace.plotting.style import (
     ORANGE,
     PALE,
     PLAIN,
-    PURPLE,
     TEXT,
     VERMILION,
     Frame,
@@ -29,7 +29,6 @@ RESPONSES = {
     "planted_slope": "clamping: planted",
 }
 SEED_MARKERS = ("o", "s", "^", "D", "v")
-CELL_LOOKS = ((BLUE, "o"), (VERMILION, "s"), (PURPLE, "^"), (ORANGE, "D"))
 CRITERIA = {
     "known": ("latent known, t test", GREY, "D"),
     "selected": ("selected", ORANGE, "s"),

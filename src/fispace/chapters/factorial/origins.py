@@ -5,6 +5,7 @@ Must not: compute.
 
 from typing import Any
 
+from fispace.chapters.factorial.tables import FIRST_RANK
 from fispace.store.origins import Inputs, Origin, Origins, Row, Rows, is_missing
 
 HERE = "fispace.chapters.factorial"
@@ -12,7 +13,6 @@ KEYS = ("arm", "seed", "kind", "rank", "latent")
 IN_TABLES = {*KEYS, "mode", "clamp", "unit", "value", "low", "high", "n", "p", "converged", "item"}
 IN_TABLES |= {"decoding", "n_texts", "n_changed", "count"}
 """Columns that are no factor of the design."""
-FIRST_RANK = 1
 
 
 def _picked(row: Row, *columns: str) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def of_calibration_plot(row: Row, _: Inputs) -> Origin:
     """The row of the calibration, or of the power curve."""
     columns = ("table", "null", "test", "procedure", "what", "size", "criterion")
     rows = Rows("table", _picked(row, *columns), "rate")
-    return Origin(f"{HERE}.calibration_plots:write_calibration_plots", {"rate": rows})
+    return Origin(f"{HERE}.plots:write_calibration_plots", {"rate": rows})
 
 
 ORIGINS: Origins = {

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from fispace.chapters.factorial.design_array import Frame
+from fispace.chapters.factorial.design import Frame
 from fispace.chapters.factorial.encoder_stack import Pipeline, load_pipeline, read_stimulus_tokens
 from fispace.chapters.factorial.tables import CANDIDATES, PAIRS
 from fispace.models.pairs import Pairs, active_pairs, pair_readout, pair_weights

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from fispace.chapters.factorial.design_array import Frame, by_cell
+from fispace.chapters.factorial.design import Frame, by_cell
 from fispace.chapters.factorial.stimuli import PLANTED_CONTRAST
 from fispace.stats.two_by_two import interaction_contrasts
 from fispace.study.config.factorial import FactorConfig

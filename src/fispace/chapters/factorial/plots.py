@@ -1,21 +1,24 @@
-"""`report factorial-plots`: the numbers that the figures of the factorial chapter draw.
+"""`factorial plots` and `factorial calibration-plots`: the numbers that the chapter's figures draw.
 
-Must not: draw, or test.
+Must not: draw, simulate, or test.
 """
 
 import pandas as pd
 
 from fispace.chapters.factorial.tables import (
     ACTIVATION_CELLS,
+    CALIBRATION_PLOT,
     CLAMP_CELLS,
     CLAMP_FITS,
     CLAMP_ITEMS,
     CLAMPING_PLOT,
     FAMILY_PLOT,
+    FIRST_RANK,
     GENERATION_COUNTS,
     GENERATIONS_PLOT,
     HISTOGRAM,
     INTERACTION_PLOT,
+    UNDECLARED,
 )
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_csv, read_table, write_csv
@@ -23,8 +26,6 @@ from fispace.study.step import Reads, Writes, command
 
 CLAMPED_KINDS = ("candidate", "random", "direction")
 ACTIVE_KINDS = ("candidate", "insensitive", "primary", "residual")
-FIRST_RANK = 1
-UNDECLARED = "none"
 KEYS = ["seed", "kind", "latent"]
 
 
@@ -104,3 +105,13 @@ def generation_rows(counts: Frame) -> Frame:
 def cell_names(rows: Frame, factors: list[str]) -> Frame:
     """`level, level` of each row."""
     return rows[factors].agg(", ".join, axis=1)
+
+
+@command("factorial", "calibration-plots", target="full")
+def write_calibration_plots(*, table: Reads, calibration: Writes) -> None:
+    """Write false-positive rates with the band they must lie in, and the power curve, as one CSV."""
+    rows: Frame = read_table(table)
+    rates = rows[rows["table"] == "calibration"]
+    power = rows[rows["table"] == "power"]
+    shown: Frame = pd.concat([rates, power], ignore_index=True)
+    write_csv(calibration, shown[list(CALIBRATION_PLOT.columns)], CALIBRATION_PLOT)

@@ -6,11 +6,11 @@ Must not: know a claim, or choose a latent; rank 1 was chosen on the select half
 from collections.abc import Iterator
 from typing import Any
 
+from fispace.chapters.factorial.tables import FIRST_RANK
 from fispace.store.metric_registry import RESPONSE, unit_of
 from fispace.store.origins import Cell, Rows, derive, unchanged
 from fispace.store.quantities import NO_SEED, Frame, Quantity, quantity
 
-FIRST_RANK = 1
 KINDS = ("candidate", "insensitive", "random")
 """Kinds that claims ask for: named even where a seed has none."""
 
@@ -44,11 +44,11 @@ def factorial_quantities(family: Frame, secondary: Frame) -> Iterator[Quantity]:
         value = derive(unchanged, value=cell)
         yield quantity(f"{row['site']}.{row['metric']}", seed, value, unit, n)
         if row["metric"] == "fvu":
-            explained = derive(variance_explained, fvu=cell)
+            explained = derive(explained_share, fvu=cell)
             yield quantity(f"{row['site']}.variance_explained", seed, explained, unit, n)
 
 
-def variance_explained(fvu: float) -> float:
+def explained_share(fvu: float) -> float:
     """Share of the variance that a reconstruction explains: 1 - fvu."""
     return 1 - fvu
 

@@ -12,16 +12,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from fispace.chapters.factorial.design import require_same
 from fispace.chapters.factorial.encoder_stack import initial_sae, load_arm
-from fispace.chapters.factorial.split_checks import require_same
 from fispace.errors import ParamsError, named_divergence
-from fispace.models.fit import Schedule, fit
+from fispace.models.fit import Schedule, fit, fix_numerics
 from fispace.models.integrated import IntegratedModel
-from fispace.models.numerics import fix_numerics
-from fispace.models.objective import squared_error
-from fispace.models.progress import CurveRow
+from fispace.models.objective import squared_error_objective
 from fispace.models.secondary import SecondarySae, hidden_vectors, residual_vectors
-from fispace.models.training_state import Checkpoints, surroundings
+from fispace.models.training_state import Checkpoints, CurveRow, surroundings
 from fispace.seeds import torch_stream
 from fispace.stats.metrics import FvuSums, dead_fraction, l0
 from fispace.store.activations import ActivationStore
@@ -144,7 +142,7 @@ def fit_secondary(
     clipped = _clipped_as_the_arms(params, width, vectors.model.shape.d_model)
     curve = fit(
         sae,
-        squared_error(lambda h: sae.decode(sae.encode(h))),
+        squared_error_objective(lambda h: sae.decode(sae.encode(h))),
         map(fitted.standardise, _take(stream("order", n_taken), params.n_steps - n_taken)),
         Schedule(clipped, lr, params.n_steps, params.log_every, params.val_every),
         lambda: secondary_quality(secondary, vectors.of("val"))[0].value,

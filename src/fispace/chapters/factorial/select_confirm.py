@@ -16,6 +16,7 @@ from scipy import stats
 from fispace.stats.anova import published_anova, two_way_anova
 from fispace.stats.mixed import fit_crossed
 from fispace.stats.two_by_two import (
+    CellArray,
     benjamini_hochberg,
     interaction_contrasts,
     one_sample_t,
@@ -23,11 +24,9 @@ from fispace.stats.two_by_two import (
     sign_flips,
 )
 
-Cells = Float[np.ndarray, "items 2 2 latents"]
-
 
 def select_then_confirm(
-    select: Cells, confirm: Cells, n_candidates: int, n_permutations: int,
+    select: CellArray, confirm: CellArray, n_candidates: int, n_permutations: int,
     generator: np.random.Generator,
 ) -> dict[str, float]:  # fmt: skip
     """Smallest p-values of one run: the search on one half, and the tests on the other.
@@ -57,7 +56,7 @@ def select_then_confirm(
     }
 
 
-def published_procedure(cells: Cells) -> dict[str, float]:
+def published_procedure(cells: CellArray) -> dict[str, float]:
     """The paper's p-values: latent chosen by F over the four cells, tested on the same texts.
 
     published_cells         that F itself, reported as sensitivity to the conjunction (p11b)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fispace.chapters.factorial.design_array import Frame
+from fispace.chapters.factorial.design import Frame
 from fispace.seeds import numpy_stream
 from fispace.stats.two_by_two import TTest
 from fispace.study.config.factorial import DiscoverStep

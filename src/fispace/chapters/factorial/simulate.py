@@ -6,7 +6,7 @@ Must not: test anything.
 import numpy as np
 from jaxtyping import Float
 
-Cells = Float[np.ndarray, "items 2 2 latents"]
+from fispace.stats.two_by_two import CellArray
 
 ITEM_SD, MAIN_SD, SHARED = 3.0, 1.0, 0.5
 """Of items and of main effects, in units of the noise; share of the noise's variance that a latent has
@@ -16,13 +16,13 @@ CONTRAST_SD = 2.0
 """Of y11 - y10 - y01 + y00 of four cells with independent noise of variance 1."""
 
 PATTERN = np.array([[1.0, -1.0], [-1.0, 1.0]])
-"""Cells of a pure interaction; its contrast is 4."""
+"""CellArray of a pure interaction; its contrast is 4."""
 
 
 def synthetic_halves(
     generator: np.random.Generator, n_items: tuple[int, int], n_latents: int, skew: float,
     size: float = 0.0,
-) -> tuple[Cells, Cells]:  # fmt: skip
+) -> tuple[CellArray, CellArray]:  # fmt: skip
     """Select and confirm half of one population: y = item + two main effects + noise.
 
     `size` is a contrast planted in latent 0, in units of the contrast's standard deviation.
@@ -44,7 +44,7 @@ def _first(n_latents: int) -> Float[np.ndarray, "2 2 latents"]:
 
 def _additive(
     generator: np.random.Generator, n_items: int, n_latents: int, skew: float, main: np.ndarray
-) -> Cells:
+) -> CellArray:
     level = np.array([0.0, 1.0])
     effects = level[:, None, None] * main[0] + level[None, :, None] * main[1]
     items = ITEM_SD * generator.normal(size=(n_items, 1, 1, n_latents))
@@ -64,7 +64,7 @@ def skewed(
     return (drawn - mean) / np.sqrt(variance)
 
 
-def flipped_cells(cells: Cells, signs: Float[np.ndarray, " items"]) -> Cells:
+def flipped_cells(cells: CellArray, signs: Float[np.ndarray, " items"]) -> CellArray:
     """Measured cells with the sign of each item's interaction contrast drawn at random.
 
     Main effects, items, and the dependence between latents stay as measured; on average over the

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fispace.chapters.factorial.design_array import Frame
+from fispace.chapters.factorial.design import Frame
 from fispace.chapters.factorial.encoder_stack import Pipeline, load_pipeline, read_stimulus_tokens
 from fispace.chapters.factorial.tables import HISTOGRAM, ITEMS, SINGLES
 from fispace.store.metric_registry import with_units

@@ -80,6 +80,12 @@ SINGLES = Table(
     },
     key=("seed", "metric"),
 )  # fmt: skip
+FIRST_RANK = 1
+"""Rank of the latent that figures and named quantities show of each kind."""
+
+UNDECLARED = "none"
+"""Hypothesis of a test that belongs to no declared family."""
+
 HISTOGRAM = Table(
     "factorial/singles_histogram.csv",
     {

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from fispace.chapters.factorial.design_array import Frame, by_cell
+from fispace.chapters.factorial.design import Frame, by_cell
 from fispace.chapters.factorial.hypothesis_tests import (
     ACTIVATION,
     PER_CLAMP,

@@ -1,21 +1,62 @@
-"""Long tables to arrays by cell.
+"""The design of a battery: items divided into a select and a confirm half, each crossed with four cells.
 
-Must not: test, or see both halves of the items at once.
+Must not: look at a text, or test a hypothesis.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from fispace.errors import StimuliError
+from fispace.errors import ArtifactMismatchError, StimuliError
+from fispace.seeds import numpy_stream
 from fispace.study.config.factorial import FactorConfig
 
 Frame = Any  # pandas ships no types
 
 N_CELLS = 4
+
+SELECT, CONFIRM = "select", "confirm"
+MIN_ITEMS = 2
+"""A half with fewer items has no variance between items."""
+
+
+def split_items(frame: pd.DataFrame, select_fraction: float, root_seed: int) -> pd.DataFrame:
+    """`frame` with a column `half`: all rows of an item are in the same half.
+
+    The items are permuted by the stream factorial/split; the first `select_fraction` select.
+
+    Raises:
+        StimuliError: if a half would hold fewer than two items.
+    """
+    items = sorted(set(frame["item"]))
+    n_select = round(select_fraction * len(items))
+    if min(n_select, len(items) - n_select) < MIN_ITEMS:
+        raise StimuliError(
+            f"The battery has {len(items)} items; factorial.select_fraction={select_fraction} "
+            f"leaves {n_select} to select and {len(items) - n_select} to confirm. Each half needs "
+            f"at least {MIN_ITEMS}."
+        )
+    order = numpy_stream(root_seed, "factorial", "split").permutation(len(items))
+    selected = {items[i] for i in order[:n_select]}
+    half = [SELECT if item in selected else CONFIRM for item in frame["item"]]
+    return frame.assign(half=half)
+
+
+def require_same(path: Path, key: str, found: Any, expected: Any) -> None:
+    """Check that `path` belongs here; the leak between the halves stops at this line.
+
+    Raises:
+        ArtifactMismatchError: if what the file records is not what is expected.
+    """
+    if found != expected:
+        raise ArtifactMismatchError(
+            f"{path} does not match its use: {key} is {found!r} in the file and {expected!r} here. "
+            "Run the rule that makes it again."
+        )
 
 
 def by_cell(
