@@ -1,6 +1,6 @@
-"""The one training loop: Adam on an objective, with linear decay.
+"""The one training loop: Adam on an objective, with linear decay; and torch's settings for training.
 
-Must not: know arms, files, or where batches come from.
+Must not: seed anything, since random streams have names; or know arms, files, or where batches come from.
 """
 
 import logging
@@ -56,13 +56,13 @@ class Schedule:
 
 
 def fix_numerics(threads: int) -> None:
-    """The same bits in every run with this number of threads, at no cost in speed.
+    """Make torch deterministic: every run with this number of threads gives the same bits.
 
-    Torch's deterministic mode also overwrites every new tensor with NaN before its first use, to
-    unmask reads of uninitialised memory; that is a debugging aid, paid for in every step.
+    It costs no speed. Torch's deterministic mode also fills every new tensor with NaN, a debugging aid
+    against reads of uninitialised memory that would slow every step, so it is switched off here.
     """
     torch.set_num_threads(threads)
-    # same switch as use_deterministic_algorithms(True), which also loads the compiler: 1.5 seconds
+    # use_deterministic_algorithms(True) sets the same switch, but also loads the compiler (1.5 seconds)
     torch.set_deterministic_debug_mode("error")
     setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010, untyped
 

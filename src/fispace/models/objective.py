@@ -41,7 +41,9 @@ def squared_error_objective(reconstruct: Callable[[Tensor], Tensor]) -> Objectiv
 
 
 class FixedCodes:
-    """Objective of `models.fit` on fixed codes: mean squared error of the model's own parts.
+    """Objective for training on fixed codes, the true ones or those of a frozen SAE.
+
+    It is the mean squared error of the reconstruction by all of the model's parts.
 
     Batches must come from `batches`: the objective decodes the codes of the latest batch.
     """

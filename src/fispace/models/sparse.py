@@ -244,7 +244,7 @@ def less_own(grad: Tensor, own: Tensor, V: Tensor) -> Tensor:
 
 
 class Active(NamedTuple):
-    """The entries of sparse codes: which latent is on at which token, and how strongly."""
+    """The positive entries of sparse codes: token, latent and activation of each."""
 
     tokens: Int[Tensor, " entries"]
     latents: Int[Tensor, " entries"]
@@ -252,7 +252,7 @@ class Active(NamedTuple):
 
 
 def active_entries(values: Float[Tensor, "tokens k"], indices: Int[Tensor, "tokens k"]) -> Active:
-    """The codes' entries that are not zero, in double precision."""
+    """The positive entries of the codes, in double precision."""
     tokens, places = torch.nonzero(values > 0, as_tuple=True)
     return Active(tokens, indices[tokens, places], values[tokens, places].double())
 
@@ -260,7 +260,7 @@ def active_entries(values: Float[Tensor, "tokens k"], indices: Int[Tensor, "toke
 def summed_rows(
     active: Active, rows: Float[Tensor, "n_latents width"], n_tokens: int
 ) -> Float[Tensor, "tokens width"]:
-    """Sum over a token's entries of f_i times the latent's row."""
+    """Sum of f_i times the latent's row over the entries of each token."""
     places = torch.stack([active.tokens, active.latents])
     return sparse_product(places, active.values, rows, (n_tokens, len(rows)))
 
@@ -271,7 +271,7 @@ def sparse_product(
     rows: Float[Tensor, "rows width"],
     shape: tuple[int, int],
 ) -> Float[Tensor, "out width"]:
-    """The sparse matrix of that shape times the rows."""
+    """Product of the sparse matrix with these entries and this shape, and the dense `rows`."""
     matrix = torch.sparse_coo_tensor(places, values, shape, check_invariants=False)
     return torch.sparse.mm(matrix, rows)
 
@@ -283,6 +283,6 @@ def to_dense(codes: Codes, n_latents: int) -> Float[Tensor, "tokens n_latents"]:
 
 
 def from_dense(matrix: Float[Tensor, "tokens n_latents"], k: int) -> Codes:
-    """The k largest entries of each row as codes, latents ascending; entries must not be negative."""
+    """Codes of the k largest entries of each row, latents ascending; no entry may be negative."""
     indices = matrix.topk(k, dim=1).indices.sort(dim=1).values
     return Codes(matrix.gather(1, indices), indices)

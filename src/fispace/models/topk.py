@@ -26,17 +26,17 @@ SPARE_SHARE, LEAST_SPARE = 0.5, 8
 """Extra candidates chosen in bfloat16: this share of k, but at least this number."""
 
 BFLOAT16_PRODUCTS = ("avx512_bf16", "amx_bf16")
-"""Capabilities of processors that multiply bfloat16 numbers faster than float32 ones."""
+"""Processor features with which bfloat16 matrix products are faster than float32 ones."""
 
 BFLOAT16_WEIGHTS, BFLOAT16_LATENTS_PER_K = 2**18, 32
-"""With so few encoder weights, or fewer latents for each one chosen, taking the candidates' values again
-costs what the faster product saves."""
+"""With at most this many encoder weights, or fewer than this many latents per k, recomputing the candidates
+costs as much as the faster product saves."""
 
 
 def selection_dtype(topk_dtype: TopkDtype, d_model: int, n_latents: int, k: int) -> SelectionDtype:
-    """The precision itself; of `auto` the faster one for training at this size on this processor.
+    """`topk_dtype` itself, or for `auto` the precision that trains faster at this size on this processor.
 
-    The codes' values are float32 either way; the chosen latents differ in near ties.
+    The values of the codes are float32 either way. The chosen latents can differ in near ties.
     """
     if topk_dtype != "auto":
         return topk_dtype

@@ -89,11 +89,11 @@ class Progress:
         self.error = self.variance = 0.0
 
     def as_json(self) -> dict[str, Any]:
-        """The progress as JSON values, which keep every bit of a float."""
+        """The progress as JSON values; floats keep every bit."""
         return asdict(self) | {"curve": [list(row) for row in self.curve]}
 
-    def take_up(self, values: dict[str, Any]) -> None:
-        """Become what `as_json` said.
+    def set_from_json(self, values: dict[str, Any]) -> None:
+        """Set the progress from what `as_json` returned.
 
         Raises:
             KeyError, TypeError: if the values are not of that form.
@@ -157,7 +157,7 @@ class Checkpoints:
         for name, part in self._beside.items():
             start = f"{name}."
             part.restore({k.removeprefix(start): v for k, v in kept.items() if k.startswith(start)})
-        training.progress.take_up(progress.as_json())
+        training.progress.set_from_json(progress.as_json())
         self._kept = None
 
     def offer(self, training: Training) -> None:
@@ -218,7 +218,7 @@ class Checkpoints:
             )
         progress = Progress()
         try:
-            progress.take_up(record[PROGRESS])
+            progress.set_from_json(record[PROGRESS])
         except (KeyError, TypeError, ValueError):
             raise ArtifactError(
                 f"{self.path} does not say how far its training had come."

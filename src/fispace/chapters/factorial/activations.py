@@ -1,4 +1,4 @@
-"""`factorial activations`: the LM on every text, once for all seeds, one file a half.
+"""`factorial activations`: the LM reads every text once, for all seeds; one file per half.
 
 Must not: know a trained model.
 """
@@ -15,7 +15,7 @@ from fispace.study.config.factorial import BatteryActivationsStep
 from fispace.study.step import Reads, ReadsFolder, Writes, command
 
 IN_COLUMN = "special_tokens"
-"""Parameter that no recipe repeats: the column `is_special` says of each token what came of it."""
+"""Parameter that the recipe leaves out: the column `is_special` holds its effect on each token."""
 
 
 @command("factorial", "activations", sections=("extract",))

@@ -25,9 +25,10 @@ MIN_ITEMS = 2
 
 
 def split_items(frame: pd.DataFrame, select_fraction: float, root_seed: int) -> pd.DataFrame:
-    """`frame` with a column `half`: all rows of an item are in the same half.
+    """`frame` with a column `half`; all rows of an item are in the same half.
 
-    The items are permuted by the stream factorial/split; the first `select_fraction` select.
+    Items are permuted by the random stream factorial/split. The first `select_fraction` of them form the
+    select half.
 
     Raises:
         StimuliError: if a half would hold fewer than two items.
@@ -47,10 +48,10 @@ def split_items(frame: pd.DataFrame, select_fraction: float, root_seed: int) -> 
 
 
 def require_same(path: Path, key: str, found: Any, expected: Any) -> None:
-    """Check that `path` belongs here; the leak between the halves stops at this line.
+    """Check that a step may read `path`, for instance that the file is of the right half.
 
     Raises:
-        ArtifactMismatchError: if what the file records is not what is expected.
+        ArtifactMismatchError: if the recorded value is not the expected one.
     """
     if found != expected:
         raise ArtifactMismatchError(
@@ -62,7 +63,7 @@ def require_same(path: Path, key: str, found: Any, expected: Any) -> None:
 def by_cell(
     texts: Frame, values: Float[np.ndarray, "texts latents"], factors: Sequence[FactorConfig]
 ) -> Float[np.ndarray, "items 2 2 latents"]:
-    """Values as items x level of the first factor x level of the second x latents, items sorted.
+    """Values by item, level of the first factor, level of the second, and latent; items are sorted.
 
     Raises:
         StimuliError: if a level is not declared, or an item does not hold every cell once.
@@ -86,7 +87,7 @@ def _require_levels(texts: Frame, factor: FactorConfig) -> None:
     if len(unknown):
         raise StimuliError(
             f"Item {unknown['item'].iloc[0]!r} has the level {unknown[factor.name].iloc[0]!r} of "
-            f"{factor.name!r}; declared in factorial.factors are "
+            f"{factor.name!r}; the levels declared in factorial.factors are "
             f"{' and '.join(map(repr, factor.levels))}. Run the rule factorial_battery again."
         )
 
@@ -98,5 +99,5 @@ def _require_every_cell(texts: Frame, names: Sequence[str]) -> None:
     if len(odd):
         raise StimuliError(
             f"Item {odd[0]!r} does not hold each of the {N_CELLS} cells of {' and '.join(names)} "
-            "once. Run the rule factorial_battery again."
+            "exactly once. Run the rule factorial_battery again."
         )

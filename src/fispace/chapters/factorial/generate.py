@@ -1,6 +1,6 @@
-"""`factorial generate`: continuations under clamps, greedy and sampled, and the words in them.
+"""`factorial generate`: greedy and sampled continuations under clamps, and the response words in them.
 
-Must not: choose a latent, or judge a text by anything but the response words in it.
+Must not: choose a latent, or judge a text by anything but its response words.
 """
 
 import logging
@@ -51,11 +51,11 @@ def generate_texts(
     secondary: Reads, candidates: Reads, words: Reads, contexts: Reads, texts: Writes,
     counts: Writes,
 ) -> None:  # fmt: skip
-    """Write continuations of the first contexts, and how often they hold words of each cell.
+    """Write continuations of the first contexts, and how often they contain words of each cell.
 
     Raises:
         ModelError: if the LM cannot be loaded, has too few positions for a context with its
-            continuation, or does not embed a token of a context.
+            continuation, or has no embedding for a token of a context.
         StimuliError: if a response word cannot be scored with the LM's tokenizer.
     """
     torch.set_num_threads(params.threads)
@@ -64,7 +64,7 @@ def generate_texts(
     listed, prompts = read_csv(words, WORDS), read_csv(contexts, CONTEXTS)
     if params.generation.n_contexts > len(prompts):
         log.warning(
-            "factorial.generation.n_contexts=%d, but the battery gives %d contexts: all are continued",
+            "factorial.generation.n_contexts=%d, but the battery has %d contexts: all are continued",
             params.generation.n_contexts, len(prompts),
         )  # fmt: skip
     prompts = prompts.head(params.generation.n_contexts)
@@ -80,7 +80,7 @@ def generate_texts(
 def generation_conditions(
     params: GenerateStep, pipe: Pipeline, chosen: Frame
 ) -> Iterator[tuple[str, float, Condition | None]]:
-    """The unmoved pipeline, and every clamp of the first latent of each kind and of the linear part."""
+    """The unmoved pipeline, then every clamp of the first latent of each kind and of the linear part."""
     yield UNMOVED, 1.0, None
     first = chosen[(chosen["rank"] == FIRST_RANK) & chosen["kind"].isin(KINDS)]
     latents = [(row["kind"], row["space"], row["latent"]) for row in first.to_dict("records")]
@@ -124,7 +124,7 @@ def continuations(
 
 
 def _decodings(params: GenerateStep, n_prompts: int) -> Iterator[tuple[str, Choose]]:
-    """Greedy, and sampled with the same uniform numbers under every condition."""
+    """Greedy decoding, and sampling with the same uniform random numbers under every condition."""
     yield "greedy", greedy
     stream = numpy_stream(params.root_seed, "factorial", "generate")
     uniforms = stream.random((n_prompts, params.generation.n_tokens))
@@ -132,9 +132,9 @@ def _decodings(params: GenerateStep, n_prompts: int) -> Iterator[tuple[str, Choo
 
 
 def word_counts(texts: Frame, words: Frame) -> pd.DataFrame:
-    """Response words of each cell by condition, and how many texts differ from the unmoved ones.
+    """Number of response words by condition and cell, and of texts that differ from the unmoved ones.
 
-    A word counts at word boundaries, case ignored.
+    Only whole words count; case is ignored.
     """
     factors = WORDS.factors(words)
     keys = ["arm", "seed", "kind", "latent", "clamp", "decoding"]

@@ -47,13 +47,13 @@ LATENT = ["kind", "seed", "rank"]
 
 
 class TruthFinding(NamedTuple):
-    """One question about the planted contrast, and what was found."""
+    """One row of `truth.csv`: a question about the planted contrast, and the answer."""
 
     question: str
     """`planted`, `carried`, `share_of_bayes`, `share_of_movement`, `over_direction` or
     `share_over_direction`; or a declared family's response."""
     subject: str
-    """Who: grammar, ideal observer, LM; or a kind of latents or controls."""
+    """`grammar`, `bayes` (the ideal observer), `lm`, or a kind of latents or controls."""
     value: float
     low: float
     high: float
@@ -68,7 +68,7 @@ def compare_truth(
     params: TruthStep, *, lm_folder: ReadsFolder | None, grammar: Reads, words: Reads,
     contexts: Reads, family: Reads, planted: list[Reads], by_word: Writes, answers: Writes,
 ) -> None:  # fmt: skip
-    """Write each word's planted contrast beside the LM's and the ideal observer's, and the answers.
+    """Write each word's planted contrast with the LM's and the ideal observer's, and the answers.
 
     Raises:
         StimuliError: if the battery has no planted contrast.
@@ -77,7 +77,7 @@ def compare_truth(
     listed, prompts = read_csv(words, WORDS), read_csv(contexts, CONTEXTS)
     if not has_planted_contrast(prompts, listed, params.factors):
         raise StimuliError(
-            f"{words}: no column {PLANTED_CONTRAST!r}, or contexts without cells: no truth."
+            f"{words}: no column {PLANTED_CONTRAST!r}, or a context without cells: no planted contrast."
         )
     scores = {
         "bayes": bayes_scores(grammar_from_json(read_json(grammar)), prompts, listed),
@@ -94,7 +94,7 @@ def compare_truth(
 def lm_scores(
     params: TruthStep, lm_folder: Path | None, prompts: Frame, words: Frame
 ) -> Float[np.ndarray, "prompts words"]:
-    """Log-probabilities of the words by the LM as it is."""
+    """Log-probabilities of the words in nats, by the LM without an intervention."""
     model, tokenizer = load_lm(params.lm, lm_folder)
     texts, listed = prompts["prompt"].tolist(), words["word"].tolist()
     plan = plan_words(tokenizer, texts, listed, params.add_bos)
@@ -105,10 +105,10 @@ def lm_scores(
 def bayes_scores(
     grammar: Grammar, prompts: Frame, words: Frame
 ) -> Float[np.ndarray, "prompts words"]:
-    """Log-probabilities by the ideal observer, who knows the grammar and infers the state.
+    """Log-probabilities in nats by the ideal observer, which knows the grammar and infers the state.
 
-    No model of the text can carry more of the planted contrast than it does: the state is never
-    certain.
+    The state is never certain, so even these scores carry less than the planted contrast. No model that
+    reads only the text can carry more than they do.
     """
     ids = [grammar.word_ids[word] for word in words["word"]]
     rows = [predictive(grammar, word_ids_of(grammar, text))[-1, ids] for text in prompts["prompt"]]
@@ -118,7 +118,7 @@ def bayes_scores(
 def word_table(
     params: TruthStep, scores: dict[str, np.ndarray], prompts: Frame, words: Frame
 ) -> pd.DataFrame:
-    """One row per word and observer: its contrast over items, with its interval, beside the planted."""
+    """One row per word and observer: mean contrast over items, its interval, and the planted contrast."""
     tables = []
     for observer, found in scores.items():
         contrasts = word_contrasts(among_words(found), prompts, params.factors)
@@ -135,7 +135,7 @@ def word_table(
 def _carried(
     params: TruthStep, scores: dict[str, np.ndarray], prompts: Frame, words: Frame
 ) -> Iterator[TruthFinding]:
-    """Does an observer's own prediction hold the planted contrast, and how much of it?"""
+    """Whether the predictions of each observer carry the planted contrast, and how much of it."""
     planted = float(words[PLANTED_CONTRAST].abs().mean())
     yield TruthFinding("planted", "grammar", planted, NONE, NONE, NONE, "nats", len(words), "")
     means: dict[str, float] = {}
@@ -153,7 +153,7 @@ def _carried(
 
 
 def about_latents(params: TruthStep, family: Frame, moves: Frame) -> Iterator[TruthFinding]:
-    """Which kinds of latents carry it, and how purely and how far their clamps move it.
+    """Answers about latents: which kinds carry the planted contrast, and how their clamps move it.
 
     `moves` is the change of the planted contrast by item, latent and clamp, all seeds.
     """
@@ -173,7 +173,7 @@ def about_latents(params: TruthStep, family: Frame, moves: Frame) -> Iterator[Tr
 
 
 def _declared(family: Frame) -> Iterator[TruthFinding]:
-    """What the declared families say of each kind: how many are confirmed, how far they move it.
+    """Results of the declared families by kind: how many tests are significant, and the effect sizes.
 
     `value` is the mean |estimate|, `low` and `high` the smallest and the largest; `p` the smallest
     max-F p.
@@ -189,10 +189,11 @@ def _declared(family: Frame) -> Iterator[TruthFinding]:
 
 
 def movement_shares(moves: Frame) -> Frame:
-    """Share of each latent's movement of the response words that is the planted pattern, in [0, 1].
+    """Share of each latent's effect on the response words that lies along the planted pattern, in [0, 1].
 
-    Squared movement along the pattern over the whole, summed over items and multipliers; 1: the
-    clamps move the planted contrast and nothing else. Latents that move nothing are left out.
+    It is the squared movement along the pattern over the whole squared movement, both summed over items
+    and multipliers. At 1, the clamps move the planted contrast and nothing else. Latents that move
+    nothing are left out.
     """
     own = moves[moves["mode"] == MULTIPLY]
     squares = own[["value", "reach"]].pow(2).groupby([own[name] for name in LATENT]).sum()
@@ -201,11 +202,11 @@ def movement_shares(moves: Frame) -> Frame:
 
 
 def beside_directions(params: TruthStep, question: str, sizes: Frame) -> Iterator[TruthFinding]:
-    """Sizes of a kind of latent over those of the random directions of the same length.
+    """Effect sizes of a kind of latent relative to random directions of the same length.
 
-    `sizes` are indexed by kind, seed and rank. Each latent is paired with its own direction: the
-    geometric mean of the quotients, its interval by t over pairs, and p by sign flips of their
-    logarithms: under the null the latent's direction is one more random direction.
+    `sizes` are indexed by kind, seed and rank. Each latent is paired with its own random direction. The
+    value is the geometric mean of the quotients, with a t interval over pairs. p comes from sign flips of
+    the log quotients: under the null, the latent's direction is one more random direction.
     """
     for kind, control in DIRECTIONS.items():
         quotients = _log_quotients(sizes, kind, control)
@@ -224,12 +225,12 @@ def beside_directions(params: TruthStep, question: str, sizes: Frame) -> Iterato
 
 
 def _quotient(logarithm: float) -> float:
-    """The number with this logarithm; NaN for an end of an interval that float64 cannot hold."""
+    """Exponential of the logarithm; NaN if it overflows float64, as the end of an interval can."""
     return float(np.exp(logarithm)) if logarithm < LARGEST else NONE
 
 
 def _log_quotients(sizes: Frame, kind: str, control: str) -> np.ndarray:
-    """[pairs 1] logarithm of each latent's size over its direction's; pairs with a zero left out."""
+    """[pairs 1] log of each latent's size over its direction's size; pairs with a zero are left out."""
     positive = sizes[sizes > 0]
     found, beside = (
         positive[positive.index.get_level_values("kind") == name].droplevel("kind")

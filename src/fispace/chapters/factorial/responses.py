@@ -1,4 +1,4 @@
-"""`factorial responses`: mean activation of every latent on every text, one file a half.
+"""`factorial responses`: mean activation of every latent on every text, one file per half.
 
 Must not: compare cells.
 """
