@@ -73,10 +73,10 @@ def one_sample_t(values: Items, confidence: float) -> TTest:
 
 
 def tost(values: Items, bounds: PerLatent) -> PerLatent:
-    """p-value of two one-sided t tests that the mean lies in (-bound, bound), per column.
+    """p-value of two one-sided t tests that the mean lies in (-bound, bound), per latent.
 
-    A small p shows that the effect is negligible, which a large p of a difference test does not
-    (Schuirmann 1987; Lakens 2017). A column without variance is decided by its mean alone.
+    A small p shows that the effect is negligible; a large p of a difference test does not show this
+    (Schuirmann 1987; Lakens 2017). Without variance, p is 0 if the mean lies inside the bound, else 1.
     """
     from statsmodels.stats.weightstats import DescrStatsW  # slow to import, and used here only
 

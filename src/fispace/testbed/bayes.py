@@ -1,4 +1,4 @@
-"""The exact Bayes predictive distribution: the latent state marginalised by filtering.
+"""The exact Bayes predictive distribution, with the latent state marginalised by filtering.
 
 Must not: sample, or know any language model.
 """
@@ -65,7 +65,10 @@ def bayes_log_probabilities(
 
 
 def floor_nats(grammar: Grammar, words: Int[np.ndarray, "documents width"]) -> float:
-    """Bayes floor: mean of -log p(w_t | w_<t) over all words, in nats per token; no model does better."""
+    """Bayes floor: mean of -log p(w_t | w_<t) over all words, in nats per token.
+
+    No model has a lower expected cross-entropy.
+    """
     return float(-bayes_log_probabilities(grammar, words).sum() / (words != NO_WORD).sum())
 
 
@@ -74,9 +77,9 @@ def unigram_nats(
     train: Int[np.ndarray, "train_documents train_width"],
     test: Int[np.ndarray, "test_documents test_width"],
 ) -> float:
-    """Cross-entropy on `test` of word frequencies counted in `train` (plus one each), in nats per token.
+    """Cross-entropy on `test` of the word frequencies in `train` (counts plus one), in nats per token.
 
-    This is what a model reaches that ignores the context; it gives the Bayes floor a scale.
+    A model that ignores the context reaches this value, to which the Bayes floor can be compared.
     """
     counts = np.bincount(train[train != NO_WORD], minlength=len(grammar.lexicon)) + 1.0
     return float(-np.log(counts / counts.sum())[test[test != NO_WORD]].mean())
@@ -85,7 +88,7 @@ def unigram_nats(
 def beliefs(
     grammar: Grammar, document: Int[np.ndarray, " words"]
 ) -> Float[np.ndarray, "words+1 states"]:
-    """p(state before word t | w_<t) for t = 0 to n_words; the last row is after the whole document."""
+    """p(state before word t | w_<t) for t = 0 to n_words; the last row follows the whole document."""
     belief, node = np.full(grammar.space.n_states, 1 / grammar.space.n_states), START_NODE
     found = [belief]
     for word in document:

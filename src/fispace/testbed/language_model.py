@@ -28,7 +28,7 @@ from fispace.testbed.sampling import NO_WORD
 logger = logging.getLogger(__name__)
 
 NO_TARGET = -100
-"""Target at padding, which the cross-entropy ignores."""
+"""Target at padding positions, which the cross-entropy ignores."""
 
 UNKNOWN, BEGIN, FINISH, PADDING = "<unk>", "<bos>", "<eos>", "<pad>"
 SPECIAL = (UNKNOWN, BEGIN, FINISH, PADDING)
@@ -58,12 +58,10 @@ def build_tokenizer(grammar: Grammar, n_positions: int) -> PreTrainedTokenizerFa
 
 @contextmanager
 def deterministic_torch(threads: int) -> Iterator[None]:
-    """Fixed thread count and deterministic kernels inside the block; the old settings come back after it."""
+    """Fixed thread count and deterministic kernels inside the block; the old settings are restored."""
     before, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     torch.set_num_threads(threads)
-    torch.set_deterministic_debug_mode(
-        "error"
-    )  # does not load the compiler; see `models.fit.fix_numerics`
+    torch.set_deterministic_debug_mode("error")  # loads no compiler: see `models.fit.fix_numerics`
     try:
         yield
     finally:
@@ -72,7 +70,7 @@ def deterministic_torch(threads: int) -> Iterator[None]:
 
 
 def build_lm(config: TestbedLmConfig, n_words: int, root_seed: int) -> LlamaForCausalLM:
-    """Untrained model over `n_words` words and the special tokens; weights come from a named stream."""
+    """Untrained model for `n_words` words and the special tokens, with weights from a named stream."""
     shape = LlamaConfig(
         vocab_size=n_words + FIRST_WORD_ID,
         hidden_size=config.d_model,
@@ -106,8 +104,8 @@ def train(
 ) -> pd.DataFrame:
     """Training curve (step, n_tokens, lr, loss in nats per token); the model is trained in place.
 
-    One pass: every document is seen once, in the order given. AdamW; the learning rate rises
-    linearly over `warmup_fraction` of the steps and falls linearly to zero at the last one.
+    Training is one pass over the documents in the order given, with AdamW. The learning rate rises
+    linearly over `warmup_fraction` of the steps and then falls linearly towards zero.
 
     Raises:
         DivergedError: at the first loss that is not finite.
@@ -139,7 +137,7 @@ def train(
 
 
 def lr_factor(step: int, n_steps: int, warmup_fraction: float) -> float:
-    """Share of the peak learning rate at a step, counted from 0: in (0, 1]."""
+    """Learning rate at a step (counted from 0) over the peak learning rate, in (0, 1]."""
     warmup = max(1, round(warmup_fraction * n_steps))
     if step < warmup:
         return (step + 1) / warmup

@@ -17,13 +17,13 @@ from fispace.testbed.syntax import CLASSES
 
 @dataclass(frozen=True)
 class PlantedEffect:
-    """A planted effect on a word's log-odds inside its class.
+    """A planted effect on a word's log-odds within its class.
 
     effect(state) = strength * product over `levels` (v, l) of (1[state_v = l] - 1 / n_levels_v).
-    With one variable, its own level minus any other level is `strength`. With two binary variables
-    the effect is +-strength/4, so y11 - y10 - y01 + y00 = +-strength, positive if both levels have the
-    same index. Each factor sums to zero over its variable, so effects of different sets of variables
-    are orthogonal.
+    With one variable, the effect at its own level minus that at any other level is `strength`. With two
+    binary variables the effect is +-strength/4, so y11 - y10 - y01 + y00 = +-strength, which is positive if
+    both levels have the same index. Each factor of the product sums to zero over its variable, so effects
+    of different sets of variables are orthogonal.
     """
 
     levels: tuple[tuple[str, str], ...]
@@ -48,7 +48,7 @@ class PlantedEffect:
 
 @dataclass(frozen=True)
 class WordType:
-    """One word: spelling, class, base log-weight in its class (nats, unnormalised), effects."""
+    """One word: spelling, class, base log-weight within the class (nats, unnormalised), effects."""
 
     text: str
     word_class: str
@@ -59,8 +59,8 @@ class WordType:
 def build_lexicon(config: GrammarConfig) -> tuple[WordType, ...]:
     """All word types, ordered by class.
 
-    Within a class, words come in sets of equal base weight: one word for each level (or cell) on which
-    the class depends. The normaliser of a class is therefore the same in every state, and a planted
+    Within a class, words come in sets of equal base weight, with one word for each level (or cell) on
+    which the class depends. The normaliser of a class is therefore the same in every state, and a planted
     effect on the log-odds is exactly an effect on the log-probability.
     """
     maker = spelling.WordMaker()
