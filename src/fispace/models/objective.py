@@ -43,9 +43,8 @@ def squared_error_objective(reconstruct: Callable[[Tensor], Tensor]) -> Objectiv
 class FixedCodes:
     """Objective for training on fixed codes, the true ones or those of a frozen SAE.
 
-    It is the mean squared error of the reconstruction by all of the model's parts.
-
-    Batches must come from `batches`: the objective decodes the codes of the latest batch.
+    It is the mean squared error of the reconstruction by all of the model's parts. Batches must come from
+    `batches`, because the objective decodes the codes of the latest batch.
     """
 
     def __init__(
@@ -70,11 +69,11 @@ class FixedCodes:
 class ArmObjective:
     """Mean squared error of an arm's full reconstruction, plus AuxK if it is configured.
 
-    Every batch's codes go into the `history` of the latents: of the second SAE where there is one.
+    The `history` counts every batch's codes, those of the second SAE if there is one.
     """
 
     def __init__(self, model: IntegratedModel, is_frozen: bool, aux_k: AuxKConfig | None) -> None:
-        """Codes of a frozen SAE are taken outside the graph, and it has nothing to revive."""
+        """A frozen SAE is encoded without gradients, and AuxK is not applied to it."""
         self._model = model
         self._is_frozen = is_frozen
         has_own_sae = not is_frozen or model.newest_sae is not model.sae

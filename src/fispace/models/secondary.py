@@ -15,7 +15,7 @@ from fispace.study.config.parts import Part
 
 
 class SecondarySae(nn.Module):
-    """A TopK SAE with the standardiser of its own input, d_embed wide (paper, Stage 3)."""
+    """A TopK SAE on vectors of width d_embed, with the standardiser of its input (paper, Stage 3)."""
 
     mean: Tensor
     std: Tensor

@@ -115,8 +115,8 @@ FAMILY = Table(
     key=("hypothesis", "family", "kind", "seed", "rank", "latent", "clamp"),
     may_lack=(*BESIDE, *MIXED),
 )  # fmt: skip
-"""Missing are: the corrected p-values of excluded rows, and the analyses beside the contrast of
-responses that have none, or whose mixed model has no error."""
+"""Missing values: corrected p-values of excluded rows; published, two-way and mixed analyses of responses
+without replicates; intervals of a mixed model without a standard error."""
 HYPOTHESES = Table(
     "factorial/hypotheses.csv",
     {
