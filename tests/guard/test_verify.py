@@ -122,7 +122,7 @@ def test_an_input_without_the_record_of_its_command_is_refused(small, caplog, lo
     first = "standardiser.safetensors" if lost else "manifest.json"
     said = caplog.records[-1].getMessage()
     assert f"{at}/{first} has no record of the command that made it" in said
-    assert f"fispace adopt {RUN}" in said and f"snakemake --cores all {at}/{first}" in said
+    assert "python workflow/sync.py" in said and f"snakemake --cores all {at}/{first}" in said
     assert not (small.path / "c.parquet").exists()
 
 

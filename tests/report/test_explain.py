@@ -227,7 +227,7 @@ def test_a_record_cannot_have_a_file_outside_the_working_folder_read(run, capsys
     path = run / "report/.provenance/claims.csv.json"
     content = json.loads(path.read_text())
     content["inputs"] = {name: "0" * 64 for name in ("../../../../../../etc/passwd", "/etc/passwd")}
-    content["files"]["quantities"] = list(content["inputs"])
+    content["files"] = {"ledger": content["files"]["ledger"], "quantities": list(content["inputs"])}
     path.write_text(json.dumps(content))
     assert "root:" not in said(capsys, CLAIMS, "N5.gain")
 
