@@ -116,6 +116,7 @@ def test_a_users_files_of_any_name_run_and_are_followed_by_content(copy, lm_fold
     assert "Nothing to be done" in copy.snakemake(*extract)
     write_corpus(home / "-t.jsonl", seed=1)
     assert "extract_activations" in copy.snakemake(*extract, "-n")
+    copy.git("init", "-q")  # DVC works in repositories alone
     done = copy.script("stages.py", "--config", *given)
     assert done.returncode == 0, done.stdout
     assert "extract" in copy.dvc("stage", "list", "studies/mine/dvc.yaml")
