@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from fispace.chapters.extract import activations as extract
-from fispace.chapters.extract.activations import extract_activations, fit_standardiser
+from fispace.chapters.extract.activations import extract_activations
+from fispace.chapters.extract.standardiser import fit_standardiser
 from fispace.errors import (
     ArtifactError,
     CorpusError,
@@ -322,7 +323,7 @@ def test_one_long_document_is_said_to_lack_documents_and_how_to_cut_it(params, t
     with pytest.raises(CorpusError) as caught:
         run(params.changed(text=text), tmp_path)
     said = str(caught.value)
-    assert "What is missing is documents, not text" in said and "the text has 1" in said
+    assert "too few documents" in said and "none of its documents (1) goes" in said
     assert r"extract.text.delimiter to the regular expression between them (now '\n\n'" in said
     assert "more text" not in said
     run(params.changed(text=text.changed(delimiter=r"\n")), tmp_path)
@@ -330,7 +331,9 @@ def test_one_long_document_is_said_to_lack_documents_and_how_to_cut_it(params, t
 
 def test_one_line_of_jsonl_is_said_to_lack_documents(params, tmp_path, corpus):
     corpus.write_text(json.dumps({"text": long_line(4000)}) + "\n")
-    with pytest.raises(CorpusError, match=r"has 1, none of which .* give each a line of its own"):
+    with pytest.raises(
+        CorpusError, match=r"none of its documents \(1\) goes .* give each its own line"
+    ):
         run(params, tmp_path)
 
 

@@ -10,7 +10,7 @@ import torch
 from fidelity.small_chapter import ALL_PARTS, Chapter, extracted, make_perfect, make_poor
 from scipy import stats
 
-from fispace.chapters.fidelity.audit import Place, measure_audit, own_units, planned
+from fispace.chapters.fidelity.audit import HookedSplit, measure_audit, own_units, planned
 from fispace.errors import ArtifactMismatchError
 from fispace.lm.hooks import following_block
 from fispace.lm.load import load_lm
@@ -98,18 +98,20 @@ def test_weights_that_were_not_trained_under_their_switch_are_refused(chapter, m
 def test_every_switch_of_measuring_has_its_place(chapter, models):
     units = load_standardiser(chapter.inputs["standardiser"])
     trained = {(name, "fair"): load_trained(path, {}) for name, path in models.items()}
-    plan = planned(trained, units, Place(1, "test"), 2)
+    plan = planned(trained, units, HookedSplit(1, "test"), 2)
     where = {m.switch: place for place, measurements in plan.items() for m in measurements}
-    assert where["hook_off_by_one"] == Place(2, "test")
-    assert where["train_split"] == Place(1, "train")
+    assert where["hook_off_by_one"] == HookedSplit(2, "test")
+    assert where["train_split"] == HookedSplit(1, "train")
     assert {where[name] for name in ("fair", "no_standardiser", "linear_pooling")} == {
-        Place(1, "test")
+        HookedSplit(1, "test")
     }
-    raw = [m.units for m in plan[Place(1, "test")] if m.switch == "no_standardiser"]
+    raw = [m.units for m in plan[HookedSplit(1, "test")] if m.switch == "no_standardiser"]
     x = torch.randn(3, 16)
     assert all(torch.equal(of.standardise(x), x) for of in raw)
     assert "hook_off_by_one" not in {
-        m.switch for of in planned(trained, units, Place(1, "test"), None).values() for m in of
+        m.switch
+        for of in planned(trained, units, HookedSplit(1, "test"), None).values()
+        for m in of
     }
 
 

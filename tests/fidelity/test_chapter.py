@@ -16,12 +16,12 @@ from fidelity.small_chapter import (
     make_poor,
 )
 
-from fispace.chapters.fidelity import spliced_evaluation as passes
-from fispace.chapters.fidelity.differences import compare
+from fispace.chapters.fidelity import spliced_evaluation
+from fispace.chapters.fidelity.differences import compare_losses
 from fispace.chapters.fidelity.positions import position_curves
 from fispace.chapters.fidelity.shapley import shapley_decomposition
 from fispace.chapters.fidelity.split_errors import split_errors
-from fispace.chapters.fidelity.summary import summarise
+from fispace.chapters.fidelity.summary import summarise_fidelity
 from fispace.lm import window_batches as stored
 from fispace.models.trained import load_trained
 from fispace.store.activations import ActivationStore
@@ -78,9 +78,11 @@ def of_another_chunk(patch: pytest.MonkeyPatch) -> None:
 
 
 def off_by_one_token(patch: pytest.MonkeyPatch) -> None:
-    own = passes.spliced_logits
+    own = spliced_evaluation.spliced_logits
     patch.setattr(
-        passes, "spliced_logits", lambda lm, hook, b, x, rows: own(lm, hook, b, x, rows.roll(1, 0))
+        spliced_evaluation,
+        "spliced_logits",
+        lambda lm, hook, b, x, rows: own(lm, hook, b, x, rows.roll(1, 0)),
     )
 
 
@@ -113,7 +115,7 @@ def tables(chapter: Chapter, perfect: Path) -> dict[str, pd.DataFrame]:
     out = {n: folder / f"{n}.parquet" for n in ("summary", "differences", "shapley", "curves")}
     csv = folder / "table.csv"
     latents, positions = ([m[n] for m in measured] for n in ("latents", "positions"))
-    summarise(
+    summarise_fidelity(
         TABLE,
         documents=documents,
         latents=latents,
@@ -124,7 +126,9 @@ def tables(chapter: Chapter, perfect: Path) -> dict[str, pd.DataFrame]:
     compared = FidelityDifferencesStep(
         compared_with=("perfect",), n_bootstrap=50, confidence=0.95, root_seed=0
     )
-    compare(compared, documents=documents, bounds=bounds, differences=out["differences"], table=csv)
+    compare_losses(
+        compared, documents=documents, bounds=bounds, differences=out["differences"], table=csv
+    )
     shapley_decomposition(
         TABLE, documents=documents, bounds=bounds, shapley=out["shapley"], table=csv
     )
@@ -253,14 +257,14 @@ def test_errors_of_the_split_are_those_of_the_spliced_pass_in_the_same_order(cha
     generator = torch.Generator().manual_seed(0)
     expected = split_errors(model, units, store, "test", model.parts, generator)
     seen: list[torch.Tensor] = []
-    own = passes.Scored.errors
+    own = spliced_evaluation.Scored.errors
 
     def keep(self, units, x_hat, mean):
         if self.special_tokens == "masked":
             seen.append(x_hat - self.rows)
         return own(self, units, x_hat, mean)
 
-    monkeypatch.setattr(passes.Scored, "errors", keep)
+    monkeypatch.setattr(spliced_evaluation.Scored, "errors", keep)
     chapter.measure("order", weights)
     n_measured = 8 + 3
     found = torch.cat(seen[7::n_measured])  # the eighth of each batch is by all parts

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fispace.chapters.fidelity.control_table import control_table
+from fispace.chapters.fidelity.controls import control_table
 from fispace.chapters.fidelity.document_sums import Resampled
 
 N = 6

@@ -4,15 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fispace.chapters.fidelity.difference_table import difference_table
+from fispace.chapters.fidelity.differences import difference_table
 from fispace.chapters.fidelity.document_sums import (
     Resampled,
     metric_samples,
     resampled,
     with_references,
 )
-from fispace.chapters.fidelity.position_table import position_table
-from fispace.chapters.fidelity.summary_table import fidelity_table
+from fispace.chapters.fidelity.positions import position_table
+from fispace.chapters.fidelity.summary import fidelity_table
 from fispace.stats.bootstrap import document_weights, interval_of, ratio_samples
 
 SIZES = [10.0, 30.0]  # tokens of the two documents

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from geometry.small_study import D_MODEL, N_LATENTS, PARAMS, write_checkpoint, write_store
 
-from fispace.chapters.geometry.arm import measure_arm
-from fispace.chapters.geometry.summary import summarise
+from fispace.chapters.geometry.arm import measure_geometry
+from fispace.chapters.geometry.quantities import summarise_geometry
 from fispace.chapters.geometry.tables import SUMMARY
 from fispace.errors import ArtifactMismatchError
 from fispace.seeds import named_streams
@@ -33,7 +33,7 @@ class Study:
         self, name: str = "a", arm: str = "joint", params: GeometryArmStep = PARAMS
     ) -> dict[str, Path]:
         out = {key: self.folder / f"{name}.{key}" for key in ("table", "latents", "spectrum")}
-        measure_arm(
+        measure_geometry(
             params, arm=arm, seed=0, weights=self.weights, manifest=self.manifest,
             standardiser=self.standardiser, **out,
         )  # fmt: skip
@@ -179,6 +179,6 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_the_summary_holds_every_row_of_every_arm(tmp_path: Path) -> None:
     table = Study(tmp_path, JOINT, 0.1).measure()["table"]
-    summarise(documents=[table], summary=tmp_path / "s.parquet", table=tmp_path / "s.csv")
+    summarise_geometry(documents=[table], summary=tmp_path / "s.parquet", table=tmp_path / "s.csv")
     assert len(read_table(tmp_path / "s.parquet")) == len(read_table(table))
     assert len(read_csv(tmp_path / "s.csv", SUMMARY)) == len(read_table(table))
