@@ -86,7 +86,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 """
 
 
-def test_an_epoch_takes_memory_for_a_pool_and_not_for_the_data(tmp_path):
+def test_an_epoch_needs_memory_for_one_pool_and_not_for_all_data(tmp_path):
     # 200 MiB of activations, pools of 4 x 4096 x 128 numbers: 8 MiB as float32
     manifest = write_store(tmp_path, 200_000, 128, n_shards=4)
     n_bytes = sum(path.stat().st_size for path in tmp_path.glob("train/*"))

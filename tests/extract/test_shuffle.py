@@ -16,7 +16,9 @@ SIZES = st.lists(st.integers(0, 9), min_size=1, max_size=6).filter(any)
 
 @settings(deadline=None)  # timing is no property
 @given(sizes=SIZES, pool_groups=st.integers(1, 4), batch=st.integers(1, 12), n=st.integers(1, 20))
-def test_what_is_left_after_n_batches_is_what_follows_them(sizes, pool_groups, batch, n):
+def test_the_remainder_after_n_batches_follows_them_in_the_whole_sequence(
+    sizes, pool_groups, batch, n
+):
     starts = np.cumsum([0, *sizes])
 
     def read(group):
@@ -33,7 +35,7 @@ def test_what_is_left_after_n_batches_is_what_follows_them(sizes, pool_groups, b
     assert whole.following(rows, read).tolist() == skipped.following(left, read).tolist()
 
 
-def test_batches_from_a_number_on_are_the_same_and_only_their_own_rows_are_read(
+def test_batches_from_a_given_number_are_the_same_and_read_only_their_own_rows(
     tmp_path, monkeypatch
 ):
     entries = []

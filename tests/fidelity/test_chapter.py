@@ -156,7 +156,7 @@ def test_every_set_of_parts_is_measured_and_the_control_family_only_for_all_of_t
     assert conditions["bias+interaction"] == {"reconstruction"}
 
 
-def test_special_tokens_are_reported_both_ways_and_their_number_says_so(tables):
+def test_special_tokens_are_reported_masked_and_included_with_their_own_token_counts(tables):
     rows = tables["summary"]
     both = rows[(rows["arm"] == "poor") & (rows["parts"] == FULL) & (rows["metric"] == "kl")]
     tokens = both.groupby("special_tokens")["n_tokens"].agg(set)
@@ -242,7 +242,7 @@ def test_position_curves_average_to_the_summary(tables):
             assert mean == pytest.approx(expected, rel=1e-6)
 
 
-def test_fvu_is_of_tokens_that_are_not_special(tables):
+def test_fvu_is_measured_on_non_special_tokens(tables):
     rows = tables["summary"]
     assert set(rows[rows["metric"] == "fvu"]["special_tokens"]) == {"masked"}
 
@@ -271,12 +271,12 @@ def test_errors_of_the_split_are_those_of_the_spliced_pass_in_the_same_order(cha
     torch.testing.assert_close(found, expected.errors, atol=1e-5, rtol=1e-4)
 
 
-def test_the_tables_are_the_same_bytes_again(chapter, perfect):
+def test_a_second_measurement_writes_the_same_bytes(chapter, perfect):
     first = {n: p.read_bytes() for n, p in chapter.measure("perfect", perfect).items()}
     assert first == {n: p.read_bytes() for n, p in chapter.measure("perfect", perfect).items()}
 
 
-def test_the_l0_of_a_second_sae_is_added_where_its_part_is_kept(chapter):
+def test_the_l0_of_a_second_sae_is_added_if_its_part_is_kept(chapter):
     weights = chapter.save_model("second", ["sae", "residual_sae"], make_perfect, "sae")
     rows = read_table(chapter.measure("second", weights)["documents"])
     kept = rows[(rows["condition"] == "reconstruction") & (rows["special_tokens"] == "masked")]

@@ -63,7 +63,7 @@ def test_activations_stored_as_float16_give_a_mean_kl_below_1e_6(lm):
 
 
 @pytest.mark.parametrize("wrong", [0, 2])
-def test_the_neighbouring_layer_breaks_the_law(lm, wrong):
+def test_splicing_at_a_neighbouring_layer_breaks_the_law(lm, wrong):
     assert kl_when_spliced(lm, wrong, read_activations(lm, 1, IDS, MASK)).mean() > 1e-3
 
 

@@ -54,7 +54,7 @@ def test_ce_recovered_by_hand():
     assert sample(rows, "ce_recovered_mean")[0] == pytest.approx((5 - 3.5) / (5 - 2.75))
 
 
-def test_what_is_worse_than_the_ablation_recovers_less_than_nothing():
+def test_a_loss_above_the_ablations_recovers_a_negative_share():
     assert sample(rows_of(row("reconstruction", (9, 9))), "ce_recovered_zero")[0] < 0
 
 
@@ -65,13 +65,13 @@ def test_ce_recovered_is_undefined_where_the_ablation_costs_nothing(zero):
     assert np.isnan(interval_of(np.array([np.nan, 1.0, 2.0]), 0.9)).all()
 
 
-def test_the_original_is_compared_with_nothing():
+def test_the_original_has_no_metric_relative_to_itself():
     rows = rows_of(row("original", (2, 3), parts=""))
     for metric in ("excess_ce", "ce_recovered_zero", "ce_recovered_mean"):
         assert sample(rows, metric, "original") is None
 
 
-def test_special_tokens_are_compared_with_bounds_of_their_own_kind():
+def test_each_treatment_of_special_tokens_has_its_own_bounds():
     included = [row(c, 9, arm="", parts="", special="included") for c in
                 ("original", "zero_ablation", "mean_ablation")]  # fmt: skip
     table = pd.concat([bounds(6, 5, 2), *included])
@@ -88,7 +88,7 @@ def test_the_first_sample_is_the_sample_itself():
     assert ratio_samples(np.array([1.0, 2, 3]), np.array([2.0, 2, 2]), weights)[0] == 1
 
 
-def test_a_paired_difference_is_surer_than_its_two_sides():
+def test_a_paired_difference_has_a_narrower_interval_than_its_sides():
     # both sides vary by document alike: the levels are uncertain, their difference is not
     rng = np.random.default_rng(0)
     n, level = 80, rng.gamma(2, 1, 80)

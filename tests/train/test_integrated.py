@@ -44,7 +44,7 @@ def subtracting():
     return model
 
 
-def test_a_subtracted_bias_gets_its_gradient_from_both_ends():
+def test_a_subtracted_bias_gets_gradients_from_input_and_output():
     model, z = subtracting().double(), tokens().double()
     (model(z, ["sae", "bias"]) - z).square().mean().backward()
     found = model.bias.grad.clone()

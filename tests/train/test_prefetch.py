@@ -9,11 +9,11 @@ import pytest
 from fispace.store.prefetch import prefetched
 
 
-def test_items_come_in_order_and_all_of_them():
+def test_all_items_come_in_order():
     assert list(prefetched(range(100), 3)) == list(range(100))
 
 
-def test_an_error_comes_at_its_place():
+def test_an_error_is_raised_at_the_item_that_caused_it():
     def items():
         yield 1
         raise ValueError("shard 7")

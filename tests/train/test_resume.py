@@ -78,7 +78,7 @@ def steps_taken(monkeypatch) -> list[int]:
 
 
 @pytest.mark.parametrize("name", TRAININGS)
-def test_a_killed_training_goes_on_to_the_same_bytes(store, killed, monkeypatch, name):
+def test_a_killed_training_continues_to_the_same_bytes(store, killed, monkeypatch, name):
     row, params = TRAININGS[name]
     frozen = run(store, "sae", SAE, folder="source") if name == "frozen" else None
     run(store, "joint", row, params=params, frozen=frozen, folder="undisturbed")
@@ -92,7 +92,7 @@ def test_a_killed_training_goes_on_to_the_same_bytes(store, killed, monkeypatch,
 
 
 @pytest.mark.parametrize("kept", [1, 19, 20, 23, 30, 59, LAST])
-def test_it_does_not_matter_at_which_step_the_training_was_kept(store, killed, kept):
+def test_the_step_of_the_saved_state_does_not_matter(store, killed, kept):
     # 1,500 rows are 22.97 batches: step 23 is of two epochs
     run(store, "joint", JOINT, folder="undisturbed")
     killed(kept, LAST, store, "joint", JOINT)
@@ -108,7 +108,7 @@ def test_a_training_killed_again_and_again_ends_with_the_same_bytes(store, kille
     assert files(store, "out") == files(store, "undisturbed")
 
 
-def test_a_training_killed_with_signal_9_goes_on_to_the_same_bytes(store):
+def test_a_training_killed_with_signal_9_continues_to_the_same_bytes(store):
     params = PARAMS.changed(n_tokens=64 * 800, val_every=200)
     run(store, "joint", JOINT, params=params, folder="undisturbed")
     process = subprocess.Popen(command(params), cwd=store, env=dict(os.environ))
@@ -136,7 +136,7 @@ def command(params) -> list[str]:
     return [sys.executable, "-m", "fispace", "train", "arm", *options]
 
 
-def test_a_killed_candidate_goes_on_too(store, monkeypatch):
+def test_a_killed_candidate_continues_too(store, monkeypatch):
     def train(folder, seconds):
         train_candidate(
             PARAMS, lr=0.01, seed=0, manifest=store / "manifest.json",
@@ -160,7 +160,7 @@ def raise_killed(*_: object) -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.0, 60.0])
-def test_nothing_is_left_of_a_finished_training_and_saving_changes_no_byte(store, seconds):
+def test_a_finished_training_leaves_no_scratch_and_saving_changes_no_byte(store, seconds):
     run(store, "joint", JOINT, folder="undisturbed")
     run(store, "joint", JOINT, seconds=seconds)
     assert not (store / "scratch/joint").exists()
@@ -261,7 +261,7 @@ def test_a_diverging_training_keeps_its_last_finite_state(store, caplog):
         assert "last good state of this training is kept" in caplog.text
 
 
-def test_a_disk_that_is_full_costs_the_checkpoint_and_not_the_training(store, monkeypatch, caplog):
+def test_a_full_disk_loses_the_saved_state_and_not_the_training(store, monkeypatch, caplog):
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -272,7 +272,7 @@ def test_a_disk_that_is_full_costs_the_checkpoint_and_not_the_training(store, mo
     assert "step 1 is not kept" in caplog.text
 
 
-def test_the_training_is_kept_no_more_often_than_asked(store, monkeypatch):
+def test_the_training_is_saved_no_more_often_than_asked(store, monkeypatch):
     now, saved = [0.0], []
     monkeypatch.setattr(resume.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(resume, "save_tensors", lambda *_: saved.append(now[0]))

@@ -115,7 +115,7 @@ def test_selection_is_the_k_largest_whatever_the_groups(n_tokens, n_latents, sha
     assert torch.equal(select_top_k(pre_acts, k, used), largest.sort(1).values)
 
 
-def test_infinities_and_nan_are_chosen_by_size_and_nan_is_the_largest():
+def test_infinities_are_ordered_by_size_and_nan_counts_as_the_largest():
     row = torch.tensor([0.0, -torch.inf, 3.0, torch.inf, torch.nan, 1.0])
     pre_acts = torch.cat([row.repeat(40), torch.zeros(7)]).expand(3, -1)
     nans, infinities = (torch.arange(place, 240, 6) for place in (4, 3))
@@ -174,7 +174,7 @@ def test_bfloat16_picks_candidates_and_float32_decides():
     n_tokens=st.integers(1, 6), n_latents=st.integers(1, 60), share=st.floats(0, 1),
     is_scaled=st.booleans(), seed=st.integers(0, 10**6),
 )  # fmt: skip
-def test_gradients_do_not_depend_on_what_picked_the_candidates(
+def test_gradients_do_not_depend_on_how_candidates_were_picked(
     n_tokens, n_latents, share, is_scaled, seed
 ):
     # whole numbers and no equal ones: bfloat16 is exact here, and the choice is the same
@@ -196,7 +196,7 @@ def test_gradients_do_not_depend_on_what_picked_the_candidates(
 
 
 @pytest.mark.parametrize("topk_dtype", ["float32", "bfloat16"])
-def test_with_a_scale_latents_are_chosen_by_it_and_keep_their_size(topk_dtype):
+def test_a_scale_changes_which_latents_are_chosen_and_not_their_values(topk_dtype):
     z, W_enc = torch.eye(2)[:1], torch.tensor([[3.0, 0], [2.0, 0], [1.0, 0], [-9.0, 0]])
     scale = torch.tensor([1.0, 1.0, 4.0, 7.0])  # times pre-activations: 3, 2, 4, -63
     codes = encode_top_k(z, W_enc, torch.zeros(4), 2, topk_dtype, scale=scale)
@@ -206,7 +206,7 @@ def test_with_a_scale_latents_are_chosen_by_it_and_keep_their_size(topk_dtype):
     assert largest_codes(codes, 1, scale).values.tolist() == [[1.0]]
 
 
-def test_a_choice_by_contribution_does_not_depend_on_where_a_latents_size_sits():
+def test_selection_by_contribution_is_invariant_to_scale_moved_between_encoder_and_decoder():
     def chosen(sae):
         codes = sae.encode(z)
         return codes.indices, sae.cut(codes, 2).indices, sae.decode(codes)

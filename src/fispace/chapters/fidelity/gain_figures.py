@@ -10,19 +10,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from fispace.plotting.parts import LOOKS, Look
 from fispace.plotting.style import (
     BLUE,
     COLUMN,
     GREEN,
     GREY,
     INK,
+    LOOKS,
     ORANGE,
     PALE,
     PLAIN,
     TEXT,
     VERMILION,
     Frame,
+    Look,
     arm_label,
     light_grid,
     new_figure,
@@ -147,7 +148,7 @@ def _gain(axis: Axes, row: dict[str, Any], seeds: list[float]) -> None:
     axis.plot(row["gain"], place, "o", color=BLUE, ms=1.8, mew=0, alpha=0.7)
 
 
-def shapley_shares(table: Frame) -> Figure:
+def shapley(table: Frame) -> Figure:
     """Shapley and leave-one-out shares of every part, in both forms, by metric.
 
     Columns: order, arm, form, part, metric, measure, seed (empty: the mean over seeds), share, low, high,

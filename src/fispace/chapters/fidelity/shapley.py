@@ -30,7 +30,14 @@ from fispace.chapters.fidelity.document_sums import (
 )
 from fispace.chapters.fidelity.tables import SHAPLEY
 from fispace.stats.bootstrap import interval_of
-from fispace.stats.shapley import Coalition, Values, coalitions, leave_one_out, shapley, total_value
+from fispace.stats.shapley import (
+    Coalition,
+    Game,
+    coalitions,
+    leave_one_out,
+    shapley_value,
+    total_value,
+)
 from fispace.store.metric_registry import FRACTION, unit_of
 from fispace.store.quantities import Frame
 from fispace.store.tables import write_csv, write_table
@@ -107,7 +114,7 @@ def _losses(
     return losses, counts
 
 
-def games(losses: LossByParts, nothing: np.ndarray) -> dict[str, Values]:
+def games(losses: LossByParts, nothing: np.ndarray) -> dict[str, Game]:
     """Both forms as cooperative games: the value of a coalition is minus the loss of its reconstruction.
 
     Args:
@@ -126,10 +133,10 @@ def games(losses: LossByParts, nothing: np.ndarray) -> dict[str, Values]:
     return {PUBLISHED: published, CANONICAL: canonical} if beside else {CANONICAL: canonical}
 
 
-def _game_rows(game: Values, unit: str, confidence: float) -> Iterator[TableRow]:
+def _game_rows(game: Game, unit: str, confidence: float) -> Iterator[TableRow]:
     total = total_value(game)
     for part in sorted(max(game, key=len)):
-        for measure, value in (("shapley", shapley), ("leave_one_out", leave_one_out)):
+        for measure, value in (("shapley", shapley_value), ("leave_one_out", leave_one_out)):
             amount = value(game, part)
             share = np.divide(amount, total, out=np.full_like(total, np.nan), where=total > 0)
             for name, samples, own_unit in (

@@ -10,12 +10,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator
 
-from fispace.plotting.parts import LOOKS
 from fispace.plotting.style import (
     BLUE,
     COLUMN,
     GREY,
     INK,
+    LOOKS,
     ORANGE,
     SKY,
     TEXT,
@@ -104,7 +104,7 @@ def _firing_rates(axis: Axes, trained: Frame) -> None:
     light_grid(axis, "y")
 
 
-def norm_ratio_violins(table: Frame) -> Figure:
+def norm_ratios(table: Frame) -> Figure:
     """Violins of the four published ratios by norm group, beside a null (paper F8).
 
     Columns: state, ratio, group, n, position, density, quartile_1, median, quartile_3.
