@@ -1,4 +1,4 @@
-"""Batches from the store: bounded memory, and a name for everything a shard can have wrong."""
+"""Batches from the store: bounded memory, and an error that names every defect of a shard."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ from fispace.store.shards import activation_table
 def write_store(
     folder: Path, n_rows: int, d_model: int, n_shards: int = 1, bad_row=None, special=False
 ) -> Path:
-    """A store of one split, written past the checks of `write_shard`."""
+    """A store of one split, written without the checks of `write_shard`."""
     entries = []
     for number in range(n_shards):
         path = folder / f"train/shard-{number + 1}-of-{n_shards}.parquet"

@@ -1,4 +1,4 @@
-"""Every source gives its documents as they are, or says the line or row and what to do."""
+"""Every source gives its documents unchanged, or an error that names line or row and the remedy."""
 
 import codecs
 import json
@@ -37,7 +37,7 @@ def texts(documents: list[Document]) -> list[str]:
     return [document.text for document in documents]
 
 
-# Labels: only the testbed's own corpus has one a word.
+# Labels: only the testbed's own corpus has one per word.
 
 
 @pytest.mark.parametrize(
@@ -74,11 +74,11 @@ def test_a_corpus_of_the_testbed_without_a_label_for_each_word_is_refused(labels
 
 
 def unchecked(*values: bytes) -> pa.Table:
-    """A column that says it holds text, which Parquet does not check."""
+    """A column declared as text, whose content Parquet does not check."""
     return pa.table({"text": pa.array(values).cast(pa.string(), safe=False)})
 
 
-# Characters: what is text is read, what is not is named.
+# Characters: text is read, anything else is refused with its place.
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_a_document_that_is_too_long_is_named_with_its_line(tmp_path, monkeypatc
         read("txt", tmp_path / "t.txt", b"one\n\n\n\ntwo\nthree four\n\n")
 
 
-# Messages that say what is wrong.
+# Messages name the defect.
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Extraction: what the store holds is what the model computes, split by document, resumable, checked."""
+"""Extraction: the store holds the model's activations, split by document; it resumes and is checked."""
 
 import json
 from pathlib import Path
@@ -41,7 +41,7 @@ TEXT = TextConfig(
 
 @pytest.fixture
 def corpus(tmp_path: Path) -> Path:
-    """120 documents of 3 to 40 words, one JSON object a line."""
+    """120 documents of 3 to 40 words, one JSON object per line."""
     rng = np.random.default_rng(0)
     lines = [
         json.dumps({"text": " ".join(f"w{i}" for i in rng.integers(0, 60, rng.integers(3, 41)))})
@@ -107,7 +107,9 @@ def test_concatenated_windows_are_the_documents(params, tmp_path, corpus):
             words = tokenizer.convert_ids_to_tokens(frame[~frame["is_special"]]["token_id"])
             whole = texts[document_id]
             assert words == whole[: len(words)]
-            assert len(whole) - len(words) < params.min_window_tokens  # only a short tail drops
+            assert (
+                len(whole) - len(words) < params.min_window_tokens
+            )  # only a short tail is dropped
             seen.add(document_id)
     assert len(seen) > 110
 
@@ -280,7 +282,7 @@ def test_standardiser_is_mean_and_population_std_of_the_train_tokens(params, tmp
     np.testing.assert_allclose(units.std, x.std(0, ddof=0), rtol=1e-6)
 
 
-# Bad input: one paragraph that says what, where, and what to do.
+# Bad input: the message names the defect, its place and the remedy.
 
 
 def test_missing_model_folder(params, tmp_path):

@@ -1,4 +1,4 @@
-"""Batches from the middle are those that come there in the whole sequence, whatever the sizes."""
+"""Batches from the middle equal those of the whole sequence, for every combination of sizes."""
 
 from itertools import islice
 
@@ -14,7 +14,7 @@ from fispace.store.shuffle import Pools
 SIZES = st.lists(st.integers(0, 9), min_size=1, max_size=6).filter(any)
 
 
-@settings(deadline=None)  # timing is no property
+@settings(deadline=None)  # time is not part of the property
 @given(sizes=SIZES, pool_groups=st.integers(1, 4), batch=st.integers(1, 12), n=st.integers(1, 20))
 def test_the_remainder_after_n_batches_follows_them_in_the_whole_sequence(
     sizes, pool_groups, batch, n
@@ -59,5 +59,5 @@ def test_batches_from_a_given_number_are_the_same_and_read_only_their_own_rows(
         ActivationStore, "_read_group", lambda *given: read.append(given) or real(*given)
     )
     next(store.shuffled_batches(*arguments, 10_000))
-    # after hundreds of epochs of 22 groups: those of a pool, of what it took over, and of the next
+    # after hundreds of epochs of 22 groups: the groups of a pool, its remainder, and the next pool
     assert len(read) <= 9

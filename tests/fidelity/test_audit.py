@@ -1,4 +1,4 @@
-"""The audit: each switch does what it is named after, alone, and its numbers are those by hand."""
+"""The audit: each switch changes exactly one thing, and its numbers agree with hand calculation."""
 
 import json
 from pathlib import Path
@@ -87,7 +87,7 @@ def test_an_unchanged_training_has_no_shift(rows):
     assert moved["kl_gain"] == 0
     assert np.isnan(
         moved["mse_gain"]
-    )  # the baseline here is perfect: there is nothing to gain over
+    )  # the baseline here is perfect, so no gain over it is defined
 
 
 def test_weights_that_were_not_trained_under_their_switch_are_refused(chapter, models):
@@ -134,7 +134,7 @@ def test_a_perfect_model_keeps_predictions_under_every_switch_of_measuring(rows)
         / sums(rows, switch, "sae_bias", "sae+bias")["n_tokens"]
         for switch in ("fair", "no_standardiser", "train_split", "hook_off_by_one")
     }
-    # it reconstructs every vector exactly, raw ones too: only float32 is lost
+    # it reconstructs every vector exactly, also raw ones, up to float32 rounding
     assert max(kl.values()) < 1e-6
 
 
@@ -150,7 +150,7 @@ def test_the_train_split_is_measured_on_other_documents_and_about_as_many_tokens
     assert not set(fair["document_id"]) & set(switched["document_id"])
     assert set(switched["split"]) == {"train"}
     counts = [sums(rows, name, "joint", FULL)["n_tokens"] for name in ("fair", "train_split")]
-    assert 0 < counts[1] <= counts[0] + 16 * 20  # one batch of windows more at most
+    assert 0 < counts[1] <= counts[0] + 16 * 20  # at most one batch of windows more
 
 
 def test_only_the_arm_with_an_interaction_is_pooled_linearly(rows):
@@ -223,7 +223,7 @@ def test_gains_shift_and_ablated_baseline_by_hand():
     assert found.loc[("untrained_norms", "norm_spearman"), "shift"] == pytest.approx(-0.35)
     assert set(found["n_seeds"]) == {2}
     assert set(found.drop("untrained_norms")["n_documents"]) == {2}
-    assert found["n_documents"].isna().sum() == 1  # norms are of no document
+    assert found["n_documents"].isna().sum() == 1  # norms do not depend on documents
     assert list(table["switch"].drop_duplicates())[-1] == "worse"  # switches of training come last
 
 
@@ -238,7 +238,7 @@ def test_the_shift_is_paired_by_seed():
         pd.concat([rows, pd.concat([other, worse]).assign(seed=1)]), NORMS, Compared("joint", "sae_bias"), 0.95
     )  # fmt: skip
     row = table[(table["switch"] == "worse") & (table["number"] == "kl_gain")].iloc[0]
-    # the gain itself differs by 1.6 between the seeds, its shift by nothing
+    # the gain differs by 1.6 between the seeds, its shift not at all
     assert row["fair_high"] - row["fair_low"] > 1
     assert (row["shift_low"], row["shift_high"]) == pytest.approx((-0.1, -0.1))
 

@@ -1,4 +1,4 @@
-"""The chapter on a tiny study: the splice law end to end, its mutants, and what the tables hold."""
+"""The chapter on a tiny study: the splice law end to end, its mutants, and the tables."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -71,7 +71,7 @@ def without(name: str) -> Callable[[pytest.MonkeyPatch], None]:
 
 
 def of_another_chunk(patch: pytest.MonkeyPatch) -> None:
-    """Fed with one chunk's statistics, restored with another's."""
+    """Standardised with the statistics of one chunk, restored with those of another."""
     own = Standardiser.restore
     moved = lambda self, z: own(Standardiser(self.mean + 0.3 * self.std, self.std * 1.3), z)  # noqa: E731
     patch.setattr(Standardiser, "restore", moved)
@@ -206,7 +206,7 @@ def test_a_difference_is_paired_and_agrees_with_the_two_levels(tables):
         assert row["difference"] == pytest.approx(ours - theirs)
         assert row["ratio"] == pytest.approx(ours / theirs)
     other = own[(own["than_arm"] == "perfect") & (own["contrast"] == "difference")]
-    assert set(other["parts"]) == {FULL}  # arms are compared whole
+    assert set(other["parts"]) == {FULL}  # only full arms are compared
     assert other["low"].item() > 0  # the poor model loses more on every resample
     assert (
         not (rows["arm"] == rows["than_arm"]).loc[rows["than_condition"] == "reconstruction"].any()
@@ -219,7 +219,7 @@ def test_published_shares_sum_to_one_and_so_do_canonical_ones(tables):
     sums = shares.groupby(["arm", "form", "metric"])["value"].sum()
     assert sums.to_numpy() == pytest.approx(1)
     assert set(sums["poor", "canonical"].index) == {"fvu", "kl", "excess_ce"}
-    assert ("perfect", "published", "kl") not in sums.index  # one part: no game
+    assert ("perfect", "published", "kl") not in sums.index  # with one part there is no game
 
 
 def test_the_decoder_carries_a_perfect_sae(tables):

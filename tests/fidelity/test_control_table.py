@@ -13,9 +13,9 @@ WHOLE = {"joint": "sae+linear+bias+interaction", "sae": "sae"}
 
 
 def sums(errors=ERRORS, noise=0.0):
-    """Rows of whole arms of constant error, and of one ablation, which must not be compared."""
+    """Rows of full arms with constant error, and of one ablation, which must not be compared."""
     rng = np.random.default_rng(0)
-    shared = rng.random(N) * noise  # an error that both arms make on the same document
+    shared = rng.random(N) * noise  # an error that both arms share on the same document
     rows = []
     for (arm, seed), error in errors.items():
         for parts in dict.fromkeys((WHOLE[arm], "sae")):

@@ -1,4 +1,4 @@
-"""Laws of the controls: what each keeps of the error, and that it keeps nothing else."""
+"""Laws of the matched errors: each keeps its stated property of the error, and no other."""
 
 import pytest
 import torch
@@ -54,7 +54,7 @@ def test_no_control_is_aligned_with_the_error(control):
     left = (error - error.mean(0)) if control != "cosine_noise" else error - along_x
     found = of(control, x, error)
     found = found - found.mean(0) if control != "cosine_noise" else found - along_x
-    # neither its own mean nor its own angle counts: what is left is uncorrelated, token by token
+    # beyond the shared mean or angle, error and control are uncorrelated token by token
     assert abs(F.cosine_similarity(found, left).mean()) < 0.02
 
 

@@ -1,4 +1,4 @@
-"""Gain by k: the cut, the linear ceiling, and what the table makes of them."""
+"""Gain by k: cut codes, the best linear decoder, and the table of gains."""
 
 import numpy as np
 import pandas as pd

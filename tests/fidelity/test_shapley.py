@@ -1,4 +1,4 @@
-"""Shapley values: by hand, their axioms, and what they say of a decoder that is divided in two."""
+"""Shapley values by hand, their axioms, and their values for a decoder divided into two parts."""
 
 import numpy as np
 import pytest
@@ -169,7 +169,7 @@ def test_on_purely_linear_data_the_published_metric_still_reports_a_large_improv
         (model(z, model.parts) - z).square().mean().backward()
         optimiser.step()
     model.eval().requires_grad_(False)
-    torch.testing.assert_close(  # equal gradients: the division of the decoder is never trained
+    torch.testing.assert_close(  # equal gradients never change the division of the decoder
         model.sae.W_dec - model.W_lin, divided, atol=1e-4, rtol=0
     )
     codes = model.sae.encode(z)

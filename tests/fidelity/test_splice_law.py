@@ -1,4 +1,4 @@
-"""The splice law: activations put back where they came from change nothing; elsewhere they do."""
+"""The splice law: activations spliced in at their own hook point change nothing, elsewhere they do."""
 
 from pathlib import Path
 
@@ -143,7 +143,7 @@ def test_resuming_skips_the_blocks_before_the_hook_point_and_restores_them(lm):
     x = read_activations(lm, 1, IDS, MASK)
     blocks = [resolve_hook_point(lm, i)[1] for i in range(3)]
     with resumed_from(lm, 1, x):
-        pass  # the first use looks at the block's kind of output
+        pass  # the first use detects the type of the block's output
     calls = []
     handles = [
         block.register_forward_hook(lambda *_, i=i: calls.append(i))

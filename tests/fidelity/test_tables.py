@@ -1,4 +1,4 @@
-"""Tables from sums that can be worked out by hand."""
+"""Tables computed from sums whose results are known by hand."""
 
 import numpy as np
 import pandas as pd
@@ -89,7 +89,7 @@ def test_the_first_sample_is_the_sample_itself():
 
 
 def test_a_paired_difference_has_a_narrower_interval_than_its_sides():
-    # both sides vary by document alike: the levels are uncertain, their difference is not
+    # both sides vary alike over documents, so the levels are uncertain and their difference is not
     rng = np.random.default_rng(0)
     n, level = 80, rng.gamma(2, 1, 80)
     frames = []
@@ -151,4 +151,6 @@ def test_a_position_curve_by_hand():
     assert kl["n_documents"].tolist() == [2, 1]
     assert kl["n_tokens"].tolist() == [3, 2]
     assert np.isnan(kl.loc[2, "low"])  # a resample holds no document of this length
-    assert table[table["metric"] == "excess_ce"]["position"].tolist() == [1]  # the end has no next
+    assert table[table["metric"] == "excess_ce"]["position"].tolist() == [
+        1
+    ]  # the last token has no next one

@@ -25,7 +25,7 @@ def test_two_modes_are_distinguished_from_one() -> None:
 
 
 def test_the_dip_of_two_points_is_a_quarter() -> None:
-    # half the mass at each of two values: the largest dip there is
+    # half the mass at each of two values gives the largest possible dip
     found = dip_test(np.repeat([0.0, 1.0], 200))
     assert found.statistic == pytest.approx(0.25, abs=0.01)
 

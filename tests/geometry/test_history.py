@@ -1,4 +1,4 @@
-"""Whether latents of low norm are still being learned: by hand, and against the null."""
+"""History of latents of low norm, by hand and against the null."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ THRESHOLD = PARAMS.group_threshold
 
 
 def snapshot(step: int, norms: list[float], firings: list[int]) -> pd.DataFrame:
-    """Latents after so many steps of ten tokens; all began at squared norm 0.1."""
+    """Latents after the given number of steps of ten tokens; all began at squared norm 0.1."""
     n = len(norms)
     columns = {"step": step, "n_tokens": 10 * step, "latent": np.arange(n), "firings": firings}
     norms_then = {"squared_norm_initial": [0.1] * n, "squared_norm": norms}
@@ -26,7 +26,7 @@ def snapshot(step: int, norms: list[float], firings: list[int]) -> pd.DataFrame:
 
 
 def history() -> pd.DataFrame:
-    """Of four latents: two low ones, of which one is silent at the end, and two high ones."""
+    """History of two low latents, one of them silent at the end, and of two high ones."""
     return pd.concat(
         [
             snapshot(4, [0.1, 0.2, 1.0, 2.0], [0, 4, 9, 9]),
@@ -71,7 +71,7 @@ def test_each_group_has_its_geometric_means_by_hand() -> None:
 
 
 def test_a_low_latent_is_in_reach_if_its_rate_of_growth_takes_it_over_the_threshold() -> None:
-    # in the last quarter 0.2 became 0.3: after as many tokens again as the training had, 0.7
+    # in the last quarter 0.2 became 0.3, so it would be 0.7 after as many tokens again
     assert values(history())["low_in_reach_share"] == 0.5
     slower = history().replace({"squared_norm": {0.3: 0.26}})  # 0.26 + 4 * 0.06 = 0.5
     slowest = history().replace({"squared_norm": {0.3: 0.25}})
@@ -85,7 +85,7 @@ def test_latents_are_grouped_by_their_norm_before_the_change() -> None:
 
 
 def many(of_low: float, n: int = 400) -> pd.DataFrame:
-    """Half of the latents low; norms of the low grow by `of_low`, of the high by a tenth."""
+    """Half of the latents are low; norms of low ones grow by `of_low`, of high ones by a tenth."""
     stream = numpy_stream(0, "tests", "many")
     before = np.where(np.arange(n) % 2, 1.0, 0.1) * np.exp(0.1 * stream.standard_normal(n))
     growth = np.where(np.arange(n) % 2, 1.1, 1 + of_low) * np.exp(0.01 * stream.standard_normal(n))

@@ -62,7 +62,9 @@ def functional(state: str = "trained") -> dict[tuple[str, str], float]:
 def test_functional_shares_by_hand() -> None:
     found = functional()
     assert found["functional_decoder_mean", "trained"] == 2
-    assert found["functional_linear_harmful", "trained"] == 0.25  # one of four does better without
+    assert (
+        found["functional_linear_harmful", "trained"] == 0.25
+    )  # the error falls without one of the four
     assert found["functional_share_decoder", "trained"] == pytest.approx(8 / 12)
     assert found["functional_share_total", "trained"] == pytest.approx(4 / 12)
     assert found["functional_share_interaction_low", "trained"] == pytest.approx(3 / 4)

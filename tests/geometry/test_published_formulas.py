@@ -1,4 +1,4 @@
-"""The paper's formulas by hand, and the nulls that show what each of them is blind to."""
+"""The paper's formulas by hand, and nulls that show what each of them ignores."""
 
 import numpy as np
 import pytest

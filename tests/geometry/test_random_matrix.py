@@ -1,4 +1,4 @@
-"""The law of random directions, against simulation and against the numbers it is known to give."""
+"""The law of random directions, against simulation and known values."""
 
 import math
 

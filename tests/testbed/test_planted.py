@@ -1,4 +1,4 @@
-"""The generator has the moments that its formulas promise, and the commands run end to end."""
+"""The generator has the moments of its formulas, and the commands run end to end."""
 
 from pathlib import Path
 
@@ -90,7 +90,7 @@ def test_worlds_differ_and_repeat() -> None:
 
 @pytest.fixture(scope="module")
 def planted() -> PlantedConfig:
-    """A small world on which even a short training finds pairs; sizes from the tiny study."""
+    """A small world in which even a short training finds pairs; sizes from the tiny study."""
     study = load_study(ROOT, [ROOT / "params/tiny.yaml"])
     config = PlantedConfig.read(study["testbed"]["planted"], "testbed.planted")
     training = config.training.changed(n_steps=300, d_embed=32)

@@ -1,4 +1,4 @@
-"""Matching, AUC, captured variance and thresholds against what they must be."""
+"""Matching, AUC, captured variance and thresholds against known values."""
 
 import math
 

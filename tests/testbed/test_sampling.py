@@ -1,4 +1,4 @@
-"""Documents follow the grammar, and depend on nothing but seed, purpose and number."""
+"""Documents follow the grammar, and depend on seed, purpose and number alone."""
 
 import numpy as np
 import pytest

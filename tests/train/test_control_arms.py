@@ -1,4 +1,4 @@
-"""Control arms: what each of them shares with the arm that it controls, and what it cannot hold."""
+"""Control arms: what each shares with the arm that it controls, and what it must lack."""
 
 import json
 from dataclasses import replace

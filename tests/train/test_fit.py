@@ -32,7 +32,7 @@ def small_model(parts=PARTS, seed=0):
 
 
 def linear_data(n_steps, seed=0):
-    """Sparse non-negative combinations of fixed directions: nothing non-linear to find."""
+    """Sparse non-negative combinations of fixed directions, without anything non-linear."""
     generator = torch.Generator().manual_seed(seed)
     directions = torch.randn(16, 8, generator=generator)
     for _ in range(n_steps):
@@ -59,7 +59,7 @@ def train(parts, n_steps=40, batches=None, **changes):
 def test_gradients_are_clipped_at_the_norm_of_those_of_the_error_summed_over_dimensions(
     clip, is_clipped, n_copies
 ):
-    # copies of every dimension: the summed error grows, and its gradient, but not where it is clipped
+    # copies of every dimension raise the summed error and its gradient, but not the clipping norm
     weight = torch.nn.Parameter(torch.ones(8 * n_copies))
     model = torch.nn.ParameterList([weight])
     z = next(linear_data(1)).repeat(1, n_copies)
@@ -134,7 +134,7 @@ def test_divergence_stops_with_the_step():
 
 
 def test_non_finite_weights_after_the_last_step_are_refused():
-    # its loss is of the weights before it
+    # a step's loss is that of the weights before it
     with pytest.raises(DivergedError, match=r"sae\.\w+ holds a NaN or an infinity after step 1"):
         train(["sae"], n_steps=1, lr=1e39, grad_clip=None)
 

@@ -1,4 +1,4 @@
-"""Row-sparse Adam is Adam where every row has a gradient, and leaves rows without one alone."""
+"""Row-sparse Adam is Adam if every row has a gradient, and does not change rows without one."""
 
 import pytest
 import torch

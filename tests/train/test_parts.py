@@ -1,4 +1,4 @@
-"""Every part and every pooling that has a name keeps the promises of the registry."""
+"""Every named part and pooling has the properties that the registry states."""
 
 from dataclasses import replace
 from typing import get_args

@@ -1,4 +1,4 @@
-"""Prefetching changes when a batch is made, and nothing else."""
+"""Prefetching only changes the time at which a batch is made."""
 
 import threading
 import time
@@ -29,7 +29,7 @@ def test_no_more_than_depth_items_are_ready_ahead():
     reader = prefetched((made.append(i) or i for i in count()), 3)
     next(reader)
     time.sleep(0.3)
-    assert len(made) <= 1 + 3 + 1  # read, ready, and one waiting to be put
+    assert len(made) <= 1 + 3 + 1  # one read, three ready, and one waiting for a place
     reader.close()
 
 

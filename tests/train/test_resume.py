@@ -1,4 +1,4 @@
-"""A training that is killed goes on to the bytes of one that is not; anything but its own file is refused."""
+"""A killed training continues to the same bytes as an uninterrupted one; other files are refused."""
 
 import json
 import os
@@ -34,12 +34,12 @@ TRAININGS = {
 
 
 class Killed(BaseException):
-    """Ends a training as a signal would."""
+    """Ends a training like a signal."""
 
 
 @pytest.fixture
 def killed(monkeypatch):
-    """Runs a training that is kept after step `kept` and ends after step `at`."""
+    """Runs a training that is saved after step `kept` and killed after step `at`."""
 
     def training(kept, at, *arguments, **options):
         def offer(self, training):
@@ -65,7 +65,7 @@ def kept_file(store, arm="joint") -> Path:
 
 
 def steps_taken(monkeypatch) -> list[int]:
-    """Fills with the steps that trainings take from now on."""
+    """A list that collects the steps of all trainings from now on."""
     taken: list[int] = []
     real = Checkpoints.offer
 
@@ -93,7 +93,7 @@ def test_a_killed_training_continues_to_the_same_bytes(store, killed, monkeypatc
 
 @pytest.mark.parametrize("kept", [1, 19, 20, 23, 30, 59, LAST])
 def test_the_step_of_the_saved_state_does_not_matter(store, killed, kept):
-    # 1,500 rows are 22.97 batches: step 23 is of two epochs
+    # 1,500 rows are 22.97 batches, so step 23 spans two epochs
     run(store, "joint", JOINT, folder="undisturbed")
     killed(kept, LAST, store, "joint", JOINT)
     run(store, "joint", JOINT)
@@ -122,7 +122,7 @@ def test_a_training_killed_with_signal_9_continues_to_the_same_bytes(store):
     assert 0 < load_tensors(kept_file(store))[1]["progress"]["n_steps"] < params.n_steps
     run(store, "joint", JOINT, params=params)
     assert files(store, "out") == files(store, "undisturbed")
-    assert not (store / "scratch/joint").exists()  # nor what a killed write had begun
+    assert not (store / "scratch/joint").exists()  # nor the remains of a killed write
 
 
 def command(params) -> list[str]:
@@ -249,7 +249,7 @@ def test_a_diverging_training_keeps_its_last_finite_state(store, caplog):
     caplog.set_level("INFO", logger="fispace")
     write_json(store / "lr.json", {"lr": 1e30})
     params = PARAMS.changed(grad_clip=None)
-    for _ in range(2):  # from what is kept it comes to the same end
+    for _ in range(2):  # it ends the same way from the saved state
         with pytest.raises(DivergedError, match="diverged"):
             run(store, "joint", JOINT, params=params, seconds=0.0)
         assert not (store / "out").exists()

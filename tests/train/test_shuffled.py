@@ -1,4 +1,4 @@
-"""Pooling with another token's partners: its formula, its gradients, and which partners they are."""
+"""Pooling with the latents of a partner token: formula, gradients, and the choice of partners."""
 
 import itertools
 from dataclasses import replace
@@ -24,7 +24,7 @@ def cycle(n_tokens, seed):
 
 
 def dense_shuffled_pair_sum(f, partner, V):
-    """The double loop over pairs of latents, one of the token, the other of its partner."""
+    """The double loop over pairs of latents, one from the token and one from its partner."""
     g = f[partner]
     total = torch.zeros(len(f), V.shape[1], dtype=f.dtype)
     for i, j in itertools.combinations(range(f.shape[1]), 2):
@@ -59,7 +59,9 @@ def test_two_tokens_by_hand():
     # token 0: pairs (0,1): (2*3 + 1*0)/2 = 3, (0,2): 2*5/2 = 5, (1,2): (1*5 + 0*3)/2 = 2.5
     own = 3 * V[0] * V[1] + 5 * V[0] * V[2] + 2.5 * V[1] * V[2]
     found = shuffled_pair_sum(codes, torch.tensor([1, 0]), V)
-    torch.testing.assert_close(found, own.expand(2, -1))  # of two tokens, each pair is the other's
+    torch.testing.assert_close(
+        found, own.expand(2, -1)
+    )  # with two tokens, each is the partner of the other
 
 
 def test_with_every_token_its_own_partner_the_pooling_is_the_ordinary_one():
@@ -145,7 +147,7 @@ def test_evaluation_uses_the_same_partners_each_time(store):
     z = torch.randn(40, D_MODEL, generator=torch.Generator().manual_seed(2))
     torch.testing.assert_close(model(z, ["interaction"]), model(z, ["interaction"]), rtol=0, atol=0)
     moved = z.clone()
-    moved[0] += 1.0  # moves the first token, and the one whose partner it is
+    moved[0] += 1.0  # changes the first token, and the token whose partner it is
     changed = (model(moved, ["interaction"]) - model(z, ["interaction"])).abs().sum(1) > 0
     assert changed.sum() == 2 and changed[0]
 

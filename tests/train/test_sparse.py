@@ -1,4 +1,4 @@
-"""Sparse sums, pair sums and their gradients equal the dense float64 products, in every corner."""
+"""Sparse sums, pair sums and their gradients equal the dense float64 products, in all edge cases."""
 
 import pytest
 import torch

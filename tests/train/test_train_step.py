@@ -56,7 +56,7 @@ def test_auto_is_bfloat16_for_large_saes_on_processors_that_have_it(
 
 
 def bfloat16_from(monkeypatch, n_weights):
-    """Pretend to be a processor on which bfloat16 is faster for more than so many encoder weights."""
+    """Simulate a processor on which bfloat16 is faster above this number of encoder weights."""
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
     monkeypatch.setattr(topk, "BFLOAT16_WEIGHTS", n_weights)
     monkeypatch.setattr(topk, "BFLOAT16_LATENTS_PER_K", 1)
@@ -321,6 +321,6 @@ def test_standardising_per_row_group_changes_the_data_and_not_their_order(store)
     first, second = load_trained(plain, {}), load_trained(alone, {})
     assert second.record.params.standardise_per == "row_group"
     assert not torch.equal(first.model.sae.W_dec, second.model.sae.W_dec)
-    # the groups of 256 tokens are alike, so what is learnt is too
+    # the groups of 256 tokens have similar moments, so the trained models are similar
     fvu = [read_table(store / f"{name}/sae.parquet")["val_fvu"].iloc[-1] for name in "ab"]
     assert fvu[1] == pytest.approx(fvu[0], rel=0.2)
