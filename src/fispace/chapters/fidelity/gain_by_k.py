@@ -14,7 +14,7 @@ from fispace.study.config.fidelity import FidelityGainCurveStep
 from fispace.study.step import Reads, Writes, command
 
 BASELINE_MODEL = "sae_cut"
-CURVE_KEY = ["split", "k", "model"]
+GAIN_KEY = ["split", "k", "model"]
 
 
 @command("fidelity", "gain-curve", target="full")
@@ -43,13 +43,13 @@ def gain_table(fvus: Frame, confidence: float) -> pd.DataFrame:
         n_seeds=1
     )
     means = []
-    for key, group in each.groupby([*CURVE_KEY, "metric", "unit", "n_tokens"]):
+    for key, group in each.groupby([*GAIN_KEY, "metric", "unit", "n_tokens"]):
         over = t_interval(group["value"].to_numpy(), confidence)
-        named = dict(zip([*CURVE_KEY, "metric", "unit", "n_tokens"], key, strict=True))
+        named = dict(zip([*GAIN_KEY, "metric", "unit", "n_tokens"], key, strict=True))
         ends = {"value": over.mean, "low": over.low, "high": over.high, "n_seeds": over.n}
         means.append(named | ends | {"seed": NO_SEED})
     every = pd.concat([each, pd.DataFrame(means)], ignore_index=True)
-    every = every.sort_values([*CURVE_KEY, "metric", "seed"], kind="stable").reset_index(drop=True)
+    every = every.sort_values([*GAIN_KEY, "metric", "seed"], kind="stable").reset_index(drop=True)
     return every[
-        [*CURVE_KEY, "metric", "unit", "seed", "value", "low", "high", "n_seeds", "n_tokens"]
+        [*GAIN_KEY, "metric", "unit", "seed", "value", "low", "high", "n_seeds", "n_tokens"]
     ]
