@@ -184,7 +184,7 @@ EDITS = {
     "a measurement's parameter": (
         "params.yaml", "group_threshold: 0.2", "group_threshold: 0.3", MEASURED,
     ),
-    "a step's code": ("src/fispace/chapters/geometry/summary.py", "", CODE, SUMMARISED),
+    "a step's code": ("src/fispace/chapters/geometry/quantities.py", "", CODE, SUMMARISED),
     "code that a step imports": ("src/fispace/stats/intervals.py", "", CODE, CLAIMED),
     "code that an import imports": ("src/fispace/stats/bimodality.py", "", CODE, MEASURED),
     "code of the figures": ("src/fispace/plotting/style.py", "", CODE, {*DRAWN, "report_summary"}),

@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 
 from fispace.chapters.factorial import figures as factorial
 from fispace.chapters.factorial import inference_figures as inference
-from fispace.chapters.fidelity import control_figures as controls
 from fispace.chapters.fidelity import figures as fidelity
 from fispace.chapters.fidelity import gain_figures as gains
 from fispace.chapters.geometry import figures as geometry
@@ -28,9 +27,9 @@ FIGURES: Mapping[str, Callable[[pd.DataFrame], Figure]] = {
         "architecture": diagrams.architecture,
         "reconstruction": fidelity.reconstruction,
         "kl": fidelity.kl,
-        "controls": controls.matched_errors,
-        "shapley": controls.shapley,
-        "positions": controls.positions,
+        "controls": fidelity.matched_errors,
+        "shapley": gains.shapley,
+        "positions": fidelity.positions,
         "norms": geometry.norms,
         "norm_ratios": geometry.norm_ratios,
         "ratio_scatter": geometry.ratio_scatter,
