@@ -21,7 +21,7 @@ from benchmarks.figure import draw as draw_benchmark
 from benchmarks.tables import read_tables
 from fispace.errors import FispaceError
 from fispace.plotting.style import rendered
-from fispace.report.figure_registry import FIGURES
+from fispace.report.draw import FIGURES
 from fispace.report.tables import OF_FIGURES
 from fispace.store.tables import read_csv
 

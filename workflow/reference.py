@@ -19,7 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # the package as it stands here
 from engine import plan
 from engine.kept_records import records_of, write_kept
-from fispace.report.readme import rewrite_pages, shown_ledger
+from fispace.report.pages import rewrite_pages, shown_ledger
 
 DEFAULT_RUN = "testbed"
 SUFFIXES = {".csv", ".md", ".svg", ".pdf"}

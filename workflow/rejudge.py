@@ -29,14 +29,20 @@ from fispace.chapters.fidelity import tables as fidelity
 from fispace.chapters.geometry import tables as geometry
 from fispace.errors import FispaceError
 from fispace.provenance.lineage import COPIED
-from fispace.report.bands import write_bands
-from fispace.report.claims import write_claims
-from fispace.report.claims_plot import write_claims_plot
+from fispace.report.compare import write_bands
 from fispace.report.explanations import write_explanations
-from fispace.report.keys import DEPARTURES, METRICS_PAGE, rewrite_keys
+from fispace.report.ledger import write_claims, write_claims_plot
+from fispace.report.pages import (
+    DEPARTURES,
+    LEDGER_PAGE,
+    METRICS_PAGE,
+    README,
+    rewrite_keys,
+    rewrite_pages,
+    shown_ledger,
+)
 from fispace.report.paper_quantities import paper_quantities
 from fispace.report.quantities import OF_TABLES
-from fispace.report.readme import PAGE, README, rewrite_pages, shown_ledger
 from fispace.report.summary import write_summary
 from fispace.report.tables import QUANTITIES
 from fispace.report.weaknesses import read_published_study
@@ -129,7 +135,7 @@ def rejudge_all(out: Path) -> None:
     if runs:
         ledgers = [default / "report/claims.csv", *runs]
         write_bands(ledgers=ledgers, bands=out / REFERENCE / f"bands/{DEFAULT_RUN}.csv")
-    for page in (README, PAGE, DEPARTURES, METRICS_PAGE):
+    for page in (README, LEDGER_PAGE, DEPARTURES, METRICS_PAGE):
         (out / page).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(page, out / page)
     rewrite_pages(out, shown_ledger(default))

@@ -8,9 +8,9 @@ import pytest
 
 from fispace.cli import main
 from fispace.errors import ArtifactError
+from fispace.report.claims import ANSWERS
 from fispace.report.compare import compare_ledgers
-from fispace.report.ledger import ENDS
-from fispace.report.predicate import ANSWERS
+from fispace.report.tables import ENDS
 
 REFERENCE = Path(__file__).parents[2] / "results/reference"
 LEDGER = REFERENCE / "testbed/report/claims.csv"

@@ -21,7 +21,7 @@ DEFINITION = re.compile(r"^\S+ {2,}\S")
 
 
 @dataclass(frozen=True)
-class Function:
+class Definition:
     """A function or class of the package."""
 
     name: str
@@ -46,7 +46,7 @@ class Function:
 
 
 @cache
-def find_function(name: str, source: Path = SOURCE) -> Function:
+def find_definition(name: str, source: Path = SOURCE) -> Definition:
     """The function `module:function`; a class or method (`module:Class.method`) as well.
 
     Raises:
@@ -67,7 +67,7 @@ def find_function(name: str, source: Path = SOURCE) -> Function:
     text = ast.get_docstring(found) or ""
     summary, *rest = text.splitlines() or [""]
     shown = path.relative_to(source.parents[1]).as_posix()
-    return Function(name, shown, found.lineno, summary, tuple(equations(summary, rest)))
+    return Definition(name, shown, found.lineno, summary, tuple(equations(summary, rest)))
 
 
 def equations(summary: str, rest: list[str]) -> list[str]:
