@@ -155,8 +155,7 @@ class Claim(Entry):
     item: Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
     """Name of this number within its claim."""
     target: StudyTarget
-    """`all`: answered by the default run. `full`: answered only by the target `full`, whose ledger has
-    the claims of both."""
+    """Target that answers it: `all`, the default run, or `full` alone, whose ledger has both."""
     statement: NonEmpty
     """What the paper takes the number to show, in the paper's terms."""
     printed: float | None

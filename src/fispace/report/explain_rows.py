@@ -15,11 +15,11 @@ import pandas as pd
 
 from fispace.errors import ArtifactError, ParamsError
 from fispace.provenance.lineage import Run
-from fispace.store.csv_files import CsvError, read_cells
 from fispace.store.files import sha256_of
 from fispace.store.origins import Row, is_missing
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_table
+from fispace.store.text_files import CsvError, read_cells
 
 CSV, PARQUET = ".csv", ".parquet"
 MOST_JOINED = 4

@@ -18,9 +18,9 @@ from jaxtyping import Float
 
 from fispace.errors import ArtifactError, ArtifactMismatchError, NonFiniteError
 from fispace.seeds import numpy_stream
+from fispace.store.batches import Pools
 from fispace.store.files import read_json, require_memory, sha256_of
 from fispace.store.shards import matrix_of
-from fispace.store.shuffle import Pools
 from fispace.store.tables import read_arrow
 
 EachGroup = Callable[[Float[np.ndarray, "_ d_model"]], Float[np.ndarray, "_ d_model"]]

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 
 from fispace.errors import ArtifactError
 from fispace.store.columns import CellError, Table, TextColumn
-from fispace.store.csv_files import CsvError, csv_text, read_cells
 from fispace.store.files import atomic_path, canonical_json, parse_json, require_memory, write_text
+from fispace.store.text_files import CsvError, csv_text, read_cells
 
 RECIPE_KEY = b"fispace"
 COMPRESSION = "zstd"
