@@ -57,7 +57,7 @@ def read_ledger(path: Path, *, may_be_bands: bool = False) -> pd.DataFrame:
         raise _no_ledger(path, "a claim has no id, item or verdict, or there is none")
     if bool(frame.duplicated(CLAIM_KEY).any()):
         raise _no_ledger(
-            path, f"{name_of(frame[frame.duplicated(CLAIM_KEY)].iloc[0])} stands twice"
+            path, f"{name_of(frame[frame.duplicated(CLAIM_KEY)].iloc[0])} is there twice"
         )
     return frame[[name for name in BANDS.columns if name != N_RUNS]]
 
