@@ -3,7 +3,7 @@
     python workflow/redraw.py            every figure, in place
     python workflow/redraw.py --check    compare only; exit code 1 if any would change
 
-Needs no run, no torch and no Snakemake: a fresh clone after set-up. Must not: compute a number.
+It needs only a fresh clone after set-up: no run, no torch and no Snakemake. Must not: compute a number.
 """
 
 import argparse
@@ -30,7 +30,7 @@ BENCHMARK = REFERENCE / "bench"
 
 
 def drawings() -> Iterator[Path]:
-    """Every committed figure, without its suffix: the benchmark's, and those drawn by their name."""
+    """Every committed figure, without its suffix: the benchmark's, and those of the studies."""
     if BENCHMARK.is_dir():
         yield BENCHMARK / "bench"
     for path in sorted(REFERENCE.glob("*/report/figures/*.csv")):

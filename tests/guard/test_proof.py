@@ -79,7 +79,9 @@ def test_a_changed_byte_unproves_the_file_and_all_that_was_made_from_it(small):
     path.write_bytes(content)
     found = reasons(small)
     assert found[WEIGHTS] == "its bytes are not those that `train arm` wrote"
-    assert found[SUMMARY] and WEIGHTS in found[SUMMARY] and "its bytes are not those" in found[SUMMARY]
+    assert (
+        found[SUMMARY] and WEIGHTS in found[SUMMARY] and "its bytes are not those" in found[SUMMARY]
+    )
     assert found[STANDARDISER] is None and found[CURVE] is None
 
 
