@@ -12,13 +12,13 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
 
-from fispace.plotting.parts import LOOKS
 from fispace.plotting.style import (
     BLUE,
     COLUMN,
     GREEN,
     GREY,
     INK,
+    LOOKS,
     ORANGE,
     PALE,
     PLAIN,
