@@ -94,7 +94,7 @@ def all_beyond(differences: Values, direction: int) -> bool | None:
 
 
 def holds(rule: Rule, differences: Values, documents: Range | None) -> bool | None:
-    """Whether the test holds for differences from the reference, one a seed.
+    """Whether the test holds for differences from the reference, one per seed.
 
     A direction must hold over seeds, and over documents if there is such an interval. `covers` looks at
     the interval over documents, or over seeds if there is none. `at_most` fails if either interval lies
