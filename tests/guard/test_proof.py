@@ -170,7 +170,7 @@ def test_a_run_is_proven_where_the_model_and_the_text_are_not(small):
 
 
 def test_two_inputs_of_one_name_are_both_recorded(small, tmp_path, monkeypatch):
-    from fispace.provenance.records import names_of
+    from fispace.provenance.recording import names_of
 
     one, two = tmp_path / "a/t.jsonl", tmp_path / "b/t.jsonl"
     monkeypatch.chdir(small.path)
