@@ -75,7 +75,7 @@ import resource, sys
 from itertools import islice
 import numpy as np, pyarrow.parquet
 from fispace.store.activations import ActivationStore
-from fispace.store.prefetch import prefetched
+from fispace.store.batches import prefetched
 store = ActivationStore(__import__("pathlib").Path(sys.argv[1]))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 total = 0.0

@@ -69,7 +69,7 @@ def test_the_text_may_be_in_a_column_named_label_text(tmp_path):
 @pytest.mark.parametrize("labels", [[["a", "b"]], [1], [[1]], [[1, 2, 3]], [None]])
 def test_a_corpus_of_the_testbed_without_a_label_for_each_word_is_refused(labels, tmp_path):
     pq.write_table(pa.table({"text": ["one film"], "label_x": labels}), tmp_path / "c.parquet")
-    with pytest.raises(CorpusError, match="row 1: label_x does not hold one label a word"):
+    with pytest.raises(CorpusError, match="row 1: label_x does not hold one label per word"):
         list(read_documents(source("testbed", None), tmp_path / "c.parquet"))
 
 

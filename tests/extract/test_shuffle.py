@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fispace.store.activations import ActivationStore
+from fispace.store.batches import Pools
 from fispace.store.files import sha256_of, write_json
 from fispace.store.shards import activation_table, write_shard
-from fispace.store.shuffle import Pools
 
 SIZES = st.lists(st.integers(0, 9), min_size=1, max_size=6).filter(any)
 

@@ -16,7 +16,7 @@ from fispace.lm.hooks import following_block
 from fispace.lm.load import load_lm
 from fispace.models.sparse import sparse_sum
 from fispace.models.trained import load_trained, with_pooling
-from fispace.report.audit_table import Compared, audit_table, document_t, token_t
+from fispace.report.audit import Compared, audit_table, document_t, token_t
 from fispace.store.activations import ActivationStore
 from fispace.store.standardiser import load_standardiser, own_standardiser, standardised_alone
 from fispace.store.tables import read_table

@@ -78,15 +78,17 @@ def test_a_changed_byte_unproves_the_file_and_all_that_was_made_from_it(small):
     content[-1] ^= 1
     path.write_bytes(content)
     found = reasons(small)
-    assert found[WEIGHTS] == "it has not the bytes that `train arm` wrote"
-    assert found[SUMMARY] and WEIGHTS in found[SUMMARY] and "has not the bytes" in found[SUMMARY]
+    assert found[WEIGHTS] == "its bytes are not those that `train arm` wrote"
+    assert (
+        found[SUMMARY] and WEIGHTS in found[SUMMARY] and "its bytes are not those" in found[SUMMARY]
+    )
     assert found[STANDARDISER] is None and found[CURVE] is None
 
 
 @pytest.mark.parametrize(
     ("key", "value", "why"),
     [
-        ("code", "0" * 64, "the code of `train arm` is another today"),
+        ("code", "0" * 64, "the code of `train arm` has changed"),
         ("command", "train candidate", "`train candidate` wrote it, today `train arm` does"),
         ("options", {"arm": "sae"}, "`train arm` was called with other options"),
         ("params", {"k": 1}, "`train arm` had other parameters"),
@@ -115,7 +117,7 @@ def test_another_version_of_an_input_unproves_what_was_made_from_it(small):
     name = next(name for name in content["inputs"] if name.endswith("lr.json"))
     content["inputs"][name] = "0" * 64
     record.write_text(json.dumps(content))
-    assert reasons(small)[WEIGHTS] == f"it was made from another {LR}"
+    assert reasons(small)[WEIGHTS] == f"it was made from a different {LR}"
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]"])

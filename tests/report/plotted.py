@@ -30,8 +30,8 @@ from fispace.chapters.fidelity.plots import (
 from fispace.chapters.geometry.plots import write_geometry_plots
 from fispace.chapters.testbed.planted_summary import write_planted_plots
 from fispace.report.audit import write_audit, write_audit_plots
-from fispace.report.claims_plot import write_claims_plot
 from fispace.report.diagrams import write_diagrams
+from fispace.report.ledger import write_claims_plot
 from fispace.report.tables import LEDGER
 from fispace.report.verdicts import VERDICTS
 from fispace.seeds import numpy_stream

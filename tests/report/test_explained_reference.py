@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fispace.provenance.functions import find_function
+from fispace.provenance.functions import find_definition
 from fispace.provenance.lineage import Run, read_run
-from fispace.report.explained_derivations import ORIGINS_OF, derived
-from fispace.report.explained_rows import FoundRow, Tables
-from fispace.report.explained_steps import Explanation, explain_file
+from fispace.report.explain_chain import ORIGINS_OF, Explanation, derived, explain_file
+from fispace.report.explain_rows import FoundRow, Tables
 from fispace.report.quantities import OF_TABLES
 from fispace.store.quantities import Quantity
 from fispace.study.commands import all_commands, find_command
@@ -128,7 +127,7 @@ def test_origins_name_functions_of_their_commands_and_options_that_these_write()
         for function, names in getattr(module, "EQUATIONS", {}).items():
             assert (package, function) in known
             for name in names:
-                assert find_function(name).summary
+                assert find_definition(name).summary
 
 
 @pytest.mark.parametrize("study", STUDIES)
@@ -144,7 +143,7 @@ def test_every_table_that_is_made_of_tables_says_of_which_rows(study):
         assert found is not None and len(found) == len(rows), name
         command = find_command(*maker.command.split(" "))
         for one in found:
-            assert find_function(one.function.name).summary
+            assert find_definition(one.function.name).summary
             for read in one.reads:
                 assert read.rows.table in command.names_of(Kind.READS), (name, read.rows)
                 assert read.files, (name, read.rows)

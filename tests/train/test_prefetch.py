@@ -6,7 +6,7 @@ from itertools import count, islice
 
 import pytest
 
-from fispace.store.prefetch import prefetched
+from fispace.store.batches import prefetched
 
 
 def test_all_items_come_in_order():

@@ -86,7 +86,7 @@ def test_of_a_copied_run_what_is_not_proven_is_named_kept_and_discarded_on_deman
     before = folder.results()
     done = folder.script("sync.py")
     assert done.returncode == 1
-    assert "joint/seed1.safetensors: it has not the bytes that `train arm` wrote" in done.stdout
+    assert "joint/seed1.safetensors: its bytes are not those that `train arm` wrote" in done.stdout
     assert "train/notes.txt: no rule of this study makes it" in done.stdout
     assert folder.results() == before
     assert folder.script("sync.py", "--discard").returncode == 0

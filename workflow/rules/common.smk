@@ -19,10 +19,9 @@ from fispace.errors import ParamsError
 from fispace.study.params import load_study, uses_testbed
 from engine.calls import CALL, call_of
 from engine.console import speak_briefly
-from engine.file_times import bring_to_now
-from engine.foreign import foreign_message
+from engine.foreign import bring_to_now, foreign_message
+from engine.given import as_typed
 from engine.run_record import write_ended, write_started
-from engine.typed import as_typed
 
 if workflow.config_settings.configfiles:
     raise WorkflowError(

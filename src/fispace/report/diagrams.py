@@ -1,6 +1,6 @@
 """`report diagrams`: boxes and arrows of the two diagrams, with the sizes of the study.
 
-Must not: draw. Every box names the module that it stands for.
+Every box names the module that it stands for. Must not: draw.
 """
 
 from typing import NamedTuple
@@ -38,7 +38,7 @@ def write_diagrams(params: DiagramsStep, *, pipeline: Writes, architecture: Writ
 
 
 def pipeline_shapes() -> list[Shape]:
-    """The chapters from left to right, and what passes between them."""
+    """The chapters from left to right, and the arrows between them."""
 
     def box(x: float, y: float, label: str, detail: str, module: str, kind: str = "step") -> Shape:
         return Shape("box", kind, x, y, 1.12, STEP_HEIGHT, label, detail, module)

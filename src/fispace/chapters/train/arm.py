@@ -30,9 +30,9 @@ from fispace.models.training_state import Checkpoints, CurveRow, surroundings
 from fispace.seeds import stream_seed
 from fispace.stats.metrics import FvuSums
 from fispace.store.activations import ActivationStore
+from fispace.store.batches import prefetched
 from fispace.store.checkpoint import data_record, save_checkpoint
 from fispace.store.files import read_json, sha256_of
-from fispace.store.prefetch import prefetched
 from fispace.store.standardiser import (
     Standardiser,
     load_standardiser,
