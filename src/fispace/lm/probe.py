@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from random import Random
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -65,11 +66,16 @@ def plain_pass(
 
 
 def probe_text(model: Any, n_tokens: int, first: int = 0) -> Int[Tensor, " pos"]:
-    """A text of ordinary tokens, the same at every call; another `first` gives another text."""
-    rows = model.get_input_embeddings().weight.shape[0]
+    """A text of ordinary tokens without a period, the same at every call.
+
+    The texts of `first` 0 and 1 differ in every token.
+    """
+    tokens = range(min(model.get_input_embeddings().weight.shape[0], 4096))
     reserved = set(_token_ids_in(model.config.to_dict()))
-    usable = [token for token in range(min(rows, 4096)) if token not in reserved]
-    places = [(7 * i + 5 * first + first) % len(usable) for i in range(n_tokens)]
+    ordinary = [token for token in tokens if token not in reserved]
+    usable = ordinary if len(ordinary) > 1 else tokens
+    draw = Random(0)
+    places = [(draw.randrange(len(usable)) + first) % len(usable) for _ in range(n_tokens)]
     return torch.tensor([usable[place] for place in places])
 
 
