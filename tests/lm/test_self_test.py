@@ -153,6 +153,14 @@ def test_a_module_that_runs_twice_in_one_pass_is_no_hook_point():
         resolve_hook_point(model, "model.layers.0.mlp.act_fn")
 
 
+def test_blocks_that_run_twice_have_no_index_and_what_serves_is_listed():
+    model = build(ZOO["llama"])
+    model.model.layers[1] = model.model.layers[0]  # a loop over one block
+    with pytest.raises(HookPointError, match=r"has no blocks .*serve: .*model\.embed_tokens"):
+        resolve_hook_point(model, 0)
+    self_test(model, "model.norm")
+
+
 def test_the_blocks_are_the_language_models_and_not_those_of_the_eye_beside_it():
     model = build(ZOO["gemma3, vision"])
     assert len(model.model.vision_tower.encoder.layers) == 2  # as deep as the language model

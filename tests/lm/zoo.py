@@ -1,6 +1,7 @@
 """A zoo of tiny random causal LMs, and by how much each breaks the laws that every number rests on.
 
-`cd tests && python -m lm.zoo` prints the table: architecture by check, the largest deviation of each.
+`make zoo`, or `python -m lm.zoo` in tests/, prints the table of docs/robustness.md: architecture by check,
+the largest deviation of each.
 """
 
 import sys

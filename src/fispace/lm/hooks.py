@@ -34,9 +34,12 @@ def resolve_hook_point(model: Any, hook_point: int | str) -> tuple[str, nn.Modul
     parts = anatomy_of(model)
     if isinstance(hook_point, int):
         if not 0 <= hook_point < parts.n_blocks:
+            held = (
+                f"{parts.n_blocks} blocks" if parts.n_blocks else "no blocks that an index can name"
+            )
             raise HookPointError(
-                f"lm.hook_point={hook_point}: {type(model).__name__} has {parts.n_blocks} blocks. "
-                f"{parts.serving()}"
+                f"lm.hook_point={hook_point}: {type(model).__name__} has {held}: modules of one list that "
+                f"run one after the other, once each, and give one vector a token. {parts.serving()}"
             )
         hook_point = f"{parts.blocks_path}.{hook_point}"
     modules = dict(model.named_modules())
