@@ -231,4 +231,4 @@ def _resumes(model: Any, blocks: nn.ModuleList, index: int) -> bool:
             found = plain_pass(model, ids, mask)
     except REFUSALS:
         return False
-    return agree(found, expected)
+    return agree(model, found, expected)

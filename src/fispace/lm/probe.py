@@ -27,6 +27,9 @@ TOLERANCE = {torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 5e-2}
 """Largest `deviation` that rounding explains: a hundred times what was seen in float32, and some
 rounding steps of the residual stream in the half precisions."""
 
+CLOSE = 1e-5
+"""`deviation` of logits in float32 that moves no log-probability by much more than 1e-5 nats."""
+
 PROBE_TOKENS = 8
 """Length of a short text."""
 
@@ -97,9 +100,30 @@ def deviation(found: Float[Tensor, "*rows width"], expected: Float[Tensor, "*row
     return float(((a - b).norm(dim=-1) / b.norm(dim=-1).clamp(min=1e-30)).max())
 
 
-def agree(found: Tensor, expected: Tensor) -> bool:
-    """Whether two tensors differ by rounding alone; False where one holds a NaN."""
-    return deviation(found, expected) <= TOLERANCE[expected.dtype]
+_LIMITS: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
+
+
+def agree(model: Any, found: Tensor, expected: Tensor) -> bool:
+    """Whether two tensors differ by no more than the model's own rounding; False where one holds a NaN."""
+    if model not in _LIMITS:
+        _LIMITS[model] = _limit(model)
+    return deviation(found, expected) <= _LIMITS[model]
+
+
+def _limit(model: Any) -> float:
+    """Ten times the `deviation` of a text's first half from its own pass, but at least `CLOSE`.
+
+    A formula that is merely close, such as a recurrence step by step beside one in chunks, differs by
+    more. The half precisions have the limit of `TOLERANCE`.
+    """
+    text = probe_text(model, PROBE_TOKENS)[None]
+    half = text[:, : PROBE_TOKENS // 2]
+    with probing():
+        whole, first = (plain_pass(model, ids, torch.ones_like(ids)) for ids in (text, half))
+    most = TOLERANCE[whole.dtype]
+    if whole.dtype != torch.float32:
+        return most
+    return min(max(CLOSE, 10 * deviation(first, whole[:, : half.shape[1]])), most)
 
 
 class UpToALength:
