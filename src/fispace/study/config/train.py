@@ -24,7 +24,7 @@ from fispace.study.config.parts import Part, Pooling
 OptimiserKind = Literal["adam", "row_sparse_adam", "half_precision_adam"]
 SelectionDtype = Literal["float32", "bfloat16"]
 TopkDtype = Literal["auto", "float32", "bfloat16"]
-"""Precision of the encoder product that selects; auto: the faster one, as `models.numerics` knows it."""
+"""Precision of the encoder product that selects; auto: see `models.topk.selection_dtype`."""
 SelectBy = Literal["pre_activation", "contribution"]
 StandardisePer = Literal["split", "row_group"]
 """Whose mean and deviation standardise a token: the train split's, or those of its own row group."""
