@@ -71,7 +71,7 @@ test-clones: setup  ## two clones, two environments, two tools, other surroundin
 test-processors: setup  ## the tests and the tiny study as on processors without AVX-512, and without AVX; an hour each
 	cd tests && python -m faults.processors
 
-zoo: setup        ## by how much each of 40 architectures breaks the laws that every number rests on; a minute
+zoo: setup        ## by how much each of 42 architectures breaks the laws that every number rests on; a minute
 	cd tests && python -m lm.zoo
 
 STEPS ?= 200
