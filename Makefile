@@ -7,7 +7,7 @@ MANIFEST ?=
 BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: reproduce test docs test-s3 test-clones test-processors test-faults faults-reference overhead figures schema help repro sync reference rejudge stages bands bench bench-reference lock setup
+.PHONY: reproduce test docs test-s3 test-clones test-processors zoo test-faults faults-reference overhead figures schema help repro sync reference rejudge stages bands bench bench-reference lock setup
 .DEFAULT_GOAL := reproduce
 
 help:             ## this list
@@ -70,6 +70,9 @@ test-clones: setup  ## two clones, two environments, two tools, other surroundin
 
 test-processors: setup  ## the tests and the tiny study as on processors without AVX-512, and without AVX; an hour each
 	cd tests && python -m faults.processors
+
+zoo: setup        ## by how much each of 42 architectures breaks the laws that every number rests on; a minute
+	cd tests && python -m lm.zoo
 
 STEPS ?= 200
 WORKFLOWS ?= 20

@@ -195,6 +195,10 @@ WORD_ROWS = "".join(f"w{a}{b},{a},{b}\n" for a, b in product(("no", "yes"), EMOT
     ("content", "said"),
     [
         ("word,negated,emotion\n" + WORD_ROWS.replace("wyes", " wyes"), "row 4: the word ' wyeslow'"),
+        ("word,negated,emotion\n" + WORD_ROWS.replace("wyeslow", "wyes\u200blow"),
+         r"row 4: the word 'wyes\\u200blow' holds .*not seen in print"),
+        ("word,negated,emotion\n" + WORD_ROWS.replace("wyeslow", "é").replace("wnolow", "e\u0301"),
+         "row 4: duplicate of row 2"),
         ("word,negated,emotion,contrast\n" + WORD_ROWS.replace("\n", ",strong\n"),
          "row 2: contrast is 'strong', but must be a number"),
         ("word,negated,emotion,contrast\n" + WORD_ROWS.replace("\n", ",nan\n"), "contrast is 'nan'"),

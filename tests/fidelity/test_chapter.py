@@ -55,6 +55,15 @@ def test_a_model_that_reconstructs_exactly_gives_kl_below_1e_6(chapter, perfect,
     assert mean_kl(chapter.measure("perfect", perfect), special_tokens) <= 1e-6
 
 
+def test_a_window_of_dead_latents_longer_than_the_split_is_the_split_and_is_said(chapter, caplog):
+    weights = chapter.save_model("long_window", ["sae"], make_poor)
+    tables = chapter.measure("long_window", weights, dead_window_tokens=10**9)
+    latents = read_table(tables["latents"])
+    assert "its one window is the whole split" in caplog.text
+    assert (latents["n_windows"] == 1).all()
+    assert (latents["n_windows_fired"] == (latents["n_fired"] > 0)).all()
+
+
 def hook_moved(by: int) -> Callable[[pytest.MonkeyPatch], None]:
     logits_after = stored.logits_after
 

@@ -58,8 +58,8 @@ class Alone:
         """[pos vocabulary] of one text; with a strength, with the moved activations at the hook point."""
 
         def hook(_module: Any, _inputs: Any, output: Any) -> Any:
-            if isinstance(output, tuple):
-                return (moved(output[0], strength), *output[1:])
+            if isinstance(output, tuple | list):
+                return type(output)([moved(output[0], strength), *output[1:]])
             return moved(output, strength)
 
         handle = self.module.register_forward_hook(hook) if strength is not None else None

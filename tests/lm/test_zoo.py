@@ -2,6 +2,7 @@
 
 import time
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -55,6 +56,15 @@ def test_the_self_test_finds_the_blocks_and_takes_less_than_two_seconds(name):
 @pytest.mark.parametrize("name", ZOO)
 def test_no_number_depends_on_what_it_is_computed_with(name, check):
     assert CHECKS[check](model_of(name)) <= MOST
+
+
+def test_the_page_on_robustness_shows_every_architecture_within_the_limit():
+    page = (Path(__file__).parents[2] / "docs/robustness.md").read_text(encoding="utf-8")
+    head, *rows = page.split("\n| architecture |")[1].split("\n\n")[0].splitlines()
+    assert [name.strip() for name in head.split("|")[: len(CHECKS)]] == list(CHECKS)
+    found = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows[1:]]
+    assert [name for name, *_ in found] == list(ZOO)
+    assert max(float(cell) for _, *cells in found for cell in cells[: len(CHECKS)]) <= MOST
 
 
 @pytest.mark.parametrize("name", REFUSED)

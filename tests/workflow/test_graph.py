@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -214,6 +215,17 @@ def test_dvc_and_snakemake_describe_the_same_graph(copy):
 
 def lies_in(path: str, folder: str) -> bool:
     return path == folder or path.startswith(f"{folder}/")
+
+
+def test_in_a_fresh_clone_dvc_shows_the_reference_and_says_how_to_get_the_rest(copy):
+    shutil.copytree(ROOT / "results/reference", copy.path / "results/reference")
+    for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "all"]):
+        copy.git(*arguments)
+    copy.dvc("status")
+    assert "`dvc pull` and `make sync` fetch them" in copy.dvc("metrics", "show")
+    assert "index.html" in copy.dvc("plots", "show")
+    left = ["git", "status", "--porcelain"]
+    assert subprocess.run(left, cwd=copy.path, check=True, capture_output=True).stdout == b""
 
 
 def test_a_stage_tracks_every_parameter_section_that_its_rules_use():

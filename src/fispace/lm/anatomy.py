@@ -1,7 +1,8 @@
 """What a text passes through inside a model: found by one pass over two short texts.
 
-The texts differ in their later halves, so the same pass shows whether the model is causal. Must not:
-go by names of architectures or of modules.
+The texts differ in their later halves, so the same pass shows whether the model is causal. A second
+pass over texts that share one token shows whether the first tokens, or those of a block, see each
+other. Must not: go by names of architectures or of modules.
 """
 
 from collections.abc import Callable, Iterator
@@ -113,12 +114,13 @@ def _examined(model: Any) -> Anatomy:
             states[name] = first.clone()
 
     with _hooked(modules, keep):
-        logits = _run(model)
+        logits = _run(model, N_SHARED)
     path = max(_block_lists(modules, outputs, order), key=lambda p: len(modules[p]), default="")
     blocks: Any = modules[path] if path else None
     last = states[f"{path}.{len(blocks) - 1}"] if path else logits
     for seen in (last, logits[:, :N_SHARED]):
         require_causal(model, seen[:, :N_SHARED])
+    require_causal(model, _run(model, 1)[:, :1])
     return Anatomy(path, blocks, outputs)
 
 
@@ -152,15 +154,15 @@ def _block_lists(
             yield path
 
 
-def two_texts(model: Any) -> Int[Tensor, "2 pos"]:
-    """Two short texts with the same first half."""
+def two_texts(model: Any, n_shared: int = N_SHARED) -> Int[Tensor, "2 pos"]:
+    """Two short texts whose first tokens are the same, and whose others all differ."""
     text = probe_text(model, PROBE_TOKENS)
-    other = torch.cat([text[:N_SHARED], probe_text(model, PROBE_TOKENS, first=1)[N_SHARED:]])
+    other = torch.cat([text[:n_shared], probe_text(model, PROBE_TOKENS, first=1)[n_shared:]])
     return torch.stack([text, other])
 
 
-def _run(model: Any) -> Float[Tensor, "2 pos vocabulary"]:
-    ids = two_texts(model)
+def _run(model: Any, n_shared: int) -> Float[Tensor, "2 pos vocabulary"]:
+    ids = two_texts(model, n_shared)
     try:
         logits = plain_pass(model, ids, torch.ones_like(ids))
     except REFUSALS as error:
@@ -180,7 +182,7 @@ def require_causal(model: Any, states: Float[Tensor, "2 shared width"]) -> None:
     """Refuse a model whose states of the same tokens differ with the tokens after them.
 
     Raises:
-        ModelError: if the two rows, those of `two_texts`, differ by more than rounding.
+        ModelError: if the two rows, those of the shared tokens of `two_texts`, differ by more than rounding.
     """
     found = deviation(states[0], states[1])
     if not found <= TOLERANCE[states.dtype]:

@@ -37,7 +37,7 @@ def padding_is_harmless(model: Any, width: int) -> bool:
     texts = [short, probe_text(model, width, first=2)]
     mask = pad_sequence([torch.ones_like(text) for text in texts], batch_first=True)
     together = plain_pass(model, pad_sequence(texts, batch_first=True), mask)
-    return agree(together[0, : len(short)], _alone(model, short))
+    return agree(model, together[0, : len(short)], _alone(model, short))
 
 
 @UpToALength
@@ -45,7 +45,7 @@ def rows_are_independent(model: Any, n_tokens: int) -> bool:
     """Whether texts of `n_tokens` tokens in one batch get the logits that they get alone."""
     texts = torch.stack([probe_text(model, n_tokens, first=first) for first in (0, 1)])
     together = plain_pass(model, texts, torch.ones_like(texts))
-    return all(agree(together[row], _alone(model, text)) for row, text in enumerate(texts))
+    return all(agree(model, together[row], _alone(model, text)) for row, text in enumerate(texts))
 
 
 def _alone(model: Any, text: Int[Tensor, " pos"]) -> Float[Tensor, "pos vocabulary"]:

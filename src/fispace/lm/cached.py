@@ -94,7 +94,7 @@ def _prefixes_are_stable(model: Any, n_tokens: int) -> bool:
         plain_pass(model, ids[None], torch.ones(1, len(ids), dtype=torch.long))
         for ids in (text, text[: SHORT[0]])
     )
-    return agree(whole[:, : first.shape[1]], first)
+    return agree(model, whole[:, : first.shape[1]], first)
 
 
 def _measured(kept: Keeping, several: bool) -> UpToALength:
@@ -128,7 +128,7 @@ def _goes_on(model: Any, lengths: Sequence[int], steps: Sequence[int]) -> bool:
         return False
     for row, (text, n) in enumerate(zip(texts, lengths, strict=True)):
         whole = plain_pass(model, text[None], torch.ones(1, len(text), dtype=torch.long))[0]
-        if not agree(torch.cat([found[0][row, n - 1 : n], found[1][row]]), whole[n - 1 :]):
+        if not agree(model, torch.cat([found[0][row, n - 1 : n], found[1][row]]), whole[n - 1 :]):
             return False
     return True
 

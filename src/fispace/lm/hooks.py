@@ -34,9 +34,10 @@ def resolve_hook_point(model: Any, hook_point: int | str) -> tuple[str, nn.Modul
     parts = anatomy_of(model)
     if isinstance(hook_point, int):
         if not 0 <= hook_point < parts.n_blocks:
+            none = "no list of blocks that run once each and give one vector a token"
+            held = f"{parts.n_blocks} blocks" if parts.n_blocks else none
             raise HookPointError(
-                f"lm.hook_point={hook_point}: {type(model).__name__} has {parts.n_blocks} blocks. "
-                f"{parts.serving()}"
+                f"lm.hook_point={hook_point}: {type(model).__name__} has {held}. {parts.serving()}"
             )
         hook_point = f"{parts.blocks_path}.{hook_point}"
     modules = dict(model.named_modules())
@@ -230,4 +231,4 @@ def _resumes(model: Any, blocks: nn.ModuleList, index: int) -> bool:
             found = plain_pass(model, ids, mask)
     except REFUSALS:
         return False
-    return agree(found, expected)
+    return agree(model, found, expected)

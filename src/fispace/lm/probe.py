@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from random import Random
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -25,6 +26,9 @@ REFUSALS = (
 TOLERANCE = {torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 5e-2}
 """Largest `deviation` that rounding explains: a hundred times what was seen in float32, and some
 rounding steps of the residual stream in the half precisions."""
+
+CLOSE = 1e-5
+"""`deviation` of logits in float32 that moves no log-probability by much more than 1e-5 nats."""
 
 PROBE_TOKENS = 8
 """Length of a short text."""
@@ -65,11 +69,16 @@ def plain_pass(
 
 
 def probe_text(model: Any, n_tokens: int, first: int = 0) -> Int[Tensor, " pos"]:
-    """A text of ordinary tokens, the same at every call; another `first` gives another text."""
-    rows = model.get_input_embeddings().weight.shape[0]
+    """A text of ordinary tokens without a period, the same at every call.
+
+    The texts of `first` 0 and 1 differ in every token.
+    """
+    tokens = range(min(model.get_input_embeddings().weight.shape[0], 4096))
     reserved = set(_token_ids_in(model.config.to_dict()))
-    usable = [token for token in range(min(rows, 4096)) if token not in reserved]
-    places = [(7 * i + 5 * first + first) % len(usable) for i in range(n_tokens)]
+    ordinary = [token for token in tokens if token not in reserved]
+    usable = ordinary if len(ordinary) > 1 else tokens
+    draw = Random(0)
+    places = [(draw.randrange(len(usable)) + first) % len(usable) for _ in range(n_tokens)]
     return torch.tensor([usable[place] for place in places])
 
 
@@ -91,9 +100,30 @@ def deviation(found: Float[Tensor, "*rows width"], expected: Float[Tensor, "*row
     return float(((a - b).norm(dim=-1) / b.norm(dim=-1).clamp(min=1e-30)).max())
 
 
-def agree(found: Tensor, expected: Tensor) -> bool:
-    """Whether two tensors differ by rounding alone; False where one holds a NaN."""
-    return deviation(found, expected) <= TOLERANCE[expected.dtype]
+_LIMITS: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
+
+
+def agree(model: Any, found: Tensor, expected: Tensor) -> bool:
+    """Whether two tensors differ by no more than the model's own rounding; False where one holds a NaN."""
+    if model not in _LIMITS:
+        _LIMITS[model] = _limit(model)
+    return deviation(found, expected) <= _LIMITS[model]
+
+
+def _limit(model: Any) -> float:
+    """Ten times the `deviation` of a text's first half from its own pass, but at least `CLOSE`.
+
+    A formula that is merely close, such as a recurrence step by step beside one in chunks, differs by
+    more. The half precisions have the limit of `TOLERANCE`.
+    """
+    text = probe_text(model, PROBE_TOKENS)[None]
+    half = text[:, : PROBE_TOKENS // 2]
+    with probing():
+        whole, first = (plain_pass(model, ids, torch.ones_like(ids)) for ids in (text, half))
+    most = TOLERANCE[whole.dtype]
+    if whole.dtype != torch.float32:
+        return most
+    return min(max(CLOSE, 10 * deviation(first, whole[:, : half.shape[1]])), most)
 
 
 class UpToALength:

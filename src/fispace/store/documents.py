@@ -205,7 +205,8 @@ def _read_hub(source: TextConfig) -> Iterator[LocatedDocument]:
 
 def _field(row: Any, field: str, place: str) -> str:
     if not isinstance(row, dict) or field not in row:
-        found = ", ".join(row) if isinstance(row, dict) else type(row).__name__
+        names = ", ".join(map(str, row)) if isinstance(row, dict) else type(row).__name__
+        found = names.encode(errors="backslashreplace").decode()
         raise CorpusError(
             f"{place}: no text in the field {field!r} (found: {found:.300}). Set extract.text.field."
         )

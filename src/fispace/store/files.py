@@ -87,19 +87,32 @@ def parse_json(text: str | bytes) -> Any:
     """Value of a JSON text.
 
     Raises:
-        ValueError: if it is not JSON, is nested too deeply, or holds NaN, an infinity or a number of
-            thousands of digits.
+        ValueError: if it is not JSON, is nested too deeply, or holds a key twice, NaN, an infinity or a
+            number of thousands of digits.
     """
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_with_own_keys)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    except ValueError as error:
+        if "integer string conversion" not in str(error):
+            raise
+        raise ValueError("it holds a number of thousands of digits") from None
 
 
 def require_memory(error: Exception) -> None:
     """Raise a library's error again if memory ran out, since then no file is at fault."""
     if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
         raise error
+
+
+def _with_own_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice!a} is there twice")
+    return found
 
 
 def _refuse_constant(name: str) -> Any:

@@ -15,6 +15,7 @@ from fispace.errors import StimuliError
 from fispace.store.columns import NUMBER
 from fispace.store.text_files import CsvError, read_cells
 from fispace.study.config.factorial import FactorConfig
+from fispace.study.names import plain_text
 
 FRAME = "frame"
 """Optional column: the wording that an item's texts share."""
@@ -65,7 +66,7 @@ def validated_words(path: Path, frame: Any, factors: Sequence[FactorConfig]) -> 
     _require_filled(path, frame, ["word", *names])
     for factor in factors:
         _require_levels(path, frame, factor)
-    _require_trimmed(path, frame, "word")
+    _require_plain(path, frame, "word")
     _require_distinct(path, frame, ["word"], "a response word may belong to one cell only")
     counts = Counter(frame[names].itertuples(index=False, name=None))
     sizes = {cell: counts[cell] for cell in product(*(factor.levels for factor in factors))}
@@ -153,13 +154,13 @@ def _shown(text: str) -> str:
     return repr(text) if text.isascii() else f"{text!r} ({text!a})"
 
 
-def _require_trimmed(path: Path, frame: Any, column: str) -> None:
-    odd = frame.index[frame[column] != frame[column].str.strip()]
-    if len(odd):
-        raise StimuliError(
-            f"{path}, row {odd[0]}: the {column} {frame.loc[odd[0], column]!r} begins or ends with a "
-            "space, which would be scored as part of the word; remove it."
-        )
+def _require_plain(path: Path, frame: Any, column: str) -> None:
+    """Refuse invisible characters and outer spaces, which would be scored as part of the word."""
+    for row, cell in frame[column].items():
+        try:
+            plain_text(cell)
+        except ValueError as error:
+            raise StimuliError(f"{path}, row {row}: the {column} {error}.") from None
 
 
 def _numbers(path: Path, frame: Any, column: str) -> list[float]:
@@ -174,7 +175,9 @@ def _numbers(path: Path, frame: Any, column: str) -> list[float]:
 
 
 def _require_distinct(path: Path, frame: Any, columns: list[str], rule: str) -> None:
-    folded = frame[columns].apply(lambda column: column.str.strip().str.casefold())
+    folded = frame[columns].apply(
+        lambda column: column.str.normalize("NFC").str.strip().str.casefold()
+    )
     again = frame.index[folded.duplicated()]
     if len(again):
         first = frame.index[(folded == folded.loc[again[0]]).all(axis=1)][0]
