@@ -24,7 +24,7 @@ from fispace.lm import batching, cached
 from fispace.lm.anatomy import anatomy_of
 from fispace.lm.hooks import logits, resolve_hook_point
 from fispace.lm.intervention_scoring import Moves, score_checked, score_moved
-from fispace.lm.self_test import self_test
+from fispace.lm.load import self_test
 
 MOST = 1e-5
 """Nats, or standard deviations of an activation, in float32."""

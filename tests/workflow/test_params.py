@@ -8,8 +8,7 @@ import yaml
 from fispace.errors import ParamsError
 from fispace.study.commands import CHAPTERS, all_commands, find_command
 from fispace.study.config.arms import arms_of
-from fispace.study.config.base import Config
-from fispace.study.config.meanings import meaning
+from fispace.study.config.base import Config, meaning
 from fispace.study.config.study import StudyConfig
 from fispace.study.config.train import ArmModel
 from fispace.study.params import load_study, merged, slice_of, uses_testbed
