@@ -22,10 +22,10 @@ class Geometry(NormGroups):
     """Measurements of decoder rows and contributions."""
 
     spectrum_first_share: PositiveShare
-    """Share of d_model of which the published PCA counts components; the paper uses the first 1,000 of
+    """Share of d_model that the published PCA keeps as components; the paper keeps the first 1,000 of
     3,200."""
     spectrum_target: PositiveShare
-    """Share of the variance that the counted components must hold."""
+    """Share of the kept components' variance that is to be reached."""
     gram_pairs: AtLeastOne
     """Pairs of latents sampled from the off-diagonal of the Gram matrix; all pairs if there are fewer."""
     top_share: PositiveShare
@@ -41,7 +41,7 @@ class Geometry(NormGroups):
     """Batches over which the published variance explained is averaged (at most 10 in the author's code)."""
 
     def n_first(self, d_model: int) -> int:
-        """Leading components that the published PCA uses: 1,000 of 3,200 in the paper."""
+        """Leading components that the published PCA keeps: 1,000 of 3,200 in the paper."""
         return max(1, round(self.spectrum_first_share * d_model))
 
     def n_top(self, d_model: int) -> int:
