@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 from train.records import model_shape
 
-from fispace.models.active import active_entries
 from fispace.models.integrated import IntegratedModel
 from fispace.models.leave_one_out import DecoderTerms, interaction_growth
-from fispace.models.sparse import Codes
+from fispace.models.sparse import Codes, active_entries
 from fispace.seeds import torch_stream
 from fispace.study.config.parts import PARTS, Pooling
 from fispace.study.config.train import InitConfig

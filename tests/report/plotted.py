@@ -13,8 +13,7 @@ from report.synthetic import (
     gain_curve_table,
 )
 
-from fispace.chapters.factorial.calibration_plots import write_calibration_plots
-from fispace.chapters.factorial.plots import write_factorial_plots
+from fispace.chapters.factorial.plots import write_calibration_plots, write_factorial_plots
 from fispace.chapters.factorial.tables import (
     ACTIVATION_CELLS,
     CLAMP_CELLS,

@@ -68,7 +68,7 @@ def test_a_location_is_the_lines_of_a_file_at_one_commit() -> None:
     assert STUDY.place("p1c:18").url.endswith("part1c_sae_topK_implementation.py#L18")
 
 
-@pytest.mark.parametrize("location", ["p7:1", "p15:928", "p15:0", "p15:9-3", "p15", "p15:843-"])
+@pytest.mark.parametrize("location", ["p99:1", "p15:928", "p15:0", "p15:9-3", "p15", "p15:843-"])
 def test_a_location_without_a_script_or_line_is_refused(location: str) -> None:
     with pytest.raises(LookupError, match=location.split(":", maxsplit=1)[0]):
         STUDY.place(location)

@@ -9,7 +9,7 @@ import pytest
 from fispace.errors import StimuliError
 from fispace.study.config.testbed import BatteryConfig
 from fispace.testbed.battery import COLUMNS, draw_battery
-from fispace.testbed.bayes import log_probabilities, pad, word_ids_of
+from fispace.testbed.bayes import bayes_log_probabilities, pad, word_ids_of
 from fispace.testbed.grammar import Grammar, build_grammar
 from fispace.testbed.syntax import CLASSES
 
@@ -66,7 +66,7 @@ def test_every_text_is_a_possible_text_of_three_sentences(
     grammar: Grammar, battery: pd.DataFrame
 ) -> None:
     words = pad([word_ids_of(grammar, text) for text in battery["text"]])
-    assert np.isfinite(log_probabilities(grammar, words)).all()
+    assert np.isfinite(bayes_log_probabilities(grammar, words)).all()
     ends = [sum(word in {".", "!", "...", "!!"} for word in text.split()) for text in battery.text]
     assert set(ends) == {3}
 

@@ -9,7 +9,7 @@ from train.records import model_shape
 from fispace.errors import DivergedError
 from fispace.models.fit import Schedule, fit, mean_variance
 from fispace.models.integrated import IntegratedModel
-from fispace.models.objective import squared_error
+from fispace.models.objective import squared_error_objective
 from fispace.study.config.parts import PARTS
 from fispace.study.config.train import InitConfig, OptimiserConfig
 
@@ -46,7 +46,7 @@ def train(parts, n_steps=40, batches=None, **changes):
     data = batches if batches is not None else linear_data(n_steps)
     curve = fit(
         model,
-        squared_error(lambda z: model(z, model.parts)),
+        squared_error_objective(lambda z: model(z, model.parts)),
         data,
         schedule(n_steps, **changes),
         lambda: 0.5,
@@ -65,7 +65,7 @@ def test_gradients_are_clipped_at_the_norm_of_those_of_the_error_summed_over_dim
     z = next(linear_data(1)).repeat(1, n_copies)
     fit(
         model,
-        squared_error(lambda x: x * weight + 1),
+        squared_error_objective(lambda x: x * weight + 1),
         [z],
         schedule(1, grad_clip=clip),
         lambda: 0.0,
@@ -103,7 +103,7 @@ def test_decoder_and_linear_part_never_drift_apart():
     before = (model.sae.W_dec - model.W_lin).detach().clone()
     fit(
         model,
-        squared_error(lambda z: model(z, model.parts)),
+        squared_error_objective(lambda z: model(z, model.parts)),
         linear_data(300),
         schedule(300),
         lambda: 0.0,
@@ -118,7 +118,7 @@ def test_a_frozen_sae_does_not_move():
     before = {name: value.clone() for name, value in model.sae.state_dict().items()}
     fit(
         model,
-        squared_error(lambda z: model(z, model.parts)),
+        squared_error_objective(lambda z: model(z, model.parts)),
         linear_data(30),
         schedule(30),
         lambda: 0.0,
@@ -150,7 +150,7 @@ def test_the_variance_of_a_batch_is_that_of_its_dimensions_far_from_zero_too(sca
 def test_the_curves_train_error_is_the_share_of_the_batches_variance():
     z = torch.randn(64, 8, generator=torch.Generator().manual_seed(1)) * 3 + 2
     zero = torch.zeros(8, requires_grad=True)
-    losses = squared_error(zero.expand_as)
+    losses = squared_error_objective(zero.expand_as)
     model = torch.nn.ParameterList([zero])
     curve = fit(model, losses, [z], schedule(n_steps=1, lr=0.0), validate=lambda: 0.5)
     expected = (z.square().mean() / z.var(0, correction=0).mean()).item()

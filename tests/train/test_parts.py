@@ -13,7 +13,7 @@ from fispace.models.interaction import POOLINGS
 from fispace.models.pairs import Pairs, pair_weights
 from fispace.models.parts import PART_KINDS, n_parameters
 from fispace.models.sparse import Codes
-from fispace.plotting.parts import LOOKS
+from fispace.plotting.style import LOOKS
 from fispace.seeds import torch_stream
 from fispace.study.config.parts import ALL_PARTS, DECODERS, PART_FORMULAS, POOLED, Part, Pooling
 from fispace.study.config.train import InitConfig

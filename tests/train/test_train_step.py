@@ -13,8 +13,8 @@ from fispace.chapters.factorial.encoder_stack import load_arm
 from fispace.chapters.train.arm import train_candidate
 from fispace.chapters.train.lr import choose_lr
 from fispace.errors import ArtifactError, ArtifactMismatchError, DivergedError, ParamsError
-from fispace.models import numerics
-from fispace.models.numerics import selection_dtype
+from fispace.models import topk
+from fispace.models.topk import selection_dtype
 from fispace.models.trained import initial_model, load_trained, training_record
 from fispace.store.checkpoint import data_record
 from fispace.store.files import read_json, sha256_of, write_json
@@ -58,8 +58,8 @@ def test_auto_is_bfloat16_for_large_saes_on_processors_that_have_it(
 def bfloat16_from(monkeypatch, n_weights):
     """Pretend to be a processor on which bfloat16 is faster for more than so many encoder weights."""
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
-    monkeypatch.setattr(numerics, "BFLOAT16_WEIGHTS", n_weights)
-    monkeypatch.setattr(numerics, "BFLOAT16_LATENTS_PER_K", 1)
+    monkeypatch.setattr(topk, "BFLOAT16_WEIGHTS", n_weights)
+    monkeypatch.setattr(topk, "BFLOAT16_LATENTS_PER_K", 1)
 
 
 def test_the_precision_of_the_selection_is_decided_once_for_all_arms_and_kept(store, monkeypatch):

@@ -47,17 +47,17 @@ def matched_row(wildcards):
 
 
 def changed(wildcards):
-    """Parameters of a training that take the place of the study's; nothing for most."""
+    """Parameters of a training that replace the study's; None for most trainings."""
     return VARIANTS[wildcards.variant]
 
 
 def only_full(path):
-    """An input function: the path where the wildcard `full` says the target full, else nothing."""
+    """An input function: the path if the wildcard `full` names the target full, else nothing."""
     return lambda wildcards: of_run(path) if wildcards.full else []
 
 
 def target(wildcards):
-    """The target whose ledger or page it is."""
+    """Target of the ledger or page."""
     return "full" if wildcards.full else "all"
 
 

@@ -9,12 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from fispace.plotting.parts import LOOKS
 from fispace.plotting.style import (
     BLUE,
     COLUMN,
     GREY,
     INK,
+    LOOKS,
     TEXT,
     Frame,
     new_figure,

@@ -37,7 +37,7 @@ OF_FAMILIES = ("activation", "clamp_slope", "planted_slope")
 """Answers of `truth.csv` that the families' table has already."""
 
 
-def family_table(family: Frame, explanations: str | None) -> list[str]:
+def family_lines(family: Frame, explanations: str | None) -> list[str]:
     """Lines of a table with one row per declared hypothesis, in the order of their names.
 
     Its numbers link to the page `explanations`, where there is one; so do those of `truth_table`.
@@ -83,7 +83,7 @@ def _truth_line(row: dict[Any, Any], explanations: str | None) -> str:
 
 def factorial_lines(family: Frame, truth: Frame | None, explanations: str | None) -> list[str]:
     """The page's section on the chapter."""
-    lines = ["## Factorial tests", "", FAMILY_LEGEND, "", *family_table(family, explanations), ""]
+    lines = ["## Factorial tests", "", FAMILY_LEGEND, "", *family_lines(family, explanations), ""]
     if truth is None:
         return lines
     table = truth_table(truth, explanations)

@@ -55,7 +55,7 @@ class ParameterCounts(NamedTuple):
         return self.sae + self.linear + self.interaction
 
 
-def norm_ratios(decoder: Vector, linear: Vector, factors: Vector) -> NormRatios:
+def norm_shares(decoder: Vector, linear: Vector, factors: Vector) -> NormRatios:
     """Shares of the norms |W_dec[i]|, |W_lin[i]|, |V[i]| in their sum, for each latent.
 
     The three norms are incommensurate: the factors live in another space, before a square and an MLP. So
@@ -92,7 +92,7 @@ def mean_output_shares(linear: float, interaction: float) -> tuple[float, float]
     return linear / (linear + interaction), interaction / (linear + interaction)
 
 
-def variance_explained(x: Matrix, x_hat: Matrix) -> float:
+def batch_variance_explained(x: Matrix, x_hat: Matrix) -> float:
     """1 - sum var(x - x_hat) / sum var(x) over one batch; the paper averages this over batches.
 
     It ignores a constant error, because it uses a variance and not a mean square. Its average over batches
@@ -169,7 +169,7 @@ def norm_mixture_null(
     squared = mode * np.exp(spread * generator.standard_normal(n_latents))
     linear = PAPER_LINEAR_INIT * np.sqrt(generator.chisquare(PAPER_D_MODEL, n_latents))
     factors = PAPER_FACTOR_INIT * np.sqrt(generator.chisquare(PAPER_D_EMBED, n_latents))
-    return squared, norm_ratios(np.sqrt(squared), linear, factors)
+    return squared, norm_shares(np.sqrt(squared), linear, factors)
 
 
 def _mean(values: Vector) -> float:

@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from fispace.plotting.parts import LOOKS, Look
 from fispace.plotting.style import (
     BLUE,
     GREY,
     INK,
+    LOOKS,
     ORANGE,
     PALE,
     PLAIN,
@@ -23,6 +23,7 @@ from fispace.plotting.style import (
     TEXT,
     VERMILION,
     Frame,
+    Look,
     arm_label,
     light_grid,
     log_scale,

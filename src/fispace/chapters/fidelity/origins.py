@@ -94,7 +94,7 @@ def of_shapley(row: Row, _: Inputs) -> Origin:
             row["metric"], shared | {"condition": MEAN_ABLATION}, "bounds"
         ).items()
     }
-    return Origin("fispace.stats.shapley:shapley", read)
+    return Origin("fispace.stats.shapley:shapley_value", read)
 
 
 def of_position(row: Row, _: Inputs) -> Origin:

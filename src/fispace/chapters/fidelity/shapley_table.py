@@ -27,7 +27,14 @@ from fispace.chapters.fidelity.document_sums import (
     sizes,
 )
 from fispace.stats.bootstrap import interval_of
-from fispace.stats.shapley import Coalition, Values, coalitions, leave_one_out, shapley, total_value
+from fispace.stats.shapley import (
+    Coalition,
+    Game,
+    coalitions,
+    leave_one_out,
+    shapley_value,
+    total_value,
+)
 from fispace.store.metric_registry import FRACTION, unit_of
 from fispace.study.config.parts import DECODERS
 
@@ -42,7 +49,7 @@ def shapley_table(
 ) -> pd.DataFrame:
     """Long table (arm seed split form part metric measure unit value low high n_documents n_tokens).
 
-    The value of a coalition is the loss that it removes. `shapley` and `leave_one_out` are in the
+    The value of a coalition is the loss that it removes. `shapley_value` and `leave_one_out` are in the
     metric's unit; `*_share` divides them by what all players remove together, and is undefined where
     that is not positive. Special tokens are masked.
     """
@@ -79,7 +86,7 @@ def _losses(
     return losses, counts
 
 
-def games(losses: Losses, nothing: np.ndarray) -> dict[str, Values]:
+def games(losses: Losses, nothing: np.ndarray) -> dict[str, Game]:
     """The two forms as games; the value of a coalition is minus the loss of its reconstruction.
 
     Args:
@@ -98,10 +105,10 @@ def games(losses: Losses, nothing: np.ndarray) -> dict[str, Values]:
     return {PUBLISHED: published, CANONICAL: canonical} if beside else {CANONICAL: canonical}
 
 
-def _game_rows(game: Values, unit: str, confidence: float) -> Iterator[dict[str, Any]]:
+def _game_rows(game: Game, unit: str, confidence: float) -> Iterator[dict[str, Any]]:
     total = total_value(game)
     for part in sorted(max(game, key=len)):
-        for measure, value in (("shapley", shapley), ("leave_one_out", leave_one_out)):
+        for measure, value in (("shapley", shapley_value), ("leave_one_out", leave_one_out)):
             amount = value(game, part)
             share = np.divide(amount, total, out=np.full_like(total, np.nan), where=total > 0)
             for name, samples, own_unit in (

@@ -10,12 +10,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator
 
-from fispace.plotting.parts import LOOKS
 from fispace.plotting.style import (
     BLUE,
     COLUMN,
     GREY,
     INK,
+    LOOKS,
     ORANGE,
     SKY,
     TEXT,

@@ -67,8 +67,8 @@ ORIGINS: Origins = {
 
 EQUATIONS = {
     "measure_arm": (
-        "fispace.stats.published:norm_ratios", "fispace.stats.published:mean_output_shares",
-        "fispace.chapters.geometry.functional:interaction_growth",
+        "fispace.stats.published:norm_shares", "fispace.stats.published:mean_output_shares",
+        "fispace.models.leave_one_out:interaction_growth",
         "fispace.stats.directions:variance_spectrum",
     ),
 }  # fmt: skip

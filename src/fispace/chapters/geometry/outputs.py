@@ -12,10 +12,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from fispace.models.active import active_entries
 from fispace.models.integrated import IntegratedModel
 from fispace.models.leave_one_out import DecoderTerms, interaction_growth
-from fispace.models.sparse import Codes
+from fispace.models.sparse import Codes, active_entries
 from fispace.stats import published
 from fispace.stats.metrics import FvuSums
 from fispace.study.config.geometry import GeometryArmStep
@@ -57,7 +56,7 @@ def run(
         z_hat = model.reconstruct(codes, model.parts)
         sums.add(z, z_hat, codes)
         if number < params.n_published_batches and len(z) > 1:
-            scores.append(published.variance_explained(z.numpy(), z_hat.numpy()))
+            scores.append(published.batch_variance_explained(z.numpy(), z_hat.numpy()))
     return sums.outputs(float(np.mean(scores)))
 
 

@@ -123,7 +123,7 @@ def ratios_by_state(by_state: Mapping[str, Weights], stream: np.random.Generator
     return {
         state: (
             of["decoder"] ** 2,
-            published.norm_ratios(of["decoder"], of["linear"], of["factors"]),
+            published.norm_shares(of["decoder"], of["linear"], of["factors"]),
         )
         for state, of in norms.items()
     }

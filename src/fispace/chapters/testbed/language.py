@@ -70,7 +70,7 @@ def train_lm(
         DivergedError: if the loss becomes non-finite.
     """
     from fispace.testbed import language_model as lm  # torch and transformers, for this step alone
-    from fispace.testbed.tokenizer import build_tokenizer
+    from fispace.testbed.language_model import build_tokenizer
 
     grammar, config = build_grammar(params.grammar), params.lm
     _require_positions(params)

@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Float
 
 from fispace.chapters.testbed.planted_arms import Found, Tokens, train_arms
-from fispace.models.fixed_codes import dense
-from fispace.models.numerics import fix_numerics
+from fispace.models.fit import fix_numerics
 from fispace.models.pair_scores import all_pairs, factor_scores, functional_scores
+from fispace.models.sparse import to_dense
 from fispace.seeds import numpy_stream
 from fispace.stats.recovery import (
     auc,
@@ -27,7 +27,7 @@ from fispace.stats.recovery import (
 from fispace.store.tables import write_table
 from fispace.study.config.planted import SCORES, PlantedStep
 from fispace.study.step import Writes, command
-from fispace.testbed.planted import Sample, World, draw, plant
+from fispace.testbed.planted import World, WorldTokens, draw, plant
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,9 @@ def _tokens(params: PlantedStep, world: World, number: int) -> tuple[Tokens, Tok
     return train, heldout
 
 
-def _in_units(sample: Sample, mean: Float[np.ndarray, " d_model"], scale: np.floating) -> Tokens:
+def _in_units(
+    sample: WorldTokens, mean: Float[np.ndarray, " d_model"], scale: np.floating
+) -> Tokens:
     arrays = ((sample.x - mean) / scale, sample.features, sample.interaction / scale)
     return Tokens(*(torch.from_numpy(array) for array in arrays))
 
@@ -109,7 +111,7 @@ def _measured(found: Found, heldout: Tokens) -> Row:
 def _scored(found: Found, heldout: Tokens, world: World) -> pd.DataFrame:
     """Scores of all pairs of features, each by the latents matched to the two."""
     n_latents = found.model.shape.n_latents
-    activations = dense(found.codes, n_latents).numpy()
+    activations = to_dense(found.codes, n_latents).numpy()
     matched = match_features(heldout.features.numpy(), activations)
     first, second = np.triu_indices(len(matched.latents), 1)
     is_planted = np.zeros((len(matched.latents),) * 2, dtype=np.bool_)

@@ -12,12 +12,11 @@ from torch import Tensor
 
 from fispace.errors import named_divergence
 from fispace.models.fit import Schedule, fit
-from fispace.models.fixed_codes import FixedCodes, sparse
 from fispace.models.integrated import IntegratedModel
-from fispace.models.objective import ArmObjective, Objective
+from fispace.models.objective import ArmObjective, FixedCodes, Objective
 from fispace.models.parts import ModelShape
 from fispace.models.readout import fit_readout
-from fispace.models.sparse import Codes
+from fispace.models.sparse import Codes, from_dense
 from fispace.seeds import stream_seed, torch_stream
 from fispace.study.config.parts import PARTS, Part, Pooling
 from fispace.study.config.planted import FIRST_ORDER, ORACLE, PlantedStep
@@ -63,7 +62,7 @@ def train_arms(
     *_first_order   the same with the pooling sum_i f_i v_i, which holds no product
     """
     own = params.planted.training
-    true = tuple(sparse(tokens.features, own.oracle_k) for tokens in (train, heldout))
+    true = tuple(from_dense(tokens.features, own.oracle_k) for tokens in (train, heldout))
     n_features = train.features.shape[1]
     yield ORACLE, _head(params, number, ORACLE, "pairs", n_features, true, train)
     base = _whole(params, number, "sae", "pairs", BASE, train, heldout)

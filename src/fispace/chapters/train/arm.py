@@ -14,12 +14,11 @@ import torch
 from torch import Tensor
 
 from fispace.errors import named_divergence
-from fispace.models.fit import Schedule, fit
+from fispace.models.fit import Schedule, fit, fix_numerics
 from fispace.models.integrated import IntegratedModel
-from fispace.models.numerics import fix_numerics, selection_dtype
 from fispace.models.objective import ArmObjective
 from fispace.models.parts import matched_n_latents
-from fispace.models.progress import CurveRow
+from fispace.models.topk import selection_dtype
 from fispace.models.trained import (
     Trained,
     TrainingRecord,
@@ -27,7 +26,7 @@ from fispace.models.trained import (
     load_trained,
     model_shape,
 )
-from fispace.models.training_state import Checkpoints, surroundings
+from fispace.models.training_state import Checkpoints, CurveRow, surroundings
 from fispace.seeds import stream_seed
 from fispace.stats.metrics import FvuSums
 from fispace.store.activations import ActivationStore

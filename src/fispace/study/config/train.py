@@ -24,7 +24,7 @@ from fispace.study.config.parts import Part, Pooling
 OptimiserKind = Literal["adam", "row_sparse_adam", "half_precision_adam"]
 SelectionDtype = Literal["float32", "bfloat16"]
 TopkDtype = Literal["auto", "float32", "bfloat16"]
-"""Precision of the encoder product by which latents are selected; auto: the faster one on this machine."""
+"""Precision of the encoder product by which latents are selected; auto: see `models.topk.selection_dtype`."""
 SelectBy = Literal["pre_activation", "contribution"]
 StandardisePer = Literal["split", "row_group"]
 """Tokens whose mean and deviation standardise a token: the train split, or its own row group."""
