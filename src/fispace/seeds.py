@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy
     import torch
 
 
@@ -50,9 +49,11 @@ def _without_counts(names: tuple[str | int, ...]) -> str:
     return "/".join(map(str, kept if len(kept) == len(names) else [*kept, "#"]))
 
 
-def numpy_stream(root: int, *names: str | int) -> np.random.Generator:
-    """NumPy generator (PCG64) of the named stream."""
-    return np.random.Generator(np.random.PCG64(stream_seed(root, *names)))
+def numpy_stream(root: int, *names: str | int) -> "numpy.random.Generator":
+    """NumPy generator (PCG64) of the named stream; imports NumPy only when called."""
+    import numpy
+
+    return numpy.random.Generator(numpy.random.PCG64(stream_seed(root, *names)))
 
 
 def torch_stream(root: int, *names: str | int) -> "torch.Generator":
