@@ -61,7 +61,7 @@ def test_no_number_depends_on_what_it_is_computed_with(name, check):
 def test_a_model_that_is_not_causal_is_refused_at_its_first_use(name):
     model = build(REFUSED[name])
     said = (
-        rf"{type(model).__name__} fails the self-test 'causal'.*Everything here needs a causal LM"
+        rf"{type(model).__name__} fails the self-test 'causal'.*The study needs a causal LM"
     )
     with pytest.raises(ModelError, match=said):
         self_test(model, HOOK_POINT)
