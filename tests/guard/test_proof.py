@@ -13,7 +13,7 @@ from fispace.provenance import proof as proofs
 from fispace.provenance.proof import Call, Proof
 from fispace.provenance.records import FOLDER
 from fispace.study.config.arms import arms_of
-from fispace.study.declarations import Kind
+from fispace.study.declarations import OptionKind
 
 AT = f"results/{RUN}"
 STANDARDISER, WEIGHTS = (
@@ -51,7 +51,7 @@ def calls(words: list[str]) -> list[Call]:
     command, turns = calls_of(words)
     found = []
     for values in turns:
-        places = [values[name] for name in command.names_of(Kind.WRITES)]
+        places = [values[name] for name in command.names_of(OptionKind.WRITES)]
         inside = [path for place in places for path in sorted(place.rglob("*")) if place.is_dir()]
         files = [path for path in inside if path.is_file() and FOLDER not in path.parts]
         if command.name == "extract activations":

@@ -15,7 +15,7 @@ from fispace.report.explain_rows import FoundRow, Tables
 from fispace.report.quantities import OF_TABLES
 from fispace.store.quantities import Quantity
 from fispace.study.commands import all_commands, find_command
-from fispace.study.declarations import Kind
+from fispace.study.declarations import OptionKind
 
 ROOT = Path(__file__).parents[2]
 STUDIES = ("testbed", "stories260k")
@@ -145,7 +145,7 @@ def test_every_table_that_is_made_of_tables_says_of_which_rows(study):
         for one in found:
             assert find_definition(one.function.name).summary
             for read in one.reads:
-                assert read.rows.table in command.names_of(Kind.READS), (name, read.rows)
+                assert read.rows.table in command.names_of(OptionKind.READS), (name, read.rows)
                 assert read.files, (name, read.rows)
                 is_there = read.missing is None and read.rows.column is not None
                 assert not is_there or any(read.found.values()), (name, read.rows)

@@ -15,7 +15,7 @@ from fispace.models.parts import PART_KINDS, n_parameters
 from fispace.models.sparse import Codes
 from fispace.plotting.style import LOOKS
 from fispace.seeds import torch_stream
-from fispace.study.config.parts import ALL_PARTS, DECODERS, FORMULAS, POOLED, Part, Pooling
+from fispace.study.config.parts import ALL_PARTS, DECODERS, PART_FORMULAS, POOLED, Part, Pooling
 from fispace.study.config.train import InitConfig
 
 SHAPE = model_shape(d_model=6, n_latents=10, k=3, d_embed=4, dropout=0.0)
@@ -33,7 +33,9 @@ def codes_of(model: IntegratedModel, n_tokens: int = 20) -> Codes:
 
 
 def test_every_named_part_has_a_computation_a_formula_and_a_look():
-    assert set(PART_KINDS) == set(LOOKS) == set(FORMULAS) == set(ALL_PARTS) == set(get_args(Part))
+    assert (
+        set(PART_KINDS) == set(LOOKS) == set(PART_FORMULAS) == set(ALL_PARTS) == set(get_args(Part))
+    )
     assert tuple(PART_KINDS) == ALL_PARTS  # the order of initial weights, of sums and of tables
     assert set(POOLINGS) == set(POOLED) == set(get_args(Pooling))
 

@@ -20,7 +20,7 @@ from engine.given import digests_of
 from fispace.provenance.code_digest import code_digest
 from fispace.provenance.records import files_named_in
 from fispace.study.commands import Command, find_command
-from fispace.study.declarations import Kind, Option
+from fispace.study.declarations import Option, OptionKind
 from fispace.study.params import Study, slice_of
 
 CALL = "exec 2> {log:q}; set -x; {params.call} {params.files}"
@@ -44,31 +44,34 @@ def call_of(study: Study, chapter: str, verb: str, **given: Any) -> Params:
         TypeError: if the command has no option of a given name.
     """
     command = find_command(chapter, verb)
-    if unknown := set(given) - set(command.names_of(Kind.VALUE, Kind.UNRECORDED, Kind.SCRATCH)):
+    named = command.names_of(OptionKind.VALUE, OptionKind.UNRECORDED, OptionKind.SCRATCH)
+    if unknown := set(given) - set(named):
         raise TypeError(f"{command.name} has no value {', '.join(sorted(unknown))}.")
     head, sliced = ["python", "-m", "fispace", chapter, verb], slice_of(study, command)
     if command.config_path is not None:
         head += ["--params", json.dumps(sliced)]  # the study is sorted
 
     def call(wildcards: Any) -> str:
-        words = (_words(each, _value(each, given, wildcards)) for each in _of(command, Kind.VALUE))
+        words = (
+            _words(each, _value(each, given, wildcards)) for each in _of(command, OptionKind.VALUE)
+        )
         return shlex.join([*head, *(word for some in words for word in some)])
 
     def files(wildcards: Any, input: Any, output: Any) -> str:
-        words = [_words(each, _paths(each, input)) for each in _of(command, Kind.READS)]
-        for each in _of(command, Kind.SCRATCH):
+        words = [_words(each, _paths(each, input)) for each in _of(command, OptionKind.READS)]
+        for each in _of(command, OptionKind.SCRATCH):
             words.append(
                 _words(each, [apply_wildcards(p, wildcards) for p in _list(given[each.name])])
             )
-        words += [_words(each, given[each.name]) for each in _of(command, Kind.UNRECORDED)]
-        words += [_words(each, _paths(each, output)) for each in _of(command, Kind.WRITES)]
+        words += [_words(each, given[each.name]) for each in _of(command, OptionKind.UNRECORDED)]
+        words += [_words(each, _paths(each, output)) for each in _of(command, OptionKind.WRITES)]
         return shlex.join(word for some in words for word in some)
 
     named = digests_of(files_named_in(sliced), study["run"])
     return {"call": call, "files": files, "given": named, "code": code_digest(command.module)}
 
 
-def _of(command: Command, kind: Kind) -> list[Option]:
+def _of(command: Command, kind: OptionKind) -> list[Option]:
     return [option for option in command.options if option.kind is kind]
 
 

@@ -1,4 +1,4 @@
-"""Batches of stored windows for a second forward pass: the tokens that were extracted, and no others.
+"""Batches of stored windows for a second forward pass over exactly the extracted tokens.
 
 Must not: tokenise; token ids come from the activation store.
 """
@@ -25,7 +25,7 @@ class WindowBatch(NamedTuple):
     token_ids: Int[Tensor, "batch pos"]
     attention_mask: Int[Tensor, "batch pos"]
     is_token: Bool[Tensor, "batch pos"]
-    """Neither padding nor special: what is replaced and scored."""
+    """Tokens that are replaced and scored: neither padding nor special."""
     document_ids: Int[np.ndarray, " batch"]
 
 

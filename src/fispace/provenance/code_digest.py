@@ -5,6 +5,8 @@ Comments, layout and docstrings do not count. Must not: import the code it reads
 
 import ast
 import hashlib
+from collections import deque
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +17,8 @@ NOT_IN_RESULTS = frozenset({"fispace.errors"})
 """Modules that can stop a job but never change what a finished job has written."""
 QUOTING = frozenset({"fispace.report.explanations"})
 """Modules whose results quote the docstrings of functions and classes, of any module."""
+BLOCKS = ("body", "handlers", "cases", "orelse", "finalbody")
+"""Fields of a statement that hold statements, in the order in which they stand in the source."""
 
 
 @cache
@@ -32,7 +36,7 @@ def code_digest(module: str, source: Path = SOURCE) -> str:
         digest.update(f"{name} {_read(name, source).digest}\n".encode())
     if module in QUOTING:
         for path in sorted(source.rglob("*.py")):
-            digest.update(f"{_read(_name(path, source), source).said}\n".encode())
+            digest.update(f"{_docstrings_digest(_name(path, source), source)}\n".encode())
     return digest.hexdigest()
 
 
@@ -52,26 +56,44 @@ def closure(module: str, source: Path = SOURCE) -> set[str]:
 class _Module(NamedTuple):
     imports: frozenset[str]
     digest: str
-    said: str
-    """Digest of the docstrings of functions and classes."""
 
 
 @cache
 def _read(module: str, source: Path) -> _Module:
-    tree = ast.parse(_path(module, source).read_text(encoding="utf-8"))
+    tree = _parsed(module, source)
     imports = _imports(tree, module, source)
-    said = [
-        f"{node.name} {ast.get_docstring(node)}"
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-    ]
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             # a string that is a statement has no effect
             node.body = [item for item in node.body if not _is_text(item)] or [ast.Pass()]
-    code, docstrings = tree_text(tree), "\n".join(said)
-    digests = (hashlib.sha256(text.encode()).hexdigest() for text in (code, docstrings))
-    return _Module(imports, *digests)
+    return _Module(imports, hashlib.sha256(tree_text(tree).encode()).hexdigest())
+
+
+def _docstrings_digest(module: str, source: Path) -> str:
+    """Digest of the docstrings of functions and classes."""
+    said = [
+        f"{node.name} {ast.get_docstring(node)}"
+        for node in _statements(_parsed(module, source))
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    return hashlib.sha256("\n".join(said).encode()).hexdigest()
+
+
+def _parsed(module: str, source: Path) -> ast.Module:
+    return ast.parse(_path(module, source).read_text(encoding="utf-8"))
+
+
+def _statements(tree: ast.Module) -> Iterator[ast.AST]:
+    """The module and every statement in it, outer ones first.
+
+    Every job walks dozens of modules, and `ast.walk` visits all their expressions as well.
+    """
+    waiting: deque[ast.AST] = deque([tree])
+    while waiting:
+        node = waiting.popleft()
+        for name in BLOCKS:
+            waiting.extend(getattr(node, name, ()))
+        yield node
 
 
 def tree_text(node: object) -> str:
@@ -83,10 +105,12 @@ def tree_text(node: object) -> str:
     if isinstance(node, ast.JoinedStr):
         return f"JoinedStr([{','.join(map(tree_text, _joined(node.values)))}])"
     if isinstance(node, ast.AST):
-        fields = [(name, value) for name, value in ast.iter_fields(node) if value not in (None, [])]
-        return (
-            f"{type(node).__name__}({','.join(f'{n}={tree_text(value)}' for n, value in fields)})"
-        )
+        fields: list[str] = []
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if value is not None and value != []:
+                fields.append(f"{name}={tree_text(value)}")
+        return f"{type(node).__name__}({','.join(fields)})"
     if isinstance(node, list):
         return f"[{','.join(map(tree_text, node))}]"
     return ascii(node)  # `repr` depends on the version of the Unicode tables
@@ -121,7 +145,7 @@ def _exists(module: str, source: Path) -> bool:
 def _imports(tree: ast.Module, module: str, source: Path) -> frozenset[str]:
     """Package modules named by any import statement of the module, with their parent packages."""
     names: set[str] = set()
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):

@@ -24,12 +24,12 @@ from fispace.provenance.records import (
 )
 from fispace.store.files import sha256_of, write_json
 from fispace.study.commands import Command
-from fispace.study.declarations import Kind
+from fispace.study.declarations import OptionKind
 
 
 def options_of(command: Command, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of a call that can change a result and name no file: arm, seed, row, ..."""
-    named = {name: values[name] for name in command.names_of(Kind.VALUE)}
+    """Options of a call that name no file and can change a result: arm, seed, row, ..."""
+    named = {name: values[name] for name in command.names_of(OptionKind.VALUE)}
     return {name: value for name, value in named.items() if value is not None}
 
 
@@ -41,7 +41,7 @@ def inputs_of(command: Command, values: Mapping[str, Any]) -> list[Path]:
 
 def _inputs_by_option(command: Command, values: Mapping[str, Any]) -> dict[str, list[Path]]:
     """Files and folders that a call reads, by option; those in its parameters by section."""
-    named = {name: _paths(values[name]) for name in command.names_of(Kind.READS)}
+    named = {name: _paths(values[name]) for name in command.names_of(OptionKind.READS)}
     params = values.get("params")
     sections = params.plain() if params is not None else {}
     for section, _ in PLACES:
