@@ -70,9 +70,7 @@ def test_the_page_on_robustness_shows_every_architecture_within_the_limit():
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_model_that_is_not_causal_is_refused_at_its_first_use(name):
     model = build(REFUSED[name])
-    said = (
-        rf"{type(model).__name__} fails the self-test 'causal'.*The study needs a causal LM"
-    )
+    said = rf"{type(model).__name__} fails the self-test 'causal'.*The study needs a causal LM"
     with pytest.raises(ModelError, match=said):
         self_test(model, HOOK_POINT)
     with pytest.raises(ModelError, match="'causal'"):

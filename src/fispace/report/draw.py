@@ -32,7 +32,7 @@ FIGURES: Mapping[str, Callable[[pd.DataFrame], Figure]] = {
         "kl": fidelity.kl,
         "controls": fidelity.matched_errors,
         "shapley": gains.shapley,
-        "positions": controls.positions,
+        "positions": fidelity.positions,
         "norms": geometry.norms,
         "norm_ratios": geometry.norm_ratios,
         "ratio_scatter": geometry.ratio_scatter,
