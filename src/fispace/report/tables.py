@@ -68,7 +68,7 @@ BANDS = Table(
 )  # fmt: skip
 STATED = Table(
     "of a ledger, or of bands",
-    BANDS.columns | dict.fromkeys(("id", "item", "verdict"), optional(TEXT)),
+    {**BANDS.columns, **dict.fromkeys(("id", "item", "verdict"), optional(TEXT))},
     key=("id", "item"),
     may_lack=(N_RUNS,),
     others_ignored=True,
