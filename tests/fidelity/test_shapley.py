@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from train.records import model_shape
 
 from fispace.chapters.fidelity.arm import without_decoder
-from fispace.chapters.fidelity.shapley import CANONICAL, DECODER, PUBLISHED, games
+from fispace.chapters.fidelity.shapley import DECODER, games
+from fispace.chapters.fidelity.tables import CANONICAL, PUBLISHED
 from fispace.models.integrated import IntegratedModel, ablations
 from fispace.models.sparse import sparse_sum
 from fispace.stats.metrics import fvu

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
 
 
 class Interval(NamedTuple):
@@ -24,6 +23,13 @@ class Interval(NamedTuple):
     """Number of repetitions."""
 
 
+def t_quantile(probability: float, n_degrees: int) -> float:
+    """Quantile of Student's t distribution."""
+    from scipy import stats  # a second to load, which `explain` has no use for
+
+    return float(stats.t.ppf(probability, n_degrees))
+
+
 def t_interval(values: Float[np.ndarray, " repetitions"], confidence: float) -> Interval:
     """Mean and Student t interval: mean +- t_(n-1) s / sqrt(n).
 
@@ -32,7 +38,7 @@ def t_interval(values: Float[np.ndarray, " repetitions"], confidence: float) -> 
     n, mean = len(values), float(np.mean(values))
     if n < 2:
         return Interval(mean, float("nan"), float("nan"), n)
-    half = float(stats.t.ppf(0.5 + confidence / 2, n - 1)) * float(np.std(values, ddof=1)) / n**0.5
+    half = t_quantile(0.5 + confidence / 2, n - 1) * float(np.std(values, ddof=1)) / n**0.5
     return Interval(mean, mean - half, mean + half, n)
 
 
