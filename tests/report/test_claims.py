@@ -199,7 +199,12 @@ def test_an_unknown_target_is_named(ledger: Ledger) -> None:
 
 
 def test_a_claim_without_a_printed_number_is_judged_like_any_other(ledger: Ledger) -> None:
-    asked = {"printed": None, "published": None, "controlled": "gain.published", "smallest_effect": 0.04}
+    asked = {
+        "printed": None,
+        "published": None,
+        "controlled": "gain.published",
+        "smallest_effect": 0.04,
+    }
     row = ledger.write(CLAIM | asked).iloc[0]
     assert pd.isna(row["printed"]) and pd.isna(row["published_quantity"])
     assert (row["controlled_mean"], row["verdict"]) == (pytest.approx(0.5), "reproduced")
