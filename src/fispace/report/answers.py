@@ -46,6 +46,9 @@ class Given(NamedTuple):
     """Name of the ratio that a difference stands for."""
     ratio: Sample | None
     """Values of that ratio; None if its denominator may be zero."""
+    scale: float
+    """What an effect in the unit of the claim is multiplied by: 1, or the mean size of what the ratio is
+    divided by where a difference stands for it."""
     is_undefined: bool
     """Whether it is a ratio whose denominator may be zero and that no difference can stand for."""
 
@@ -99,10 +102,12 @@ def _given(name: str, parts: RatioParts | None, is_undefined: bool, numbers: Num
     if parts is not None:
         own = numbers.samples[parts.difference]
         ratio = None if is_undefined else sample
-        return Given(parts.difference, own, parts.neutral, name, ratio, is_undefined=False)
+        divided = np.array(list(numbers.samples[parts.denominator].values()), dtype=np.float64)
+        scale = float(np.abs(divided).mean())
+        return Given(parts.difference, own, parts.neutral, name, ratio, scale, is_undefined=False)
     if is_undefined:
         sample = dict.fromkeys(sample, float("nan"))
-    return Given(name, sample, 0.0, None, None, is_undefined)
+    return Given(name, sample, 0.0, None, None, 1.0, is_undefined)
 
 
 def _names(claim: Claim) -> Iterator[str]:

@@ -82,6 +82,10 @@ class OverSeeds(Predicate):
         return self.reference if own is None else own
 
 
+DIRECTIONS = ("above", "below")
+"""Tests of a mean on one side of the reference."""
+
+
 class Direction(OverSeeds):
     """Our numbers lie on one side of the reference.
 
@@ -178,6 +182,9 @@ class Claim(Entry):
     """The same quantity from the paper's own sizes alone; no model of ours enters."""
     same_as: Annotated[dict[Answer, str], Field(default_factory=dict)]
     """For each answer that is another claim's number as well: the name of that claim."""
+    smallest_effect: Annotated[float, Field(gt=0)] | None = None
+    """Effects smaller than this, in the unit of the judged number, count as none; null = the share
+    `report.smallest_share` of the printed effect. Needed where there is no printed effect."""
     predicate: Tested
     """What our numbers must show; the verdict is computed from it."""
     remark: NonEmpty | None
@@ -230,6 +237,44 @@ class Claim(Entry):
             raise Refusal(
                 ("predicate", "against"),
                 f"{self.answered_by!r} is the number that is judged, so it cannot be its own control",
+            )
+        return self
+
+    @property
+    def printed_effect(self) -> float | None:
+        """|printed number - reference|; None if the judged number is not the printed one, or is no effect.
+
+        A test of no effect has none, and tests of every seed have no bound.
+        """
+        predicate = self.predicate
+        if not isinstance(predicate, Direction) or self.printed is None:
+            return None
+        is_other = isinstance(predicate.reference, str) or predicate.published is not None
+        if is_other or predicate.test not in DIRECTIONS:
+            return None
+        return abs(self.printed - float(predicate.reference)) or None
+
+    @property
+    def has_bound(self) -> bool:
+        """Whether the verdict needs a smallest effect of interest."""
+        predicate = self.predicate
+        return isinstance(predicate, OverSeeds) and (
+            predicate.test in DIRECTIONS
+            or (isinstance(predicate, NoEffect) and predicate.sample is None)
+        )
+
+    @model_validator(mode="after")
+    def _has_a_smallest_effect(self) -> "Claim":
+        if self.has_bound and self.smallest_effect is None and self.printed_effect is None:
+            raise Refusal(
+                "smallest_effect",
+                f"is missing: the test {self.predicate.test!r} of this claim has no printed effect to take a "
+                "share of. Give the smallest effect that matters, in the unit of the judged number",
+            )
+        if not self.has_bound and self.smallest_effect is not None:
+            raise Refusal(
+                "smallest_effect",
+                f"the test {self.predicate.test!r} has no use for it; leave it out",
             )
         return self
 

@@ -111,7 +111,17 @@ def _cells(row: dict[Any, Any], answers: list[str], explanations: str | None) ->
         found.append(linked(interval_text(row, answer), explanations, title))
         if answer == "controlled":
             found.append(_text(row["controlled_against"]) or ABSENT)
-    return [*found, f"{row['verdict']}{_judged_by(row, answers)}"] if "verdict" in row else found
+    return [*found, verdict_text(row) + _judged_by(row, answers)] if "verdict" in row else found
+
+
+def verdict_text(row: dict[Any, Any]) -> str:
+    """The verdict, with the effects that it excludes or the number of seeds that would decide it."""
+    verdict = str(row["verdict"])
+    bound, seeds = row["excluded_above"], row["seeds_to_decide"]
+    if not pd.isna(bound):
+        above = "any effect" if bound <= 0 else f"effects above {value_text(bound, row['unit'])}"
+        return f"{verdict}, {above} excluded"
+    return verdict if pd.isna(seeds) else f"{verdict}, {seeds:.0f} seeds would decide"
 
 
 def _judged_by(row: dict[Any, Any], answers: list[str]) -> str:
