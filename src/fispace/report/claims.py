@@ -66,7 +66,7 @@ class OverSeeds(Predicate):
     """The reference of `controlled`, if it differs."""
     against: Distinct[Literal["null", "controlled"]]
     """What must hold as well; otherwise the claim is explained by the null. `null`: our effect exceeds
-    that of the null. `controlled`: the controlled number passes the same test."""
+    the null's. `controlled`: the controlled number passes the same test."""
     sample: Literal["few_documents"] | None = None
     """Judge the interval over samples of `report.few_documents` documents."""
     published: QuantityName | None = None
@@ -90,7 +90,7 @@ class Direction(OverSeeds):
     """Our numbers lie on one side of the reference.
 
     `above`, `below`: the interval over seeds does, and the interval over documents where there is one.
-    `every_above`, `every_below`: every seed does; for numbers whose mean says nothing, such as p-values.
+    `every_above`, `every_below`: every seed does; for numbers that should not be averaged, such as p-values.
     """
 
     TESTS = ("above", "below", "every_above", "every_below")
@@ -358,7 +358,7 @@ def read_claims(claims: Path) -> Claims:
 
 
 def of_target(claims: Claims, target: str) -> list[Claim]:
-    """The claims that a target's ledger holds; that of `full` holds all of them.
+    """The claims that a target's ledger holds; the ledger of `full` holds all of them.
 
     Raises:
         ClaimsError: if there is no such target.

@@ -31,15 +31,15 @@ ANSWER_HEADERS = {
 """Header of each answer's column. The last column is left out if no row has that answer."""
 AGAINST = "controlled against"
 LEGEND = (
-    "Printed: the number in the paper. As published: our models, by the paper's own definition; where the "
-    "paper has no such number, there is none. Controlled: the claim's question against the comparison in "
-    "the next column. Null: the same number where the effect cannot be, such as initial weights or a "
-    "model without interaction. The paper's sizes alone: no model of ours enters. Means over seeds, for P1 "
-    "to P3 over planted worlds, with 95 % t-intervals. A row whose percentages would say nothing, because "
-    "what is divided by may be zero or the share exceeds 100 %, is in the unit of what is divided, nats or "
-    "z² (squared standardised activation: 1 is the variance of a dimension); the percentage stands beside "
-    "it where it is one. “= N5 gain”: the same number answers that claim. “by …”: the verdict rests on "
-    "this other quantity of the row, in `claims.csv`."
+    "Printed: the number in the paper. As published: our models, by the paper's own definition; a dash if "
+    "the paper has no such number. Controlled: the claim's question against the comparison in the next "
+    "column. Null: the same number where the effect cannot exist, such as at initial weights or in a model "
+    "without interaction. The paper's sizes alone: computed from these sizes, without a model of ours. "
+    "Means over seeds (P1 to P3: over simulated worlds), with 95 % t-intervals. A percentage that exceeds "
+    "100 %, or whose denominator may be zero, is replaced by the difference in its numerator, in nats or z² "
+    "(squared standardised activation: 1 is the variance of a dimension). The percentage follows in "
+    "parentheses unless its denominator may be zero. “= N5 gain”: the same number answers that claim. "
+    "“by …”: the verdict rests on this other quantity of the row, in `claims.csv`."
 )
 
 
