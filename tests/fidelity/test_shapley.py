@@ -1,4 +1,4 @@
-"""Shapley values: by hand, their axioms, and what they say of a decoder that is divided in two."""
+"""Shapley values by hand, their axioms, and their values for a decoder divided into two parts."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from train.records import model_shape
 
 from fispace.chapters.fidelity.arm import without_decoder
-from fispace.chapters.fidelity.shapley_table import CANONICAL, DECODER, PUBLISHED, games
+from fispace.chapters.fidelity.shapley import CANONICAL, DECODER, PUBLISHED, games
 from fispace.models.integrated import IntegratedModel, ablations
 from fispace.models.sparse import sparse_sum
 from fispace.stats.metrics import fvu
@@ -169,7 +169,7 @@ def test_on_purely_linear_data_the_published_metric_still_reports_a_large_improv
         (model(z, model.parts) - z).square().mean().backward()
         optimiser.step()
     model.eval().requires_grad_(False)
-    torch.testing.assert_close(  # equal gradients: the division of the decoder is never trained
+    torch.testing.assert_close(  # equal gradients never change the division of the decoder
         model.sae.W_dec - model.W_lin, divided, atol=1e-4, rtol=0
     )
     codes = model.sae.encode(z)

@@ -1,4 +1,4 @@
-"""The paper's formulas by hand, and the nulls that show what each of them is blind to."""
+"""The paper's formulas by hand, and nulls that show what each of them ignores."""
 
 import numpy as np
 import pytest
@@ -49,7 +49,7 @@ def test_mean_output_shares_by_hand() -> None:
     assert published.mean_output_shares(3.0, 1.0) == (0.75, 0.25)
 
 
-def test_published_variance_explained_is_blind_to_a_constant_error() -> None:
+def test_published_variance_explained_ignores_a_constant_error() -> None:
     x = numpy_stream(0, "ve").standard_normal((64, 3))
     assert published.batch_variance_explained(x, x + 5.0) == pytest.approx(1)
     assert published.batch_variance_explained(x, np.zeros_like(x)) == pytest.approx(0)
@@ -90,7 +90,7 @@ def test_each_row_of_the_identity_uses_one_dimension() -> None:
     assert published.gini(np.eye(6)).tolist() == pytest.approx([5 / 6] * 6)
 
 
-def test_the_gini_reported_for_one_row_is_what_initial_rows_reach() -> None:
+def test_initial_rows_reach_the_gini_reported_for_one_row() -> None:
     initial = 0.05 * numpy_stream(0, "gini").standard_normal((5000, 200))
     assert published.gini(initial).max() == pytest.approx(0.4915, abs=0.02)
 

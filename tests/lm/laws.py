@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from fispace.chapters.fidelity.document_sums import MASKED
-from fispace.chapters.fidelity.spliced_evaluation import Scored, undisturbed
+from fispace.chapters.fidelity.spliced_evaluation import Scored, unchanged_pass
 from fispace.lm.cached import Replacements
 from fispace.lm.generate import continue_texts, greedy
 from fispace.lm.hooks import read_activations, resolve_hook_point
@@ -139,7 +139,7 @@ def spliced_sums(model: Any, texts: list[np.ndarray]) -> np.ndarray:
     """[texts 2] KL and excess CE, mean over the tokens of each text."""
     ids, mask = padded(texts, 0)
     batch = WindowBatch(ids, mask, mask == 1, np.arange(len(texts)))
-    scored = Scored(undisturbed(model, HOOK_POINT, batch), MASKED)
+    scored = Scored(unchanged_pass(model, HOOK_POINT, batch), MASKED)
     found = scored.splice(moved(scored.rows, STRENGTHS[1]))
     sums = [found["kl"].sum(1), (found["ce"] - scored.original["ce"]).sum(1)]
     return torch.stack(sums, dim=1).double().numpy() / mask.sum(1, keepdim=True).numpy()

@@ -16,9 +16,8 @@ from fispace.lm.cached import Replacements
 from fispace.lm.generate import continue_texts, greedy
 from fispace.lm.hooks import following_block, read_activations, resolve_hook_point
 from fispace.lm.intervention_scoring import Moves, score_moved
-from fispace.lm.load import load_lm
+from fispace.lm.load import load_lm, self_test
 from fispace.lm.score import WordContext, WordPlan, score_words
-from fispace.lm.self_test import self_test
 from fispace.study.config.lm import LmConfig
 
 STILL = Replacements(lambda x: x, lambda x: x)
@@ -115,15 +114,15 @@ def test_a_model_that_draws_at_random_is_refused():
         self_test(model, 0)
 
 
-# Hook points: one vector a token, or refused with those that serve.
+# Hook points: one vector per token, or a refusal that lists the possible ones.
 
 
 @pytest.mark.parametrize(
     ("name", "hook_point", "said"),
     [
-        ("opt", "model.decoder.layers.1.fc2", "gives no vector a token"),
-        ("qwen3", "model.layers.1.self_attn.q_norm", "gives no vector a token"),
-        ("mixtral", "model.layers.1.mlp.gate", "gives no vector a token"),
+        ("opt", "model.decoder.layers.1.fc2", "does not give one vector per token"),
+        ("qwen3", "model.layers.1.self_attn.q_norm", "does not give one vector per token"),
+        ("mixtral", "model.layers.1.mlp.gate", "does not give one vector per token"),
         ("mamba", "backbone.layers.1.mixer.conv1d", "is not called in a pass"),
         ("gemma3, vision", "model.vision_tower", "is not called in a pass"),
         ("qwen3", "model.layers.1.mlp.act", "does not exist"),

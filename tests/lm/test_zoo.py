@@ -25,7 +25,7 @@ from fispace.lm import batching, cached
 from fispace.lm.anatomy import anatomy_of
 from fispace.lm.hooks import logits, resolve_hook_point
 from fispace.lm.intervention_scoring import Moves, score_checked, score_moved
-from fispace.lm.self_test import self_test
+from fispace.lm.load import self_test
 
 MOST = 1e-5
 """Nats, or standard deviations of an activation, in float32."""
@@ -70,9 +70,7 @@ def test_the_page_on_robustness_shows_every_architecture_within_the_limit():
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_model_that_is_not_causal_is_refused_at_its_first_use(name):
     model = build(REFUSED[name])
-    said = (
-        rf"{type(model).__name__} fails the self-test 'causal'.*Everything here needs a causal LM"
-    )
+    said = rf"{type(model).__name__} fails the self-test 'causal'.*The study needs a causal LM"
     with pytest.raises(ModelError, match=said):
         self_test(model, HOOK_POINT)
     with pytest.raises(ModelError, match="'causal'"):

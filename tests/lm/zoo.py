@@ -16,7 +16,7 @@ from lm.laws import CHECKS, HOOK_POINT, LENGTHS, N_TOKENS
 
 from fispace.lm.batching import sharing
 from fispace.lm.cached import keeping
-from fispace.lm.self_test import self_test
+from fispace.lm.load import self_test
 
 WINDOW = 8
 """Tokens that a layer with a sliding or chunked window sees: fewer than most texts below have."""

@@ -1,4 +1,4 @@
-"""Laws of the testbed's battery: matched cells that differ only where the factors govern."""
+"""Laws of the testbed's battery: matched cells that differ only in the words that the factors govern."""
 
 import re
 
@@ -86,7 +86,7 @@ def test_a_lexicon_too_small_for_the_battery_is_an_error(grammar: Grammar) -> No
         adverbs_per_cell=1,
     )
     single = build_grammar(
-        grammar.config.model_copy(  # unchecked: a steeper exponent than a study may have
+        grammar.config.model_copy(  # not validated, because the exponent is steeper than params allow
             update={
                 "n_topics": 1,
                 "lexicon": lexicon,

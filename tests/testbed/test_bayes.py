@@ -111,7 +111,7 @@ def test_floor_is_the_mean_and_lies_below_the_unigram_loss(grammar: Grammar) -> 
     assert floor < unigram_nats(grammar, train, test) < np.log(len(grammar.lexicon))
 
 
-def test_a_text_that_the_grammar_cannot_write_is_refused(grammar: Grammar) -> None:
+def test_a_text_outside_the_grammar_is_refused(grammar: Grammar) -> None:
     with pytest.raises(CorpusError, match="'these', cannot follow"):
         bayes_log_probabilities(grammar, pad([word_ids_of(grammar, "this these")]))
     with pytest.raises(CorpusError, match="'platypus' is not a word"):

@@ -129,7 +129,7 @@ def test_the_default_language_is_of_the_promised_size(default_grammar: Grammar) 
     assert len({len(words.split()) for words in RESPONSES.values()}) == 1
 
 
-def test_the_paper_s_response_words_are_in_their_cells(grammar: Grammar) -> None:
+def test_the_papers_response_words_are_in_their_cells(grammar: Grammar) -> None:
     cells = {word.word: (word.register, word.affect) for word in grammar.planted_words()}
     printed = {
         ("formal", "neutral"): ("perhaps", "therefore", "consequently"),
@@ -140,7 +140,7 @@ def test_the_paper_s_response_words_are_in_their_cells(grammar: Grammar) -> None
     assert all(cells[word] == cell for cell, words in printed.items() for word in words)
 
 
-def test_arcs_out_of_a_node_sum_to_one_in_every_state_that_can_be_there(grammar: Grammar) -> None:
+def test_arcs_out_of_a_node_sum_to_one_in_every_possible_state(grammar: Grammar) -> None:
     totals = grammar.transition.sum(axis=1)
     possible = np.ones_like(totals, dtype=bool)
     for name in ("determiner", "noun", "verb"):
@@ -164,11 +164,11 @@ def test_longest_sentence_is_the_longest_path() -> None:
     assert longest_sentence() == 11
 
 
-def test_start_is_no_class(grammar: Grammar) -> None:
+def test_the_start_node_is_not_a_word_class(grammar: Grammar) -> None:
     assert START_NODE == len(CLASSES) == len(grammar.transition) - 1
 
 
-def test_json_gives_the_same_grammar_back(grammar: Grammar) -> None:
+def test_a_grammar_survives_its_json_form(grammar: Grammar) -> None:
     again = grammar_from_json(json.loads(canonical_json(grammar_to_json(grammar))))
     assert again == grammar
     assert np.array_equal(again.log_emission, grammar.log_emission)

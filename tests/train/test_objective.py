@@ -1,4 +1,4 @@
-"""AuxK: what counts as dead, what the loss is, and whom its gradient reaches."""
+"""AuxK: which latents are dead, what the loss is, and which weights get its gradient."""
 
 import pytest
 import torch

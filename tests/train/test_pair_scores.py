@@ -1,4 +1,4 @@
-"""Pair scores against the definition taken literally; given codes, readout and first-order control."""
+"""Pair scores against their literal definition; fixed codes, readout and first-order control."""
 
 import numpy as np
 import pytest
@@ -67,10 +67,12 @@ def test_a_pair_that_is_never_active_together_scores_nothing() -> None:
     assert not functional_scores(model(), from_dense(matrix, K), np.arange(N_LATENTS)).any()
 
 
-def test_a_double_difference_of_an_open_head_is_its_pair_weight_times_the_product() -> None:
+def test_with_all_hidden_units_open_a_double_difference_is_pair_weight_times_product() -> None:
     of, found = model(), codes()
     with torch.no_grad():
-        of.interaction.b_hidden.fill_(100.0)  # every unit open: the output is linear in the pool
+        of.interaction.b_hidden.fill_(
+            100.0
+        )  # every unit is open, so the output is linear in the pool
         change = double_difference(of, found, 0, 1) @ of.interaction.W_out.T
         V, rows = of.interaction.V, found.indices
         through = of.interaction.W_out @ of.interaction.W_hidden

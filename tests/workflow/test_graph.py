@@ -11,7 +11,7 @@ from workflow.conftest import Folder
 
 from fispace.study.commands import ALIASES, CHAPTERS, Command, all_commands, find_command
 from fispace.study.config.study import StudyConfig
-from fispace.study.declarations import Kind
+from fispace.study.declarations import OptionKind
 
 ROOT = Path(__file__).parents[2]
 SHARED_DEPS = {"Snakefile", "workflow", "src/fispace"}
@@ -139,7 +139,7 @@ def test_the_files_of_a_rule_have_the_names_of_its_commands_options():
         if command_of(text) is None or name == "factorial_battery":  # by battery_files
             continue
         command = find_command(*command_of(text))
-        for part, kind in (("input", Kind.READS), ("output", Kind.WRITES)):
+        for part, kind in (("input", OptionKind.READS), ("output", OptionKind.WRITES)):
             found = re.search(rf"^    {part}:\n((?:        .*\n)+)", text, re.MULTILINE)
             names = set(re.findall(r"^        (\w+)=", found[1], re.MULTILINE) if found else [])
             assert names - {"svgs"} == set(command.names_of(kind)), (name, part)  # on the page

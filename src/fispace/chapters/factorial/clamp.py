@@ -33,8 +33,8 @@ from fispace.chapters.factorial.tables import CANDIDATES, CONTEXTS, WORDS
 from fispace.lm.hooks import read_activations
 from fispace.lm.intervention_scoring import Moves, prompt_log_probs, score_checked
 from fispace.lm.load import load_lm
-from fispace.lm.score import PAD_ID, WordPlan, next_token_log_probs, plan_words, require_scorable
-from fispace.lm.windows import padded
+from fispace.lm.score import WordPlan, next_token_log_probs, plan_words, require_scorable
+from fispace.lm.windows import PAD_ID, padded
 from fispace.stats.metrics import kl_per_token
 from fispace.store.metric_registry import with_units
 from fispace.store.tables import read_csv, write_table

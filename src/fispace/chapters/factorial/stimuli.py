@@ -13,7 +13,7 @@ import pandas as pd
 
 from fispace.errors import StimuliError
 from fispace.store.columns import NUMBER
-from fispace.store.csv_files import CsvError, read_cells
+from fispace.store.text_files import CsvError, read_cells
 from fispace.study.config.factorial import FactorConfig
 from fispace.study.names import plain_text
 
