@@ -77,7 +77,7 @@ def detectable_effect(interval: Interval, confidence: float, power: float) -> fl
     if interval.n < 2:
         return float("nan")
     half = max(interval.mean - interval.low, interval.high - interval.mean)
-    level, found = (float(stats.t.ppf(p, interval.n - 1)) for p in (0.5 + confidence / 2, power))
+    level, found = (t_quantile(p, interval.n - 1) for p in (0.5 + confidence / 2, power))
     return half * (1 + found / level)
 
 
@@ -101,9 +101,9 @@ def repetitions_to_decide(
     own = mean - over_seeds.low
     whole = mean - joined.low if is_above else joined.high - mean
     rest = max(whole**2 - own**2, 0.0)
-    spread = own / float(stats.t.ppf(0.5 + confidence / 2, n - 1)) * n**0.5
+    spread = own / t_quantile(0.5 + confidence / 2, n - 1) * n**0.5
     for more in range(n + 1, MOST_REPETITIONS + 1):
-        half = float(stats.t.ppf(0.5 + confidence / 2, more - 1)) * spread / more**0.5
+        half = t_quantile(0.5 + confidence / 2, more - 1) * spread / more**0.5
         if half**2 + rest < (mean - nearest) ** 2:
             return more
     return None
