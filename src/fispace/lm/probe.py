@@ -105,9 +105,10 @@ _LIMITS: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
 
 def agree(model: Any, found: Tensor, expected: Tensor) -> bool:
     """Whether two tensors differ by no more than the model's own rounding; False where one holds a NaN."""
-    if model not in _LIMITS:
+    differs_by = deviation(found, expected)
+    if differs_by > CLOSE and model not in _LIMITS:
         _LIMITS[model] = _limit(model)
-    return deviation(found, expected) <= _LIMITS[model]
+    return differs_by <= _LIMITS.get(model, CLOSE)
 
 
 def _limit(model: Any) -> float:
