@@ -61,10 +61,11 @@ def _refuse_what_waits_for_refused(reasons: dict[Path, str | None], jobs: Sequen
     while is_changed:
         is_changed = False
         for job in jobs:
-            late = next((path for path in job.inputs if reasons.get(path)), None)
-            for path in job.outputs if late else ():
-                if path in reasons and reasons[path] is None:
-                    reasons[path], is_changed = f"its rule waits for {late}: {reasons[late]}", True
+            late = [path for path in job.inputs if reasons.get(path)]
+            open_ = [path for path in job.outputs if late and reasons.get(path, "") is None]
+            for path in open_:
+                reasons[path] = f"its rule waits for {late[0]}: {reasons[late[0]]}"
+            is_changed = is_changed or bool(open_)
 
 
 def _why_not(path: Path, proof: Proof) -> str | None:
