@@ -15,7 +15,7 @@ import argparse
 import contextlib
 import subprocess
 import sys
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # the package as it stands here
@@ -68,6 +68,15 @@ def _refuse_what_waits_for_refused(reasons: dict[Path, str | None], jobs: Sequen
             is_changed = is_changed or bool(open_)
 
 
+def _causes_first(refused: Mapping[Path, str]) -> list[tuple[Path, str]]:
+    """Files with their reasons; last those whose reason is another of these files."""
+
+    def follows(path: Path) -> bool:
+        return any(str(other) in refused[path] for other in refused if other != path)
+
+    return sorted(refused.items(), key=lambda item: follows(item[0]))
+
+
 def _why_not(path: Path, proof: Proof) -> str | None:
     return proof.why_not(path) if path.exists() else "it is missing"
 
@@ -93,8 +102,10 @@ def sync_all(options: Sequence[str], *, discard: bool) -> int:
     refused = accept_proven(asked, [EVERYTHING], options) if asked else {}
     left = {path: why for path, why in refused.items() if path in foreign}
     sys.stderr.write(f"{folder}: accepted {len(asked) - len(refused)} files.\n")
-    for path, why in list(left.items())[:SHOWN_FILES]:
+    for path, why in _causes_first(left)[:SHOWN_FILES]:
         sys.stderr.write(f"{UNPROVEN} {path}: {why}\n")
+    if len(left) > SHOWN_FILES:
+        sys.stderr.write(f"{UNPROVEN}: {len(left) - SHOWN_FILES} more files.\n")
     if not left:
         return 0
     if discard:
