@@ -91,6 +91,24 @@ DOCUMENTS = Table(
     },
     key=("quantity",),
 )
+ARM_NUMBERS = Table(
+    "report/arms.csv",
+    {
+        "arm": TEXT, "metric": TEXT, "unit": TEXT, **{end: optional(NUMBER) for end in ENDS},
+        "n_seeds": INTEGER,
+    },
+    key=("arm", "metric"),
+)  # fmt: skip
+"""An end is missing where there is one seed."""
+HEALTH = Table(
+    "report/health.csv",
+    {
+        "gate": TEXT, "arm": optional(TEXT), "value": optional(NUMBER), "bound": optional(NUMBER),
+        "passed": BOOLEAN,
+    },
+    key=("gate", "arm"),
+    others_ignored=True,
+)  # fmt: skip
 AUDIT = Table(
     "report/full/audit.csv",
     {
