@@ -33,9 +33,10 @@ class Chromium:
         to_read, self._write = os.pipe()
         self._read, to_write = os.pipe()
         command = [PROGRAM, *OPTIONS, f"--user-data-dir={self._profile.name}", "about:blank"]
+        # a plain sh knows descriptors of one digit only
         line = f'exec "$@" 3<&{to_read} 4>&{to_write}'
         self._process = subprocess.Popen(
-            ["sh", "-c", line, "sh", *command], pass_fds=(to_read, to_write),
+            ["bash", "-c", line, "bash", *command], pass_fds=(to_read, to_write),
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         for handle in (to_read, to_write):

@@ -1,4 +1,4 @@
-"""The pages in a real Chromium: no errors, search finds a latent, links open latents and pairs, text stays text."""
+"""The pages in a real Chromium: no errors; search, links and pairs work; text of the corpus stays text."""
 
 import shutil
 from collections.abc import Iterator
@@ -33,7 +33,9 @@ def listed(chromium: Chromium) -> list[int]:
 def is_clean(chromium: Chromium) -> bool:
     """Whether the page raised nothing, ran nothing of the corpus, and read files of this machine alone."""
     assert chromium.errors == []
-    assert chromium.value("window.hacked === undefined && document.querySelectorAll('img, b').length === 0")
+    assert chromium.value(
+        "window.hacked === undefined && document.querySelectorAll('img, b').length === 0"
+    )
     return all(url.startswith(("file:", "about:")) for url in chromium.requests)
 
 
@@ -51,7 +53,7 @@ def test_a_link_opens_a_latent_with_its_hostile_texts_as_text(chromium, pages):
         ]
         assert chromium.value(texts)[: len(expected)] == expected
         assert str(index["fired"][latent]) in chromium.text("dl.numbers")
-    assert any(word in "".join(sum(windows, [])) for word in HOSTILE[:2])
+    assert any(HOSTILE[0] in text for window in windows for text in window)
     assert is_clean(chromium)
 
 

@@ -143,7 +143,9 @@ class Book:
             if facts.cells is not None:
                 record["cells"] = list(map(short, facts.cells.means[latent]))
             if facts.shares:
-                record["shares"] = [short(float(values[latent])) for values in facts.shares.values()]
+                record["shares"] = [
+                    short(float(values[latent])) for values in facts.shares.values()
+                ]
             if latent in of_latents:
                 record["pairs"] = of_latents[latent]
             yield record

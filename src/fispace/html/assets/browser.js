@@ -50,7 +50,8 @@
   }
 
   const link = (text, href) => make("a", { href }, text);
-  const shownNumber = (value) => value === null ? "–" : value.toLocaleString("en", { maximumSignificantDigits: 3 });
+  const shownNumber = (value) => value === null ? "–"
+    : value.toLocaleString("en", { maximumSignificantDigits: 3 }).replace("-", "−");
   const visible = (text) => text.replace(/\n/g, "↵").replace(/\t/g, "⇥").replace(/\r/g, "␍");
   const token = (number) => make("span", { class: "token" }, visible(tokens[number]));
   const density = (number) => index.fired[number] / index.tokens;
@@ -69,7 +70,7 @@
 
   function bars(counts, largest) {
     const [width, height] = [420, 90], most = Math.max(...counts), each = width / counts.length;
-    const plot = make("svg", { class: "plot", viewBox: `0 0 ${width} ${height + 16}`, role: "img", "aria-label": "histogram of the non-zero activations" });
+    const plot = make("svg", { class: "plot", viewBox: `0 -14 ${width} ${height + 30}`, role: "img", "aria-label": "histogram of the non-zero activations" });
     counts.forEach((count, i) => {
       const high = most ? count / most * height : 0;
       plot.append(make("rect", { x: i * each, y: height - high, width: Math.max(each - 1, .5), height: high },
@@ -78,19 +79,19 @@
     plot.append(make("line", { x1: 0, x2: width, y1: height, y2: height }),
       make("text", { x: 0, y: height + 13 }, "0"),
       make("text", { x: width, y: height + 13, "text-anchor": "end" }, shownNumber(largest)),
-      make("text", { x: width, y: 10, "text-anchor": "end" }, `at most ${most} tokens a bin`));
+      make("text", { x: width, y: -4, "text-anchor": "end" }, `at most ${most} tokens a bin`));
     return plot;
   }
 
   function curve(values, steps, label) {
     const [width, height] = [420, 70], most = Math.max(...values, 1e-12);
     const place = (value, i) => `${values.length > 1 ? i / (values.length - 1) * width : 0},${height - value / most * height}`;
-    const plot = make("svg", { class: "plot", viewBox: `0 0 ${width} ${height + 16}`, role: "img", "aria-label": label });
+    const plot = make("svg", { class: "plot", viewBox: `0 -14 ${width} ${height + 30}`, role: "img", "aria-label": label });
     plot.append(make("line", { x1: 0, x2: width, y1: height, y2: height }),
       make("polyline", { points: values.map(place).join(" ") }),
       make("text", { x: 0, y: height + 13 }, `${steps[0].toLocaleString("en")} training tokens`),
       make("text", { x: width, y: height + 13, "text-anchor": "end" }, steps[steps.length - 1].toLocaleString("en")),
-      make("text", { x: width, y: 10, "text-anchor": "end" }, `largest ${shownNumber(Math.max(...values))}`));
+      make("text", { x: width, y: -4, "text-anchor": "end" }, `largest ${shownNumber(Math.max(...values))}`));
     return plot;
   }
 
@@ -100,12 +101,13 @@
     const text = make("div", { class: "text" });
     for (let i = 0; i < length; i += 1) {
       const value = values.get(i) ?? 0, other = second.get(i) ?? 0;
-      const span = make("span", { title: other ? `${shownNumber(value)}; second latent ${shownNumber(other)}` : shownNumber(value) },
-        visible(tokens[names[begin + i]]));
+      const said = other ? `${shownNumber(value)}; second latent ${shownNumber(other)}` : shownNumber(value);
+      const [, blank, word] = /^( *)([^]*)$/.exec(visible(tokens[names[begin + i]]));
+      const span = make("span", { title: said }, word || blank);
       if (value > 0) span.style.backgroundColor = `rgba(var(--mark), ${(.12 + .6 * Math.min(1, value / peak)).toFixed(2)})`;
       if (other > 0) span.classList.add("other");
       if (i === place) span.classList.add("place");
-      text.append(span);
+      text.append(word ? blank : "", span);  // a shaded word can then begin a line
     }
     const where = `document ${document_}, window ${window}, position ${begin + place}: ${shownNumber(values.get(place) ?? 0)}` +
       (others.length ? ` and ${shownNumber(second.get(place) ?? 0)}` : "");
