@@ -82,8 +82,8 @@ class Counts:
         self.total += np.bincount(active.latents, weights=active.values, minlength=n)
         strongest = strongest_of(active, windows)
         np.maximum.at(self.peak, active.latents[strongest], active.values[strongest])
-        own = (column[strongest] for column in (active.latents, active.values, active.tokens))
-        self.top.update(*own, active.values[strongest])
+        values = active.values[strongest]
+        self.top.update(active.latents[strongest], values, active.tokens[strongest], values)
         keys = -_mixed(active.tokens, active.latents, self._salt)
         self.sample.update(active.latents, keys, active.tokens, active.values)
 
