@@ -16,7 +16,7 @@ from fispace.chapters.geometry.weight_table import LatentValues
 from fispace.models.integrated import IntegratedModel
 from fispace.models.leave_one_out import DecoderTerms, interaction_growth
 from fispace.models.sparse import Codes, active_entries
-from fispace.stats import published
+from fispace.stats import paper_formulas
 from fispace.stats.metrics import FvuSums
 from fispace.study.config.geometry import GeometryArmStep
 
@@ -57,7 +57,7 @@ def pass_over(
         z_hat = model.reconstruct(codes, model.parts)
         sums.add(z, z_hat, codes)
         if number < params.n_published_batches and len(z) > 1:
-            scores.append(published.batch_variance_explained(z.numpy(), z_hat.numpy()))
+            scores.append(paper_formulas.batch_variance_explained(z.numpy(), z_hat.numpy()))
     return sums.outputs(float(np.mean(scores)))
 
 
@@ -65,7 +65,7 @@ class _Sums:
     """Sums over the test tokens from which `Outputs` is made."""
 
     def __init__(self, model: IntegratedModel, is_drawn: Bool[Tensor, " n_latents"]) -> None:
-        n_latents, d_model = model.shape.n_latents, model.shape.d_model
+        n_latents, d_model = model.config.n_latents, model.d_model
         self.model, self.is_drawn = model, is_drawn
         self.firings, self.activation = np.zeros(n_latents), np.zeros(n_latents)
         self.absolute: Counter[str] = Counter()

@@ -108,7 +108,7 @@ def _measured(found: TrainedArm, heldout: Tokens) -> dict[str, Any]:
 
 def _scored(found: TrainedArm, heldout: Tokens, world: World) -> pd.DataFrame:
     """Scores of all pairs of features, computed from the latents matched to them."""
-    n_latents = found.model.shape.n_latents
+    n_latents = found.model.config.n_latents
     activations = to_dense(found.codes, n_latents).numpy()
     matched = match_features(heldout.features.numpy(), activations)
     first, second = np.triu_indices(len(matched.latents), 1)

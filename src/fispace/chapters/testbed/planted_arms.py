@@ -14,12 +14,12 @@ from fispace.errors import named_divergence
 from fispace.models.fit import Schedule, fit
 from fispace.models.integrated import IntegratedModel
 from fispace.models.objective import ArmObjective, FixedCodes, Objective
-from fispace.models.parts import ModelShape
 from fispace.models.readout import fit_readout
 from fispace.models.sparse import Codes, from_dense
 from fispace.seeds import stream_seed, torch_stream
 from fispace.study.config.parts import PARTS, Part, Pooling
 from fispace.study.config.planted import FIRST_ORDER, ORACLE, PlantedStep
+from fispace.study.config.train import ModelConfig
 
 TokenMatrix = Float[Tensor, "tokens width"]
 HEAD_PARTS: tuple[Part, ...] = ("linear", "bias", "interaction")
@@ -127,12 +127,17 @@ def _whole(
 def _model(
     params: PlantedStep, number: int, n_latents: int, pooling: Pooling, parts: tuple[Part, ...]
 ) -> IntegratedModel:
-    own, world = params.planted.training, params.planted.world
-    shape = ModelShape(
-        d_model=world.d_model, n_latents=n_latents, k=own.k, d_embed=own.d_embed,
-        dropout=own.dropout, topk_dtype="float32", select_by="pre_activation", pooling=pooling,
+    own = params.planted.training
+    config = ModelConfig(
+        n_latents=n_latents,
+        k=min(own.k, n_latents),  # a model on given codes never selects any
+        d_embed=own.d_embed, dropout=own.dropout, init=own.init,
+        topk_dtype="float32", select_by="pre_activation",
     )  # fmt: skip
-    return IntegratedModel(shape, parts, own.init, params.root_seed, number)
+    return IntegratedModel(
+        params.planted.world.d_model, config, parts, pooling,
+        root_seed=params.root_seed, seed=number,
+    )  # fmt: skip
 
 
 def _fit(

@@ -17,15 +17,9 @@ from fispace.errors import named_divergence
 from fispace.models.fit import Schedule, fit, fix_numerics
 from fispace.models.integrated import IntegratedModel
 from fispace.models.objective import ArmObjective
-from fispace.models.parts import matched_n_latents
+from fispace.models.parts import Widths, matched_n_latents
 from fispace.models.topk import selection_dtype
-from fispace.models.trained import (
-    Trained,
-    TrainingRecord,
-    initial_model,
-    load_trained,
-    model_shape,
-)
+from fispace.models.trained import Trained, TrainingRecord, initial_model, load_trained
 from fispace.models.training_state import Checkpoints, CurveRow, surroundings
 from fispace.seeds import stream_seed
 from fispace.stats.metrics import FvuSums
@@ -102,7 +96,7 @@ def train_arm(
         model.interaction.mean_output.copy_(mean_interaction(model, batches))
     save_checkpoint(weights, model.state_dict(), record.plain())
     write_table(curve, fitted.curve, record.plain())
-    write_table(lifecycle, fitted.lifecycle, record.plain())
+    write_table(lifecycle, fitted.history, record.plain())
     checkpoints.remove()
 
 
@@ -133,7 +127,7 @@ def train_candidate(
 def mean_interaction(model: IntegratedModel, batches: Iterator[Tensor]) -> Tensor:
     """Mean output of the interaction's MLP over the given tokens, accumulated in float64."""
     model.eval()
-    total, n_tokens = torch.zeros(model.shape.d_model, dtype=torch.float64), 0
+    total, n_tokens = torch.zeros(model.d_model, dtype=torch.float64), 0
     for z in batches:
         codes = model.sae.encode(z)
         total += model.interaction.output(model.interaction.hidden(codes)).double().sum(0)
@@ -154,8 +148,8 @@ def _decided(params: TrainArmStep, manifest: Path, copied: Trained | None) -> Tr
 
 def _matched(params: TrainArmStep, arm: ArmModel, like: ArmModel, manifest: Path) -> TrainArmStep:
     """The parameters, with the number of latents that matches the other arm's parameter count."""
-    shape = model_shape(params, like, ActivationStore(manifest).d_model)
-    return params.changed(n_latents=matched_n_latents(shape, arm.parts, like.parts))
+    widths = Widths(ActivationStore(manifest).d_model, params.n_latents, params.d_embed)
+    return params.changed(n_latents=matched_n_latents(widths, arm.parts, like.parts))
 
 
 def _record(
@@ -187,7 +181,7 @@ class Fitted(NamedTuple):
     """The tables of a training."""
 
     curve: pd.DataFrame
-    lifecycle: pd.DataFrame
+    history: pd.DataFrame
     """One row per latent and validation; columns: models.latent_history.Snapshot."""
 
 
@@ -236,7 +230,7 @@ def _stored_batches(
 @torch.no_grad()
 def _val_fvu(model: IntegratedModel, batches: Iterator[Tensor]) -> float:
     parts: Sequence[Part] = model.parts
-    sums = FvuSums(model.shape.d_model)
+    sums = FvuSums(model.d_model)
     for z in batches:
         sums.add(z, model(z, parts))
     return sums.fvu
