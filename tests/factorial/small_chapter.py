@@ -18,7 +18,7 @@ from fispace.chapters.factorial.infer import infer
 from fispace.chapters.factorial.pairs import list_pairs
 from fispace.chapters.factorial.responses import measure_responses
 from fispace.chapters.factorial.secondary import train_secondary
-from fispace.chapters.factorial.single_latent_response import measure_singles
+from fispace.chapters.factorial.single_latent_response import measure_single_latent_response
 from fispace.lm.hooks import read_activations
 from fispace.lm.load import load_lm
 from fispace.models.trained import initial_model
@@ -39,7 +39,7 @@ from fispace.study.config.factorial import (
     PairsStep,
     ResponsesStep,
     SecondaryStep,
-    SinglesStep,
+    SingleLatentStep,
 )
 from fispace.study.config.hypotheses import EquivalenceConfig, ExclusionConfig, Hypothesis
 from fispace.study.config.lm import LmConfig
@@ -198,8 +198,8 @@ def run_chapter(
         texts=at.texts,
         counts=at.counts,
     )
-    measure_singles(
-        SinglesStep(histogram_bins=10, threads=1),
+    measure_single_latent_response(
+        SingleLatentStep(histogram_bins=10, threads=1),
         item_table=at.items,
         weights=[at.weights],
         standardiser=at.standardiser,

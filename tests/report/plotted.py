@@ -35,7 +35,7 @@ from fispace.report.ledger import write_claims_plot
 from fispace.report.tables import LEDGER
 from fispace.report.verdicts import VERDICTS
 from fispace.seeds import numpy_stream
-from fispace.stats.published import RATIOS
+from fispace.stats.paper_formulas import RATIOS
 from fispace.store.tables import write_csv, write_table
 from fispace.study.config.audit import AuditConfig
 from fispace.study.config.report import AuditStep, DiagramsStep, GeometryPlotsStep

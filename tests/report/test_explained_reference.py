@@ -26,7 +26,7 @@ FROM_PARAMETERS = {"testbed planted", "testbed corpus", "report diagrams", "repo
 """Commands that read no activation: planted worlds, the grammar, sizes, and the paper's own sizes."""
 MEASURED = {
     "factorial calibrate", "factorial battery", "factorial generate", "factorial pairs",
-    "factorial singles", "report diagrams", "testbed corpus",
+    "factorial single-latent-response", "report diagrams", "testbed corpus",
 }  # fmt: skip
 """Commands that write a table of the reference whose rows are made of whole files, or of nothing."""
 

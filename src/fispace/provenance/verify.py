@@ -256,7 +256,7 @@ def _is_due(command: Command, study: Study | None) -> bool:
     """Whether a run of the study must have the command; some belong only to some studies or `full`."""
     if command.target == "full":
         return False
-    if command.name == "factorial truth":
+    if command.name == "factorial ground-truth":
         return study is not None and study["factorial"]["battery"] == TESTBED
     if command.chapter == "testbed":
         return study is not None and uses_testbed(study)

@@ -1,4 +1,4 @@
-"""`fidelity bounds`: the unchanged LM, and the LM with zeros or a mean at the hook point.
+"""`fidelity ablation-baselines`: the unchanged LM, and the LM with zeros or a mean at the hook point.
 
 They set the scale of `ce_recovered`. They depend on LM and text alone, so a study measures them once.
 Must not: load a trained model.
@@ -31,13 +31,13 @@ from fispace.store.activations import ActivationStore
 from fispace.store.quantities import NO_SEED
 from fispace.store.standardiser import Standardiser, load_standardiser
 from fispace.store.tables import write_table
-from fispace.study.config.fidelity import FidelityBoundsStep
+from fispace.study.config.fidelity import FidelityBaselinesStep
 from fispace.study.step import Reads, ReadsFolder, Writes, command
 
 
-@command("fidelity", "bounds")
-def measure_bounds(
-    params: FidelityBoundsStep, *, manifest: Reads, standardiser: Reads,
+@command("fidelity", "ablation-baselines")
+def measure_ablation_baselines(
+    params: FidelityBaselinesStep, *, manifest: Reads, standardiser: Reads,
     lm_folder: ReadsFolder | None, bounds: Writes,
 ) -> None:  # fmt: skip
     """Write sums per document for the original, for zeros, and for the train split's mean activation.
@@ -58,7 +58,7 @@ def measure_bounds(
             frames.extend(frame.assign(split=split) for frame in _bounds_of(done, units, mean))
     rows = pd.concat(frames).assign(arm=NO_ARM, seed=NO_SEED)
     sums = rows.groupby([*CONDITION_KEY, "document_id"]).sum(min_count=1).reset_index()
-    write_table(bounds, sums, {"step": "fidelity bounds", **params.lm.recorded})
+    write_table(bounds, sums, {"step": "fidelity ablation-baselines", **params.lm.recorded})
 
 
 @torch.no_grad()

@@ -33,7 +33,7 @@ from fispace.chapters.fidelity.spliced_evaluation import (
 from fispace.chapters.fidelity.split_errors import (
     OF_SPLIT,
     SplitErrors,
-    control_error,
+    matched_error,
     split_errors,
 )
 from fispace.lm.window_batches import load_extracted_lm, window_batches
@@ -48,24 +48,24 @@ from fispace.store.checkpoint import data_record
 from fispace.store.files import sha256_of
 from fispace.store.standardiser import Standardiser, load_standardiser
 from fispace.store.tables import write_table
-from fispace.study.config.fidelity import Control, FidelityArmStep
+from fispace.study.config.fidelity import FidelityArmStep, MatchedError
 from fispace.study.config.parts import DECODERS, Part
 from fispace.study.step import Reads, ReadsFolder, Writes, command
 
 log = logging.getLogger(__name__)
 
-ISOTROPIC: tuple[Control, ...] = ("epsilon_random",)
-"""Controls measured with special tokens included: the paper's own, which params must list."""
+ISOTROPIC: tuple[MatchedError, ...] = ("epsilon_random",)
+"""Matched errors measured with special tokens included: the paper's own, which params must list."""
 
 POSITION_KEY = ["split", "special_tokens", "condition", "document_id", "position"]
 
 
 class PartsMeasurement(NamedTuple):
-    """One reconstruction: its parts, the tokens that it replaces, and the controls measured beside it."""
+    """One reconstruction: its parts, the tokens that it replaces, and the matched errors measured beside it."""
 
     parts: tuple[Part, ...]
     special_tokens: str
-    controls: tuple[Control, ...]
+    matched_errors: tuple[MatchedError, ...]
 
 
 @dataclass
@@ -108,7 +108,7 @@ def evaluate_arm(
     ]
     record = {
         "step": "fidelity arm", "arm": arm, "seed": seed, "checkpoint": sha256_of(weights),
-        "controls": params.controls, "epsilon_draws": params.epsilon_draws,
+        "matched_errors": params.matched_errors, "epsilon_draws": params.epsilon_draws,
     }  # fmt: skip
     own = {"arm": arm, "seed": seed}
     write_table(
@@ -128,7 +128,9 @@ def plan(parts: Sequence[Part], params: FidelityArmStep) -> list[PartsMeasuremen
     return [
         *(
             PartsMeasurement(
-                kept, MASKED, params.controls if kept == full else params.ablation_controls
+                kept,
+                MASKED,
+                params.matched_errors if kept == full else params.ablation_matched_errors,
             )
             for kept in ablations(parts)
         ),
@@ -164,9 +166,9 @@ def _measure_split(
             model, units, store, split, kept,
             torch_stream(params.root_seed, "fidelity", "shuffled_error", split),
         )
-        for kept, _, controls in measurements if OF_SPLIT & set(controls)
+        for kept, _, kinds in measurements if OF_SPLIT & set(kinds)
     }  # fmt: skip
-    n_tokens, n_latents = store.n_tokens(split), model.shape.n_latents
+    n_tokens, n_latents = store.n_tokens(split), model.config.n_latents
     window = min(params.dead_window_tokens, n_tokens)
     if window < params.dead_window_tokens:
         log.warning(
@@ -186,7 +188,7 @@ def _measure_split(
 def _measure_batch(
     found: _Split, done: UnchangedPass, measurements: list[PartsMeasurement], number: int
 ) -> None:
-    """Add one batch: the original, then every measurement with its controls."""
+    """Add one batch: the original, then every measurement with its matched errors."""
     first = found.firing.n_seen
     for special_tokens in (MASKED, INCLUDED):
         scored = Scored(done, special_tokens)
@@ -204,8 +206,10 @@ def _measure_batch(
             n_active = _n_active(measurement.parts, codes, residual_codes)
             sums |= {"l0": scored.place(n_active)} | scored.splice(x_hat)
             _keep(found, scored, measurement.parts, RECONSTRUCTION, sums, 1.0)
-            for control in measurement.controls:
-                _measure_control(found, scored, measurement.parts, control, x_hat, (first, number))
+            for kind in measurement.matched_errors:
+                _measure_matched_error(
+                    found, scored, measurement.parts, kind, x_hat, (first, number)
+                )
 
 
 def _n_active(parts: tuple[Part, ...], codes: Codes, residual_codes: Codes | None) -> Tensor:
@@ -216,21 +220,21 @@ def _n_active(parts: tuple[Part, ...], codes: Codes, residual_codes: Codes | Non
     return first + l0(residual_codes.values)
 
 
-def _measure_control(
-    found: _Split, scored: Scored, parts: tuple[Part, ...], control: Control, x_hat: Tensor,
+def _measure_matched_error(
+    found: _Split, scored: Scored, parts: tuple[Part, ...], kind: MatchedError, x_hat: Tensor,
     place: tuple[int, int],
 ) -> None:  # fmt: skip
-    """Add one control of one batch; `place` holds the number of its first token and of the batch."""
+    """Add one kind of matched error of one batch; `place`: number of its first token, and of the batch."""
     first, number = place
-    n_draws = found.params.epsilon_draws if control == EPSILON else 1
+    n_draws = found.params.epsilon_draws if kind == EPSILON else 1
     for draw in range(n_draws):
         # arms and seeds share their draws, so that their differences are paired
-        stream = ("fidelity", control, found.name, scored.special_tokens, number, draw)
+        stream = ("fidelity", kind, found.name, scored.special_tokens, number, draw)
         generator = torch_stream(found.params.root_seed, *stream)
         error = x_hat - scored.rows
         of_split = found.errors.get(parts)
-        noise = control_error(control, scored.rows, error, of_split, first, generator)
-        _keep(found, scored, parts, control, scored.splice(scored.rows + noise), 1 / n_draws)
+        noise = matched_error(kind, scored.rows, error, of_split, first, generator)
+        _keep(found, scored, parts, kind, scored.splice(scored.rows + noise), 1 / n_draws)
 
 
 def _keep(

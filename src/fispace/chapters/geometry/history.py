@@ -36,7 +36,7 @@ def summarise_history(
 ) -> None:
     """Write how the norms of all arms and seeds moved in the last part of training, by norm group.
 
-    `histories` are the tables `lifecycle` of `train arm`, of arms that train their own SAE. The last
+    `histories` are the latents' histories of `train arm` (files `*.lifecycle.parquet`), of arms that train their own SAE. The last
     part runs from the last snapshot but one to the end; with one snapshot, it is the whole training.
     Columns: arm, seed, state, metric, unit, value, n. The metrics are
 

@@ -63,7 +63,7 @@ ORIGINS: Origins = {
 
 EQUATIONS = {
     "measure_geometry": (
-        "fispace.stats.published:norm_shares", "fispace.stats.published:mean_output_shares",
+        "fispace.stats.paper_formulas:norm_shares", "fispace.stats.paper_formulas:mean_output_shares",
         "fispace.models.leave_one_out:interaction_growth",
         "fispace.stats.directions:variance_spectrum",
     ),

@@ -19,7 +19,7 @@ from fispace.study.config.factorial import (
     PairsStep,
     Permutations,
     SecondaryConfig,
-    SinglesStep,
+    SingleLatentStep,
     StimulusHalves,
 )
 from fispace.study.config.fidelity import (
@@ -60,7 +60,7 @@ class GeometrySection(Geometry, Threaded):
 
 class FactorialSection(
     Factors, StimulusHalves, Permutations, Families, Interventions, Continuations, Calibration, PairsStep,
-    SinglesStep,
+    SingleLatentStep,
 ):  # fmt: skip
     """2x2 stimuli, secondary SAE, clamping and inference; the hypotheses are declared before the run."""
 
