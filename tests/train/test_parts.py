@@ -1,5 +1,7 @@
 """Every named part and pooling has the properties that the registry states."""
 
+import ast
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -17,6 +19,7 @@ from fispace.seeds import torch_stream
 from fispace.study.config.parts import ALL_PARTS, DECODERS, PART_FORMULAS, POOLED, Part, Pooling
 from fispace.study.config.train import InitConfig
 
+ROOT = Path(__file__).parents[2]
 WIDTHS = Widths(d_model=6, n_latents=10, d_embed=4)
 INIT = InitConfig(factors=0.7, linear=0.3, mlp=0.6)
 
@@ -93,3 +96,18 @@ def test_a_request_for_a_missing_part_is_refused_by_name():
         model_of("sae", "bias").rows("linear")
     with pytest.raises(ValueError, match="'bias' is not linear"):
         model_of("sae", "bias").rows("bias")
+
+
+def test_dropout_is_declared_once_and_the_interaction_drops_with_it():
+    declared = [
+        f"{path.name}:{node.lineno}"
+        for path in (ROOT / "src/fispace").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if (isinstance(node, ast.arg) and node.arg == "dropout")
+        or (isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "dropout")
+    ]
+    assert len(declared) == 1, declared
+    model = untrained(
+        ["sae", "interaction"], **WIDTHS._asdict(), k=3, init=INIT, dropout=0.3, pooling="sum"
+    )
+    assert model.interaction.dropout.p == 0.3
