@@ -9,7 +9,7 @@ from scipy.optimize import nnls
 
 from fispace.errors import NonFiniteError, RefitError
 from fispace.models import refit
-from fispace.models.refit import pursued, refitted
+from fispace.models.refit import lost_without, pursued, refitted
 from fispace.models.sparse import Codes, sparse_sum
 from fispace.models.topk import encode_top_k
 
@@ -151,3 +151,17 @@ def test_activations_that_are_not_finite_are_refused():
     z[1, 2] = torch.nan
     with pytest.raises(NonFiniteError, match="activation"):
         refitted(z, codes, W_dec)
+
+
+def test_what_is_lost_without_a_latent_is_the_error_of_refitting_the_others():
+    z, codes, W_dec = drawn(30, 12, 20, 3, seed=12)
+    fitted = refitted(z, codes, W_dec)
+    lost, before = lost_without(fitted, W_dec), squared_error(z, fitted, W_dec)
+    for token in range(30):
+        for place in range(3):
+            others = [p for p in range(3) if p != place and fitted.values[token, p] > 0]
+            rows = W_dec[fitted.indices[token, others]].T.numpy()
+            best = np.linalg.lstsq(rows, z[token].numpy(), rcond=None)[0]
+            error = float(np.square(z[token].numpy() - rows @ best).sum())
+            expected = error - float(before[token]) if fitted.values[token, place] > 0 else 0.0
+            assert float(lost[token, place]) == pytest.approx(expected, abs=1e-7)

@@ -1,0 +1,89 @@
+"""Does a pair's effect grow with the product of its magnitudes, among the tokens where both fire?
+
+Must not: know what a latent stands for, or correct for many pairs.
+"""
+
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+# scipy ships no types
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+
+from fispace.stats.block_scores import PRODUCT, BlockSums, Regressor
+
+PerPair = Float[np.ndarray, " pairs"]
+
+OWN = (Regressor(0, 0), Regressor(1, 0), Regressor(0, 1), Regressor(2, 0), Regressor(0, 2))
+"""Intercept, both magnitudes and both squares."""
+REGRESSORS = (*OWN, PRODUCT)
+RIDGE = 1e-9
+"""Added to the normal equations' diagonal, relative to itself."""
+
+
+class DoseResponse(NamedTuple):
+    """A pair's slope in the product, along the direction of its whole effect."""
+
+    z: PerPair
+    """Of no slope; positive where the effect grows with the product."""
+    p: PerPair
+    """One-sided."""
+    ratio: PerPair
+    """Slope within the tokens where both fire over the slope of the whole effect: 1 for a product, 0 for an
+    effect that is there whenever both fire."""
+    error: PerPair
+    """Standard error of the ratio."""
+    n_blocks: PerPair
+    """Blocks with a token on which both fire."""
+
+
+def dose_response(sums: BlockSums) -> DoseResponse:
+    """Cross-fitted slope of the residual in g = f_i f_j beyond 1, f_i, f_j, f_i^2 and f_j^2.
+
+    `sums` are those of `REGRESSORS`. For block b the direction is the whole effect in all other blocks,
+    u_b = sum_{c != b} s_c with s_c = sum_t g_t r_t, and the own terms are fitted to all other blocks
+    (the jackknife, CR3 of Bell & McCaffrey 2002: a token of great leverage does not fit itself). With g'
+    the product less its own-term fit and e the residual less its own, the block's contribution is
+    c_b = <u_b, sum_{t in b} g'_t e_t>, and z = sum c_b / sqrt(sum c_b^2), referred to Student's t. One
+    block cannot make z exceed 1. The ratio divides the slope by that of the whole effect along the same
+    directions, sum c_b / sum g'^2 over sum <u_b, s_b> / sum g^2.
+    """
+    whole = sums.scores[:, -1]
+    direction = whole.sum(1, keepdims=True) - whole
+    slopes, spread = _slopes(sums)
+    share = np.einsum("pbd,pbd->pb", direction, slopes)
+    total, error = share.sum(1), np.sqrt(np.square(share).sum(1))
+    z = np.divide(total, error, out=np.zeros_like(total), where=error > 0)
+    g_squares = sums.gram[:, :, -1, -1]
+    n_blocks = (g_squares > 0).sum(1)
+    reference = np.einsum("pbd,pbd->p", direction, whole) / g_squares.sum(1)
+    unit = np.abs(reference) * spread
+    ratio = np.divide(total, unit, out=np.full_like(total, np.nan), where=unit > 0)
+    ratio_error = np.divide(error, unit, out=np.full_like(total, np.nan), where=unit > 0)
+    p = stats.t.sf(z, np.maximum(n_blocks - 1, 1))
+    return DoseResponse(z, p, ratio, ratio_error, n_blocks.astype(np.float64))
+
+
+def _slopes(
+    sums: BlockSums,
+) -> tuple[Float[np.ndarray, "pairs blocks width"], PerPair]:
+    """Sum of g' e in every block, and the sum of g'^2 over all blocks."""
+    gram = sums.gram[:, :, :-1, :-1]
+    with_g, with_r = sums.gram[:, :, :-1, -1], sums.scores[:, :-1].transpose(0, 2, 1, 3)
+    whole = _ridged(gram.sum(1))
+    of_g = np.linalg.solve(whole, with_g.sum(1)[:, :, None])[:, None, :, 0]  # pairs 1 own
+    others = _ridged(gram.sum(1, keepdims=True) - gram)
+    of_r = np.linalg.solve(others, with_r.sum(1, keepdims=True) - with_r)  # pairs blocks own width
+    g_left = with_g - (gram @ of_g[..., None])[..., 0]  # sum_t g'_t x_t of every own term x
+    slopes = sums.scores[:, -1] - np.einsum("pzk,pbkd->pbd", of_g, with_r)
+    slopes -= np.einsum("pbk,pbkd->pbd", g_left, of_r)
+    spread = sums.gram[:, :, -1, -1].sum(1) - np.einsum("pzk,pbk->p", of_g, with_g)
+    return slopes, np.maximum(spread, 0.0)
+
+
+def _ridged(gram: Float[np.ndarray, "*pairs own own"]) -> Float[np.ndarray, "*pairs own own"]:
+    diagonal = np.einsum("...kk->...k", gram)
+    return gram + np.eye(gram.shape[-1]) * (RIDGE * diagonal + np.finfo(np.float64).tiny)[..., None]
