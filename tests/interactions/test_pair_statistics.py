@@ -213,7 +213,7 @@ def reference_of_dose(world, first, second):
         fitted = np.stack([X[own] @ sm.OLS(y[others], X[others]).fit().params for y in r.T], 1)
         slope = (g_left[own, None] * (r[own] - fitted)).sum(0)
         share[b] = (whole.sum(0) - whole[b]) @ slope
-    z = share.sum() / np.sqrt(np.square(share).sum())
+    z = stats.ttest_1samp(share, 0).statistic
     reference = sum((whole.sum(0) - whole[b]) @ whole[b] for b in range(N_BLOCKS)) / (g @ g)
     return z, share.sum() / (g_left @ g_left) / reference
 

@@ -28,7 +28,7 @@ class DoseResponse(NamedTuple):
     """A pair's slope in the product, along the direction of its whole effect."""
 
     z: PerPair
-    """Of no slope; positive where the effect grows with the product."""
+    """Student's t of no slope; positive where the effect grows with the product."""
     p: PerPair
     """One-sided."""
     ratio: PerPair
@@ -47,18 +47,20 @@ def dose_response(sums: BlockSums) -> DoseResponse:
     u_b = sum_{c != b} s_c with s_c = sum_t g_t r_t, and the own terms are fitted to all other blocks
     (the jackknife, CR3 of Bell & McCaffrey 2002: a token of great leverage does not fit itself). With g'
     the product less its own-term fit and e the residual less its own, the block's contribution is
-    c_b = <u_b, sum_{t in b} g'_t e_t>, and z = sum c_b / sqrt(sum c_b^2), referred to Student's t. One
-    block cannot make z exceed 1. The ratio divides the slope by that of the whole effect along the same
+    c_b = <u_b, sum_{t in b} g'_t e_t>, and z is Student's t of these contributions over the blocks, which
+    no single block can make exceed 1. The ratio divides the slope by that of the whole effect along the same
     directions, sum c_b / sum g'^2 over sum <u_b, s_b> / sum g^2.
     """
     whole = sums.scores[:, -1]
     direction = whole.sum(1, keepdims=True) - whole
     slopes, spread = _slopes(sums)
     share = np.einsum("pbd,pbd->pb", direction, slopes)
-    total, error = share.sum(1), np.sqrt(np.square(share).sum(1))
-    z = np.divide(total, error, out=np.zeros_like(total), where=error > 0)
     g_squares = sums.gram[:, :, -1, -1]
     n_blocks = (g_squares > 0).sum(1)
+    total = share.sum(1)
+    within = np.square(share).sum(1) - np.square(total) / n_blocks
+    error = np.sqrt(np.maximum(within, 0.0) * n_blocks / np.maximum(n_blocks - 1, 1))
+    z = np.divide(total, error, out=np.zeros_like(total), where=error > 0)
     reference = np.einsum("pbd,pbd->p", direction, whole) / g_squares.sum(1)
     unit = np.abs(reference) * spread
     ratio = np.divide(total, unit, out=np.full_like(total, np.nan), where=unit > 0)
