@@ -15,9 +15,10 @@ from fispace.stats.block_scores import (
     beside_own_rows,
     block_sums,
     document_blocks,
+    magnitude_powers,
 )
 from fispace.stats.cofiring import Pairs, cofiring_pairs, sparse_codes
-from fispace.stats.dose_response import OWN, REGRESSORS, dose_response
+from fispace.stats.dose_response import OWN, REGRESSORS, dose_response, left_by_own_terms
 from fispace.stats.own_terms import without_own_terms
 from fispace.stats.sign_flips import flipped_statistics, vector_test
 
@@ -221,7 +222,7 @@ def reference_of_dose(world, first, second):
 def test_dose_response_equals_the_dense_reference():
     world = made(n_tokens=4000, seed=13, effect=lambda f: (f[:, 1] * f[:, 2])[:, None] * DIRECTION)
     pairs, sums = sums_of(world, REGRESSORS)
-    found = dose_response(sums)
+    found = dose_response(sums, np.ones(len(pairs.first)))
     for first, second in ((1, 2), (0, 5)):
         z, ratio = reference_of_dose(world, first, second)
         place = of_pair(pairs, first, second)
@@ -237,7 +238,8 @@ def test_dose_response_tells_a_product_from_a_feature_that_is_missing():
     world = made(seed=14, effect=effect)
     left = without_own_terms(world.codes, world.residual, 50, 1e-5).residual
     pairs, sums = sums_of(world, REGRESSORS, residual=left)
-    found, whole = dose_response(sums), vector_test(sums.scores[:, -1])
+    share = left_by_own_terms(sums, pairs, magnitude_powers(world.codes), len(world.dense))
+    found, whole = dose_response(sums, share), vector_test(sums.scores[:, -1])
     product_, missing = of_pair(pairs, 1, 2), of_pair(pairs, 3, 4)
     assert whole.p[[product_, missing]].max() < 1e-8
     assert found.p[product_] < 1e-4
@@ -253,7 +255,8 @@ def test_dose_response_is_calibrated_without_one():
             seed=seed, noise="heteroscedastic",
             effect=lambda f: ((f[:, ::2] > 0) & (f[:, 1::2] > 0)) @ np.ones((6, 8)),
         )  # fmt: skip
-        z.append(dose_response(sums_of(world, REGRESSORS)[1]).z)
+        pairs, sums = sums_of(world, REGRESSORS)
+        z.append(dose_response(sums, np.ones(len(pairs.first))).z)
     z = np.concatenate(z)
     assert abs((z > 1.645).mean() - 0.05) < 0.035
     assert (z > 3.1).mean() < 0.01
@@ -266,9 +269,22 @@ def test_a_token_of_great_leverage_shows_no_dose_response():
     codes[both[0], 0] = codes[both[0], 1] = 30.0
     world.residual[both[0]] = 500.0
     pairs, sums = sums_of(world._replace(codes=codes.tocsr()), REGRESSORS)
-    assert dose_response(sums).z[of_pair(pairs, 0, 1)] < 1.5
+    found = dose_response(sums, np.ones(len(pairs.first)))
+    assert found.z[of_pair(pairs, 0, 1)] < 1.5
 
 
 def test_pairs_can_be_chosen():
     pairs = Pairs(np.arange(3), np.arange(3) + 1, np.arange(3) + 5)
     assert pairs[[2, 0]].cofirings.tolist() == [7, 5]
+
+
+def test_share_left_by_own_terms_equals_that_of_dense_least_squares():
+    world = made(n_tokens=3000, seed=16)
+    pairs, sums = sums_of(world, REGRESSORS)
+    share = left_by_own_terms(sums, pairs, magnitude_powers(world.codes), 3000)
+    for first, second in ((0, 1), (3, 7)):
+        own = world.dense[:, [first, second]]
+        X = np.concatenate([np.ones((3000, 1)), own > 0, own, own**2], 1)
+        fit = sm.OLS(own.prod(1), X).fit()
+        expected = fit.ssr / np.square(own.prod(1)).sum()
+        assert share[of_pair(pairs, first, second)] == pytest.approx(expected, rel=1e-6)

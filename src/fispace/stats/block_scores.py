@@ -80,6 +80,12 @@ def block_sums(
             yield BlockSums(own, scores, gram)
 
 
+def magnitude_powers(codes: SparseCodes) -> Float[np.ndarray, "n_latents 5"]:
+    """Sums over tokens of each latent's scaled magnitude to the powers 0 to 4; power 0 counts firings."""
+    scaled, n = codes.data / mean_magnitudes(codes)[codes.indices], codes.shape[1]
+    return np.stack([np.bincount(codes.indices, scaled**p, n) for p in range(5)], axis=1)
+
+
 class _Tokens(NamedTuple):
     codes: SparseCodes
     residual: np.ndarray
