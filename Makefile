@@ -1,5 +1,5 @@
-# Every target sets itself up first: an environment in .venv (bench: .venv-bench) with the versions of constraints.txt.
-# In .venv, every file but torch's is checked by the hashes of lock/, and nothing is built by what is not in it.
+# Every target first sets up an environment in .venv (bench: .venv-bench) with the versions of constraints.txt.
+# In .venv, all downloads but torch are checked against the hashes of lock/, those of the build tools too.
 PYTHON ?= python3
 VENV ?= .venv
 BENCH_VENV ?= .venv-bench
@@ -7,7 +7,7 @@ MANIFEST ?=
 BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: reproduce test docs test-s3 test-clones test-processors test-faults faults-reference overhead figures schema help repro sync reference rejudge stages bands bench bench-reference lock setup
+.PHONY: reproduce test docs test-s3 test-clones test-processors zoo test-faults faults-reference overhead figures schema help repro sync reference rejudge stages bands bench bench-reference lock setup
 .DEFAULT_GOAL := reproduce
 
 help:             ## this list
@@ -16,19 +16,19 @@ help:             ## this list
 reproduce: setup  ## every stage and figure of the default study
 	snakemake --cores all
 
-schema: setup     ## what editors know of params.yaml, from the declarations in src/fispace/study/config/
+schema: setup     ## the JSON Schema of params.yaml for editors, from the declarations in src/fispace/study/config/
 	python -m fispace schema --out workflow/schemas/params.schema.json
 
 figures: setup    ## redraw the figures of results/reference/ from the tables beside them
 	python workflow/redraw.py
 
-rejudge: setup    ## judge the reference again from its tables: after a change to a claim, a verdict or a page
+rejudge: setup    ## judge the reference again from its tables, after a change to a claim, a verdict or a page
 	python workflow/rejudge.py
 
-repro: setup      ## the same through DVC
+repro: setup      ## every stage and figure of the default study, through DVC
 	dvc repro
 
-# of another study than the default one: --config and the values it was made with
+# for another study than the default one: --config and the values of its run
 STUDY_OPTIONS ?=
 sync: setup       ## after dvc pull, dvc checkout or a copy from elsewhere: accept the results that their records prove
 	python workflow/sync.py $(STUDY_OPTIONS)
@@ -71,6 +71,9 @@ test-clones: setup  ## two clones, two environments, two tools, other surroundin
 test-processors: setup  ## the tests and the tiny study as on processors without AVX-512, and without AVX; an hour each
 	cd tests && python -m faults.processors
 
+zoo: setup        ## by how much each of 42 architectures breaks the laws that every number rests on; a minute
+	cd tests && python -m lm.zoo
+
 STEPS ?= 200
 WORKFLOWS ?= 20
 FAULTS_OUT ?= ../logs/faults
@@ -82,7 +85,7 @@ faults-reference: setup  ## its table to results/reference/faults/ and into docs
 	cd tests && python -m faults.publish --out $(FAULTS_OUT)
 
 STUDY ?= ..
-overhead: setup   ## what hashes, records, fsync and checkpoints cost of a finished study's jobs, run again one by one
+overhead: setup   ## run the jobs of a finished study again, one by one: what do hashes, records, fsync and checkpoints cost?
 	cd tests && python -m faults.overhead --study $(STUDY)
 
 LOCK_TOOL ?= build/lock

@@ -29,8 +29,8 @@ from fispace.lm.hooks import logits, read_activations
 from fispace.lm.load import load_lm
 from fispace.models.topk import encode_top_k
 from fispace.store.activations import ActivationStore
+from fispace.store.batches import prefetched
 from fispace.store.files import sha256_of, write_json
-from fispace.store.prefetch import prefetched
 from fispace.store.shards import activation_table, write_shard
 from fispace.study.config.lm import LmConfig
 

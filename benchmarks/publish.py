@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.summary import published_block
 from benchmarks.tables import COLUMNS, read_tables
 from fispace.errors import ArtifactError
-from fispace.report.blocks import Block
+from fispace.report.markdown import Block
 from fispace.store.files import read_json
 
 REFERENCE = Path("results/reference/bench")

@@ -10,13 +10,13 @@ from fispace.chapters.fidelity import tables as fidelity
 from fispace.chapters.geometry import tables as geometry
 from fispace.chapters.testbed import tables as testbed
 from fispace.report import tables as report
-from fispace.report.ledger import BANDS, N_RUNS
 from fispace.store.columns import Table
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = Path("results/reference")
 RUN_OF_BANDS = Table(
-    "bands/runs", {name: column for name, column in BANDS.columns.items() if name != N_RUNS}
+    "bands/runs",
+    {name: column for name, column in report.BANDS.columns.items() if name != report.N_RUNS},
 )
 """What bands keep of a run's ledger."""
 OTHER_TOOLS = ("faults/faults.csv",)
@@ -64,7 +64,7 @@ def table_of_file(path: Path) -> Table:
     if name.startswith("bench/"):
         return BENCHMARK[name.removeprefix("bench/")]
     if name.startswith("bands/"):
-        return RUN_OF_BANDS if "/runs/" in name else BANDS
+        return RUN_OF_BANDS if "/runs/" in name else report.BANDS
     return OF_RUN[re.sub(r"full/|seed\d+\.", "", name.partition("/")[2])]
 
 

@@ -3,7 +3,7 @@
     python workflow/redraw.py            every figure, in place
     python workflow/redraw.py --check    compare only; exit code 1 if any would change
 
-Needs no run, no torch and no Snakemake: a fresh clone after set-up. Must not: compute a number.
+It needs only a fresh clone after set-up: no run, no torch and no Snakemake. Must not: compute a number.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from benchmarks.figure import draw as draw_benchmark
 from benchmarks.tables import read_tables
 from fispace.errors import FispaceError
 from fispace.plotting.style import rendered
-from fispace.report.figure_registry import FIGURES
+from fispace.report.draw import FIGURES
 from fispace.report.tables import OF_FIGURES
 from fispace.store.tables import read_csv
 
@@ -30,7 +30,7 @@ BENCHMARK = REFERENCE / "bench"
 
 
 def drawings() -> Iterator[Path]:
-    """Every committed figure, without its suffix: the benchmark's, and those drawn by their name."""
+    """Every committed figure, without its suffix: the benchmark's, and those of the studies."""
     if BENCHMARK.is_dir():
         yield BENCHMARK / "bench"
     for path in sorted(REFERENCE.glob("*/report/figures/*.csv")):

@@ -3,9 +3,9 @@
     python workflow/reference.py                          the default run
     python workflow/reference.py --config overlay=...     another study: the options it was made with
 
-Files that only the target `full` makes are copied where they are current, and the records of all calls
-as one file. Then the result tables of the README and of docs/ledger.md are written from the default run's
-claims: those of `full` if they are there.
+Files that only the target `full` makes are copied if they are current. The records of all calls are
+copied as one file. For the default run, the result tables of the README and of docs/ledger.md are then
+written from its claims, or from those of `full` if they exist.
 
 Must not: compute or draw anything, or copy from a run that is not complete and current.
 """
@@ -19,15 +19,15 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # the package as it stands here
 from engine import plan
 from engine.kept_records import records_of, write_kept
-from fispace.report.readme import rewrite_pages, shown_ledger
+from fispace.report.pages import rewrite_pages, shown_ledger
 
 DEFAULT_RUN = "testbed"
 SUFFIXES = {".csv", ".md", ".svg", ".pdf"}
-NUMBERS = {"testbed/floor.json", "train/lr.json"}  # the two results that are no table
+NUMBERS = {"testbed/floor.json", "train/lr.json"}  # the two results that are not tables
 
 
 def is_kept(path: Path, folder: Path) -> bool:
-    """Whether a result is a table, figure or claim that a reader wants to see."""
+    """Whether a result is a table, figure or page that git keeps."""
     return path.suffix in SUFFIXES or path.relative_to(folder).as_posix() in NUMBERS
 
 

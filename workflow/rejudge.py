@@ -1,15 +1,15 @@
 """Judges the reference again: results/reference/ from its own committed tables, without a run.
 
-    python workflow/rejudge.py            every study, in place, and the pages and bands made from them
+    python workflow/rejudge.py            every study in place, with the pages and bands made from them
     python workflow/rejudge.py --check    compare only; exit code 1 if a file would change
 
-For a change to workflow/claims.yaml, to workflow/weaknesses.yaml, to a metric, to a verdict, or to how a
-page shows them. From the tables of the chapters it makes the quantities, the ledger, the numbers of its
-figure (`make figures` draws it), the summary page, the page that explains it, the generated tables of
-README.md and docs/, the bands, and the hashes in the records. The functions are those of the workflow's
-commands, with the parameters of params.yaml. Needs no torch and no Snakemake. Not made again, since their
-inputs are too large to be kept: quantities of planted pairs by world, and intervals over documents; both
-are taken from the committed tables. Must not: compute a number itself.
+Use it after a change to workflow/claims.yaml, to workflow/weaknesses.yaml, to a metric, to a verdict, or
+to a page. From the tables of the chapters it makes the quantities, the ledger, the numbers of its figure
+(`make figures` draws it), the summary page, the page of explanations, the generated tables of README.md
+and docs/, the bands, and the hashes in the records. It calls the functions of the workflow's commands
+with the parameters of params.yaml, and needs neither torch nor Snakemake. Quantities of planted pairs and
+intervals over documents are taken from the committed tables, because their inputs are too large for git.
+Must not: compute a number itself.
 """
 
 import argparse
@@ -29,14 +29,20 @@ from fispace.chapters.fidelity import tables as fidelity
 from fispace.chapters.geometry import tables as geometry
 from fispace.errors import FispaceError
 from fispace.provenance.lineage import COPIED
-from fispace.report.bands import write_bands
-from fispace.report.claims import write_claims
-from fispace.report.claims_plot import write_claims_plot
+from fispace.report.compare import write_bands
 from fispace.report.explanations import write_explanations
-from fispace.report.keys import DEPARTURES, METRICS_PAGE, rewrite_keys
+from fispace.report.ledger import write_claims, write_claims_plot
+from fispace.report.pages import (
+    DEPARTURES,
+    LEDGER_PAGE,
+    METRICS_PAGE,
+    README,
+    rewrite_keys,
+    rewrite_pages,
+    shown_ledger,
+)
 from fispace.report.paper_quantities import paper_quantities
 from fispace.report.quantities import OF_TABLES
-from fispace.report.readme import PAGE, README, rewrite_pages, shown_ledger
 from fispace.report.summary import write_summary
 from fispace.report.tables import QUANTITIES
 from fispace.report.weaknesses import read_published_study
@@ -82,7 +88,7 @@ def quantities(study: Path, target: str, params: QuantitiesStep) -> Iterator[Qua
 
 
 def _of_planted_pairs(path: Path) -> Iterator[Quantity]:
-    """Those of the committed table, as they are: the worlds behind them are not kept."""
+    """Those of the committed table, since the worlds behind them are not kept."""
     found = read_csv(path, QUANTITIES)
     for row in found[found["quantity"].str.startswith(OF_PLANTED_PAIRS)].to_dict("records"):
         name = str(row["quantity"])
@@ -119,7 +125,7 @@ def rejudge(study: Path, target: str, out: Path) -> None:
 
 
 def rejudge_all(out: Path) -> None:
-    """Write all that this makes below `out`, under the names that the repository has."""
+    """Write all ledgers, summaries, pages and bands below `out`, under their names in the repository."""
     for study in sorted(path.parent for path in REFERENCE.glob("*/report")):
         for target, folder in FOLDERS.items():
             if (study / folder / "claims.csv").is_file():
@@ -129,7 +135,7 @@ def rejudge_all(out: Path) -> None:
     if runs:
         ledgers = [default / "report/claims.csv", *runs]
         write_bands(ledgers=ledgers, bands=out / REFERENCE / f"bands/{DEFAULT_RUN}.csv")
-    for page in (README, PAGE, DEPARTURES, METRICS_PAGE):
+    for page in (README, LEDGER_PAGE, DEPARTURES, METRICS_PAGE):
         (out / page).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(page, out / page)
     rewrite_pages(out, shown_ledger(default))

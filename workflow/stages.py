@@ -3,7 +3,7 @@
     python workflow/stages.py --config overlay=params/pythia-70m.yaml
     dvc repro studies/pythia-70m/dvc.yaml
 
-The stages are those of dvc.yaml, with this run's folders and the values given here.
+The stages are those of dvc.yaml, with the folders of this run and the values given here.
 Must not: hold a stage of its own.
 """
 
@@ -18,7 +18,7 @@ import yaml
 from snakemake.cli import parse_config
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # the package as it stands here
-from engine.typed import as_typed
+from engine.given import as_typed
 from fispace.errors import FispaceError, ParamsError
 from fispace.provenance.records import places_named_in
 from fispace.store.files import write_text
@@ -81,7 +81,7 @@ def _given_places(study: Study) -> list[Path]:
 
 
 def _literal(text: str) -> str:
-    """The text as DVC takes it for itself, and for no template."""
+    """The text with DVC's template syntax escaped."""
     return text.replace("${", "\\${")
 
 

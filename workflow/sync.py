@@ -1,14 +1,14 @@
-"""Accepts results that were pulled, checked out or copied here, as far as their records prove them.
+"""Accepts results that were pulled, checked out or copied here, if their records prove them.
 
     python workflow/sync.py                            the default run
     python workflow/sync.py --config overlay=FILE ...  another study: the values it was made with
     python workflow/sync.py STAGE TARGET...            what dvc.yaml runs: sync, then build the targets
 
 A result is accepted if its record says that today's command wrote it, with today's code, parameters
-and inputs, and if every hash is right. Snakemake then holds it for current and makes it no more.
-Without STAGE, what is not proven stays where it is, with the reason; --discard deletes it, and the
-next `snakemake` makes it again. With STAGE it is deleted (what DVC put there is in its cache).
-Must not: hold a result for current that another clone would compute differently.
+and inputs, and if every hash is right. Snakemake then takes it as current and does not make it again.
+Without STAGE, a result that is not proven stays where it is, and the reason is printed; --discard deletes
+it, and the next `snakemake` makes it again. With STAGE it is deleted, since DVC's cache has a copy.
+Must not: accept a result that another clone would compute differently.
 """
 
 import argparse
@@ -32,7 +32,7 @@ UNPROVEN = "not accepted"
 def accept_proven(
     paths: Collection[Path], targets: Sequence[str], options: Sequence[str]
 ) -> dict[Path, str]:
-    """Have Snakemake hold those of the files for current that are proven; the others, with the reason.
+    """Have Snakemake take the proven files as current; returns the others, with the reason.
 
     Snakemake records whole jobs, so a file is accepted with all files of its job or not at all.
     """
@@ -56,19 +56,19 @@ def _why_not(path: Path, proof: Proof) -> str | None:
 
 
 def adopt(paths: Sequence[Path], options: Sequence[str]) -> None:
-    """Have Snakemake record the files as made now, with today's parameters and code."""
+    """Have Snakemake record the files as made with today's parameters and code."""
     if paths:
         touch = ("--touch", "--force", "--cores", "1", "--nolock", "--quiet", "all")
         snakemake(*touch, *options, "--", *map(str, paths))
 
 
 def outdated(promised: dict[Path, bool]) -> list[Path]:
-    """Files that are there, but not as Snakemake's own records say."""
+    """Files that exist but are not current by Snakemake's own records."""
     return [path for path, is_current in promised.items() if not is_current and path.exists()]
 
 
 def sync_all(options: Sequence[str], *, discard: bool) -> int:
-    """Accept what is proven of a run; returns the exit code."""
+    """Accept the proven files of a run; returns the exit code."""
     promised = promised_files(EVERYTHING, options=options)
     folder = Path(*next(iter(promised)).parts[:2])  # results/<run>
     foreign = foreign_files([folder])
@@ -95,7 +95,7 @@ def sync_all(options: Sequence[str], *, discard: bool) -> int:
 
 
 def sync_stage(name: str, targets: Sequence[str], options: Sequence[str]) -> None:
-    """Build one stage's targets; what is proven, of this stage and of those before it, is kept."""
+    """Build one stage's targets; proven files of this stage and of earlier ones are kept."""
     promised = promised_files(*targets, options=options)
     folder = Path(*next(iter(promised)).parts[:2], name)  # results/<run>/<stage>
     foreign = {path for path in promised if path.exists() and is_foreign(path)}
@@ -116,9 +116,9 @@ def delete(paths: Iterable[Path]) -> None:
 
 
 def delete_orphans(folder: Path, promised: Iterable[Path], options: Sequence[str]) -> None:
-    """Delete a stage's result files that no rule makes any more, as of a removed seed.
+    """Delete a stage's result files that no rule makes, such as those of a removed seed.
 
-    What only the target `full` makes is no orphan.
+    Files that only the target `full` makes are kept.
     """
     wanted = set(promised)
     orphans = [path for path in files_below([folder]) if path not in wanted]
@@ -132,14 +132,14 @@ def delete_orphans(folder: Path, promised: Iterable[Path], options: Sequence[str
 
 
 def delete_records_of_nothing(folder: Path) -> None:
-    """Delete the records all of whose files are gone."""
+    """Delete the records whose files are all gone."""
     for record in records_below(folder):
         if not any((record.base / name).exists() for name in record.outputs):
             record.path.unlink()
 
 
 def records_below(folder: Path) -> Iterator[Record]:
-    """Records of the commands that wrote below the folder; damaged ones are left out."""
+    """Records of the commands that wrote below the folder, without damaged ones."""
     for path in sorted(folder.rglob(f"{FOLDER}/*.json")):
         with contextlib.suppress(ArtifactError):
             yield read_record(path)

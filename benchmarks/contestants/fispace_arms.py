@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from benchmarks.job import Job
-from fispace.models.fit import Schedule, fit
+from fispace.models.fit import Schedule, fit, fix_numerics
 from fispace.models.integrated import IntegratedModel
-from fispace.models.numerics import fix_numerics, selection_dtype
 from fispace.models.objective import ArmObjective
 from fispace.models.parts import ModelShape
+from fispace.models.topk import selection_dtype
 from fispace.study.config.parts import Part
 from fispace.study.config.train import (
     InitConfig,

@@ -1,8 +1,8 @@
-"""Command line `python -m fispace CHAPTER VERB`: arguments to a step's function, errors to one paragraph.
+"""The command line `python -m fispace CHAPTER VERB`: calls a step's function, shows errors as one paragraph.
 
-The options of a verb are the keyword-only arguments of its function. Given n values (n seeds, n
-inputs, n outputs) instead of one, the function is called n times, in turn, with the i-th of each: n
-small steps pay for one start. Must not: hold logic or defaults.
+The options of a verb are the keyword-only arguments of its function. If options have n values (n seeds,
+n inputs, n outputs) instead of one, the function is called n times in turn, with the i-th of each, so
+that n small steps need only one process. Must not: hold logic or defaults.
 """
 
 import argparse
@@ -25,24 +25,24 @@ from fispace.study.commands import (
     commands_of,
     find_command,
 )
-from fispace.study.declarations import Function, Kind, Option
+from fispace.study.declarations import Function, Option, OptionKind
 
 PROGRAM = "python -m fispace"
 USAGE_ERROR, USER_ERROR = 2, 1
 MEMORY_WORDS = ("can't allocate memory", "failed to map segment", "without exception set")
-"""What libraries say, in exceptions of their own choice, when the system gives them no memory."""
+"""Texts in exceptions that libraries raise, of any type, when memory runs out."""
 OUT_OF_MEMORY = (
-    "the memory that this process may use does not suffice. Nothing half-written stands under a "
-    "final name; give more memory, or smaller batches (*.batch_windows, train.batch_tokens), and "
-    "run the same command again."
+    "this process has run out of memory. No half-written file has a final name. Give the process "
+    "more memory, or reduce the batches (*.batch_windows, train.batch_tokens), and run the same "
+    "command again."
 )
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the process's exit code."""
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
-    logging.getLogger("fispace").setLevel(logging.INFO)  # libraries speak from warnings up
-    os.environ.pop("MPLBACKEND", None)  # a notebook's: it may be missing here
+    logging.getLogger("fispace").setLevel(logging.INFO)  # other packages: warnings and errors only
+    os.environ.pop("MPLBACKEND", None)  # a notebook's backend may be missing here
     given = sys.argv[1:] if arguments is None else arguments
     asked, rest = _asked(given)
     try:
@@ -77,7 +77,7 @@ def _asked(given: list[str]) -> tuple[Tool | Command, list[str]]:
     for tool in all_tools():
         if given[:1] == [tool.name]:
             return tool, given[1:]
-    _overview().parse_args(given[:2])  # says what there is, and exits
+    _overview().parse_args(given[:2])  # lists what there is, and exits
     sys.exit(USAGE_ERROR)
 
 
@@ -100,13 +100,13 @@ def _run_command(command: Command, rest: list[str]) -> None:
 def _system_error(error: OSError) -> str:
     place = f"{error.filename}: " if error.filename else ""
     return (
-        f"{place}{error.strerror or error}. Nothing half-written stands under a final name; "
-        "the same command continues once the cause (space, rights, limits) is gone."
+        f"{place}{error.strerror or error}. No half-written file has a final name; "
+        "run the same command again once the cause (space, rights, limits) is removed."
     )
 
 
 def _overview() -> argparse.ArgumentParser:
-    """A parser of the first words alone: its help lists them."""
+    """A parser of the first words only; its help lists all tools, chapters and verbs."""
     tools = "".join(_entry(tool.name, tool.doc.splitlines()[0]) for tool in all_tools())
     verbs = {chapter: [each.verb for each in commands_of(chapter)] for chapter in CHAPTERS}
     steps = "".join(_entry(chapter, ", ".join(known)) for chapter, known in verbs.items())
@@ -134,7 +134,7 @@ def _overview() -> argparse.ArgumentParser:
 
 
 def _entry(word: str, text: str) -> str:
-    """A word of the command line and what it stands for, with a hanging indent."""
+    """A word of the command line and its meaning, with a hanging indent."""
     return textwrap.fill(text, 98, initial_indent=f"  {word:18}", subsequent_indent=" " * 20) + "\n"
 
 
@@ -165,10 +165,10 @@ def _turns_of(command: Command, rest: list[str]) -> list[dict[str, Any]]:
 
 
 def _turns(in_turn: dict[str, list[Any]], outputs: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Values of each call: of n values the i-th is the i-th call's, a single one is every call's.
+    """Values of each call: the i-th of n values goes to the i-th call, and a single value to all calls.
 
     Raises:
-        ValueError: if the counts do not fit, or two calls would write the same file.
+        ValueError: if the numbers of values differ, or two calls would write the same file.
     """
     n_calls = max(map(len, in_turn.values()), default=1)
     for name, given in in_turn.items():
@@ -189,7 +189,7 @@ def _turns(in_turn: dict[str, list[Any]], outputs: tuple[str, ...]) -> list[dict
 
 
 def _parser_of(prog: str, function: Function, nargs: str | None = None) -> argparse.ArgumentParser:
-    """Options from the function's arguments; those that hold no list take `nargs` values."""
+    """Parser with an option per argument of the function; options that are not lists take `nargs` values."""
     parser = argparse.ArgumentParser(
         prog=prog,
         description=function.doc,
@@ -216,7 +216,7 @@ def _add_option(parser: argparse.ArgumentParser, option: Option, nargs: str | No
         required=not option.is_optional,  # absent = None
         nargs=nargs,
         type=option.type,
-        help=None if option.kind is Kind.VALUE else option.kind.value,
+        help=None if option.kind is OptionKind.VALUE else option.kind.value,
     )
 
 

@@ -1,6 +1,6 @@
-"""The named exceptions of the package; every message is one paragraph a user can act on.
+"""The exceptions of the package; every message is one paragraph that tells a user what to do.
 
-Must not: format tracebacks, log, or exit; the command line does that.
+Must not: format tracebacks, log, or exit; the command line does so.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ class FispaceError(Exception):
     """Base of every error that a user can cause; the command line prints it without a traceback."""
 
     def __str__(self) -> str:
-        """The message as one paragraph of bearable length, whatever the input it quotes."""
+        """The message as one paragraph, shortened if it quotes a long input."""
         text = " ".join(super().__str__().split())
         if len(text) <= MOST_CHARACTERS:
             return text
@@ -37,15 +37,15 @@ class HookPointError(FispaceError):
 
 
 class NonFiniteError(FispaceError):
-    """A NaN or an infinity where a number is required; the message says where."""
+    """NaN or infinity where a finite number is required; the message says where."""
 
 
 class ArtifactError(FispaceError):
-    """A stored file is missing, truncated, altered, or not readable as what its name says."""
+    """A stored file is missing, truncated, altered, or not of the format that its name says."""
 
 
 class ArtifactMismatchError(ArtifactError):
-    """A stored file was made with another configuration than the one it is used with."""
+    """A stored file was made with another configuration than the present one."""
 
 
 class DivergedError(FispaceError):
@@ -58,7 +58,7 @@ class RefitError(FispaceError):
 
 @contextmanager
 def named_divergence(training: str) -> Iterator[None]:
-    """The message of a `DivergedError` from inside begins with the training's name."""
+    """Prefix the message of a `DivergedError` raised inside the block with the training's name."""
     try:
         yield
     except DivergedError as error:
@@ -66,8 +66,8 @@ def named_divergence(training: str) -> Iterator[None]:
 
 
 class StimuliError(FispaceError):
-    """A stimulus battery breaks a rule of its schema; the message names file, row and rule."""
+    """A stimulus battery breaks a rule of its format; the message names file, row and rule."""
 
 
 class ClaimsError(FispaceError):
-    """The claims ledger is malformed or points to a quantity that no table holds."""
+    """The claims ledger is malformed or refers to a quantity that is in no table."""

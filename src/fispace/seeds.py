@@ -1,6 +1,6 @@
-"""Named random streams: one root seed, one independent generator for each named purpose.
+"""Named random streams: from one root seed, an independent generator for each named purpose.
 
-Must not: keep global state other than the list of listeners to names, or draw anything unasked.
+Must not: keep global state other than the sets that collect names, or draw random numbers on import.
 """
 
 import hashlib
@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy
     import torch
 
 
@@ -21,7 +20,7 @@ _listeners: list[set[str]] = []
 def named_streams() -> Iterator[set[str]]:
     """Names of all streams used inside the block, for the record of a command.
 
-    Numbers at the end of a name count draws of the same kind (items, batches, chunks) and appear as `#`.
+    Numbers at the end of a name count draws of one kind (items, batches, chunks) and are replaced by `#`.
     """
     names: set[str] = set()
     _listeners.append(names)
@@ -34,8 +33,8 @@ def named_streams() -> Iterator[set[str]]:
 def stream_seed(root: int, *names: str | int) -> int:
     """Seed of the stream `root/name/name/...`, in [0, 2^63).
 
-    It is the first 63 bits of SHA-256 of the path, so a stream depends on its own names only: adding an
-    arm, a seed or a purpose changes no other stream.
+    It is the first 63 bits of the SHA-256 of the path. So a stream depends only on its own names: adding
+    an arm, a seed or a purpose changes no other stream.
     """
     path = "/".join(str(part) for part in (root, *names))
     for listener in _listeners:
@@ -50,9 +49,11 @@ def _without_counts(names: tuple[str | int, ...]) -> str:
     return "/".join(map(str, kept if len(kept) == len(names) else [*kept, "#"]))
 
 
-def numpy_stream(root: int, *names: str | int) -> np.random.Generator:
-    """NumPy generator (PCG64) of the named stream."""
-    return np.random.Generator(np.random.PCG64(stream_seed(root, *names)))
+def numpy_stream(root: int, *names: str | int) -> "numpy.random.Generator":
+    """NumPy generator (PCG64) of the named stream; imports NumPy only when called."""
+    import numpy
+
+    return numpy.random.Generator(numpy.random.PCG64(stream_seed(root, *names)))
 
 
 def torch_stream(root: int, *names: str | int) -> "torch.Generator":
@@ -63,9 +64,9 @@ def torch_stream(root: int, *names: str | int) -> "torch.Generator":
 
 
 def random_cycle(n: int, generator: "torch.Generator") -> "torch.Tensor":
-    """A random permutation of 0 .. n-1 that is a single cycle, so no element stays in place (Sattolo 1986).
+    """A random permutation of 0 .. n-1 that is a single cycle, so that no element keeps its place.
 
-    For n = 1 it is the identity.
+    For n = 1 it is the identity. Source: Sattolo 1986.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""Batches from the store: bounded memory, and a name for everything a shard can have wrong."""
+"""Batches from the store: bounded memory, and an error that names every defect of a shard."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ from fispace.store.shards import activation_table
 def write_store(
     folder: Path, n_rows: int, d_model: int, n_shards: int = 1, bad_row=None, special=False
 ) -> Path:
-    """A store of one split, written past the checks of `write_shard`."""
+    """A store of one split, written without the checks of `write_shard`."""
     entries = []
     for number in range(n_shards):
         path = folder / f"train/shard-{number + 1}-of-{n_shards}.parquet"
@@ -75,7 +75,7 @@ import resource, sys
 from itertools import islice
 import numpy as np, pyarrow.parquet
 from fispace.store.activations import ActivationStore
-from fispace.store.prefetch import prefetched
+from fispace.store.batches import prefetched
 store = ActivationStore(__import__("pathlib").Path(sys.argv[1]))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 total = 0.0
@@ -86,7 +86,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 """
 
 
-def test_an_epoch_takes_memory_for_a_pool_and_not_for_the_data(tmp_path):
+def test_an_epoch_needs_memory_for_one_pool_and_not_for_all_data(tmp_path):
     # 200 MiB of activations, pools of 4 x 4096 x 128 numbers: 8 MiB as float32
     manifest = write_store(tmp_path, 200_000, 128, n_shards=4)
     n_bytes = sum(path.stat().st_size for path in tmp_path.glob("train/*"))

@@ -1,4 +1,4 @@
-"""Every source gives its documents as they are, or says the line or row and what to do."""
+"""Every source gives its documents unchanged, or an error that names line or row and the remedy."""
 
 import codecs
 import json
@@ -37,7 +37,7 @@ def texts(documents: list[Document]) -> list[str]:
     return [document.text for document in documents]
 
 
-# Labels: only the testbed's own corpus has one a word.
+# Labels: only the testbed's own corpus has one per word.
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_column_named_label_of_ordinary_parquet_is_not_read(column, name, tmp_
     assert found == [Document("one film", {}), Document("another film", {})]
 
 
-def test_a_text_may_stand_in_a_column_named_label_text(tmp_path):
+def test_the_text_may_be_in_a_column_named_label_text(tmp_path):
     table = pa.table({"label_text": ["one film"], "label_id": [1]})
     found = read("parquet", tmp_path / "r.parquet", table, field="label_text")
     assert found == [Document("one film", {})]
@@ -69,16 +69,16 @@ def test_a_text_may_stand_in_a_column_named_label_text(tmp_path):
 @pytest.mark.parametrize("labels", [[["a", "b"]], [1], [[1]], [[1, 2, 3]], [None]])
 def test_a_corpus_of_the_testbed_without_a_label_for_each_word_is_refused(labels, tmp_path):
     pq.write_table(pa.table({"text": ["one film"], "label_x": labels}), tmp_path / "c.parquet")
-    with pytest.raises(CorpusError, match="row 1: label_x does not hold one label a word"):
+    with pytest.raises(CorpusError, match="row 1: label_x does not hold one label per word"):
         list(read_documents(source("testbed", None), tmp_path / "c.parquet"))
 
 
 def unchecked(*values: bytes) -> pa.Table:
-    """A column that says it holds text, which Parquet does not check."""
+    """A column declared as text, whose content Parquet does not check."""
     return pa.table({"text": pa.array(values).cast(pa.string(), safe=False)})
 
 
-# Characters: what is text is read, what is not is named.
+# Characters: text is read, anything else is refused with its place.
 
 
 @pytest.mark.parametrize(
@@ -91,6 +91,9 @@ def unchecked(*values: bytes) -> pa.Table:
         ("jsonl", b'{"text": "plain"}\n{"text": "a\0b"}\n', "line 2 holds the character NUL"),
         ("jsonl", b'{"text": "plain"}\n' + codecs.BOM_UTF8 + b'{"text": "b"}\n', "line 2 .* byte-order mark"),
         ("jsonl", b'{"text": "plain"}\r\n{"text": \r\n"b"}\n', "line 2 is not JSON"),
+        ("jsonl", b'{"text": "one", "text": "two"}\n', "line 1 is not JSON: the key 'text' is there twice"),
+        ("jsonl", b'{"text": "a", "n": ' + b"9" * 5000 + b"}", "line 1 .* a number of thousands of digits"),
+        ("jsonl", b'{"\\ud83d": "plain"}\n', r"line 1: no text in the field 'text' \(found: \\ud83d\)"),
         ("txt", b"one\n\ntwo " + WTF8, "line 3 is not UTF-8"),
         ("txt", b"one\r\n\r\ntwo caf\xe9", "line 3 is not UTF-8 text .byte 0xe9"),
         ("txt", b"one\r\rtwo\0", "line 3 holds the character NUL"),
@@ -100,14 +103,14 @@ def unchecked(*values: bytes) -> pa.Table:
         ("parquet", unchecked(b"plain", b"caf\xe9"), "row 2: .*not UTF-8 .byte 0xe9"),
     ],
 )  # fmt: skip
-def test_what_is_no_text_is_refused_with_file_and_line(kind, content, said, tmp_path):
+def test_invalid_text_is_refused_with_file_and_line(kind, content, said, tmp_path):
     with pytest.raises(CorpusError, match=said) as caught:
         read(kind, tmp_path / "mine.text", content)
     assert str(tmp_path / "mine.text") in str(caught.value)
     str(caught.value).encode()  # the message itself can be printed anywhere
 
 
-def test_a_half_character_of_a_hub_dataset_is_named_with_its_row(tmp_path):
+def test_an_unpaired_surrogate_in_a_hub_dataset_is_reported_with_its_row(tmp_path):
     (tmp_path / "set").mkdir()
     (tmp_path / "set/train.jsonl").write_text(f'{{"text": "plain"}}\n{{"text": "{HALF}"}}\n')
     text = source("hub", tmp_path / "set", split="train")
@@ -115,7 +118,7 @@ def test_a_half_character_of_a_hub_dataset_is_named_with_its_row(tmp_path):
         list(read_documents(text, None))
 
 
-def test_whole_characters_are_read_however_they_are_written(tmp_path):
+def test_characters_are_read_in_every_json_notation(tmp_path):
     line = json.dumps({"text": "smile 😀 \u0000 \u2028 \ufeff"})
     assert "\\ud83d\\ude00" in line
     found = read("jsonl", tmp_path / "t.jsonl", line.encode())
@@ -123,7 +126,7 @@ def test_whole_characters_are_read_however_they_are_written(tmp_path):
 
 
 @pytest.mark.parametrize("ends", [("\n",), ("\r\n",), ("\r",), ("\n", "\r\n", "\r")])
-def test_lines_may_end_in_any_way_and_in_several(ends, tmp_path):
+def test_line_ends_of_every_kind_may_be_mixed(ends, tmp_path):
     lines = [f'{{"text": "text {i}"}}' for i in range(6)]
     mixed = "".join(line + ends[i % len(ends)] for i, line in enumerate(lines))
     expected = [f"text {i}" for i in range(6)]
@@ -132,18 +135,18 @@ def test_lines_may_end_in_any_way_and_in_several(ends, tmp_path):
     assert texts(read("txt", tmp_path / "t.txt", blank.encode())) == expected
 
 
-def test_a_byte_order_mark_is_no_part_of_a_txt(tmp_path):
+def test_a_byte_order_mark_is_dropped_from_a_txt(tmp_path):
     found = read("txt", tmp_path / "t.txt", codecs.BOM_UTF8 + b"one\n\ntwo")
     assert texts(found) == ["one", "two"]
 
 
-def test_what_a_delimiter_captures_is_no_document(tmp_path):
+def test_groups_captured_by_the_delimiter_are_not_documents(tmp_path):
     content = b"one\n### 1 ###\ntwo\n### 2 ###\nthree"
     found = read("txt", tmp_path / "t.txt", content, delimiter=r"^###( \d )(###)$")
     assert texts(found) == ["one", "two", "three"]
 
 
-def test_a_delimiter_of_no_width_cuts_before_what_it_looks_at(tmp_path):
+def test_a_lookahead_delimiter_cuts_before_its_match(tmp_path):
     found = read("txt", tmp_path / "t.txt", b"# a\none\n# b\ntwo", delimiter=r"^(?=# )")
     assert texts(found) == ["# a\none", "# b\ntwo"]
 
@@ -154,7 +157,7 @@ def test_a_document_that_is_too_long_is_named_with_its_line(tmp_path, monkeypatc
         read("txt", tmp_path / "t.txt", b"one\n\n\n\ntwo\nthree four\n\n")
 
 
-# Messages that say what is wrong.
+# Messages name the defect.
 
 
 @pytest.mark.parametrize(
@@ -171,7 +174,7 @@ def test_a_row_without_text_is_named_with_its_column(column, said, tmp_path):
         read("parquet", tmp_path / "t.parquet", pa.table({"text": column}))
 
 
-def test_a_row_without_text_is_counted_over_row_groups_and_batches(tmp_path):
+def test_the_number_of_a_row_without_text_counts_all_row_groups_and_batches(tmp_path):
     table = pa.table({"text": [*["one"] * 70_000, None]})
     with pytest.raises(CorpusError, match="row 70001: no text in the field 'text': it is null"):
         read("parquet", tmp_path / "t.parquet", table)
@@ -187,7 +190,7 @@ def test_a_null_in_jsonl_and_in_a_hub_dataset_is_named_with_line_and_row(tmp_pat
         list(read_documents(source("hub", tmp_path / "set", split="train"), None))
 
 
-def test_a_dataset_without_a_split_says_which_there_are(tmp_path):
+def test_a_missing_split_is_refused_with_the_list_of_splits(tmp_path):
     (tmp_path / "set").mkdir()
     for split in ("train", "test"):
         (tmp_path / f"set/{split}.jsonl").write_text('{"text": "one"}\n')
@@ -199,7 +202,7 @@ def test_a_dataset_without_a_split_says_which_there_are(tmp_path):
         list(read_documents(source("hub", tmp_path / "set", split="valid"), None))
 
 
-def test_a_column_that_is_there_twice_is_refused(tmp_path):
+def test_a_duplicate_column_is_refused(tmp_path):
     table = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["text", "text"])
     with pytest.raises(CorpusError, match="more than one column 'text'"):
         read("parquet", tmp_path / "t.parquet", table)

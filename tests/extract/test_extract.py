@@ -1,4 +1,4 @@
-"""Extraction: what the store holds is what the model computes, split by document, resumable, checked."""
+"""Extraction: the store holds the model's activations, split by document; it resumes and is checked."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from fispace.chapters.extract import activations as extract
-from fispace.chapters.extract.activations import extract_activations, fit_standardiser
+from fispace.chapters.extract.activations import extract_activations
+from fispace.chapters.extract.standardiser import fit_standardiser
 from fispace.errors import (
     ArtifactError,
     CorpusError,
@@ -40,7 +41,7 @@ TEXT = TextConfig(
 
 @pytest.fixture
 def corpus(tmp_path: Path) -> Path:
-    """120 documents of 3 to 40 words, one JSON object a line."""
+    """120 documents of 3 to 40 words, one JSON object per line."""
     rng = np.random.default_rng(0)
     lines = [
         json.dumps({"text": " ".join(f"w{i}" for i in rng.integers(0, 60, rng.integers(3, 41)))})
@@ -94,7 +95,7 @@ def test_stored_activations_are_hidden_state_i_plus_1_of_a_plain_forward(params,
         np.testing.assert_allclose(stored[window.index], states[2][0].numpy(), atol=2e-5)
 
 
-def test_windows_put_together_are_the_documents(params, tmp_path, corpus):
+def test_concatenated_windows_are_the_documents(params, tmp_path, corpus):
     store = run(
         params.changed(max_tokens=dict.fromkeys(params.max_tokens.plain(), 10**6)), tmp_path
     )
@@ -106,12 +107,14 @@ def test_windows_put_together_are_the_documents(params, tmp_path, corpus):
             words = tokenizer.convert_ids_to_tokens(frame[~frame["is_special"]]["token_id"])
             whole = texts[document_id]
             assert words == whole[: len(words)]
-            assert len(whole) - len(words) < params.min_window_tokens  # only a short tail drops
+            assert (
+                len(whole) - len(words) < params.min_window_tokens
+            )  # only a short tail is dropped
             seen.add(document_id)
     assert len(seen) > 110
 
 
-def test_no_document_is_in_two_splits_and_more_text_moves_none(params, tmp_path, corpus):
+def test_no_document_is_in_two_splits_and_added_text_moves_none(params, tmp_path, corpus):
     few = run(params, tmp_path, "few")
     corpus.write_text(corpus.read_text() * 2)
     many = run(params, tmp_path, "many")
@@ -123,7 +126,7 @@ def test_no_document_is_in_two_splits_and_more_text_moves_none(params, tmp_path,
         assert ids == set(rows(many, split)["document_id"])
 
 
-def test_bos_leads_every_window_and_is_special(params, tmp_path):
+def test_every_window_starts_with_bos_which_is_special(params, tmp_path):
     frame = rows(run(params, tmp_path), "train")
     assert frame[frame["position"] == 0]["is_special"].all()
     assert not frame[frame["position"] > 0]["is_special"].any()
@@ -172,7 +175,7 @@ def test_a_killed_extraction_continues_after_its_last_whole_shard(params, tmp_pa
     assert not (tmp_path / "scratch-killed").exists()
 
 
-def test_a_finished_shard_of_another_model_is_not_taken_over(params, tmp_path):
+def test_a_finished_shard_of_another_model_is_not_reused(params, tmp_path):
     other = params.changed(lm=params.lm.changed(hook_point=0))
     assert (
         run(params, tmp_path).manifest["shards"]["train"][0]["sha256"]
@@ -222,7 +225,7 @@ def test_shuffled_batches_visit_every_token_once_an_epoch_in_bounded_pools(param
     assert np.array_equal(next(again), seen[:batch])
 
 
-def test_labels_follow_their_words_into_the_store(params, tmp_path):
+def test_labels_are_stored_with_their_words(params, tmp_path):
     words = [["w1", "w2", "w3", "w4", "w5"] * 4 for _ in range(60)]
     labels = [[int(word[1:]) for word in text] for text in words]
     table = pa.table({
@@ -239,7 +242,7 @@ def test_labels_follow_their_words_into_the_store(params, tmp_path):
     assert frame["label_number"].tolist() == expected
 
 
-def test_columns_named_label_of_another_text_stay_out_of_the_store(params, tmp_path):
+def test_label_columns_of_an_ordinary_text_are_not_stored(params, tmp_path):
     texts = [" ".join(["w1", "w2", "w3", "w4"] * 4) for _ in range(60)]
     table = pa.table({"text": texts, "label_text": ["neg"] * 60, "label_id": range(60)})
     pq.write_table(table, tmp_path / "reviews.parquet")
@@ -279,7 +282,7 @@ def test_standardiser_is_mean_and_population_std_of_the_train_tokens(params, tmp
     np.testing.assert_allclose(units.std, x.std(0, ddof=0), rtol=1e-6)
 
 
-# Bad input: one paragraph that says what, where, and what to do.
+# Bad input: the message names the defect, its place and the remedy.
 
 
 def test_missing_model_folder(params, tmp_path):
@@ -315,32 +318,38 @@ def long_line(n_words: int) -> str:
     return " ".join(f"w{i % 60}" for i in range(n_words))
 
 
-def test_one_long_document_is_said_to_lack_documents_and_how_to_cut_it(params, tmp_path):
+def test_for_one_long_document_the_message_asks_for_documents_and_says_how_to_cut_it(
+    params, tmp_path
+):
     path = tmp_path / "book.txt"
     path.write_text("\n".join(long_line(20) for _ in range(200)))
     text = params.text.changed(source="txt", path=str(path), delimiter=r"\n\n")
     with pytest.raises(CorpusError) as caught:
         run(params.changed(text=text), tmp_path)
     said = str(caught.value)
-    assert "What is missing is documents, not text" in said and "the text has 1" in said
+    assert "too few documents" in said and "none of its documents (1) goes" in said
     assert r"extract.text.delimiter to the regular expression between them (now '\n\n'" in said
     assert "more text" not in said
     run(params.changed(text=text.changed(delimiter=r"\n")), tmp_path)
 
 
-def test_one_line_of_jsonl_is_said_to_lack_documents(params, tmp_path, corpus):
+def test_for_one_line_of_jsonl_the_message_asks_for_documents(params, tmp_path, corpus):
     corpus.write_text(json.dumps({"text": long_line(4000)}) + "\n")
-    with pytest.raises(CorpusError, match=r"has 1, none of which .* give each a line of its own"):
+    with pytest.raises(
+        CorpusError, match=r"none of its documents \(1\) goes .* give each its own line"
+    ):
         run(params, tmp_path)
 
 
-def test_documents_below_the_shortest_window_are_said_to_be_short(params, tmp_path, corpus):
+def test_for_documents_below_the_shortest_window_the_message_asks_for_longer_ones(
+    params, tmp_path, corpus
+):
     corpus.write_text((json.dumps({"text": "w1 w2"}) + "\n") * 300)
     with pytest.raises(CorpusError, match=r"as many tokens as extract\.min_window_tokens=4"):
         run(params, tmp_path)
 
 
-def test_the_transfer_text_is_the_one_that_is_blamed(params, tmp_path):
+def test_a_short_transfer_text_is_named_in_the_message(params, tmp_path):
     path = tmp_path / "other.txt"
     path.write_text("w1")
     transfer = TEXT.changed(source="txt", path=str(path), delimiter=r"\n\n")

@@ -1,4 +1,4 @@
-"""Batches from the middle are those that come there in the whole sequence, whatever the sizes."""
+"""Batches from the middle equal those of the whole sequence, for every combination of sizes."""
 
 from itertools import islice
 
@@ -7,16 +7,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fispace.store.activations import ActivationStore
+from fispace.store.batches import Pools
 from fispace.store.files import sha256_of, write_json
 from fispace.store.shards import activation_table, write_shard
-from fispace.store.shuffle import Pools
 
 SIZES = st.lists(st.integers(0, 9), min_size=1, max_size=6).filter(any)
 
 
-@settings(deadline=None)  # timing is no property
+@settings(deadline=None)  # time is not part of the property
 @given(sizes=SIZES, pool_groups=st.integers(1, 4), batch=st.integers(1, 12), n=st.integers(1, 20))
-def test_what_is_left_after_n_batches_is_what_follows_them(sizes, pool_groups, batch, n):
+def test_the_remainder_after_n_batches_follows_them_in_the_whole_sequence(
+    sizes, pool_groups, batch, n
+):
     starts = np.cumsum([0, *sizes])
 
     def read(group):
@@ -33,7 +35,7 @@ def test_what_is_left_after_n_batches_is_what_follows_them(sizes, pool_groups, b
     assert whole.following(rows, read).tolist() == skipped.following(left, read).tolist()
 
 
-def test_batches_from_a_number_on_are_the_same_and_only_their_own_rows_are_read(
+def test_batches_from_a_given_number_are_the_same_and_read_only_their_own_rows(
     tmp_path, monkeypatch
 ):
     entries = []
@@ -57,5 +59,5 @@ def test_batches_from_a_number_on_are_the_same_and_only_their_own_rows_are_read(
         ActivationStore, "_read_group", lambda *given: read.append(given) or real(*given)
     )
     next(store.shuffled_batches(*arguments, 10_000))
-    # after hundreds of epochs of 22 groups: those of a pool, of what it took over, and of the next
+    # after hundreds of epochs of 22 groups: the groups of a pool, its remainder, and the next pool
     assert len(read) <= 9

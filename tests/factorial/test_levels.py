@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from fispace.chapters.factorial.battery import write_battery
-from fispace.chapters.factorial.design_array import by_cell
+from fispace.chapters.factorial.design import by_cell
 from fispace.chapters.factorial.discover import discovery_table
 from fispace.chapters.factorial.stimuli import read_battery, read_prompts, read_words
 from fispace.chapters.factorial.tables import CONTEXTS, ITEMS, WORDS
@@ -150,7 +150,7 @@ GOOD = "item,negated,emotion,text\n" + "".join(
         (GOOD.encode().replace(b"text yes low", b"caf\xe9"), r"line 4 is not UTF-8 text \(byte 0xe9"),
         (GOOD.encode().replace(b"text yes", b"\xed\xa0\xbd"), "line 4 is not UTF-8"),
         (GOOD.replace("emotion,text", "emotion,emotion").encode(),
-         "row 1: the column 'emotion' is there twice"),
+         "row 1: the column 'emotion' occurs twice"),
         (GOOD.replace("text no low", '"text\nno low"').replace("yes,low", "Yes,low").encode(),
          "row 5: unknown level 'Yes'"),
         (GOOD.replace("text no low", '"text no low').encode(), "row 2: "),
@@ -195,8 +195,12 @@ WORD_ROWS = "".join(f"w{a}{b},{a},{b}\n" for a, b in product(("no", "yes"), EMOT
     ("content", "said"),
     [
         ("word,negated,emotion\n" + WORD_ROWS.replace("wyes", " wyes"), "row 4: the word ' wyeslow'"),
+        ("word,negated,emotion\n" + WORD_ROWS.replace("wyeslow", "wyes\u200blow"),
+         r"row 4: the word 'wyes\\u200blow' holds .*not seen in print"),
+        ("word,negated,emotion\n" + WORD_ROWS.replace("wyeslow", "é").replace("wnolow", "e\u0301"),
+         "row 4: duplicate of row 2"),
         ("word,negated,emotion,contrast\n" + WORD_ROWS.replace("\n", ",strong\n"),
-         "row 2: contrast is 'strong', and should be a number"),
+         "row 2: contrast is 'strong', but must be a number"),
         ("word,negated,emotion,contrast\n" + WORD_ROWS.replace("\n", ",nan\n"), "contrast is 'nan'"),
     ],
 )  # fmt: skip

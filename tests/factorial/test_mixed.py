@@ -11,9 +11,8 @@ from fispace.chapters.factorial.select_confirm import (
     word_procedures,
 )
 from fispace.chapters.factorial.simulate import flipped_cells, skewed, synthetic_halves, word_tables
-from fispace.stats.equivalence import tost
 from fispace.stats.mixed import fit_crossed
-from fispace.stats.two_by_two import interaction_contrasts
+from fispace.stats.two_by_two import interaction_contrasts, tost
 from fispace.study.config.factorial import CalibrateStep
 from fispace.study.config.hypotheses import CalibrationConfig
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from fispace.chapters.factorial.battery import contexts_of, write_battery
-from fispace.chapters.factorial.item_split import split_items
+from fispace.chapters.factorial.design import split_items
 from fispace.chapters.factorial.stimuli import read_battery, read_prompts, read_words
 from fispace.chapters.factorial.tables import CONTEXTS, ITEMS, WORDS
 from fispace.errors import ParamsError, StimuliError

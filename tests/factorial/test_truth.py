@@ -11,7 +11,7 @@ from factorial.small_chapter import FACTORS, run_chapter
 from scipy import stats
 
 from fispace.chapters.factorial.generate import word_counts
-from fispace.chapters.factorial.ground_truth import beside_directions, movement_shares
+from fispace.chapters.factorial.ground_truth import bayes_scores, beside_directions, movement_shares
 from fispace.chapters.factorial.planted_contrast import (
     among_words,
     has_planted_contrast,
@@ -19,7 +19,6 @@ from fispace.chapters.factorial.planted_contrast import (
     planted_reach,
 )
 from fispace.chapters.factorial.tables import GENERATION_COUNTS
-from fispace.chapters.factorial.truth import bayes_scores
 from fispace.lm.generate import greedy, sampler
 from fispace.store.tables import read_csv, read_table
 from fispace.study.config.factorial import TruthStep

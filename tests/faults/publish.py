@@ -9,7 +9,7 @@ from pathlib import Path
 
 from faults.table import TRIALS, Table
 
-from fispace.report.blocks import Block
+from fispace.report.markdown import Block
 
 ROOT = Path(__file__).parents[2]
 PAGE, REFERENCE = ROOT / "docs/robustness.md", ROOT / "results/reference/faults"

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from train.records import record_of
 
-from fispace.chapters.extract.activations import extract_activations, fit_standardiser
+from fispace.chapters.extract.activations import extract_activations
+from fispace.chapters.extract.standardiser import fit_standardiser
 from fispace.chapters.fidelity.ablation_baselines import measure_bounds
-from fispace.chapters.fidelity.arm import measure_arm
+from fispace.chapters.fidelity.arm import evaluate_arm
 from fispace.lm.hooks import logits
 from fispace.lm.load import load_lm
 from fispace.models.trained import initial_model
@@ -69,7 +70,7 @@ class Chapter:
         tables = ("documents", "positions", "latents")
         out = {table: self.folder / f"{name}.{table}.parquet" for table in tables}
         params = FidelityArmStep(**(values | changed))
-        measure_arm(params, arm=name, seed=0, weights=weights, **self.inputs, **out)
+        evaluate_arm(params, arm=name, seed=0, weights=weights, **self.inputs, **out)
         return out
 
     def measure_bounds(self) -> Path:

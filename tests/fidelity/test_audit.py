@@ -1,4 +1,4 @@
-"""The audit: each switch does what it is named after, alone, and its numbers are those by hand."""
+"""The audit: each switch changes exactly one thing, and its numbers agree with hand calculation."""
 
 import json
 from pathlib import Path
@@ -10,13 +10,13 @@ import torch
 from fidelity.small_chapter import ALL_PARTS, Chapter, extracted, make_perfect, make_poor
 from scipy import stats
 
-from fispace.chapters.fidelity.audit import Place, measure_audit, own_units, planned
+from fispace.chapters.fidelity.audit import HookedSplit, measure_audit, own_units, planned
 from fispace.errors import ArtifactMismatchError
 from fispace.lm.hooks import following_block
 from fispace.lm.load import load_lm
 from fispace.models.sparse import sparse_sum
 from fispace.models.trained import load_trained, with_pooling
-from fispace.report.audit_table import Compared, audit_table, document_t, token_t
+from fispace.report.audit import Compared, audit_table, document_t, token_t
 from fispace.store.activations import ActivationStore
 from fispace.store.standardiser import load_standardiser, own_standardiser, standardised_alone
 from fispace.store.tables import read_table
@@ -70,7 +70,7 @@ def sums(rows: pd.DataFrame, switch: str, arm: str, parts: str) -> pd.Series:
     return rows[chosen].select_dtypes("number").sum()
 
 
-def test_without_a_switch_it_measures_what_the_chapter_measures(chapter, models, rows):
+def test_without_a_switch_the_audit_agrees_with_the_chapter(chapter, models, rows):
     tables = chapter.measure("joint", models["joint"], controls=("epsilon_random",))
     own = read_table(tables["documents"])
     for parts in (FULL, "sae"):
@@ -81,13 +81,13 @@ def test_without_a_switch_it_measures_what_the_chapter_measures(chapter, models,
             assert ours[name] == pytest.approx(theirs[name].sum(), rel=1e-8)
 
 
-def test_a_training_with_nothing_changed_moves_nothing(rows):
+def test_an_unchanged_training_has_no_shift(rows):
     table = audit_table(rows, NORMS, Compared("joint", "sae_bias"), 0.95).set_index("switch")
     moved = table.loc["same_again"].set_index("number")["shift"]
     assert moved["kl_gain"] == 0
     assert np.isnan(
         moved["mse_gain"]
-    )  # the baseline here is perfect: there is nothing to gain over
+    )  # the baseline here is perfect, so no gain over it is defined
 
 
 def test_weights_that_were_not_trained_under_their_switch_are_refused(chapter, models):
@@ -95,25 +95,27 @@ def test_weights_that_were_not_trained_under_their_switch_are_refused(chapter, m
         audited(chapter, models, switches={"early_decay": {"lr_decay_fraction": 0.01}})
 
 
-def test_every_switch_of_measuring_has_its_place(chapter, models):
+def test_every_switch_of_measuring_is_planned_at_its_hook_point_and_split(chapter, models):
     units = load_standardiser(chapter.inputs["standardiser"])
     trained = {(name, "fair"): load_trained(path, {}) for name, path in models.items()}
-    plan = planned(trained, units, Place(1, "test"), 2)
+    plan = planned(trained, units, HookedSplit(1, "test"), 2)
     where = {m.switch: place for place, measurements in plan.items() for m in measurements}
-    assert where["hook_off_by_one"] == Place(2, "test")
-    assert where["train_split"] == Place(1, "train")
+    assert where["hook_off_by_one"] == HookedSplit(2, "test")
+    assert where["train_split"] == HookedSplit(1, "train")
     assert {where[name] for name in ("fair", "no_standardiser", "linear_pooling")} == {
-        Place(1, "test")
+        HookedSplit(1, "test")
     }
-    raw = [m.units for m in plan[Place(1, "test")] if m.switch == "no_standardiser"]
+    raw = [m.units for m in plan[HookedSplit(1, "test")] if m.switch == "no_standardiser"]
     x = torch.randn(3, 16)
     assert all(torch.equal(of.standardise(x), x) for of in raw)
     assert "hook_off_by_one" not in {
-        m.switch for of in planned(trained, units, Place(1, "test"), None).values() for m in of
+        m.switch
+        for of in planned(trained, units, HookedSplit(1, "test"), None).values()
+        for m in of
     }
 
 
-def test_own_units_are_those_of_the_row_group_whatever_the_batch(chapter):
+def test_own_units_are_those_of_the_row_group_for_every_batch_size(chapter):
     store = ActivationStore(chapter.inputs["manifest"])
     units = own_units(store, "test")
     groups = [torch.from_numpy(group) for group in store.groups("test")]
@@ -126,18 +128,18 @@ def test_own_units_are_those_of_the_row_group_whatever_the_batch(chapter):
     assert not torch.equal(units.mean[0], units.mean[-1])
 
 
-def test_a_perfect_model_keeps_predictions_wherever_it_is_put(rows):
+def test_a_perfect_model_keeps_predictions_under_every_switch_of_measuring(rows):
     kl = {
         switch: sums(rows, switch, "sae_bias", "sae+bias")["kl"]
         / sums(rows, switch, "sae_bias", "sae+bias")["n_tokens"]
         for switch in ("fair", "no_standardiser", "train_split", "hook_off_by_one")
     }
-    # it reconstructs every vector exactly, raw ones too: only float32 is lost
+    # it reconstructs every vector exactly, also raw ones, up to float32 rounding
     assert max(kl.values()) < 1e-6
 
 
 @pytest.mark.parametrize("switch", ["hook_off_by_one", "no_standardiser", "linear_pooling"])
-def test_every_switch_of_measuring_moves_a_poor_model(rows, switch):
+def test_every_switch_of_measuring_changes_the_kl_of_a_poor_model(rows, switch):
     fair, switched = (sums(rows, name, "joint", FULL) for name in ("fair", switch))
     assert switched["n_tokens"] == fair["n_tokens"]
     assert abs(switched["kl"] / fair["kl"] - 1) > 0.005
@@ -148,7 +150,7 @@ def test_the_train_split_is_measured_on_other_documents_and_about_as_many_tokens
     assert not set(fair["document_id"]) & set(switched["document_id"])
     assert set(switched["split"]) == {"train"}
     counts = [sums(rows, name, "joint", FULL)["n_tokens"] for name in ("fair", "train_split")]
-    assert 0 < counts[1] <= counts[0] + 16 * 20  # one batch of windows more at most
+    assert 0 < counts[1] <= counts[0] + 16 * 20  # at most one batch of windows more
 
 
 def test_only_the_arm_with_an_interaction_is_pooled_linearly(rows):
@@ -206,7 +208,7 @@ PLAIN = {
 }
 
 
-def test_by_hand_the_gains_the_shift_and_the_cut_baseline():
+def test_gains_shift_and_ablated_baseline_by_hand():
     base = {("worse", "sae_bias", "sae+bias"): PLAIN["fair", "sae_bias", "sae+bias"]}
     rows = sums_of(PLAIN | base | {("worse", "joint", "sae+linear"): [4.0, 4.0, 4.0, 3.0]})
     both = pd.concat([rows, rows.assign(seed=1)])
@@ -221,7 +223,7 @@ def test_by_hand_the_gains_the_shift_and_the_cut_baseline():
     assert found.loc[("untrained_norms", "norm_spearman"), "shift"] == pytest.approx(-0.35)
     assert set(found["n_seeds"]) == {2}
     assert set(found.drop("untrained_norms")["n_documents"]) == {2}
-    assert found["n_documents"].isna().sum() == 1  # norms are of no document
+    assert found["n_documents"].isna().sum() == 1  # norms do not depend on documents
     assert list(table["switch"].drop_duplicates())[-1] == "worse"  # switches of training come last
 
 
@@ -236,12 +238,12 @@ def test_the_shift_is_paired_by_seed():
         pd.concat([rows, pd.concat([other, worse]).assign(seed=1)]), NORMS, Compared("joint", "sae_bias"), 0.95
     )  # fmt: skip
     row = table[(table["switch"] == "worse") & (table["number"] == "kl_gain")].iloc[0]
-    # the gain itself differs by 1.6 between the seeds, its shift by nothing
+    # the gain differs by 1.6 between the seeds, its shift not at all
     assert row["fair_high"] - row["fair_low"] > 1
     assert (row["shift_low"], row["shift_high"]) == pytest.approx((-0.1, -0.1))
 
 
-def test_both_t_statistics_are_the_librarys_on_the_tokens_themselves():
+def test_both_t_statistics_equal_scipys_on_the_tokens():
     stream = np.random.default_rng(0)
     ours, theirs = stream.random((2, 6, 9))
     theirs = theirs + 0.1
@@ -261,7 +263,7 @@ def test_both_t_statistics_are_the_librarys_on_the_tokens_themselves():
     assert document_t(rows(ours), rows(theirs)) == pytest.approx(by_document)
 
 
-def test_tokens_that_only_repeat_their_document_blow_up_the_published_t_alone():
+def test_tokens_that_repeat_within_a_document_inflate_the_published_t_alone():
     documents = np.array([[0.1], [0.5], [0.2], [0.4]])
     better = documents - 0.05
 
@@ -278,7 +280,7 @@ def test_tokens_that_only_repeat_their_document_blow_up_the_published_t_alone():
     assert document[0] == pytest.approx(document[1])
 
 
-def test_the_papers_reconstruction_errors_had_neither_the_wrong_hook_nor_raw_activations():
+def test_wrong_hook_and_raw_activations_do_not_apply_to_the_papers_reconstruction_errors():
     of = {(name, "joint", "sae+linear"): [4.0, 4.0, 4.0, 3.0] for name in ("hook_off_by_one", "x")}
     of |= {("hook_off_by_one", "sae_bias", "sae+bias"): [4.0, 4.0, 4.0, 4.0]}
     of |= {("x", "sae_bias", "sae+bias"): [4.0, 4.0, 4.0, 4.0]}

@@ -1,4 +1,4 @@
-"""The chapter on a tiny study: the splice law end to end, its mutants, and what the tables hold."""
+"""The chapter on a tiny study: the splice law end to end, its mutants, and the tables."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,12 +16,12 @@ from fidelity.small_chapter import (
     make_poor,
 )
 
-from fispace.chapters.fidelity import spliced_evaluation as passes
-from fispace.chapters.fidelity.differences import compare
+from fispace.chapters.fidelity import spliced_evaluation
+from fispace.chapters.fidelity.differences import compare_losses
 from fispace.chapters.fidelity.positions import position_curves
 from fispace.chapters.fidelity.shapley import shapley_decomposition
 from fispace.chapters.fidelity.split_errors import split_errors
-from fispace.chapters.fidelity.summary import summarise
+from fispace.chapters.fidelity.summary import summarise_fidelity
 from fispace.lm import window_batches as stored
 from fispace.models.trained import load_trained
 from fispace.store.activations import ActivationStore
@@ -55,6 +55,15 @@ def test_a_model_that_reconstructs_exactly_gives_kl_below_1e_6(chapter, perfect,
     assert mean_kl(chapter.measure("perfect", perfect), special_tokens) <= 1e-6
 
 
+def test_a_window_of_dead_latents_longer_than_the_split_is_the_split_and_is_said(chapter, caplog):
+    weights = chapter.save_model("long_window", ["sae"], make_poor)
+    tables = chapter.measure("long_window", weights, dead_window_tokens=10**9)
+    latents = read_table(tables["latents"])
+    assert "its one window is the whole split" in caplog.text
+    assert (latents["n_windows"] == 1).all()
+    assert (latents["n_windows_fired"] == (latents["n_fired"] > 0)).all()
+
+
 def hook_moved(by: int) -> Callable[[pytest.MonkeyPatch], None]:
     logits_after = stored.logits_after
 
@@ -71,16 +80,18 @@ def without(name: str) -> Callable[[pytest.MonkeyPatch], None]:
 
 
 def of_another_chunk(patch: pytest.MonkeyPatch) -> None:
-    """Fed with one chunk's statistics, restored with another's."""
+    """Standardised with the statistics of one chunk, restored with those of another."""
     own = Standardiser.restore
     moved = lambda self, z: own(Standardiser(self.mean + 0.3 * self.std, self.std * 1.3), z)  # noqa: E731
     patch.setattr(Standardiser, "restore", moved)
 
 
 def off_by_one_token(patch: pytest.MonkeyPatch) -> None:
-    own = passes.spliced_logits
+    own = spliced_evaluation.spliced_logits
     patch.setattr(
-        passes, "spliced_logits", lambda lm, hook, b, x, rows: own(lm, hook, b, x, rows.roll(1, 0))
+        spliced_evaluation,
+        "spliced_logits",
+        lambda lm, hook, b, x, rows: own(lm, hook, b, x, rows.roll(1, 0)),
     )
 
 
@@ -113,7 +124,7 @@ def tables(chapter: Chapter, perfect: Path) -> dict[str, pd.DataFrame]:
     out = {n: folder / f"{n}.parquet" for n in ("summary", "differences", "shapley", "curves")}
     csv = folder / "table.csv"
     latents, positions = ([m[n] for m in measured] for n in ("latents", "positions"))
-    summarise(
+    summarise_fidelity(
         TABLE,
         documents=documents,
         latents=latents,
@@ -124,7 +135,9 @@ def tables(chapter: Chapter, perfect: Path) -> dict[str, pd.DataFrame]:
     compared = FidelityDifferencesStep(
         compared_with=("perfect",), n_bootstrap=50, confidence=0.95, root_seed=0
     )
-    compare(compared, documents=documents, bounds=bounds, differences=out["differences"], table=csv)
+    compare_losses(
+        compared, documents=documents, bounds=bounds, differences=out["differences"], table=csv
+    )
     shapley_decomposition(
         TABLE, documents=documents, bounds=bounds, shapley=out["shapley"], table=csv
     )
@@ -152,7 +165,7 @@ def test_every_set_of_parts_is_measured_and_the_control_family_only_for_all_of_t
     assert conditions["bias+interaction"] == {"reconstruction"}
 
 
-def test_special_tokens_are_reported_both_ways_and_their_number_says_so(tables):
+def test_special_tokens_are_reported_masked_and_included_with_their_own_token_counts(tables):
     rows = tables["summary"]
     both = rows[(rows["arm"] == "poor") & (rows["parts"] == FULL) & (rows["metric"] == "kl")]
     tokens = both.groupby("special_tokens")["n_tokens"].agg(set)
@@ -202,7 +215,7 @@ def test_a_difference_is_paired_and_agrees_with_the_two_levels(tables):
         assert row["difference"] == pytest.approx(ours - theirs)
         assert row["ratio"] == pytest.approx(ours / theirs)
     other = own[(own["than_arm"] == "perfect") & (own["contrast"] == "difference")]
-    assert set(other["parts"]) == {FULL}  # arms are compared whole
+    assert set(other["parts"]) == {FULL}  # only full arms are compared
     assert other["low"].item() > 0  # the poor model loses more on every resample
     assert (
         not (rows["arm"] == rows["than_arm"]).loc[rows["than_condition"] == "reconstruction"].any()
@@ -215,7 +228,7 @@ def test_published_shares_sum_to_one_and_so_do_canonical_ones(tables):
     sums = shares.groupby(["arm", "form", "metric"])["value"].sum()
     assert sums.to_numpy() == pytest.approx(1)
     assert set(sums["poor", "canonical"].index) == {"fvu", "kl", "excess_ce"}
-    assert ("perfect", "published", "kl") not in sums.index  # one part: no game
+    assert ("perfect", "published", "kl") not in sums.index  # with one part there is no game
 
 
 def test_the_decoder_carries_a_perfect_sae(tables):
@@ -238,7 +251,7 @@ def test_position_curves_average_to_the_summary(tables):
             assert mean == pytest.approx(expected, rel=1e-6)
 
 
-def test_fvu_is_of_tokens_that_are_not_special(tables):
+def test_fvu_is_measured_on_non_special_tokens(tables):
     rows = tables["summary"]
     assert set(rows[rows["metric"] == "fvu"]["special_tokens"]) == {"masked"}
 
@@ -253,26 +266,26 @@ def test_errors_of_the_split_are_those_of_the_spliced_pass_in_the_same_order(cha
     generator = torch.Generator().manual_seed(0)
     expected = split_errors(model, units, store, "test", model.parts, generator)
     seen: list[torch.Tensor] = []
-    own = passes.Scored.errors
+    own = spliced_evaluation.Scored.errors
 
     def keep(self, units, x_hat, mean):
         if self.special_tokens == "masked":
             seen.append(x_hat - self.rows)
         return own(self, units, x_hat, mean)
 
-    monkeypatch.setattr(passes.Scored, "errors", keep)
+    monkeypatch.setattr(spliced_evaluation.Scored, "errors", keep)
     chapter.measure("order", weights)
     n_measured = 8 + 3
     found = torch.cat(seen[7::n_measured])  # the eighth of each batch is by all parts
     torch.testing.assert_close(found, expected.errors, atol=1e-5, rtol=1e-4)
 
 
-def test_the_tables_are_the_same_bytes_again(chapter, perfect):
+def test_a_second_measurement_writes_the_same_bytes(chapter, perfect):
     first = {n: p.read_bytes() for n, p in chapter.measure("perfect", perfect).items()}
     assert first == {n: p.read_bytes() for n, p in chapter.measure("perfect", perfect).items()}
 
 
-def test_the_l0_of_a_second_sae_is_added_where_its_part_is_kept(chapter):
+def test_the_l0_of_a_second_sae_is_added_if_its_part_is_kept(chapter):
     weights = chapter.save_model("second", ["sae", "residual_sae"], make_perfect, "sae")
     rows = read_table(chapter.measure("second", weights)["documents"])
     kept = rows[(rows["condition"] == "reconstruction") & (rows["special_tokens"] == "masked")]

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fispace.chapters.fidelity.control_table import control_table
+from fispace.chapters.fidelity.controls import control_table
 from fispace.chapters.fidelity.document_sums import Resampled
 
 N = 6
@@ -13,9 +13,9 @@ WHOLE = {"joint": "sae+linear+bias+interaction", "sae": "sae"}
 
 
 def sums(errors=ERRORS, noise=0.0):
-    """Rows of whole arms of constant error, and of one ablation, which must not be compared."""
+    """Rows of full arms with constant error, and of one ablation, which must not be compared."""
     rng = np.random.default_rng(0)
-    shared = rng.random(N) * noise  # an error that both arms make on the same document
+    shared = rng.random(N) * noise  # an error that both arms share on the same document
     rows = []
     for (arm, seed), error in errors.items():
         for parts in dict.fromkeys((WHOLE[arm], "sae")):
@@ -43,14 +43,14 @@ def chosen(found, **values):
     return found
 
 
-def test_by_hand_the_difference_and_the_gain_over_a_control():
+def test_difference_and_gain_over_a_control_by_hand():
     found = chosen(table(sums()), metric="fvu", interval_over="documents")
     by_seed = found.pivot(index="seed", columns="contrast", values="value")
     assert by_seed["difference"].to_dict() == pytest.approx({0: 0.1, 1: 0.1})
     assert by_seed["gain"].to_dict() == pytest.approx({0: 0.5, 1: 0.25})
 
 
-def test_seeds_are_paired_and_a_seed_of_one_side_alone_is_left_out():
+def test_seeds_are_paired_and_a_seed_of_one_side_only_is_left_out():
     found = chosen(table(sums()), metric="kl", contrast="difference", interval_over="seeds")
     row = found.iloc[0]
     assert row["n_seeds"] == 2 and row["seed"] == -1
@@ -58,7 +58,7 @@ def test_seeds_are_paired_and_a_seed_of_one_side_alone_is_left_out():
     assert (row["value"], row["low"], row["high"]) == pytest.approx((0.5, 0.5, 0.5))
 
 
-def test_documents_are_paired_an_error_that_both_make_cancels():
+def test_documents_are_paired_so_that_a_shared_error_cancels():
     found = chosen(table(sums(noise=5.0)), metric="fvu", contrast="difference")
     widths = chosen(found, interval_over="documents").eval("high - low")
     assert (widths < 1e-12).all()

@@ -1,4 +1,4 @@
-"""Laws of the controls: what each keeps of the error, and that it keeps nothing else."""
+"""Laws of the matched errors: each keeps its stated property of the error, and no other."""
 
 import pytest
 import torch
@@ -48,18 +48,18 @@ def test_every_control_has_each_tokens_own_error_norm(seed, control):
 
 
 @pytest.mark.parametrize("control", CONTROLS)
-def test_no_control_points_where_the_error_points(control):
+def test_no_control_is_aligned_with_the_error(control):
     x, error = case()
     along_x = (error * F.normalize(x, dim=1)).sum(1, keepdim=True) * F.normalize(x, dim=1)
     left = (error - error.mean(0)) if control != "cosine_noise" else error - along_x
     found = of(control, x, error)
     found = found - found.mean(0) if control != "cosine_noise" else found - along_x
-    # neither its own mean nor its own angle counts: what is left is uncorrelated, token by token
+    # beyond the shared mean or angle, error and control are uncorrelated token by token
     assert abs(F.cosine_similarity(found, left).mean()) < 0.02
 
 
 @pytest.mark.parametrize("control", CONTROLS)
-def test_the_same_stream_gives_the_same_control_and_another_another(control):
+def test_a_control_depends_on_the_stream_alone(control):
     x, error = case(n=20)
     assert torch.equal(of(control, x, error), of(control, x, error))
     assert not torch.equal(of(control, x, error), of(control, x, error, seed=1))
@@ -103,7 +103,7 @@ def test_rescaled_covariance_noise_keeps_the_total_variance_exactly_and_the_axes
     assert (ours - theirs).norm() < 0.1 * theirs.norm()
 
 
-def test_moments_of_errors_in_a_plane_leave_the_plane_empty():
+def test_errors_within_a_plane_give_directions_within_it():
     error = case()[1].clone()
     error[:, 2:] = 0
     assert gaussian_directions(100, error_moments(error), stream())[:, 2:].abs().max() < 1e-6
@@ -117,7 +117,7 @@ def test_the_shuffle_is_a_permutation_in_which_no_token_keeps_its_own_error(n, s
     assert (partner != torch.arange(n)).all()
 
 
-def test_a_shuffled_split_has_the_directions_of_the_errors_each_once():
+def test_a_shuffled_split_has_every_direction_of_the_errors_once():
     _, error = case(n=30)
     split = SplitErrors(error, stream())
     first, second = split.of_partners(0, 12), split.of_partners(12, 18)  # batch by batch

@@ -1,4 +1,4 @@
-"""Gain by k: the cut, the linear ceiling, and what the table makes of them."""
+"""Gain by k: cut codes, the best linear decoder, and the table of gains."""
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,7 @@ def dense(codes, n_latents):
     return torch.zeros(len(codes.values), n_latents).scatter(1, codes.indices, codes.values)
 
 
-def test_the_k_of_the_curve_are_shares_of_the_studys_k_below_it():
+def test_the_values_of_k_are_shares_of_the_trained_k_and_below_it():
     shares = {"gain_curve": {"k_shares": [0.5, 0.25, 0.01, 0.99]}}
     assert gain_ks(shares | {"k": 32}) == [1, 8, 16]  # 0.99 of 32 is 32 again
     assert gain_ks(shares | {"k": 1}) == []
@@ -71,18 +71,18 @@ def found(tmp_path_factory):
     return read_table(store / "cut.parquet").set_index(["k", "model"])["value"]
 
 
-def test_cut_to_its_own_k_an_sae_is_itself_and_so_is_the_arm(found):
+def test_cutting_to_the_trained_k_changes_neither_sae_nor_arm(found):
     assert found[PARAMS.k, "sae_cut"] == pytest.approx(found[PARAMS.k, "sae_trained"])
     assert found[PARAMS.k, "arm_cut"] == pytest.approx(found[PARAMS.k, "arm_trained"])
 
 
-def test_cutting_k_costs_and_every_remedy_wins_some_of_it_back(found):
+def test_cutting_k_raises_the_error_and_every_remedy_lowers_it(found):
     assert found[2, "sae_cut"] > found[PARAMS.k, "sae_cut"]
     for remedy in ("decoder_refit", "sae_trained", "arm_trained"):
         assert found[2, remedy] < found[2, "sae_cut"], remedy
 
 
-def test_the_gain_is_of_the_same_seed_and_k_and_its_mean_over_seeds_is_the_mean_of_gains():
+def test_gains_pair_seed_and_k_and_are_averaged_over_seeds():
     fvus = pd.DataFrame(
         [
             {"split": "test", "k": 2, "model": model, "metric": "fvu", "unit": "1", "seed": seed,

@@ -1,4 +1,4 @@
-"""Metrics against hand-computed values, and the laws that the field's metrics break."""
+"""Metrics against hand-computed values, and laws that common implementations of them violate."""
 
 import numpy as np
 import pytest
@@ -144,7 +144,7 @@ def test_firing_counts_do_not_depend_on_how_the_split_is_batched(cuts, window):
 
 
 def ratio_interval(above, below, counts, confidence):
-    """As every table of the chapter has it: the sample first, then its resamples."""
+    """Interval as in every table of the chapter: the sample first, then its resamples."""
     weights = np.concatenate([np.ones((1, counts.shape[1])), counts])
     return interval_of(ratio_samples(above, below, weights), confidence)
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from fispace.chapters.extract.activations import extract_activations, fit_standardiser
+from fispace.chapters.extract.activations import extract_activations
+from fispace.chapters.extract.standardiser import fit_standardiser
 from fispace.lm.hooks import logits, splice
 from fispace.lm.window_batches import hooked_pass, load_extracted_lm, spliced_logits, window_batches
 from fispace.lm.windows import pad_id_of

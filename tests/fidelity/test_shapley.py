@@ -1,4 +1,4 @@
-"""Shapley values: by hand, their axioms, and what they say of a decoder that is divided in two."""
+"""Shapley values by hand, their axioms, and their values for a decoder divided into two parts."""
 
 import numpy as np
 import pytest
@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from train.records import model_shape
 
 from fispace.chapters.fidelity.arm import without_decoder
-from fispace.chapters.fidelity.shapley_table import CANONICAL, DECODER, PUBLISHED, games
+from fispace.chapters.fidelity.shapley import CANONICAL, DECODER, PUBLISHED, games
 from fispace.models.integrated import IntegratedModel, ablations
 from fispace.models.sparse import sparse_sum
 from fispace.stats.metrics import fvu
 from fispace.stats.published import improvement
-from fispace.stats.shapley import coalitions, leave_one_out, shapley, total_value
+from fispace.stats.shapley import coalitions, leave_one_out, shapley_value, total_value
 from fispace.study.config.train import InitConfig
 
 PLAYERS = ("bias", "interaction", "linear")
@@ -26,14 +26,14 @@ def game(*values, players=PLAYERS):
 def test_two_players_by_hand():
     # a adds 10 first and 20 - 4 = 16 last, so 13; b adds 4 first and 10 last, so 7
     values = game(0, 10, 4, 20, players=("a", "b"))
-    assert (shapley(values, "a"), shapley(values, "b")) == (13, 7)
+    assert (shapley_value(values, "a"), shapley_value(values, "b")) == (13, 7)
     assert (leave_one_out(values, "a"), leave_one_out(values, "b")) == (16, 10)
 
 
 def test_three_players_by_hand():
     # the glove game: `a` and `b` hold a left glove, `c` the only right one; a pair is worth 1
     values = game(0, 0, 0, 0, 0, 1, 1, 1, players=("a", "b", "c"))
-    found = [float(shapley(values, player)) for player in "abc"]
+    found = [float(shapley_value(values, player)) for player in "abc"]
     assert found == pytest.approx([1 / 6, 1 / 6, 2 / 3])
     assert [float(leave_one_out(values, player)) for player in "abc"] == [0, 0, 1]
 
@@ -45,7 +45,9 @@ numbers = st.lists(st.floats(-5, 5), min_size=8, max_size=8)
 @given(numbers)
 def test_efficiency_shares_sum_to_what_all_players_add_together(values):
     found = game(*values)
-    assert sum(shapley(found, p) for p in PLAYERS) == pytest.approx(total_value(found), abs=1e-9)
+    assert sum(shapley_value(found, p) for p in PLAYERS) == pytest.approx(
+        total_value(found), abs=1e-9
+    )
 
 
 @settings(max_examples=30, deadline=None)
@@ -54,7 +56,9 @@ def test_symmetry_players_that_add_the_same_everywhere_get_the_same(values):
     found = game(*values)
     for rest in coalitions(("linear",)):
         found[rest | {"bias"}] = found[rest | {"interaction"}]
-    assert shapley(found, "bias") == pytest.approx(shapley(found, "interaction"), abs=1e-9)
+    assert shapley_value(found, "bias") == pytest.approx(
+        shapley_value(found, "interaction"), abs=1e-9
+    )
 
 
 @settings(max_examples=30, deadline=None)
@@ -63,21 +67,21 @@ def test_a_dummy_that_adds_the_same_to_every_coalition_gets_just_that(values):
     found = game(*values)
     for rest in coalitions(("bias", "linear")):
         found[rest | {"interaction"}] = found[rest] + 3
-    assert shapley(found, "interaction") == pytest.approx(3)
+    assert shapley_value(found, "interaction") == pytest.approx(3)
     assert leave_one_out(found, "interaction") == pytest.approx(3)
 
 
 def test_resamples_are_computed_one_by_one():
     one, other = game(0, 10, 4, 20, players=("a", "b")), game(0, 1, 2, 9, players=("a", "b"))
     both = {c: np.array([one[c], other[c]]) for c in one}
-    assert shapley(both, "a").tolist() == [float(shapley(g, "a")) for g in (one, other)]
+    assert shapley_value(both, "a").tolist() == [float(shapley_value(g, "a")) for g in (one, other)]
 
 
 def test_a_missing_coalition_is_an_error():
     values = game(0, 10, 4, 20, players=("a", "b"))
     del values[frozenset({"b"})]
     with pytest.raises(KeyError):
-        shapley(values, "a")
+        shapley_value(values, "a")
 
 
 SHAPE = model_shape(d_model=8, n_latents=24, k=4, d_embed=3, dropout=0.0)
@@ -104,7 +108,7 @@ def shares(model, z):
     losses = {frozenset(p): fvu(z, model.reconstruct(codes, p)).numpy()[None] for p in sets}
     nothing = fvu(z, torch.zeros_like(z)).numpy()[None]
     return {
-        form: {p: float((shapley(g, p) / total_value(g))[0]) for p in max(g, key=len)}
+        form: {p: float((shapley_value(g, p) / total_value(g))[0]) for p in max(g, key=len)}
         for form, g in games(losses, nothing).items()
     }
 
@@ -165,7 +169,7 @@ def test_on_purely_linear_data_the_published_metric_still_reports_a_large_improv
         (model(z, model.parts) - z).square().mean().backward()
         optimiser.step()
     model.eval().requires_grad_(False)
-    torch.testing.assert_close(  # equal gradients: the division of the decoder is never trained
+    torch.testing.assert_close(  # equal gradients never change the division of the decoder
         model.sae.W_dec - model.W_lin, divided, atol=1e-4, rtol=0
     )
     codes = model.sae.encode(z)

@@ -1,4 +1,4 @@
-"""The splice law: activations put back where they came from change nothing; elsewhere they do."""
+"""The splice law: activations spliced in at their own hook point change nothing, elsewhere they do."""
 
 from pathlib import Path
 
@@ -63,7 +63,7 @@ def test_activations_stored_as_float16_give_a_mean_kl_below_1e_6(lm):
 
 
 @pytest.mark.parametrize("wrong", [0, 2])
-def test_the_neighbouring_layer_breaks_the_law(lm, wrong):
+def test_splicing_at_a_neighbouring_layer_breaks_the_law(lm, wrong):
     assert kl_when_spliced(lm, wrong, read_activations(lm, 1, IDS, MASK)).mean() > 1e-3
 
 
@@ -143,7 +143,7 @@ def test_resuming_skips_the_blocks_before_the_hook_point_and_restores_them(lm):
     x = read_activations(lm, 1, IDS, MASK)
     blocks = [resolve_hook_point(lm, i)[1] for i in range(3)]
     with resumed_from(lm, 1, x):
-        pass  # the first use looks at the block's kind of output
+        pass  # the first use detects the type of the block's output
     calls = []
     handles = [
         block.register_forward_hook(lambda *_, i=i: calls.append(i))

@@ -8,7 +8,7 @@ import pytest
 
 from fispace.cli import USAGE_ERROR, USER_ERROR, main
 from fispace.study.commands import CHAPTERS, Command, all_commands, find_command
-from fispace.study.declarations import Kind, Option
+from fispace.study.declarations import Option, OptionKind
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess:
@@ -46,7 +46,7 @@ def test_bad_params_name_the_key(caplog, text, message):
     assert message in caplog.text
 
 
-def an_option(name: str, kind: Kind, of_type: type, *, is_list: bool = False) -> Option:
+def an_option(name: str, kind: OptionKind, of_type: type, *, is_list: bool = False) -> Option:
     return Option(
         name, kind, of_type, is_list, is_optional=False, is_folder=False, is_positional=False
     )
@@ -57,11 +57,11 @@ def calls(monkeypatch) -> list[dict]:
     """Arguments of the calls of `geometry arm`, which itself is not run."""
     found: list[dict] = []
     options = (
-        an_option("seed", Kind.VALUE, int),
-        an_option("arm", Kind.VALUE, str),
-        an_option("weights", Kind.READS, Path),
-        an_option("parts", Kind.VALUE, str, is_list=True),
-        an_option("table", Kind.WRITES, Path),
+        an_option("seed", OptionKind.VALUE, int),
+        an_option("arm", OptionKind.VALUE, str),
+        an_option("weights", OptionKind.READS, Path),
+        an_option("parts", OptionKind.VALUE, str, is_list=True),
+        an_option("table", OptionKind.WRITES, Path),
     )
     command = Command("m", "f", 1, "Stands in.", options, None, "geometry", "arm", (), "all")
     monkeypatch.setattr(Command, "loaded", lambda _: lambda **values: found.append(values))

@@ -135,7 +135,7 @@ def test_a_variant_is_a_text_that_is_seen_whole(tmp_path):
 
 def test_a_text_that_yaml_takes_for_a_boolean_is_said_to_need_quotes(tmp_path):
     (tmp_path / "mine.yaml").write_text("factorial: {variant: no}\n")
-    with pytest.raises(ParamsError, match="stands in quotes"):
+    with pytest.raises(ParamsError, match="in quotes, as in"):
         load_study(ROOT, [tmp_path / "mine.yaml"])
 
 

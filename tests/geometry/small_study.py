@@ -38,7 +38,7 @@ def write_store(folder: Path, n_tokens: int) -> tuple[Path, Path]:
 def write_checkpoint(
     path: Path, arm: str, parts: list[str], manifest: Path, standardiser: Path, change: float
 ) -> IntegratedModel:
-    """Initial weights moved at random by `change`; the record is that of a real training."""
+    """Initial weights with random changes of scale `change`, and the record of a real training."""
     record = record_of(
         arm, {"parts": parts}, D_MODEL, manifest, standardiser,
         n_latents=N_LATENTS, k=K, d_embed=D_EMBED, dropout=0.1, root_seed=0,

@@ -19,13 +19,13 @@ def mixture(values: np.ndarray, name: str = "modes") -> Mixture:
     return two_modes(values, numpy_stream(0, "tests", name))
 
 
-def test_two_modes_are_told_from_one() -> None:
+def test_two_modes_are_distinguished_from_one() -> None:
     assert dip_test(two_groups(500, 6.0)).p < 0.001
     assert dip_test(normal(1000, "one")).p > 0.5
 
 
 def test_the_dip_of_two_points_is_a_quarter() -> None:
-    # half the mass at each of two values: the largest dip there is
+    # half the mass at each of two values gives the largest possible dip
     found = dip_test(np.repeat([0.0, 1.0], 200))
     assert found.statistic == pytest.approx(0.25, abs=0.01)
 
@@ -42,7 +42,7 @@ def test_the_dip_ignores_shift_and_scale() -> None:
 
 
 @pytest.mark.parametrize("values", [np.ones(50), np.array([1.0, 2.0])])
-def test_too_little_for_two_modes_is_one(values: np.ndarray) -> None:
+def test_too_few_values_count_as_one_mode(values: np.ndarray) -> None:
     assert dip_test(values) == (0.0, 1.0)
 
 
@@ -66,7 +66,7 @@ def test_equal_values_give_equal_groups() -> None:
 
 
 @pytest.mark.parametrize("apart", [2.5, 6.0])
-def test_what_the_start_draws_does_not_move_the_threshold(apart: float) -> None:
+def test_the_threshold_does_not_depend_on_the_random_start(apart: float) -> None:
     values = two_groups(300, apart)
     found = [mixture(values, str(number)) for number in range(6)]
     assert np.ptp([one.threshold for one in found]) < 0.01

@@ -1,4 +1,4 @@
-"""Functional contributions: the closed forms equal taking each latent out by hand."""
+"""Functional contributions: the closed forms equal removing each latent by hand."""
 
 from dataclasses import replace
 from typing import get_args
@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 from train.records import model_shape
 
-from fispace.models.active import active_entries
 from fispace.models.integrated import IntegratedModel
 from fispace.models.leave_one_out import DecoderTerms, interaction_growth
-from fispace.models.sparse import Codes
+from fispace.models.sparse import Codes, active_entries
 from fispace.seeds import torch_stream
 from fispace.study.config.parts import PARTS, Pooling
 from fispace.study.config.train import InitConfig
@@ -21,7 +20,7 @@ SHAPE = model_shape(d_model=7, n_latents=12, k=4, d_embed=5, dropout=0.2)
 
 @pytest.fixture(params=get_args(Pooling))
 def any_model(request: pytest.FixtureRequest) -> IntegratedModel:
-    """A model with each of the poolings that there are."""
+    """One model for each pooling."""
     return model_with(request.param)
 
 
@@ -42,7 +41,7 @@ def z() -> Tensor:
 
 
 def squared_error(model: IntegratedModel, z: Tensor, codes: Codes, **taken: int) -> float:
-    """Error of the model with one latent taken out of one part's own codes."""
+    """Error of the model with one latent removed from the codes of one part."""
     total = -z
     for part in model.parts:
         values = codes.values.clone()
@@ -57,7 +56,7 @@ def residual_of(model: IntegratedModel, z: Tensor, codes: Codes) -> Tensor:
 
 
 @pytest.mark.parametrize("part", ["sae", "linear"])
-def test_a_decoders_closed_form_equals_taking_the_latent_out(
+def test_the_closed_form_of_a_decoder_equals_removing_the_latent(
     part: str, model: IntegratedModel, z: Tensor
 ) -> None:
     codes = model.sae.encode(z)
@@ -72,7 +71,7 @@ def test_a_decoders_closed_form_equals_taking_the_latent_out(
     assert found.tolist() == pytest.approx(expected, abs=1e-3)
 
 
-def test_taking_a_latent_out_of_the_interaction_is_exact_for_every_pooling(
+def test_removing_a_latent_from_the_interaction_is_exact_for_every_pooling(
     any_model: IntegratedModel, z: Tensor
 ) -> None:
     codes = any_model.sae.encode(z)

@@ -22,7 +22,7 @@ def test_the_gram_diagonal_is_the_squared_norms() -> None:
     assert np.allclose(np.diag(w @ w.T), geometry.squared_norms(w))
 
 
-def test_all_pairs_are_taken_when_they_fit() -> None:
+def test_all_pairs_are_taken_if_there_are_few() -> None:
     pairs = geometry.sample_pairs(4, 6, numpy_stream(0, "pairs"))
     assert pairs.tolist() == [[0, 1], [0, 2], [0, 3], [1, 2], [1, 3], [2, 3]]
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from geometry.small_study import D_MODEL, N_LATENTS, PARAMS, write_checkpoint, write_store
 
-from fispace.chapters.geometry.arm import measure_arm
-from fispace.chapters.geometry.summary import summarise
+from fispace.chapters.geometry.arm import measure_geometry
+from fispace.chapters.geometry.quantities import summarise_geometry
 from fispace.chapters.geometry.tables import SUMMARY
 from fispace.errors import ArtifactMismatchError
 from fispace.seeds import named_streams
@@ -33,7 +33,7 @@ class Study:
         self, name: str = "a", arm: str = "joint", params: GeometryArmStep = PARAMS
     ) -> dict[str, Path]:
         out = {key: self.folder / f"{name}.{key}" for key in ("table", "latents", "spectrum")}
-        measure_arm(
+        measure_geometry(
             params, arm=arm, seed=0, weights=self.weights, manifest=self.manifest,
             standardiser=self.standardiser, **out,
         )  # fmt: skip
@@ -44,7 +44,7 @@ class Study:
         return table.set_index(["metric", "state"])["value"]
 
 
-def test_every_number_stands_beside_its_initial_value(tmp_path: Path) -> None:
+def test_every_trained_number_has_an_initial_one(tmp_path: Path) -> None:
     table = read_table(Study(tmp_path, JOINT, 0.1).measure()["table"])
     assert list(table.columns) == ["arm", "seed", "state", "metric", "unit", "value", "n"]
     trained = set(table[table["state"] == "trained"]["metric"])
@@ -59,7 +59,7 @@ def test_the_start_of_the_mixtures_is_drawn_from_named_streams(tmp_path: Path) -
     assert "0/geometry/joint/0/modes" in names
 
 
-def test_untrained_weights_are_their_own_null(tmp_path: Path) -> None:
+def test_untrained_weights_equal_their_null(tmp_path: Path) -> None:
     values = Study(tmp_path, JOINT, 0.0).values()
     for metric in (
         "squared_norm_decoder_mean",
@@ -104,7 +104,7 @@ def test_an_arm_without_both_nfm_parts_has_no_ratios(tmp_path: Path) -> None:
     assert "squared_norm_decoder_mean" in set(table["metric"])
 
 
-def test_an_interaction_whose_units_all_died_has_share_zero_and_says_so(tmp_path: Path) -> None:
+def test_an_interaction_whose_hidden_units_are_all_dead_has_live_share_zero(tmp_path: Path) -> None:
     study = Study(tmp_path, JOINT, 0.1)
     weights, record = load_tensors(study.weights)
     weights["interaction.b_hidden"] -= 1e6
@@ -116,14 +116,14 @@ def test_an_interaction_whose_units_all_died_has_share_zero_and_says_so(tmp_path
     assert values["mean_output_share_linear", "trained"] == 1
 
 
-def test_norms_dealt_out_at_random_belong_to_other_latents(tmp_path: Path) -> None:
+def test_permuted_norms_belong_to_other_latents(tmp_path: Path) -> None:
     latents = read_table(Study(tmp_path, JOINT, 0.1).measure()["latents"])
     trained, permuted = (latents[f"ratio_interaction_{state}"] for state in ("trained", "permuted"))
     assert not np.allclose(trained, permuted)
     assert latents["ratio_decoder_permuted"].between(0, 1).all()
 
 
-def test_functional_shares_sum_to_one_and_are_no_norm_ratios(tmp_path: Path) -> None:
+def test_functional_shares_sum_to_one_and_differ_from_norm_ratios(tmp_path: Path) -> None:
     values = Study(tmp_path, JOINT, 0.1).values()
     parts = ("decoder", "linear", "interaction")
     shares = [values[f"functional_share_{part}", "trained"] for part in parts]
@@ -148,7 +148,7 @@ def test_only_drawn_latents_have_an_interaction_growth(tmp_path: Path) -> None:
     assert latents["fvu_growth_decoder"].notna().all()
 
 
-def test_every_null_of_the_study_stands_in_the_table(tmp_path: Path) -> None:
+def test_the_table_has_every_null(tmp_path: Path) -> None:
     values = Study(tmp_path, JOINT, 0.1).values()
     for name, state in (
         ("ratio_total_spearman", "permuted"), ("ratio_total_gap", "decoder_trained"),
@@ -160,7 +160,7 @@ def test_every_null_of_the_study_stands_in_the_table(tmp_path: Path) -> None:
     assert values["pca_above_edge", "marchenko_pastur"] == 0
 
 
-def test_the_spectrum_has_a_random_matrix_beside_it(tmp_path: Path) -> None:
+def test_the_spectrum_table_has_a_random_matrix(tmp_path: Path) -> None:
     spectrum = read_table(Study(tmp_path, JOINT, 0.1).measure()["spectrum"])
     assert set(spectrum["state"]) == {"trained", "initial", "random", "marchenko_pastur"}
     assert (spectrum.groupby(["state", "centred"])["share"].count() == D_MODEL).all()
@@ -179,6 +179,6 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_the_summary_holds_every_row_of_every_arm(tmp_path: Path) -> None:
     table = Study(tmp_path, JOINT, 0.1).measure()["table"]
-    summarise(documents=[table], summary=tmp_path / "s.parquet", table=tmp_path / "s.csv")
+    summarise_geometry(documents=[table], summary=tmp_path / "s.parquet", table=tmp_path / "s.csv")
     assert len(read_table(tmp_path / "s.parquet")) == len(read_table(table))
     assert len(read_csv(tmp_path / "s.csv", SUMMARY)) == len(read_table(table))

@@ -1,4 +1,4 @@
-"""Whether latents of low norm are still being learned: by hand, and against the null."""
+"""History of latents of low norm, by hand and against the null."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ THRESHOLD = PARAMS.group_threshold
 
 
 def snapshot(step: int, norms: list[float], firings: list[int]) -> pd.DataFrame:
-    """Latents after so many steps of ten tokens; all began at squared norm 0.1."""
+    """Latents after the given number of steps of ten tokens; all began at squared norm 0.1."""
     n = len(norms)
     columns = {"step": step, "n_tokens": 10 * step, "latent": np.arange(n), "firings": firings}
     norms_then = {"squared_norm_initial": [0.1] * n, "squared_norm": norms}
@@ -26,7 +26,7 @@ def snapshot(step: int, norms: list[float], firings: list[int]) -> pd.DataFrame:
 
 
 def history() -> pd.DataFrame:
-    """Of four latents: two low ones, of which one is silent at the end, and two high ones."""
+    """History of two low latents, one of them silent at the end, and of two high ones."""
     return pd.concat(
         [
             snapshot(4, [0.1, 0.2, 1.0, 2.0], [0, 4, 9, 9]),
@@ -41,7 +41,7 @@ def values(table: pd.DataFrame, state: str = "trained") -> dict[str, float]:
     return {row.metric: row.value for row in rows if row.state == state}
 
 
-def test_the_last_part_is_what_happened_since_the_last_snapshot_but_one() -> None:
+def test_the_last_part_starts_at_the_last_snapshot_but_one() -> None:
     part = last_part(history().sample(frac=1, random_state=1))  # rows in any order
     assert part.before.tolist() == [0.1, 0.2, 1.0, 2.0]
     assert part.change.tolist() == pytest.approx([0.0, 0.5, 0.1, 0.2])
@@ -50,7 +50,7 @@ def test_the_last_part_is_what_happened_since_the_last_snapshot_but_one() -> Non
     assert part.share == pytest.approx(0.25)
 
 
-def test_a_training_with_one_snapshot_is_taken_whole() -> None:
+def test_the_last_part_of_a_training_with_one_snapshot_is_all_of_it() -> None:
     part = last_part(snapshot(6, [0.1, 0.2], [0, 4]))
     assert part.before.tolist() == [0.1, 0.1]
     assert part.change.tolist() == pytest.approx([0, 1])
@@ -70,8 +70,8 @@ def test_each_group_has_its_geometric_means_by_hand() -> None:
     assert found["norm_over_initial_high"] == pytest.approx((11 * 24) ** 0.5)
 
 
-def test_a_low_latent_is_in_reach_if_its_pace_carries_it_over_the_threshold() -> None:
-    # in the last quarter 0.2 became 0.3: after as many tokens again as the training had, 0.7
+def test_a_low_latent_is_in_reach_if_its_rate_of_growth_takes_it_over_the_threshold() -> None:
+    # in the last quarter 0.2 became 0.3, so it would be 0.7 after as many tokens again
     assert values(history())["low_in_reach_share"] == 0.5
     slower = history().replace({"squared_norm": {0.3: 0.26}})  # 0.26 + 4 * 0.06 = 0.5
     slowest = history().replace({"squared_norm": {0.3: 0.25}})
@@ -79,13 +79,13 @@ def test_a_low_latent_is_in_reach_if_its_pace_carries_it_over_the_threshold() ->
     assert values(slowest)["low_in_reach_share"] == 0
 
 
-def test_a_latent_is_in_the_group_of_its_norm_before_the_change() -> None:
+def test_latents_are_grouped_by_their_norm_before_the_change() -> None:
     risen = history().replace({"squared_norm": {0.3: 0.9}})
     assert values(risen)["late_norm_change_low"] == pytest.approx(4.5**0.5 - 1)
 
 
 def many(of_low: float, n: int = 400) -> pd.DataFrame:
-    """Half of the latents low; norms of the low grow by `of_low`, of the high by a tenth."""
+    """Half of the latents are low; norms of low ones grow by `of_low`, of high ones by a tenth."""
     stream = numpy_stream(0, "tests", "many")
     before = np.where(np.arange(n) % 2, 1.0, 0.1) * np.exp(0.1 * stream.standard_normal(n))
     growth = np.where(np.arange(n) % 2, 1.1, 1 + of_low) * np.exp(0.01 * stream.standard_normal(n))
@@ -103,7 +103,7 @@ def test_both_thresholds_find_low_latents_that_are_still_being_learned_and_the_n
         assert abs(values(many(0.5), "permuted")[name]) < 0.06
 
 
-def test_a_group_without_latents_has_no_number() -> None:
+def test_an_empty_group_has_no_numbers() -> None:
     high = pd.concat([snapshot(4, [1.0, 2.0], [1, 1]), snapshot(8, [1.1, 2.1], [2, 3])])
     found = values(high)
     assert np.isnan(found["late_norm_change_low"])
@@ -111,7 +111,7 @@ def test_a_group_without_latents_has_no_number() -> None:
     assert found["late_norm_change_high"] == pytest.approx((1.1 * 1.05) ** 0.5 - 1)
 
 
-def test_the_step_writes_every_arm_and_seed_from_what_their_training_kept(tmp_path: Path) -> None:
+def test_the_step_writes_every_arm_and_seed_from_their_histories(tmp_path: Path) -> None:
     paths = []
     for arm, seed in (("joint", 1), ("sae", 0), ("joint", 0)):
         paths.append(tmp_path / f"{arm}{seed}.parquet")

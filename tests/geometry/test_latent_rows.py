@@ -26,7 +26,7 @@ def modes(state: str, threshold: float) -> dict[tuple[str, str], float]:
     return values(mode_rows(state, squared, firings, mixture, threshold))
 
 
-def test_two_modes_of_which_one_is_silent_are_one_among_the_living() -> None:
+def test_if_one_of_two_modes_never_fires_latents_that_fire_have_one_mode() -> None:
     found = modes("trained", 0.2)
     assert found["norm_dip_p", "trained"] < 0.001
     assert found["alive_norm_dip_p", "trained"] > 0.1
@@ -34,7 +34,7 @@ def test_two_modes_of_which_one_is_silent_are_one_among_the_living() -> None:
     assert 0.04 < found["mixture_threshold", "trained"] < 0.4
 
 
-def test_groups_by_the_mixture_and_by_the_papers_threshold_know_who_is_silent() -> None:
+def test_silent_shares_of_groups_by_mixture_and_by_the_papers_threshold() -> None:
     found = modes("trained", 0.2)
     for suffix in ("", "_mixture"):
         assert found[f"low_group_share{suffix}", "trained"] == pytest.approx(0.25)
@@ -42,7 +42,7 @@ def test_groups_by_the_mixture_and_by_the_papers_threshold_know_who_is_silent() 
         assert found[f"high_never_fired_share{suffix}", "trained"] == 0
 
 
-def test_a_group_without_latents_has_no_share_of_silent_ones() -> None:
+def test_an_empty_group_has_no_silent_share() -> None:
     found = modes("initial", 1e-9)
     assert found["low_group_share", "initial"] == 0
     assert np.isnan(found["low_never_fired_share", "initial"])
@@ -62,14 +62,16 @@ def functional(state: str = "trained") -> dict[tuple[str, str], float]:
 def test_functional_shares_by_hand() -> None:
     found = functional()
     assert found["functional_decoder_mean", "trained"] == 2
-    assert found["functional_linear_harmful", "trained"] == 0.25  # one of four does better without
+    assert (
+        found["functional_linear_harmful", "trained"] == 0.25
+    )  # the error falls without one of the four
     assert found["functional_share_decoder", "trained"] == pytest.approx(8 / 12)
     assert found["functional_share_total", "trained"] == pytest.approx(4 / 12)
     assert found["functional_share_interaction_low", "trained"] == pytest.approx(3 / 4)
     assert found["functional_share_interaction_high", "trained"] == 0
 
 
-def test_a_latent_that_matters_nowhere_is_left_out_of_the_correlation() -> None:
+def test_a_latent_without_any_contribution_is_left_out_of_the_correlation() -> None:
     # own decoder shares 1/4, 3/4, 1 against norms .1, .4, .9
     assert functional()["functional_share_decoder_spearman", "trained"] == pytest.approx(1)
 
@@ -79,7 +81,7 @@ def test_the_permutation_null_belongs_to_the_trained_state() -> None:
     assert ("functional_share_decoder_spearman", "permuted") not in functional("initial")
 
 
-def test_an_arm_of_one_part_has_contributions_but_no_shares() -> None:
+def test_an_arm_with_one_part_has_contributions_but_no_shares() -> None:
     stream = numpy_stream(0, "tests", "functional")
     growth = {"decoder": np.array([1.0, 2.0])}
     found = functional_rows("trained", growth, np.array([0.1, 0.4]), {"": 0.2}, stream)

@@ -1,4 +1,4 @@
-"""The paper's formulas by hand, and the nulls that show what each of them is blind to."""
+"""The paper's formulas by hand, and nulls that show what each of them ignores."""
 
 import numpy as np
 import pytest
@@ -9,13 +9,13 @@ from fispace.stats import published
 
 
 def test_norm_ratios_by_hand() -> None:
-    found = published.norm_ratios(np.array([1.0]), np.array([2.0]), np.array([5.0]))
+    found = published.norm_shares(np.array([1.0]), np.array([2.0]), np.array([5.0]))
     assert [r[0] for r in found] == pytest.approx([7 / 8, 2 / 8, 5 / 8, 1 / 8])
 
 
 def test_norm_ratios_of_a_latent_sum_to_one() -> None:
     draws = np.abs(numpy_stream(0, "ratios").standard_normal((3, 40))) + 0.01
-    found = published.norm_ratios(*draws)
+    found = published.norm_shares(*draws)
     assert np.allclose(found.linear + found.interaction + found.decoder, 1)
     assert np.allclose(found.total + found.decoder, 1)
 
@@ -23,7 +23,7 @@ def test_norm_ratios_of_a_latent_sum_to_one() -> None:
 def test_the_ratio_correlation_is_strongly_negative_for_independent_random_norms() -> None:
     stream = numpy_stream(0, "tautology")
     decoder, linear, factors = np.exp(0.5 * stream.standard_normal((3, 20_000)))
-    ratios = published.norm_ratios(decoder, linear, factors)
+    ratios = published.norm_shares(decoder, linear, factors)
     found = published.ratio_correlations(ratios, decoder**2)
     assert found["total"] < -0.7
     assert found["decoder"] == pytest.approx(-found["total"])
@@ -49,16 +49,16 @@ def test_mean_output_shares_by_hand() -> None:
     assert published.mean_output_shares(3.0, 1.0) == (0.75, 0.25)
 
 
-def test_published_variance_explained_is_blind_to_a_constant_error() -> None:
+def test_published_variance_explained_ignores_a_constant_error() -> None:
     x = numpy_stream(0, "ve").standard_normal((64, 3))
-    assert published.variance_explained(x, x + 5.0) == pytest.approx(1)
-    assert published.variance_explained(x, np.zeros_like(x)) == pytest.approx(0)
+    assert published.batch_variance_explained(x, x + 5.0) == pytest.approx(1)
+    assert published.batch_variance_explained(x, np.zeros_like(x)) == pytest.approx(0)
 
 
 def test_published_variance_explained_by_hand() -> None:
     x = np.array([[0.0, 0.0], [2.0, 4.0]])  # variances 1 and 4
     x_hat = np.array([[0.0, 0.0], [2.0, 2.0]])  # residual variances 0 and 1
-    assert published.variance_explained(x, x_hat) == pytest.approx(0.8)
+    assert published.batch_variance_explained(x, x_hat) == pytest.approx(0.8)
 
 
 def test_a_random_matrix_needs_about_nine_tenths_of_the_first_components() -> None:
@@ -90,7 +90,7 @@ def test_each_row_of_the_identity_uses_one_dimension() -> None:
     assert published.gini(np.eye(6)).tolist() == pytest.approx([5 / 6] * 6)
 
 
-def test_the_gini_reported_for_one_row_is_what_initial_rows_reach() -> None:
+def test_initial_rows_reach_the_gini_reported_for_one_row() -> None:
     initial = 0.05 * numpy_stream(0, "gini").standard_normal((5000, 200))
     assert published.gini(initial).max() == pytest.approx(0.4915, abs=0.02)
 

@@ -1,4 +1,4 @@
-"""The law of random directions, against simulation and against the numbers it is known to give."""
+"""The law of random directions, against simulation and known values."""
 
 import math
 
@@ -43,7 +43,7 @@ def test_the_published_pca_of_a_random_matrix_of_the_papers_size_is_887() -> Non
     assert geometry.n_components_for(first, 0.9) == 887
 
 
-def test_a_planted_direction_stands_above_the_edge_and_noise_does_not() -> None:
+def test_a_planted_direction_exceeds_the_edge_and_noise_does_not() -> None:
     w = noise(2000, 100)
     none = geometry.variance_spectrum(w, centred=False)
     assert random_matrix.n_above_edge(none, *w.shape) <= 1

@@ -35,7 +35,7 @@ def test_rows_without_a_common_coordinate_have_no_intersection() -> None:
     assert found.jaccard == 0
 
 
-def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_block_size_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     w = numpy_stream(0, "tests", "blocks").standard_normal((9, 20))
     pairs = sample_pairs(9, 36, numpy_stream(0, "pairs"))
     whole = top_overlap(w, pairs, 4)

@@ -298,7 +298,7 @@ def test_too_little_memory_is_said_in_words(small, monkeypatch, caplog, error):
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("fispace.chapters.extract.activations.fit_moments", fail)
+    monkeypatch.setattr("fispace.chapters.extract.standardiser.fit_moments", fail)
     at = f"results/{RUN}/extract"
     code = small.call("extract", "standardiser", manifest=f"{at}/manifest.json", standardiser="s")
     assert code == 1

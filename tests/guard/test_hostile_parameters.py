@@ -15,7 +15,7 @@ from workflow.conftest import Folder, working_copy
 
 from fispace.chapters.factorial.stimuli import read_battery, read_prompts, read_words
 from fispace.errors import FispaceError, ParamsError
-from fispace.report.claims_file import read_claims
+from fispace.report.claims import read_claims
 from fispace.study import params
 from fispace.study.config.factorial import FactorConfig
 from fispace.study.params import load_study

@@ -13,7 +13,7 @@ from fispace.provenance import proof as proofs
 from fispace.provenance.proof import Call, Proof
 from fispace.provenance.records import FOLDER
 from fispace.study.config.arms import arms_of
-from fispace.study.declarations import Kind
+from fispace.study.declarations import OptionKind
 
 AT = f"results/{RUN}"
 STANDARDISER, WEIGHTS = (
@@ -51,7 +51,7 @@ def calls(words: list[str]) -> list[Call]:
     command, turns = calls_of(words)
     found = []
     for values in turns:
-        places = [values[name] for name in command.names_of(Kind.WRITES)]
+        places = [values[name] for name in command.names_of(OptionKind.WRITES)]
         inside = [path for place in places for path in sorted(place.rglob("*")) if place.is_dir()]
         files = [path for path in inside if path.is_file() and FOLDER not in path.parts]
         if command.name == "extract activations":
@@ -78,15 +78,17 @@ def test_a_changed_byte_unproves_the_file_and_all_that_was_made_from_it(small):
     content[-1] ^= 1
     path.write_bytes(content)
     found = reasons(small)
-    assert found[WEIGHTS] == "it has not the bytes that `train arm` wrote"
-    assert found[SUMMARY] and WEIGHTS in found[SUMMARY] and "has not the bytes" in found[SUMMARY]
+    assert found[WEIGHTS] == "its bytes are not those that `train arm` wrote"
+    assert (
+        found[SUMMARY] and WEIGHTS in found[SUMMARY] and "its bytes are not those" in found[SUMMARY]
+    )
     assert found[STANDARDISER] is None and found[CURVE] is None
 
 
 @pytest.mark.parametrize(
     ("key", "value", "why"),
     [
-        ("code", "0" * 64, "the code of `train arm` is another today"),
+        ("code", "0" * 64, "the code of `train arm` has changed"),
         ("command", "train candidate", "`train candidate` wrote it, today `train arm` does"),
         ("options", {"arm": "sae"}, "`train arm` was called with other options"),
         ("params", {"k": 1}, "`train arm` had other parameters"),
@@ -95,7 +97,15 @@ def test_a_changed_byte_unproves_the_file_and_all_that_was_made_from_it(small):
 )
 def test_a_record_of_anything_else_than_todays_call_proves_nothing(small, key, value, why):
     (record,) = small.file("train/sae").glob(f"{FOLDER}/*.json")
-    record.write_text(json.dumps(json.loads(record.read_text()) | {key: value}))
+    content = json.loads(record.read_text()) | {key: value}
+    known = {
+        *content["inputs"],
+        *content["outputs"],
+    }  # a record names no file that it does not list
+    content["files"] = {
+        name: [f for f in of if f in known] for name, of in content["files"].items()
+    }
+    record.write_text(json.dumps(content))
     found = reasons(small)
     assert found[WEIGHTS] == why
     assert found[STANDARDISER] is None
@@ -107,7 +117,7 @@ def test_another_version_of_an_input_unproves_what_was_made_from_it(small):
     name = next(name for name in content["inputs"] if name.endswith("lr.json"))
     content["inputs"][name] = "0" * 64
     record.write_text(json.dumps(content))
-    assert reasons(small)[WEIGHTS] == f"it was made from another {LR}"
+    assert reasons(small)[WEIGHTS] == f"it was made from a different {LR}"
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]"])
@@ -168,7 +178,7 @@ def test_a_run_is_proven_where_the_model_and_the_text_are_not(small):
 
 
 def test_two_inputs_of_one_name_are_both_recorded(small, tmp_path, monkeypatch):
-    from fispace.provenance.records import names_of
+    from fispace.provenance.recording import names_of
 
     one, two = tmp_path / "a/t.jsonl", tmp_path / "b/t.jsonl"
     monkeypatch.chdir(small.path)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from fispace.chapters.fidelity.document_sums import MASKED
-from fispace.chapters.fidelity.spliced_evaluation import Scored, undisturbed
+from fispace.chapters.fidelity.spliced_evaluation import Scored, unchanged_pass
 from fispace.lm.cached import Replacements
 from fispace.lm.generate import continue_texts, greedy
 from fispace.lm.hooks import read_activations, resolve_hook_point
@@ -58,8 +58,8 @@ class Alone:
         """[pos vocabulary] of one text; with a strength, with the moved activations at the hook point."""
 
         def hook(_module: Any, _inputs: Any, output: Any) -> Any:
-            if isinstance(output, tuple):
-                return (moved(output[0], strength), *output[1:])
+            if isinstance(output, tuple | list):
+                return type(output)([moved(output[0], strength), *output[1:]])
             return moved(output, strength)
 
         handle = self.module.register_forward_hook(hook) if strength is not None else None
@@ -139,7 +139,7 @@ def spliced_sums(model: Any, texts: list[np.ndarray]) -> np.ndarray:
     """[texts 2] KL and excess CE, mean over the tokens of each text."""
     ids, mask = padded(texts, 0)
     batch = WindowBatch(ids, mask, mask == 1, np.arange(len(texts)))
-    scored = Scored(undisturbed(model, HOOK_POINT, batch), MASKED)
+    scored = Scored(unchanged_pass(model, HOOK_POINT, batch), MASKED)
     found = scored.splice(moved(scored.rows, STRENGTHS[1]))
     sums = [found["kl"].sum(1), (found["ce"] - scored.original["ce"]).sum(1)]
     return torch.stack(sums, dim=1).double().numpy() / mask.sum(1, keepdim=True).numpy()

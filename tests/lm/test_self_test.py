@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lm.laws import of_clamps, of_texts
 from lm.zoo import ZOO, build
 
 from fispace.errors import HookPointError, ModelError
@@ -15,9 +16,8 @@ from fispace.lm.cached import Replacements
 from fispace.lm.generate import continue_texts, greedy
 from fispace.lm.hooks import following_block, read_activations, resolve_hook_point
 from fispace.lm.intervention_scoring import Moves, score_moved
-from fispace.lm.load import load_lm
+from fispace.lm.load import load_lm, self_test
 from fispace.lm.score import WordContext, WordPlan, score_words
-from fispace.lm.self_test import self_test
 from fispace.study.config.lm import LmConfig
 
 STILL = Replacements(lambda x: x, lambda x: x)
@@ -68,6 +68,38 @@ def test_half_precision_hides_no_model_that_sees_later_tokens():
         self_test(model, 0)
 
 
+def of_few_tokens(name: str, n_ordinary: int, **changes: Any) -> Any:
+    """A model in whose configuration all tokens but the first few have a role."""
+    animal, roles = ZOO[name], {"eos_token_id": list(range(n_ordinary, 62)), "bos_token_id": None}
+    return build(type(animal)(animal.config, animal.values | roles | changes))
+
+
+@pytest.mark.parametrize("n_ordinary", [1, 2, 3, 6, 7])
+def test_a_small_vocabulary_hides_no_model_that_sees_later_tokens(n_ordinary):
+    with pytest.raises(ModelError, match="'causal'"):
+        self_test(of_few_tokens("llama", n_ordinary, is_causal=False), 0)
+
+
+@pytest.mark.parametrize("n_ordinary", [2, 7])
+def test_a_small_vocabulary_hides_no_window_of_attention(n_ordinary):
+    model = of_few_tokens("mistral, sliding", n_ordinary)
+    assert max(of_clamps(model), of_texts(model)) <= 1e-5
+
+
+@pytest.mark.parametrize("size", [2, 3, 4, 7])
+@pytest.mark.parametrize("of", ["every block of tokens", "the first tokens"])
+def test_tokens_that_see_each_other_within_a_block_or_a_prefix_are_seen(of, size):
+    def see_each_other(_module: Any, _inputs: Any, x: torch.Tensor) -> torch.Tensor:
+        last = x.shape[1] if of == "every block of tokens" else size
+        blocks = [block + block.mean(1, keepdim=True) for block in x[:, :last].split(size, dim=1)]
+        return torch.cat([*blocks, x[:, last:]], dim=1)
+
+    model = build(ZOO["llama"])
+    model.model.layers[0].register_forward_hook(see_each_other)
+    with pytest.raises(ModelError, match="'causal'"):
+        self_test(model, 1)
+
+
 def test_a_model_that_overflows_is_refused():
     model = of_words()
     model.lm_head.weight.data.mul_(1e6)
@@ -82,15 +114,15 @@ def test_a_model_that_draws_at_random_is_refused():
         self_test(model, 0)
 
 
-# Hook points: one vector a token, or refused with those that serve.
+# Hook points: one vector per token, or a refusal that lists the possible ones.
 
 
 @pytest.mark.parametrize(
     ("name", "hook_point", "said"),
     [
-        ("opt", "model.decoder.layers.1.fc2", "gives no vector a token"),
-        ("qwen3", "model.layers.1.self_attn.q_norm", "gives no vector a token"),
-        ("mixtral", "model.layers.1.mlp.gate", "gives no vector a token"),
+        ("opt", "model.decoder.layers.1.fc2", "does not give one vector per token"),
+        ("qwen3", "model.layers.1.self_attn.q_norm", "does not give one vector per token"),
+        ("mixtral", "model.layers.1.mlp.gate", "does not give one vector per token"),
         ("mamba", "backbone.layers.1.mixer.conv1d", "is not called in a pass"),
         ("gemma3, vision", "model.vision_tower", "is not called in a pass"),
         ("qwen3", "model.layers.1.mlp.act", "does not exist"),
@@ -118,6 +150,16 @@ def test_a_module_that_runs_twice_in_one_pass_is_no_hook_point():
     model.model.layers[1].mlp.act_fn = model.model.layers[0].mlp.act_fn
     with pytest.raises(HookPointError, match="runs 2 times in one pass"):
         resolve_hook_point(model, "model.layers.0.mlp.act_fn")
+
+
+def test_blocks_that_run_twice_have_no_index_and_what_serves_is_listed():
+    model = build(ZOO["llama"])
+    model.model.layers[1] = model.model.layers[0]  # a loop over one block
+    with pytest.raises(
+        HookPointError, match=r"has no list of blocks.*serve: .*model\.embed_tokens"
+    ):
+        resolve_hook_point(model, 0)
+    self_test(model, "model.norm")
 
 
 def test_the_blocks_are_the_language_models_and_not_those_of_the_eye_beside_it():

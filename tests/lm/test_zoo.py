@@ -2,6 +2,7 @@
 
 import time
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ from fispace.lm import batching, cached
 from fispace.lm.anatomy import anatomy_of
 from fispace.lm.hooks import logits, resolve_hook_point
 from fispace.lm.intervention_scoring import Moves, score_checked, score_moved
-from fispace.lm.self_test import self_test
+from fispace.lm.load import self_test
 
 MOST = 1e-5
 """Nats, or standard deviations of an activation, in float32."""
@@ -57,12 +58,19 @@ def test_no_number_depends_on_what_it_is_computed_with(name, check):
     assert CHECKS[check](model_of(name)) <= MOST
 
 
+def test_the_page_on_robustness_shows_every_architecture_within_the_limit():
+    page = (Path(__file__).parents[2] / "docs/robustness.md").read_text(encoding="utf-8")
+    head, *rows = page.split("\n| architecture |")[1].split("\n\n")[0].splitlines()
+    assert [name.strip() for name in head.split("|")[: len(CHECKS)]] == list(CHECKS)
+    found = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows[1:]]
+    assert [name for name, *_ in found] == list(ZOO)
+    assert max(float(cell) for _, *cells in found for cell in cells[: len(CHECKS)]) <= MOST
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_model_that_is_not_causal_is_refused_at_its_first_use(name):
     model = build(REFUSED[name])
-    said = (
-        rf"{type(model).__name__} fails the self-test 'causal'.*Everything here needs a causal LM"
-    )
+    said = rf"{type(model).__name__} fails the self-test 'causal'.*The study needs a causal LM"
     with pytest.raises(ModelError, match=said):
         self_test(model, HOOK_POINT)
     with pytest.raises(ModelError, match="'causal'"):

@@ -1,6 +1,7 @@
 """A zoo of tiny random causal LMs, and by how much each breaks the laws that every number rests on.
 
-`cd tests && python -m lm.zoo` prints the table: architecture by check, the largest deviation of each.
+`make zoo`, or `python -m lm.zoo` in tests/, prints the table of docs/robustness.md: architecture by check,
+the largest deviation of each.
 """
 
 import sys
@@ -15,7 +16,7 @@ from lm.laws import CHECKS, HOOK_POINT, LENGTHS, N_TOKENS
 
 from fispace.lm.batching import sharing
 from fispace.lm.cached import keeping
-from fispace.lm.self_test import self_test
+from fispace.lm.load import self_test
 
 WINDOW = 8
 """Tokens that a layer with a sliding or chunked window sees: fewer than most texts below have."""
@@ -78,6 +79,11 @@ ZOO = {
             "rope_parameters": SCALED_ROPE
             | {"rope_type": "longrope", "short_factor": [1.0] * 4, "long_factor": [4.0] * 4}
         },
+    ),
+    "openai-gpt": Animal(
+        "OpenAIGPTConfig",
+        {"vocab_size": 62, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64},
+        "transformer.h",
     ),
     "gpt2": Animal("GPT2Config", SIZES, "transformer.h"),
     "gpt-neo, local": Animal(
@@ -209,6 +215,16 @@ ZOO = {
             "mamba_d_state": 8,
             "mamba_n_groups": 1,
             "mamba_chunk_size": 4,
+        },
+    ),
+    "nemotron-h": Animal(
+        "NemotronHConfig",
+        {key: value for key, value in HEADED.items() if key != "num_hidden_layers"}
+        | {
+            "layers_block_type": ["linear_attention", "full_attention"],
+            "ssm_state_size": 64,
+            "mamba_num_heads": 64,
+            "mamba_head_dim": 32,
         },
     ),
     "lfm2": Animal(

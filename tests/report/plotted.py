@@ -13,8 +13,7 @@ from report.synthetic import (
     gain_curve_table,
 )
 
-from fispace.chapters.factorial.calibration_plots import write_calibration_plots
-from fispace.chapters.factorial.plots import write_factorial_plots
+from fispace.chapters.factorial.plots import write_calibration_plots, write_factorial_plots
 from fispace.chapters.factorial.tables import (
     ACTIVATION_CELLS,
     CLAMP_CELLS,
@@ -23,14 +22,16 @@ from fispace.chapters.factorial.tables import (
     GENERATION_COUNTS,
     HISTOGRAM,
 )
-from fispace.chapters.fidelity.control_plots import write_control_plots
-from fispace.chapters.fidelity.gain_plots import write_gain_plots
-from fispace.chapters.fidelity.plots import write_fidelity_plots
+from fispace.chapters.fidelity.plots import (
+    write_control_plots,
+    write_fidelity_plots,
+    write_gain_plots,
+)
 from fispace.chapters.geometry.plots import write_geometry_plots
-from fispace.chapters.testbed.plots import write_planted_plots
+from fispace.chapters.testbed.planted_summary import write_planted_plots
 from fispace.report.audit import write_audit, write_audit_plots
-from fispace.report.claims_plot import write_claims_plot
 from fispace.report.diagrams import write_diagrams
+from fispace.report.ledger import write_claims_plot
 from fispace.report.tables import LEDGER
 from fispace.report.verdicts import VERDICTS
 from fispace.seeds import numpy_stream

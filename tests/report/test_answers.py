@@ -12,7 +12,7 @@ from report.synthetic import fidelity_summary
 
 from fispace.chapters.fidelity.quantities import fidelity_quantities, ratio_parts
 from fispace.report.answers import Numbers, given_numbers, has_no_denominator, numbers_of
-from fispace.report.claim import Claim
+from fispace.report.claims import Claim
 from fispace.report.judge import case_of, excess_over_null, judge
 from fispace.report.verdicts import EXPLAINED, NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED, Range
 from fispace.store.quantities import quantity_frame

@@ -10,9 +10,7 @@ from report.test_compare import ledger
 
 from fispace.cli import main
 from fispace.errors import ArtifactError
-from fispace.report.bands import LEVEL, write_bands
-from fispace.report.compare import compare_ledgers
-from fispace.report.ledger import EITHER
+from fispace.report.compare import EITHER, LEVEL, compare_ledgers, write_bands
 from fispace.report.verdicts import VERDICTS
 from fispace.stats.intervals import prediction_interval
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fispace.errors import ArtifactError
-from fispace.report.blocks import Block
+from fispace.report.markdown import Block
 
 BLOCK, PAGE = Block("results", "make reference"), Path("page.md")
 TEXT = st.text(st.characters(exclude_characters="<", exclude_categories=("Cs",)))

@@ -11,9 +11,8 @@ import yaml
 
 from fispace.errors import ClaimsError
 from fispace.report import verdicts
-from fispace.report.claims import write_claims
-from fispace.report.claims_file import read_claims
-from fispace.report.predicate import PREDICATES
+from fispace.report.claims import PREDICATES, read_claims
+from fispace.report.ledger import write_claims
 from fispace.report.tables import DOCUMENTS, LEDGER
 from fispace.store.quantities import NO_SEED, Quantity, quantity_frame
 from fispace.store.tables import read_csv, write_csv, write_table
@@ -312,7 +311,7 @@ def test_the_interval_over_documents_stands_beside_the_one_over_seeds(ledger: Le
 
 
 def test_two_claims_of_one_name_are_an_error(ledger: Ledger) -> None:
-    with pytest.raises(ClaimsError, match=r"N5\.gain stands there twice"):
+    with pytest.raises(ClaimsError, match=r"N5\.gain is there twice"):
         ledger.write(CLAIM, CLAIM)
 
 
@@ -370,7 +369,7 @@ def test_a_controlled_answer_names_what_it_is_compared_with(ledger: Ledger) -> N
         ledger.write(CLAIM | {"controlled_against": None})
     with pytest.raises(ClaimsError, match=r"N5\.gain: controlled_against: .*give both, or neither"):
         ledger.write(CLAIM | {"controlled": None})
-    with pytest.raises(ClaimsError, match=r"'elsewhere' is no comparison; there are baseline"):
+    with pytest.raises(ClaimsError, match=r"'elsewhere' is not a comparison; there are baseline"):
         ledger.write(CLAIM | {"controlled_against": "elsewhere"})
 
 
@@ -382,7 +381,7 @@ def test_a_controlled_answer_is_compared_with_what_it_names(ledger: Ledger) -> N
     assert claims.count(right) == 1
     with pytest.raises(
         ClaimsError,
-        match=r"N5\.gain_over_matched: controlled: .* is not compared with 'over_sae_matched'",
+        match=r"N5\.gain_over_matched: controlled: .* does not compare with 'over_sae_matched'",
     ):
         ledger.write(text=claims.replace(right, wrong))
 
@@ -429,7 +428,7 @@ def test_an_answer_in_another_unit_answers_another_question(ledger: Ledger, answ
 
 def test_a_number_is_no_control_of_itself(ledger: Ledger) -> None:
     asked = {"printed": None, "published": None}
-    with pytest.raises(ClaimsError, match=r"predicate: against: .*no control of itself"):
+    with pytest.raises(ClaimsError, match=r"predicate: against: .*cannot be its own control"):
         ledger.write(predicate(against=["controlled"]) | asked)
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from fispace.cli import main
 from fispace.errors import ArtifactError
+from fispace.report.claims import ANSWERS
 from fispace.report.compare import compare_ledgers
-from fispace.report.ledger import ENDS
-from fispace.report.predicate import ANSWERS
+from fispace.report.tables import ENDS
 
 REFERENCE = Path(__file__).parents[2] / "results/reference"
 LEDGER = REFERENCE / "testbed/report/claims.csv"
@@ -97,7 +97,7 @@ def test_a_ledger_is_within_its_own_intervals_and_another_models_is_not():
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (lambda table: pd.concat([table, table.iloc[:1]]), "N5 gain stands twice"),
+        (lambda table: pd.concat([table, table.iloc[:1]]), "N5 gain is there twice"),
         (lambda table: table.assign(verdict=None), "no id, item or verdict"),
         (lambda table: table.assign(published_mean="much"), "should be a number"),
         (lambda table: table.iloc[:0], "no id, item or verdict, or there is none"),

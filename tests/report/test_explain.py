@@ -10,7 +10,7 @@ import pytest
 from report.made_run import QUANTITY, RUN, SHARD, make_run, record, write_bytes
 
 from fispace.cli import main
-from fispace.provenance.functions import find_function
+from fispace.provenance.functions import find_definition
 
 ROOT = Path(__file__).parents[2]
 CLAIMS = f"{RUN}/report/claims.csv"
@@ -68,7 +68,7 @@ def test_a_claim_is_followed_to_shards_parameters_and_the_users_text(capsys):
 @pytest.mark.usefixtures("run")
 def test_the_text_names_place_formula_cells_hashes_and_parameters(capsys):
     text = said(capsys, CLAIMS, "N5.gain")
-    improvement = find_function("fispace.stats.published:improvement")
+    improvement = find_definition("fispace.stats.published:improvement")
     assert text.startswith(f"{CLAIMS}, line 2\n")
     assert f"by improvement, {improvement.place}" in text
     assert "1 - value / baseline" in text
@@ -131,7 +131,7 @@ def test_a_figure_names_the_function_that_draws_it(run, capsys):
     record(run / "report/figures", "fidelity plots", {"fidelity": ["../../fidelity/summary.parquet"]},
            {"kl": ["kl.csv"]})  # fmt: skip
     text = said(capsys, f"{RUN}/report/figures/kl.svg")
-    assert f"kl, {find_function('fispace.chapters.fidelity.figures:kl').place}" in text
+    assert f"kl, {find_definition('fispace.chapters.fidelity.figures:kl').place}" in text
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_a_record_that_was_deleted_ends_the_chain(run, caplog, capsys):
     caplog.clear()
     text = said(capsys, CLAIMS, "N5.gain", code=1)
     assert f"The chain ends at {RUN}/extract/manifest.json: no command recorded it" in text
-    assert "there the chain ends" in caplog.records[-1].getMessage()
+    assert "the chain ends there" in caplog.records[-1].getMessage()
 
 
 @pytest.mark.parametrize("name", ["report/claims.csv", "fidelity/summary.parquet"])
@@ -227,7 +227,7 @@ def test_a_record_cannot_have_a_file_outside_the_working_folder_read(run, capsys
     path = run / "report/.provenance/claims.csv.json"
     content = json.loads(path.read_text())
     content["inputs"] = {name: "0" * 64 for name in ("../../../../../../etc/passwd", "/etc/passwd")}
-    content["files"]["quantities"] = list(content["inputs"])
+    content["files"] = {"ledger": content["files"]["ledger"], "quantities": list(content["inputs"])}
     path.write_text(json.dumps(content))
     assert "root:" not in said(capsys, CLAIMS, "N5.gain")
 

@@ -20,8 +20,7 @@ from report.plotted import N_LATENTS, PARAMS, latent_table, write_all
 from fispace.chapters.geometry.plots import write_geometry_plots
 from fispace.errors import ParamsError
 from fispace.plotting.style import house_style, rendered
-from fispace.report.draw import draw_figure
-from fispace.report.figure_registry import FIGURES
+from fispace.report.draw import FIGURES, draw_figure
 from fispace.report.summary import CAPTIONS
 from fispace.report.tables import OF_FIGURES
 from fispace.store.tables import read_csv, write_csv, write_table

@@ -7,7 +7,7 @@ import pytest
 from report.synthetic import controls_table, gain_curve_table, worlds_table
 
 from fispace.chapters.fidelity.curve_quantities import curve_quantities, published_ks
-from fispace.chapters.fidelity.gain_plots import write_gain_plots
+from fispace.chapters.fidelity.plots import write_gain_plots
 from fispace.chapters.fidelity.tables import ARM_CONTROLS_PLOT, GAIN_CURVE_PLOT
 from fispace.chapters.testbed.quantities import planted_pair_quantities
 from fispace.store.quantities import NO_SEED, quantity_frame

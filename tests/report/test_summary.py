@@ -9,15 +9,15 @@ from report.synthetic import completed
 
 from fispace.chapters.factorial.tables import FAMILY, TRUTH
 from fispace.errors import ArtifactError, ParamsError
-from fispace.report.claims_file import read_claims
+from fispace.report.claims import read_claims
 from fispace.report.markdown import claim_table, value_text
-from fispace.report.readme import (
-    OF_FULL,
-    OF_PAGE,
-    OF_README,
-    PAGE,
+from fispace.report.pages import (
+    CLAIMS_OF_FULL,
+    LEDGER_PAGE,
+    LEDGER_PAGE_CLAIMS,
     README,
-    RESULTS,
+    README_CLAIMS,
+    RESULTS_BLOCK,
     page_block,
     readme_block,
     rewrite_pages,
@@ -29,7 +29,7 @@ from fispace.store.tables import read_csv, write_csv
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "results/reference/testbed"
-OF_ALL = tuple(name for name in OF_PAGE if name not in OF_FULL)
+OF_ALL = tuple(name for name in LEDGER_PAGE_CLAIMS if name not in CLAIMS_OF_FULL)
 
 
 def ledger_row(name: str, **change: object) -> dict[str, object]:
@@ -78,7 +78,7 @@ def write_page(
     return (folder / "s.md").read_text()
 
 
-def write_ledger(path: Path, names: tuple[str, ...] = OF_PAGE) -> Path:
+def write_ledger(path: Path, names: tuple[str, ...] = LEDGER_PAGE_CLAIMS) -> Path:
     write_csv(path, completed(pd.DataFrame([ledger_row(name) for name in names]), LEDGER), LEDGER)
     return path
 
@@ -201,7 +201,7 @@ def test_every_number_of_a_table_links_to_its_section_of_the_explanations(tmp_pa
     assert "[1.24 [0.500, 3.10]](where.md#planted-over_direction-candidate)" in text
 
 
-@pytest.mark.parametrize(("page", "up"), [(README, ""), (PAGE, "../")])
+@pytest.mark.parametrize(("page", "up"), [(README, ""), (LEDGER_PAGE, "../")])
 def test_the_pages_link_the_numbers_of_a_reference_run(tmp_path: Path, page: Path, up: str) -> None:
     folder = tmp_path / "results/reference/testbed/report/full"
     folder.mkdir(parents=True)
@@ -214,29 +214,33 @@ def test_the_pages_link_the_numbers_of_a_reference_run(tmp_path: Path, page: Pat
 
 
 def write_pages(folder: Path) -> None:
-    (folder / PAGE).parent.mkdir()
-    for page in (README, PAGE):
-        (folder / page).write_text(f"before\n{RESULTS.begin}\nold\n{RESULTS.end}\nafter\n")
+    (folder / LEDGER_PAGE).parent.mkdir()
+    for page in (README, LEDGER_PAGE):
+        (folder / page).write_text(
+            f"before\n{RESULTS_BLOCK.begin}\nold\n{RESULTS_BLOCK.end}\nafter\n"
+        )
 
 
 def test_only_the_blocks_between_the_markers_are_rewritten(tmp_path: Path) -> None:
     ledger = write_ledger(tmp_path / "claims.csv")
     write_pages(tmp_path)
     rewrite_pages(tmp_path, ledger)
-    readme, page = ((tmp_path / name).read_text() for name in (README, PAGE))
+    readme, page = ((tmp_path / name).read_text() for name in (README, LEDGER_PAGE))
     for text in (readme, page):
         assert text.startswith("before\n") and text.endswith("\nafter\n")
         assert "old" not in text and "| N20 |" in text
     assert "| N16 |" in page and "| N16 |" not in readme
     rewrite_pages(tmp_path, ledger)
-    assert readme == (tmp_path / README).read_text() and page == (tmp_path / PAGE).read_text()
+    assert (
+        readme == (tmp_path / README).read_text() and page == (tmp_path / LEDGER_PAGE).read_text()
+    )
 
 
 def test_a_page_without_markers_is_an_error_that_names_it(tmp_path: Path) -> None:
     ledger = write_ledger(tmp_path / "claims.csv")
     write_pages(tmp_path)
-    (tmp_path / PAGE).write_text("no markers\n")
-    with pytest.raises(ArtifactError, match=rf"{PAGE}.* once"):
+    (tmp_path / LEDGER_PAGE).write_text("no markers\n")
+    with pytest.raises(ArtifactError, match=rf"{LEDGER_PAGE}.* once"):
         rewrite_pages(tmp_path, ledger)
 
 
@@ -258,8 +262,8 @@ def test_a_ledger_of_the_default_run_shows_its_headlines_alone(tmp_path: Path) -
 
 
 def test_a_ledger_with_one_headline_of_the_target_full_must_have_them_all(tmp_path: Path) -> None:
-    names = (*OF_ALL, *OF_FULL[1:])
-    with pytest.raises(ArtifactError, match=OF_FULL[0].replace(".", r"\.")):
+    names = (*OF_ALL, *CLAIMS_OF_FULL[1:])
+    with pytest.raises(ArtifactError, match=CLAIMS_OF_FULL[0].replace(".", r"\.")):
         page_block(write_ledger(tmp_path / "claims.csv", names))
 
 
@@ -271,20 +275,20 @@ def test_the_ledger_of_the_target_full_is_shown_where_it_is_there(tmp_path: Path
     assert shown_ledger(tmp_path) == of_full
 
 
-@pytest.mark.parametrize(("page", "block"), [(README, readme_block), (PAGE, page_block)])
+@pytest.mark.parametrize(("page", "block"), [(README, readme_block), (LEDGER_PAGE, page_block)])
 def test_the_pages_show_the_committed_reference_results(page: Path, block) -> None:
     text = (ROOT / page).read_text()
-    shown = RESULTS.filled(text, block(shown_ledger(REFERENCE)), page)
+    shown = RESULTS_BLOCK.filled(text, block(shown_ledger(REFERENCE)), page)
     assert shown == text, f"{page} is stale: run `make reference`"
 
 
 def test_every_headline_is_a_claim_and_the_reference_has_those_of_its_target() -> None:
     folder = ROOT / "workflow"
     targets = {row.name: row.target for row in read_claims(folder / "claims.yaml").claims}
-    assert {name: targets[name] for name in OF_PAGE} == {
-        name: "full" if name in OF_FULL else "all" for name in OF_PAGE
+    assert {name: targets[name] for name in LEDGER_PAGE_CLAIMS} == {
+        name: "full" if name in CLAIMS_OF_FULL else "all" for name in LEDGER_PAGE_CLAIMS
     }
-    assert len(OF_README) == 5 and set(OF_README) <= set(OF_PAGE)
+    assert len(README_CLAIMS) == 5 and set(README_CLAIMS) <= set(LEDGER_PAGE_CLAIMS)
     for ledger, wanted in (
         ("report/claims.csv", {"all"}),
         ("report/full/claims.csv", {"all", "full"}),

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from fispace.errors import ParamsError
-from fispace.report.keys import DEPARTURES, METRICS_PAGE, rewrite_keys
+from fispace.report.pages import DEPARTURES, METRICS_PAGE, rewrite_keys
 from fispace.report.weaknesses import (
     CODE,
     LOCATION,
@@ -50,11 +50,11 @@ def test_every_location_is_of_a_script_in_the_key() -> None:
     used = {found[0]: path for path, text in texts() for found in LOCATION.finditer(text)}
     assert len(used) >= 30
     for location, path in used.items():
-        assert STUDY.place(location).script.file.endswith(".py"), (location, path)
+        assert STUDY.lines_at(location).script.file.endswith(".py"), (location, path)
 
 
 def test_a_location_is_the_lines_of_a_file_at_one_commit() -> None:
-    place = STUDY.place("p15:843-846")
+    place = STUDY.lines_at("p15:843-846")
     assert (place.script.file, place.first, place.last) == (
         "part15_joint_SAENFM_training.py",
         843,
@@ -65,13 +65,13 @@ def test_a_location_is_the_lines_of_a_file_at_one_commit() -> None:
         "70adc36a7f73c097306a13ce22089f8d22625c3e/llm_intrepretability_project/"
         "part15_joint_SAENFM_training.py#L843-L846"
     )
-    assert STUDY.place("p1c:18").url.endswith("part1c_sae_topK_implementation.py#L18")
+    assert STUDY.lines_at("p1c:18").url.endswith("part1c_sae_topK_implementation.py#L18")
 
 
-@pytest.mark.parametrize("location", ["p7:1", "p15:928", "p15:0", "p15:9-3", "p15", "p15:843-"])
+@pytest.mark.parametrize("location", ["p99:1", "p15:928", "p15:0", "p15:9-3", "p15", "p15:843-"])
 def test_a_location_without_a_script_or_line_is_refused(location: str) -> None:
     with pytest.raises(LookupError, match=location.split(":", maxsplit=1)[0]):
-        STUDY.place(location)
+        STUDY.lines_at(location)
 
 
 def test_every_switch_of_the_audit_has_its_weakness_and_no_other() -> None:
@@ -100,7 +100,7 @@ def test_there_are_twenty_two_weaknesses_in_order_with_links() -> None:
         ({"code": {"commit": "main"}}, r"code\.commit"),
         ({"weaknesses": {"W99x": {"what": "a", "where": [], "here": "b"}}}, "W99x"),
         ({"weaknesses": {"W1": {"where": ["p15:9999"]}}}, r"W1\.where: p15:9999: .* has 927 lines"),
-        ({"weaknesses": {"W1": {"where": ["p99:1"]}}}, r"W1\.where: p99:1 is of no script"),
+        ({"weaknesses": {"W1": {"where": ["p99:1"]}}}, r"W1\.where: p99:1 names no script"),
         ({"weaknesses": {"W1": {"colour": "red"}}}, "colour"),
         ({"paper": {"url": "arxiv"}}, r"paper\.url"),
     ],

@@ -1,4 +1,4 @@
-"""Laws of the testbed's battery: matched cells that differ only where the factors govern."""
+"""Laws of the testbed's battery: matched cells that differ only in the words that the factors govern."""
 
 import re
 
@@ -9,7 +9,7 @@ import pytest
 from fispace.errors import StimuliError
 from fispace.study.config.testbed import BatteryConfig
 from fispace.testbed.battery import COLUMNS, draw_battery
-from fispace.testbed.bayes import log_probabilities, pad, word_ids_of
+from fispace.testbed.bayes import bayes_log_probabilities, pad, word_ids_of
 from fispace.testbed.grammar import Grammar, build_grammar
 from fispace.testbed.syntax import CLASSES
 
@@ -66,7 +66,7 @@ def test_every_text_is_a_possible_text_of_three_sentences(
     grammar: Grammar, battery: pd.DataFrame
 ) -> None:
     words = pad([word_ids_of(grammar, text) for text in battery["text"]])
-    assert np.isfinite(log_probabilities(grammar, words)).all()
+    assert np.isfinite(bayes_log_probabilities(grammar, words)).all()
     ends = [sum(word in {".", "!", "...", "!!"} for word in text.split()) for text in battery.text]
     assert set(ends) == {3}
 
@@ -86,7 +86,7 @@ def test_a_lexicon_too_small_for_the_battery_is_an_error(grammar: Grammar) -> No
         adverbs_per_cell=1,
     )
     single = build_grammar(
-        grammar.config.model_copy(  # unchecked: a steeper exponent than a study may have
+        grammar.config.model_copy(  # not validated, because the exponent is steeper than params allow
             update={
                 "n_topics": 1,
                 "lexicon": lexicon,

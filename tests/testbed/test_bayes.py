@@ -7,9 +7,9 @@ import pytest
 
 from fispace.errors import CorpusError
 from fispace.testbed.bayes import (
+    bayes_log_probabilities,
     beliefs,
     floor_nats,
-    log_probabilities,
     pad,
     predictive,
     unigram_nats,
@@ -49,7 +49,7 @@ def enumerated_probability(grammar: Grammar, words: np.ndarray) -> float:
 
 
 def test_filter_equals_enumeration_of_all_states(grammar: Grammar, words: np.ndarray) -> None:
-    found = log_probabilities(grammar, words)
+    found = bayes_log_probabilities(grammar, words)
     for row, document in enumerate(words):
         kept = document[document != NO_WORD][:11]
         before = 1.0
@@ -62,7 +62,7 @@ def test_filter_equals_enumeration_of_all_states(grammar: Grammar, words: np.nda
 def test_predictive_distribution_sums_to_one_and_holds_the_scored_probability(
     grammar: Grammar, words: np.ndarray
 ) -> None:
-    scores = log_probabilities(grammar, words)
+    scores = bayes_log_probabilities(grammar, words)
     for row, document in enumerate(words):
         kept = document[document != NO_WORD]
         table = predictive(grammar, kept)
@@ -73,9 +73,9 @@ def test_predictive_distribution_sums_to_one_and_holds_the_scored_probability(
 def test_documents_filtered_together_or_alone_score_the_same(
     grammar: Grammar, words: np.ndarray
 ) -> None:
-    together = log_probabilities(grammar, words)
+    together = bayes_log_probabilities(grammar, words)
     for row in range(len(words)):
-        assert np.allclose(log_probabilities(grammar, words[row : row + 1])[0], together[row])
+        assert np.allclose(bayes_log_probabilities(grammar, words[row : row + 1])[0], together[row])
 
 
 def test_beliefs_start_uniform_sum_to_one_and_forget_the_sentence_at_its_end(
@@ -105,14 +105,14 @@ def test_beliefs_are_calibrated(grammar: Grammar) -> None:
 
 def test_floor_is_the_mean_and_lies_below_the_unigram_loss(grammar: Grammar) -> None:
     train, test = (draw_documents(grammar, 300, 20, 0, name).words for name in ("a", "b"))
-    scores = log_probabilities(grammar, test)
+    scores = bayes_log_probabilities(grammar, test)
     floor = floor_nats(grammar, test)
     assert np.isclose(floor, -scores.sum() / (test != NO_WORD).sum())
     assert floor < unigram_nats(grammar, train, test) < np.log(len(grammar.lexicon))
 
 
-def test_a_text_that_the_grammar_cannot_write_is_refused(grammar: Grammar) -> None:
+def test_a_text_outside_the_grammar_is_refused(grammar: Grammar) -> None:
     with pytest.raises(CorpusError, match="'these', cannot follow"):
-        log_probabilities(grammar, pad([word_ids_of(grammar, "this these")]))
+        bayes_log_probabilities(grammar, pad([word_ids_of(grammar, "this these")]))
     with pytest.raises(CorpusError, match="'platypus' is not a word"):
         word_ids_of(grammar, "perhaps platypus")

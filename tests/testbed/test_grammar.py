@@ -18,7 +18,7 @@ from fispace.testbed.grammar import (
     grammar_from_json,
     grammar_to_json,
 )
-from fispace.testbed.lexicon import Effect
+from fispace.testbed.lexicon import PlantedEffect
 from fispace.testbed.states import VARIABLES, StateSpace
 from fispace.testbed.syntax import CLASSES, FOLLOWS, longest_sentence
 from fispace.testbed.words import RESPONSES
@@ -44,7 +44,7 @@ def contrast(grammar: Grammar, first: str, second: str) -> np.ndarray:
 
 def test_an_effect_of_one_variable_is_the_log_odds_between_its_levels() -> None:
     space = StateSpace(4)
-    effect = Effect((("topic", "topic2"),), 3.0).by_state(space)
+    effect = PlantedEffect((("topic", "topic2"),), 3.0).by_state(space)
     topic = space.levels()[VARIABLES.index("topic")]
     assert np.allclose(effect[topic == 2], 3.0 * (1 - 1 / 4))
     assert np.allclose(effect[topic != 2], -3.0 / 4)
@@ -52,7 +52,7 @@ def test_an_effect_of_one_variable_is_the_log_odds_between_its_levels() -> None:
 
 def test_a_conjunction_effect_is_a_quarter_of_its_contrast_in_each_cell() -> None:
     space = StateSpace(1)
-    effect = Effect((("register", "formal"), ("affect", "emotional")), 2.0).by_state(space)
+    effect = PlantedEffect((("register", "formal"), ("affect", "emotional")), 2.0).by_state(space)
     cells = effect.reshape(2, 2, -1)
     assert np.allclose(cells[0, 1], 0.5) and np.allclose(cells[1, 0], 0.5)
     assert np.allclose(cells[0, 0], -0.5) and np.allclose(cells[1, 1], -0.5)
@@ -60,9 +60,9 @@ def test_a_conjunction_effect_is_a_quarter_of_its_contrast_in_each_cell() -> Non
 
 def test_effects_of_different_variables_are_orthogonal() -> None:
     space, cell = StateSpace(3), (("register", "casual"), ("affect", "neutral"))
-    conjunction = Effect(cell, 2.0).by_state(space)
+    conjunction = PlantedEffect(cell, 2.0).by_state(space)
     for pair in cell:
-        assert abs(conjunction @ Effect((pair,), 1.5).by_state(space)) < 1e-12
+        assert abs(conjunction @ PlantedEffect((pair,), 1.5).by_state(space)) < 1e-12
     assert abs(conjunction.sum()) < 1e-12
 
 
@@ -129,7 +129,7 @@ def test_the_default_language_is_of_the_promised_size(default_grammar: Grammar) 
     assert len({len(words.split()) for words in RESPONSES.values()}) == 1
 
 
-def test_the_paper_s_response_words_are_in_their_cells(grammar: Grammar) -> None:
+def test_the_papers_response_words_are_in_their_cells(grammar: Grammar) -> None:
     cells = {word.word: (word.register, word.affect) for word in grammar.planted_words()}
     printed = {
         ("formal", "neutral"): ("perhaps", "therefore", "consequently"),
@@ -140,7 +140,7 @@ def test_the_paper_s_response_words_are_in_their_cells(grammar: Grammar) -> None
     assert all(cells[word] == cell for cell, words in printed.items() for word in words)
 
 
-def test_arcs_out_of_a_node_sum_to_one_in_every_state_that_can_be_there(grammar: Grammar) -> None:
+def test_arcs_out_of_a_node_sum_to_one_in_every_possible_state(grammar: Grammar) -> None:
     totals = grammar.transition.sum(axis=1)
     possible = np.ones_like(totals, dtype=bool)
     for name in ("determiner", "noun", "verb"):
@@ -164,11 +164,11 @@ def test_longest_sentence_is_the_longest_path() -> None:
     assert longest_sentence() == 11
 
 
-def test_start_is_no_class(grammar: Grammar) -> None:
+def test_the_start_node_is_not_a_word_class(grammar: Grammar) -> None:
     assert START_NODE == len(CLASSES) == len(grammar.transition) - 1
 
 
-def test_json_gives_the_same_grammar_back(grammar: Grammar) -> None:
+def test_a_grammar_survives_its_json_form(grammar: Grammar) -> None:
     again = grammar_from_json(json.loads(canonical_json(grammar_to_json(grammar))))
     assert again == grammar
     assert np.array_equal(again.log_emission, grammar.log_emission)

@@ -14,17 +14,20 @@ from fispace.errors import ArtifactMismatchError, DivergedError, ParamsError
 from fispace.store.files import read_json
 from fispace.store.tables import read_csv, read_recipe, read_table
 from fispace.study.config import testbed as config
-from fispace.testbed.bayes import floor_nats, log_probabilities, pad, word_ids_of
+from fispace.testbed.bayes import bayes_log_probabilities, floor_nats, pad, word_ids_of
 from fispace.testbed.grammar import Grammar, build_grammar, grammar_from_json
 from fispace.testbed.language_model import (
+    BEGIN_ID,
+    FIRST_WORD_ID,
+    PADDING_ID,
     build_lm,
+    build_tokenizer,
     lm_log_probabilities,
     lr_factor,
     token_ids,
     train,
 )
 from fispace.testbed.sampling import draw_documents
-from fispace.testbed.tokenizer import BEGIN_ID, FIRST_WORD_ID, PADDING_ID, build_tokenizer
 
 LM = config.TestbedLmConfig(
     n_blocks=2, d_model=32, n_heads=2, d_mlp=64, n_positions=32, init_std=0.05,
@@ -216,4 +219,4 @@ def test_impossible_shapes_are_refused(grammar: Grammar) -> None:
 
 def test_scores_of_a_perfect_model_would_equal_the_floor(grammar: Grammar) -> None:
     words = draw_documents(build_grammar(grammar.config), 5, 12, 0, "x").words
-    assert log_probabilities(grammar, words).sum() < 0
+    assert bayes_log_probabilities(grammar, words).sum() < 0

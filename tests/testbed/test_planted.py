@@ -1,4 +1,4 @@
-"""The generator has the moments that its formulas promise, and the commands run end to end."""
+"""The generator has the moments of its formulas, and the commands run end to end."""
 
 from pathlib import Path
 
@@ -39,7 +39,9 @@ def test_a_feature_has_the_variance_of_the_formula() -> None:
 
 
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.8])
-def test_pairs_carry_their_share_of_what_a_regression_on_the_features_leaves(share: float) -> None:
+def test_pairs_have_their_share_of_the_variance_left_after_regression_on_the_features(
+    share: float,
+) -> None:
     sample = draw(plant(CONFIG, share, 0, 0), TOKENS, stream())
     left = beyond_linear(sample.features, sample.x)
     planted = beyond_linear(sample.features, sample.interaction)
@@ -50,7 +52,7 @@ def test_pairs_carry_their_share_of_what_a_regression_on_the_features_leaves(sha
     assert energy / TOKENS == pytest.approx(expected, rel=0.05)
 
 
-def test_noise_is_all_that_the_two_terms_leave() -> None:
+def test_the_remainder_after_both_terms_is_the_noise() -> None:
     world = plant(CONFIG, 0.5, 0, 0)
     sample = draw(world, TOKENS, stream())
     noise = sample.x - sample.features @ world.directions - sample.interaction
@@ -70,7 +72,7 @@ def test_a_planted_term_is_the_sum_over_its_pairs() -> None:
     assert np.linalg.norm(world.pair_directions, axis=1) == pytest.approx(1)
 
 
-def test_without_pairs_there_is_no_term_and_all_else_is_the_same() -> None:
+def test_without_pairs_the_planted_term_is_zero_and_the_rest_is_unchanged() -> None:
     null, world = plant(CONFIG, 0.0, 0, 0), plant(CONFIG, 0.3, 0, 0)
     assert null.pairs.shape == (0, 2) and null.strength == 0
     without, with_pairs = draw(null, 500, stream()), draw(world, 500, stream())
@@ -88,7 +90,7 @@ def test_worlds_differ_and_repeat() -> None:
 
 @pytest.fixture(scope="module")
 def planted() -> PlantedConfig:
-    """A small world on which even a short training finds pairs; sizes from the tiny study."""
+    """A small world in which even a short training finds pairs; sizes from the tiny study."""
     study = load_study(ROOT, [ROOT / "params/tiny.yaml"])
     config = PlantedConfig.read(study["testbed"]["planted"], "testbed.planted")
     training = config.training.changed(n_steps=300, d_embed=32)
@@ -190,7 +192,7 @@ def test_impossible_trainings_are_refused(
         planted.changed(training=planted.training.changed(**change))
 
 
-def test_worlds_with_more_pairs_than_there_are_and_turned_amplitudes_are_refused() -> None:
+def test_too_many_pairs_and_reversed_amplitude_bounds_are_refused() -> None:
     with pytest.raises(ParamsError, match="n_pairs=45 must be < 45"):
         CONFIG.changed(n_pairs=45)
     with pytest.raises(ParamsError, match="low=2"):

@@ -1,4 +1,4 @@
-"""Matching, AUC, captured variance and thresholds against what they must be."""
+"""Matching, AUC, captured variance and thresholds against known values."""
 
 import math
 
@@ -54,7 +54,7 @@ def test_beyond_linear_leaves_products_less_their_linear_part() -> None:
     assert left == pytest.approx(expected, abs=0.02)
 
 
-def test_captured_share_counts_pairs_and_not_what_is_put_out_besides() -> None:
+def test_captured_share_ignores_output_unrelated_to_the_pairs() -> None:
     one, other, rest = np.linalg.qr(RNG.standard_normal((60, 3)))[0].T[:, :, None]
     planted = one + other
     assert captured_share(planted, planted) == pytest.approx(1)
@@ -67,7 +67,7 @@ def test_captured_share_counts_pairs_and_not_what_is_put_out_besides() -> None:
 
 
 @pytest.mark.parametrize("alpha", [0.01, 0.05, 0.2])
-def test_at_most_alpha_of_the_null_is_above_its_own_threshold(alpha: float) -> None:
+def test_at_most_alpha_of_the_null_exceeds_its_own_threshold(alpha: float) -> None:
     scores = RNG.standard_normal(997)
     share = share_above(scores, null_threshold(scores, alpha))
     assert alpha - 2 / 997 < share <= alpha

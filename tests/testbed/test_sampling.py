@@ -1,4 +1,4 @@
-"""Documents follow the grammar, and depend on nothing but seed, purpose and number."""
+"""Documents follow the grammar, and depend on seed, purpose and number alone."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def test_same_seed_gives_the_same_documents_and_another_seed_others(grammar: Gra
     assert not np.array_equal(first.words, other.words)
 
 
-def test_a_document_does_not_depend_on_how_many_there_are(
+def test_a_document_does_not_depend_on_the_number_of_documents(
     grammar: Grammar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sampling, "CHUNK_DOCUMENTS", 16)
@@ -82,7 +82,7 @@ def test_number_agrees_between_determiner_noun_and_verb(
             assert here.any() and (number[here] == level).all()
 
 
-def test_negation_stands_in_every_negated_sentence_and_in_no_other(
+def test_negation_occurs_in_every_negated_sentence_and_in_no_other(
     grammar: Grammar, documents: Documents
 ) -> None:
     classes, polarity = (label(documents, grammar, name) for name in ("class", "polarity"))

@@ -1,4 +1,4 @@
-"""Shapes and records of models that no training made."""
+"""Shapes and records of models that were not trained."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from fispace.study.config.train import ArmModel
 
 
 def model_shape(**sizes: Any) -> ModelShape:
-    """A shape that selects and pools as published, unless it is said otherwise."""
+    """A shape with published selection and pooling, unless changed."""
     published = {"topk_dtype": "float32", "select_by": "pre_activation", "pooling": "pairs"}
     return ModelShape(**(published | sizes))
 
@@ -20,7 +20,7 @@ def model_shape(**sizes: Any) -> ModelShape:
 def record_of(
     arm: str, row: dict[str, Any], d_model: int, manifest: Path, standardiser: Path, **params: Any
 ) -> TrainingRecord:
-    """Record of a training with seed 0 on this data; the row may leave out what is as published."""
+    """Record of a training with seed 0 on this data; options missing in the row are as published."""
     return TrainingRecord(
         step="train", arm=arm, row=ArmModel.read(arm_row(**row), arm), seed=0, lr=0.01,
         params=PARAMS.changed(**params), d_model=d_model, manifest=sha256_of(manifest),

@@ -16,7 +16,7 @@ D_MODEL = 8
 
 
 def arm_row(parts: list[str], **options: str | None) -> dict:
-    """Row of an arm that is as published but for the options given."""
+    """Row of a published arm, with the given options changed."""
     pooling = "pairs" if "interaction" in parts else None
     published = {"frozen_sae_from": None, "pooling": pooling, "matched_to": None}
     return {"parts": parts} | published | options
@@ -56,7 +56,7 @@ PARAMS = TrainArmStep(
 
 
 def write_store(tmp_path: Path) -> Path:
-    """A store of sparse non-negative combinations with a pairwise term, one shard a split."""
+    """A store of sparse non-negative combinations with a pairwise term, one shard per split."""
     rng = np.random.default_rng(0)
     directions, pair = rng.normal(size=(12, D_MODEL)), rng.normal(size=D_MODEL)
     shards = {}

@@ -1,4 +1,4 @@
-"""Control arms: what each of them shares with the arm that it controls, and what it cannot hold."""
+"""Control arms: what each shares with the arm that it controls, and what it must lack."""
 
 import json
 from dataclasses import replace
@@ -77,11 +77,11 @@ def test_the_first_order_probe_differs_from_the_sequential_arm_in_its_pooling_al
     }
 
 
-def test_the_row_of_a_plain_arm_is_recorded_as_it_always_was(store):
+def test_the_recorded_row_of_a_plain_arm_keeps_its_format(store):
     assert load_trained(run(store, "joint", JOINT), {}).record.row.plain() == JOINT
 
 
-def test_an_sae_with_a_bias_fitted_beside_it_only_moves_the_mean(store):
+def test_a_bias_fitted_beside_a_frozen_sae_only_shifts_the_mean(store):
     sae = run(store, "sae", SAE)
     row = arm_row(["sae", "bias"], frozen_sae_from="sae")
     bias_only = load_trained(run(store, "bias_only", row, frozen=sae), {}).model
@@ -117,7 +117,7 @@ def test_the_order_of_rows_and_of_their_keys_changes_no_byte(store):
 RESIDUAL = arm_row(["sae", "bias", "residual_sae"], frozen_sae_from="sae")
 
 
-def test_the_residual_sae_reads_the_codes_own_input_and_is_fitted_to_what_the_frozen_sae_leaves(
+def test_the_residual_sae_reads_the_same_input_and_is_fitted_to_the_residual_of_the_frozen_sae(
     store,
 ):
     sae = run(store, "sae", SAE)
@@ -132,7 +132,7 @@ def test_the_residual_sae_reads_the_codes_own_input_and_is_fitted_to_what_the_fr
     assert curves[1]["val_fvu"].iloc[-1] < curves[0]["val_fvu"].iloc[-1]
 
 
-def test_both_saes_of_the_residual_arm_have_the_same_size_and_another_start():
+def test_both_saes_of_the_residual_arm_have_the_same_size_and_different_initial_weights():
     shape = model_shape(d_model=6, n_latents=20, k=4, d_embed=3, dropout=0.0)
     model = IntegratedModel(
         shape, ("sae", "residual_sae"), InitConfig(factors=0.1, linear=0.1, mlp=0.1), 1, seed=0

@@ -1,4 +1,4 @@
-"""The sparse core at its corners: every gradient equals the dense one, and nothing dense is kept."""
+"""The sparse core in edge cases: every gradient equals the dense one, and no dense tensor is made."""
 
 import pandas as pd
 import pytest
@@ -20,7 +20,7 @@ from fispace.study.config.train import AuxKConfig, InitConfig
 
 
 def drawn(*shape, seed, whole_numbers=False, is_transposed=False):
-    """A float64 leaf; of small whole numbers, so that ties are exact, or with transposed strides."""
+    """A float64 leaf: small whole numbers, so that ties are exact, or transposed strides."""
     generator = torch.Generator().manual_seed(seed)
     numbers = torch.randn(*shape, generator=generator, dtype=torch.float64)
     numbers = numbers.round() if whole_numbers else numbers
@@ -28,7 +28,7 @@ def drawn(*shape, seed, whole_numbers=False, is_transposed=False):
 
 
 def dense_codes(z, W_enc, b_enc, k):
-    """All n_latents codes of each token; of equal pre-activations the first latents are taken."""
+    """All n_latents codes of each token; among equal pre-activations the first latents are chosen."""
     pre_acts = z @ W_enc.T + b_enc
     chosen = pre_acts.sort(dim=1, descending=True, stable=True).indices[:, :k]
     return pre_acts.relu() * torch.zeros_like(pre_acts).scatter(1, chosen, 1.0)
@@ -127,7 +127,7 @@ def test_the_same_seed_gives_the_same_bytes_with_two_threads_and_in_bfloat16(
 def test_with_every_latent_selected_both_optimisers_train_alike_under_schedule_and_clipping(
     store, row
 ):
-    # every row has a gradient in every step, so that the lazy update leaves none out
+    # every row has a gradient in every step, so the lazy update skips none
     params = PARAMS.changed(
         k=PARAMS.n_latents, n_tokens=64 * 20, grad_clip=0.05 * 8, dropout=0.0, log_every=4
     )
@@ -153,7 +153,7 @@ def test_gradients_of_the_whole_objective_with_aux_k_are_the_same_sparse_and_den
         )
         build_optimiser(model, optimiser, 0.01, (0.9, 0.999), 1e-8)
         with torch.no_grad():
-            model.sae.W_enc[:20] *= 1e-3  # never among the two largest: dead after one batch
+            model.sae.W_enc[:20] *= 1e-3  # never among the two largest, so dead after one batch
         aux_k = AuxKConfig(k=6, coefficient=1.0, dead_tokens=50)
         objective = ArmObjective(model, is_frozen=False, aux_k=aux_k)
         for seed in (1, 2):
@@ -169,7 +169,7 @@ def test_gradients_of_the_whole_objective_with_aux_k_are_the_same_sparse_and_den
 
 
 class Largest(TorchDispatchMode):
-    """Notes how many numbers every new tensor holds."""
+    """Records the number of elements of every new tensor."""
 
     def __init__(self):
         super().__init__()

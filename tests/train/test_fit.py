@@ -9,7 +9,7 @@ from train.records import model_shape
 from fispace.errors import DivergedError
 from fispace.models.fit import Schedule, fit, mean_variance
 from fispace.models.integrated import IntegratedModel
-from fispace.models.objective import squared_error
+from fispace.models.objective import squared_error_objective
 from fispace.study.config.parts import PARTS
 from fispace.study.config.train import InitConfig, OptimiserConfig
 
@@ -32,7 +32,7 @@ def small_model(parts=PARTS, seed=0):
 
 
 def linear_data(n_steps, seed=0):
-    """Sparse non-negative combinations of fixed directions: nothing non-linear to find."""
+    """Sparse non-negative combinations of fixed directions, without anything non-linear."""
     generator = torch.Generator().manual_seed(seed)
     directions = torch.randn(16, 8, generator=generator)
     for _ in range(n_steps):
@@ -46,7 +46,7 @@ def train(parts, n_steps=40, batches=None, **changes):
     data = batches if batches is not None else linear_data(n_steps)
     curve = fit(
         model,
-        squared_error(lambda z: model(z, model.parts)),
+        squared_error_objective(lambda z: model(z, model.parts)),
         data,
         schedule(n_steps, **changes),
         lambda: 0.5,
@@ -59,13 +59,13 @@ def train(parts, n_steps=40, batches=None, **changes):
 def test_gradients_are_clipped_at_the_norm_of_those_of_the_error_summed_over_dimensions(
     clip, is_clipped, n_copies
 ):
-    # copies of every dimension: the summed error grows, and its gradient, but not where it is clipped
+    # copies of every dimension raise the summed error and its gradient, but not the clipping norm
     weight = torch.nn.Parameter(torch.ones(8 * n_copies))
     model = torch.nn.ParameterList([weight])
     z = next(linear_data(1)).repeat(1, n_copies)
     fit(
         model,
-        squared_error(lambda x: x * weight + 1),
+        squared_error_objective(lambda x: x * weight + 1),
         [z],
         schedule(1, grad_clip=clip),
         lambda: 0.0,
@@ -103,7 +103,7 @@ def test_decoder_and_linear_part_never_drift_apart():
     before = (model.sae.W_dec - model.W_lin).detach().clone()
     fit(
         model,
-        squared_error(lambda z: model(z, model.parts)),
+        squared_error_objective(lambda z: model(z, model.parts)),
         linear_data(300),
         schedule(300),
         lambda: 0.0,
@@ -118,7 +118,7 @@ def test_a_frozen_sae_does_not_move():
     before = {name: value.clone() for name, value in model.sae.state_dict().items()}
     fit(
         model,
-        squared_error(lambda z: model(z, model.parts)),
+        squared_error_objective(lambda z: model(z, model.parts)),
         linear_data(30),
         schedule(30),
         lambda: 0.0,
@@ -133,24 +133,24 @@ def test_divergence_stops_with_the_step():
         train(["sae"], n_steps=2, batches=batches)
 
 
-def test_weights_that_the_last_step_leaves_without_a_number_are_refused():
-    # its loss is of the weights before it
+def test_non_finite_weights_after_the_last_step_are_refused():
+    # a step's loss is that of the weights before it
     with pytest.raises(DivergedError, match=r"sae\.\w+ holds a NaN or an infinity after step 1"):
         train(["sae"], n_steps=1, lr=1e39, grad_clip=None)
 
 
 @pytest.mark.parametrize(("scale", "offset"), [(1.0, 0.0), (0.01, 3.0), (5.0, 1000.0)])
-def test_the_variance_of_a_batch_is_that_of_its_dimensions_far_from_zero_too(scale, offset):
+def test_the_variance_of_a_batch_is_exact_far_from_zero(scale, offset):
     generator = torch.Generator().manual_seed(0)
     z = torch.randn(500, 7, generator=generator) * scale + offset + torch.arange(7.0)
     expected = z.double().var(0, correction=0).mean().item()
     assert mean_variance(z) == pytest.approx(expected, rel=1e-5)
 
 
-def test_the_curves_train_error_is_the_share_of_the_batches_variance():
+def test_the_curves_train_error_is_a_share_of_the_batch_variance():
     z = torch.randn(64, 8, generator=torch.Generator().manual_seed(1)) * 3 + 2
     zero = torch.zeros(8, requires_grad=True)
-    losses = squared_error(zero.expand_as)
+    losses = squared_error_objective(zero.expand_as)
     model = torch.nn.ParameterList([zero])
     curve = fit(model, losses, [z], schedule(n_steps=1, lr=0.0), validate=lambda: 0.5)
     expected = (z.square().mean() / z.var(0, correction=0).mean()).item()

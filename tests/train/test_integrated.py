@@ -1,4 +1,4 @@
-"""Laws of the integrated model: what its parts are, and what cannot be told apart."""
+"""Laws of the integrated model: what its parts compute, and what is not identifiable."""
 
 import itertools
 
@@ -44,7 +44,7 @@ def subtracting():
     return model
 
 
-def test_a_subtracted_bias_gets_its_gradient_from_both_ends():
+def test_a_subtracted_bias_gets_gradients_from_input_and_output():
     model, z = subtracting().double(), tokens().double()
     (model(z, ["sae", "bias"]) - z).square().mean().backward()
     found = model.bias.grad.clone()
@@ -60,7 +60,7 @@ def test_absorbing_the_subtracted_bias_leaves_every_reconstruction_unchanged():
     before = model(z, model.parts)
     model.absorb_bias()
     torch.testing.assert_close(model(z, model.parts), before)
-    codes = model.sae.encode(z)  # what all that is done with a trained SAE reads
+    codes = model.sae.encode(z)  # the codes that every use of a trained SAE reads
     torch.testing.assert_close(model.reconstruct(codes, model.parts), before)
     model.absorb_bias()
     torch.testing.assert_close(model(z, model.parts), before)

@@ -23,13 +23,13 @@ def test_firings_and_silence_are_counted_in_tokens() -> None:
     assert rows.latent.tolist() == [0, 1, 2, 3]
 
 
-def test_a_value_of_zero_is_no_firing() -> None:
+def test_a_value_of_zero_does_not_count_as_firing() -> None:
     history = LatentHistory(torch.zeros(2, 2))
     history.add(*codes([(0, 0.0), (1, 1.0)]))
     assert history.snapshot(torch.zeros(2, 2)).firings.tolist() == [0, 1]
 
 
-def test_norms_are_those_of_then_and_now() -> None:
+def test_norms_are_initial_and_current() -> None:
     decoder = torch.tensor([[3.0, 4.0], [1.0, 0.0]])
     history = LatentHistory(decoder)
     decoder[0] = torch.tensor([0.0, 8.0])  # training changes the weights in place
@@ -39,7 +39,7 @@ def test_norms_are_those_of_then_and_now() -> None:
     assert rows.distance_from_initial.tolist() == [5.0, 0.0]
 
 
-def test_a_snapshot_is_not_changed_by_what_follows() -> None:
+def test_a_snapshot_is_not_changed_by_later_training() -> None:
     history = LatentHistory(torch.zeros(2, 2))
     history.add(*codes([(0, 1.0), (1, 1.0)]))
     before = history.snapshot(torch.zeros(2, 2))
@@ -48,7 +48,7 @@ def test_a_snapshot_is_not_changed_by_what_follows() -> None:
     assert before.tokens_since_last_firing.tolist() == [0, 0]
 
 
-def test_a_latent_that_never_fires_stays_where_it_began() -> None:
+def test_a_latent_that_never_fires_keeps_its_weights() -> None:
     # a weight without gradient is at distance 0, and silent throughout
     decoder = torch.nn.Parameter(torch.ones(3, 2))
     history = LatentHistory(decoder)

@@ -1,4 +1,4 @@
-"""AuxK: what counts as dead, what the loss is, and whom its gradient reaches."""
+"""AuxK: which latents are dead, what the loss is, and which weights get its gradient."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from train.test_fit import linear_data, schedule
 from fispace.models.fit import fit
 from fispace.models.integrated import IntegratedModel
 from fispace.models.latent_history import LatentHistory
-from fispace.models.objective import ArmObjective, aux_k_loss, squared_error
+from fispace.models.objective import ArmObjective, aux_k_loss, squared_error_objective
 from fispace.study.config.train import AuxKConfig, InitConfig
 
 
@@ -82,5 +82,5 @@ def test_a_frozen_sae_is_not_revived():
 
 
 def test_the_plain_objective_minimises_what_it_reports():
-    losses = squared_error(lambda z: z + 2.0)(torch.zeros(3, 2))
+    losses = squared_error_objective(lambda z: z + 2.0)(torch.zeros(3, 2))
     assert losses.error == losses.total == 4.0

@@ -1,4 +1,4 @@
-"""Row-sparse Adam is Adam where every row has a gradient, and leaves rows without one alone."""
+"""Row-sparse Adam is Adam if every row has a gradient, and does not change rows without one."""
 
 import pytest
 import torch
@@ -41,7 +41,7 @@ def test_with_every_latent_selected_row_sparse_adam_is_adam(max_norm):
         torch.testing.assert_close(sparse.state_dict()[name], weight, msg=name)
 
 
-def test_adam_is_the_librarys_to_the_bit():
+def test_adam_equals_torchs_adam_bit_for_bit():
     ours, theirs = model_of(k=4), model_of(k=4)
     pair = (
         build_optimiser(ours, "adam", **SETTINGS),
@@ -60,7 +60,7 @@ def test_adam_is_the_librarys_to_the_bit():
 
 @pytest.mark.parametrize("n_touched", [0, 1, 7, 20, 23, 39, 40])
 @pytest.mark.parametrize("block_rows", [1, 6, 16, 40, 1000])
-def test_row_sparse_adam_is_the_librarys_sparse_adam(n_touched, block_rows, monkeypatch):
+def test_row_sparse_adam_equals_torchs_sparse_adam(n_touched, block_rows, monkeypatch):
     monkeypatch.setattr("fispace.models.optimiser.BLOCK_NUMBERS", 5 * block_rows)
     start = torch.randn(40, 5, generator=torch.Generator().manual_seed(0))
     ours, theirs = (torch.nn.Parameter(start.clone()) for _ in range(2))
@@ -157,7 +157,7 @@ def test_half_precision_adam_holds_nothing_but_float16_numbers():
         assert torch.equal(numbers, numbers.half().float())
 
 
-def test_in_half_precision_a_step_below_half_an_ulp_leaves_the_weight_where_it_was():
+def test_in_half_precision_a_step_below_half_an_ulp_does_not_change_the_weight():
     # neighbours of 1 in float16 are 2^-10 above and 2^-11 below; Adam's first step is the rate itself
     assert one_weight("half_precision_adam", 1.0, [1.0], 2.0**-13, 1e-5) == 1.0
     assert one_weight("adam", 1.0, [1.0], 2.0**-13, 1e-5) < 1.0

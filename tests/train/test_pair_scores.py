@@ -1,4 +1,4 @@
-"""Pair scores against the definition taken literally; given codes, readout and first-order control."""
+"""Pair scores against their literal definition; fixed codes, readout and first-order control."""
 
 import numpy as np
 import pytest
@@ -6,9 +6,9 @@ import torch
 from train.records import model_shape
 
 from fispace.models.fit import Schedule, fit
-from fispace.models.fixed_codes import FixedCodes, dense, sparse
 from fispace.models.integrated import IntegratedModel
 from fispace.models.interaction import FirstOrder, Interaction
+from fispace.models.objective import FixedCodes
 from fispace.models.pair_scores import (
     all_pairs,
     double_difference,
@@ -16,7 +16,7 @@ from fispace.models.pair_scores import (
     functional_scores,
 )
 from fispace.models.readout import fit_readout
-from fispace.models.sparse import Codes
+from fispace.models.sparse import Codes, from_dense, to_dense
 from fispace.study.config.train import InitConfig, OptimiserConfig
 
 N_LATENTS, K, TOKENS = 7, 4, 60
@@ -37,12 +37,12 @@ def codes() -> Codes:
     stream = torch.Generator().manual_seed(3)
     matrix = torch.rand(TOKENS, N_LATENTS, generator=stream)
     matrix *= torch.rand(TOKENS, N_LATENTS, generator=stream) < 0.5
-    return sparse(matrix, K)
+    return from_dense(matrix, K)
 
 
 def output(of: IntegratedModel, matrix: torch.Tensor) -> torch.Tensor:
     with torch.no_grad():
-        return of.interaction(sparse(matrix, K))
+        return of.interaction(from_dense(matrix, K))
 
 
 @pytest.mark.parametrize("pooling", ["pairs", "sum"])
@@ -50,7 +50,7 @@ def test_a_functional_score_is_the_mean_double_finite_difference(pooling: str) -
     of, found = model(pooling), codes()
     latents = np.array([5, 0, 3, 6, 1])
     scores = functional_scores(of, found, latents)
-    matrix = dense(found, N_LATENTS)
+    matrix = to_dense(found, N_LATENTS)
     for score, (i, j) in zip(scores, zip(*np.triu_indices(5, 1), strict=True), strict=True):
         one, other = int(latents[i]), int(latents[j])
         both = (matrix[:, one] > 0) & (matrix[:, other] > 0)
@@ -64,13 +64,15 @@ def test_a_functional_score_is_the_mean_double_finite_difference(pooling: str) -
 
 def test_a_pair_that_is_never_active_together_scores_nothing() -> None:
     matrix = torch.eye(N_LATENTS).repeat(3, 1)
-    assert not functional_scores(model(), sparse(matrix, K), np.arange(N_LATENTS)).any()
+    assert not functional_scores(model(), from_dense(matrix, K), np.arange(N_LATENTS)).any()
 
 
-def test_a_double_difference_of_an_open_head_is_its_pair_weight_times_the_product() -> None:
+def test_with_all_hidden_units_open_a_double_difference_is_pair_weight_times_product() -> None:
     of, found = model(), codes()
     with torch.no_grad():
-        of.interaction.b_hidden.fill_(100.0)  # every unit open: the output is linear in the pool
+        of.interaction.b_hidden.fill_(
+            100.0
+        )  # every unit is open, so the output is linear in the pool
         change = double_difference(of, found, 0, 1) @ of.interaction.W_out.T
         V, rows = of.interaction.V, found.indices
         through = of.interaction.W_out @ of.interaction.W_hidden
@@ -82,7 +84,7 @@ def test_a_double_difference_of_an_open_head_is_its_pair_weight_times_the_produc
 def test_a_factor_score_is_the_norm_of_the_derivative_by_the_product() -> None:
     of, found = model(), codes()
     scores = factor_scores(of, found, all_pairs(np.arange(N_LATENTS)))
-    matrix = dense(found, N_LATENTS)
+    matrix = to_dense(found, N_LATENTS)
     head = of.interaction
     with torch.no_grad():
         gate = (head.hidden(found) > 0).float().mean(0)
@@ -109,13 +111,13 @@ def test_the_first_order_control_has_the_same_weights_and_pools_no_product() -> 
     for name, weight in pairs.state_dict().items():
         assert torch.equal(weight, control.state_dict()[name])
     found = codes()
-    expected = dense(found, N_LATENTS) @ control.interaction.V
+    expected = to_dense(found, N_LATENTS) @ control.interaction.V
     assert torch.allclose(control.interaction.pool(found), expected, atol=1e-6)
 
 
 def test_training_on_given_codes_takes_each_batch_with_its_own_codes() -> None:
     found, of = codes(), model()
-    target = 2 * dense(found, N_LATENTS)[:, :5]
+    target = 2 * to_dense(found, N_LATENTS)[:, :5]
     objective = FixedCodes(of, found, target)
     order = [torch.arange(TOKENS).flip(0)[:40], torch.arange(20)] * 150
     schedule = Schedule(
@@ -146,11 +148,11 @@ def test_a_readout_is_least_squares_and_leaves_silent_latents_alone() -> None:
     matrix = torch.rand(80, 4, generator=torch.Generator().manual_seed(0))
     matrix[:, 2] = 0
     W = torch.arange(12.0).view(4, 3)
-    readout = fit_readout(sparse(matrix, 3), matrix @ W + 1, 4)
-    assert torch.allclose(readout(sparse(matrix, 3)), matrix @ W + 1, atol=1e-4)
+    readout = fit_readout(from_dense(matrix, 3), matrix @ W + 1, 4)
+    assert torch.allclose(readout(from_dense(matrix, 3)), matrix @ W + 1, atol=1e-4)
     assert readout.W[2].abs().max() < 1e-6
 
 
 def test_sparse_and_dense_are_inverse() -> None:
-    matrix = dense(codes(), N_LATENTS)
-    assert torch.equal(dense(sparse(matrix, K), N_LATENTS), matrix)
+    matrix = to_dense(codes(), N_LATENTS)
+    assert torch.equal(to_dense(from_dense(matrix, K), N_LATENTS), matrix)

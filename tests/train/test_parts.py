@@ -1,4 +1,4 @@
-"""Every part and every pooling that has a name keeps the promises of the registry."""
+"""Every named part and pooling has the properties that the registry states."""
 
 from dataclasses import replace
 from typing import get_args
@@ -13,9 +13,9 @@ from fispace.models.interaction import POOLINGS
 from fispace.models.pairs import Pairs, pair_weights
 from fispace.models.parts import PART_KINDS, n_parameters
 from fispace.models.sparse import Codes
-from fispace.plotting.parts import LOOKS
+from fispace.plotting.style import LOOKS
 from fispace.seeds import torch_stream
-from fispace.study.config.parts import ALL_PARTS, DECODERS, FORMULAS, POOLED, Part, Pooling
+from fispace.study.config.parts import ALL_PARTS, DECODERS, PART_FORMULAS, POOLED, Part, Pooling
 from fispace.study.config.train import InitConfig
 
 SHAPE = model_shape(d_model=6, n_latents=10, k=3, d_embed=4, dropout=0.0)
@@ -32,14 +32,16 @@ def codes_of(model: IntegratedModel, n_tokens: int = 20) -> Codes:
     return model.sae.encode(z)
 
 
-def test_every_name_has_its_computation_its_formula_and_its_look():
-    assert set(PART_KINDS) == set(LOOKS) == set(FORMULAS) == set(ALL_PARTS) == set(get_args(Part))
+def test_every_named_part_has_a_computation_a_formula_and_a_look():
+    assert (
+        set(PART_KINDS) == set(LOOKS) == set(PART_FORMULAS) == set(ALL_PARTS) == set(get_args(Part))
+    )
     assert tuple(PART_KINDS) == ALL_PARTS  # the order of initial weights, of sums and of tables
     assert set(POOLINGS) == set(POOLED) == set(get_args(Pooling))
 
 
 @pytest.mark.parametrize("part", [part for part in ALL_PARTS if part != "sae"])
-def test_a_part_has_as_many_weights_as_it_says(part: Part):
+def test_a_part_has_the_number_of_weights_that_it_declares(part: Part):
     sizes = [
         sum(p.numel() for p in model_of(*parts).parameters()) for parts in (("sae",), ("sae", part))
     ]
@@ -58,7 +60,7 @@ def test_exactly_the_decoders_are_linear_in_the_codes(part: Part):
 
 
 @pytest.mark.parametrize("pooling", get_args(Pooling))
-def test_a_pooling_is_without_effect_where_nothing_is_active(pooling: Pooling):
+def test_a_pooling_of_no_active_latent_is_zero(pooling: Pooling):
     model = model_of("sae", "interaction", pooling=pooling)
     codes = codes_of(model)
     silent = codes.with_values(torch.zeros_like(codes.values))
@@ -87,7 +89,7 @@ def test_pair_weights_are_those_of_the_double_difference_or_are_missing_with_a_r
         assert len(head.no_pair_weights) > 20
 
 
-def test_a_model_says_which_part_it_has_not():
+def test_a_request_for_a_missing_part_is_refused_by_name():
     with pytest.raises(ValueError, match="'linear' is not in this model: sae, bias"):
         model_of("sae", "bias").rows("linear")
     with pytest.raises(ValueError, match="'bias' is not linear"):

@@ -1,4 +1,4 @@
-"""Prefetching changes when a batch is made, and nothing else."""
+"""Prefetching only changes the time at which a batch is made."""
 
 import threading
 import time
@@ -6,14 +6,14 @@ from itertools import count, islice
 
 import pytest
 
-from fispace.store.prefetch import prefetched
+from fispace.store.batches import prefetched
 
 
-def test_items_come_in_order_and_all_of_them():
+def test_all_items_come_in_order():
     assert list(prefetched(range(100), 3)) == list(range(100))
 
 
-def test_an_error_comes_at_its_place():
+def test_an_error_is_raised_at_the_item_that_caused_it():
     def items():
         yield 1
         raise ValueError("shard 7")
@@ -29,7 +29,7 @@ def test_no_more_than_depth_items_are_ready_ahead():
     reader = prefetched((made.append(i) or i for i in count()), 3)
     next(reader)
     time.sleep(0.3)
-    assert len(made) <= 1 + 3 + 1  # read, ready, and one waiting to be put
+    assert len(made) <= 1 + 3 + 1  # one read, three ready, and one waiting for a place
     reader.close()
 
 

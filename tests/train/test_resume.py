@@ -1,4 +1,4 @@
-"""A training that is killed goes on to the bytes of one that is not; anything but its own file is refused."""
+"""A killed training continues to the same bytes as an uninterrupted one; other files are refused."""
 
 import json
 import os
@@ -34,12 +34,12 @@ TRAININGS = {
 
 
 class Killed(BaseException):
-    """Ends a training as a signal would."""
+    """Ends a training like a signal."""
 
 
 @pytest.fixture
 def killed(monkeypatch):
-    """Runs a training that is kept after step `kept` and ends after step `at`."""
+    """Runs a training that is saved after step `kept` and killed after step `at`."""
 
     def training(kept, at, *arguments, **options):
         def offer(self, training):
@@ -65,7 +65,7 @@ def kept_file(store, arm="joint") -> Path:
 
 
 def steps_taken(monkeypatch) -> list[int]:
-    """Fills with the steps that trainings take from now on."""
+    """A list that collects the steps of all trainings from now on."""
     taken: list[int] = []
     real = Checkpoints.offer
 
@@ -78,7 +78,7 @@ def steps_taken(monkeypatch) -> list[int]:
 
 
 @pytest.mark.parametrize("name", TRAININGS)
-def test_a_killed_training_goes_on_to_the_same_bytes(store, killed, monkeypatch, name):
+def test_a_killed_training_continues_to_the_same_bytes(store, killed, monkeypatch, name):
     row, params = TRAININGS[name]
     frozen = run(store, "sae", SAE, folder="source") if name == "frozen" else None
     run(store, "joint", row, params=params, frozen=frozen, folder="undisturbed")
@@ -92,8 +92,8 @@ def test_a_killed_training_goes_on_to_the_same_bytes(store, killed, monkeypatch,
 
 
 @pytest.mark.parametrize("kept", [1, 19, 20, 23, 30, 59, LAST])
-def test_it_does_not_matter_at_which_step_the_training_was_kept(store, killed, kept):
-    # 1,500 rows are 22.97 batches: step 23 is of two epochs
+def test_the_step_of_the_saved_state_does_not_matter(store, killed, kept):
+    # 1,500 rows are 22.97 batches, so step 23 spans two epochs
     run(store, "joint", JOINT, folder="undisturbed")
     killed(kept, LAST, store, "joint", JOINT)
     run(store, "joint", JOINT)
@@ -108,7 +108,7 @@ def test_a_training_killed_again_and_again_ends_with_the_same_bytes(store, kille
     assert files(store, "out") == files(store, "undisturbed")
 
 
-def test_a_training_killed_with_signal_9_goes_on_to_the_same_bytes(store):
+def test_a_training_killed_with_signal_9_continues_to_the_same_bytes(store):
     params = PARAMS.changed(n_tokens=64 * 800, val_every=200)
     run(store, "joint", JOINT, params=params, folder="undisturbed")
     process = subprocess.Popen(command(params), cwd=store, env=dict(os.environ))
@@ -122,7 +122,7 @@ def test_a_training_killed_with_signal_9_goes_on_to_the_same_bytes(store):
     assert 0 < load_tensors(kept_file(store))[1]["progress"]["n_steps"] < params.n_steps
     run(store, "joint", JOINT, params=params)
     assert files(store, "out") == files(store, "undisturbed")
-    assert not (store / "scratch/joint").exists()  # nor what a killed write had begun
+    assert not (store / "scratch/joint").exists()  # nor the remains of a killed write
 
 
 def command(params) -> list[str]:
@@ -136,7 +136,7 @@ def command(params) -> list[str]:
     return [sys.executable, "-m", "fispace", "train", "arm", *options]
 
 
-def test_a_killed_candidate_goes_on_too(store, monkeypatch):
+def test_a_killed_candidate_continues_too(store, monkeypatch):
     def train(folder, seconds):
         train_candidate(
             PARAMS, lr=0.01, seed=0, manifest=store / "manifest.json",
@@ -160,7 +160,7 @@ def raise_killed(*_: object) -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.0, 60.0])
-def test_nothing_is_left_of_a_finished_training_and_saving_changes_no_byte(store, seconds):
+def test_a_finished_training_leaves_no_scratch_and_saving_changes_no_byte(store, seconds):
     run(store, "joint", JOINT, folder="undisturbed")
     run(store, "joint", JOINT, seconds=seconds)
     assert not (store / "scratch/joint").exists()
@@ -249,7 +249,7 @@ def test_a_diverging_training_keeps_its_last_finite_state(store, caplog):
     caplog.set_level("INFO", logger="fispace")
     write_json(store / "lr.json", {"lr": 1e30})
     params = PARAMS.changed(grad_clip=None)
-    for _ in range(2):  # from what is kept it comes to the same end
+    for _ in range(2):  # it ends the same way from the saved state
         with pytest.raises(DivergedError, match="diverged"):
             run(store, "joint", JOINT, params=params, seconds=0.0)
         assert not (store / "out").exists()
@@ -261,7 +261,7 @@ def test_a_diverging_training_keeps_its_last_finite_state(store, caplog):
         assert "last good state of this training is kept" in caplog.text
 
 
-def test_a_disk_that_is_full_costs_the_checkpoint_and_not_the_training(store, monkeypatch, caplog):
+def test_a_full_disk_loses_the_saved_state_and_not_the_training(store, monkeypatch, caplog):
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -272,7 +272,7 @@ def test_a_disk_that_is_full_costs_the_checkpoint_and_not_the_training(store, mo
     assert "step 1 is not kept" in caplog.text
 
 
-def test_the_training_is_kept_no_more_often_than_asked(store, monkeypatch):
+def test_the_training_is_saved_no_more_often_than_asked(store, monkeypatch):
     now, saved = [0.0], []
     monkeypatch.setattr(resume.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(resume, "save_tensors", lambda *_: saved.append(now[0]))

@@ -1,4 +1,4 @@
-"""Pooling with another token's partners: its formula, its gradients, and which partners they are."""
+"""Pooling with the latents of a partner token: formula, gradients, and the choice of partners."""
 
 import itertools
 from dataclasses import replace
@@ -24,7 +24,7 @@ def cycle(n_tokens, seed):
 
 
 def dense_shuffled_pair_sum(f, partner, V):
-    """The double loop over pairs of latents, one of the token, the other of its partner."""
+    """The double loop over pairs of latents, one from the token and one from its partner."""
     g = f[partner]
     total = torch.zeros(len(f), V.shape[1], dtype=f.dtype)
     for i, j in itertools.combinations(range(f.shape[1]), 2):
@@ -53,16 +53,18 @@ def test_shuffled_pooling_and_its_gradients_equal_the_double_loop_over_pairs_of_
         torch.testing.assert_close(ours, loop)
 
 
-def test_by_hand_two_tokens_of_two_latents():
+def test_two_tokens_by_hand():
     codes = Codes(torch.tensor([[2.0, 1.0], [3.0, 5.0]]), torch.tensor([[0, 1], [1, 2]]))
     V = torch.tensor([[1.0, 2.0], [3.0, 1.0], [1.0, 4.0]])
     # token 0: pairs (0,1): (2*3 + 1*0)/2 = 3, (0,2): 2*5/2 = 5, (1,2): (1*5 + 0*3)/2 = 2.5
     own = 3 * V[0] * V[1] + 5 * V[0] * V[2] + 2.5 * V[1] * V[2]
     found = shuffled_pair_sum(codes, torch.tensor([1, 0]), V)
-    torch.testing.assert_close(found, own.expand(2, -1))  # of two tokens, each pair is the other's
+    torch.testing.assert_close(
+        found, own.expand(2, -1)
+    )  # with two tokens, each is the partner of the other
 
 
-def test_with_every_token_its_own_partner_it_is_the_ordinary_pooling():
+def test_with_every_token_its_own_partner_the_pooling_is_the_ordinary_one():
     codes, _ = drawn_codes(7, 9, 4, seed=3)
     V, weights = drawn(9, 5, seed=4), drawn(7, 5, seed=5)
     outputs = [shuffled_pair_sum(codes, torch.arange(7), V), pair_sum(codes, V)]
@@ -83,7 +85,7 @@ def test_gradcheck_of_the_shuffled_pooling():
     )
 
 
-def test_its_sparse_gradients_hold_the_rows_of_active_latents_and_equal_the_dense_ones():
+def test_sparse_gradients_of_the_shuffled_pooling_equal_the_dense_ones_at_active_rows():
     rows, weights, partner = drawn(50, 4, seed=1), drawn(5, 4, seed=2), cycle(5, 3)
     found = []
     for has_sparse_gradients in (False, True):
@@ -103,14 +105,14 @@ def test_values_at_wanted_latents_are_those_of_the_dense_codes_in_any_order():
 
 
 @pytest.mark.parametrize("n", [2, 3, 10, 257])
-def test_no_token_is_its_own_partner_and_every_token_is_one_once(n):
+def test_no_token_is_its_own_partner_and_every_token_is_a_partner_once(n):
     partner = cycle(n, n)
     assert (partner != torch.arange(n)).all()
     assert partner.sort().values.tolist() == list(range(n))
     assert torch.equal(partner, cycle(n, n))
 
 
-def test_the_shuffled_arm_shares_all_but_the_pooling_with_its_arm_and_repeats(store):
+def test_the_shuffled_arm_differs_in_pooling_alone_and_is_deterministic(store):
     first = run(store, "joint_shuffled", SHUFFLED, folder="a")
     second = run(store, "joint_shuffled", SHUFFLED, folder="b")
     assert first.read_bytes() == second.read_bytes()
@@ -122,7 +124,7 @@ def test_the_shuffled_arm_shares_all_but_the_pooling_with_its_arm_and_repeats(st
     assert replace(shuffled.shape, pooling="pairs") == joint.shape
 
 
-def test_a_killed_shuffled_training_goes_on_to_the_same_bytes(store, monkeypatch):
+def test_a_killed_shuffled_training_continues_to_the_same_bytes(store, monkeypatch):
     from fispace.models import fit as fitting
 
     whole = run(store, "joint_shuffled", SHUFFLED, folder="whole").read_bytes()
@@ -140,12 +142,12 @@ def test_a_killed_shuffled_training_goes_on_to_the_same_bytes(store, monkeypatch
     assert run(store, "joint_shuffled", SHUFFLED, folder="again").read_bytes() == whole
 
 
-def test_evaluation_uses_partners_as_well_the_same_each_time(store):
+def test_evaluation_uses_the_same_partners_each_time(store):
     model = load_trained(run(store, "joint_shuffled", SHUFFLED), {}).model
     z = torch.randn(40, D_MODEL, generator=torch.Generator().manual_seed(2))
     torch.testing.assert_close(model(z, ["interaction"]), model(z, ["interaction"]), rtol=0, atol=0)
     moved = z.clone()
-    moved[0] += 1.0  # moves the first token, and the one whose partner it is
+    moved[0] += 1.0  # changes the first token, and the token whose partner it is
     changed = (model(moved, ["interaction"]) - model(z, ["interaction"])).abs().sum(1) > 0
     assert changed.sum() == 2 and changed[0]
 

@@ -1,4 +1,4 @@
-"""Sparse sums, pair sums and their gradients equal the dense float64 products, in every corner."""
+"""Sparse sums, pair sums and their gradients equal the dense float64 products, in all edge cases."""
 
 import pytest
 import torch
@@ -58,7 +58,9 @@ def test_pair_sum_and_its_gradients_equal_the_double_loop(n_tokens, n_latents, w
 
 @settings(max_examples=60, deadline=None)
 @given(**SHAPES)
-def test_a_sum_over_two_matrices_is_the_sum_over_their_sum(n_tokens, n_latents, width, share, seed):
+def test_sums_over_two_matrices_add_up_to_the_sum_over_their_sum(
+    n_tokens, n_latents, width, share, seed
+):
     k = max(1, round(share * n_latents))
     codes, dense = drawn_codes(n_tokens, n_latents, k, seed)
     rows = [drawn(n_latents, width, seed=seed + i) for i in (1, 2)]
@@ -104,7 +106,7 @@ def test_products_are_the_chosen_entries_of_the_dense_product():
 
 
 @pytest.mark.parametrize("has_sparse_gradients", [False, True])
-def test_products_latent_by_latent_are_those_token_by_token_to_the_bit(
+def test_products_grouped_by_latent_equal_those_by_token_bit_for_bit(
     has_sparse_gradients, monkeypatch
 ):
     generator = torch.Generator().manual_seed(0)

@@ -105,7 +105,7 @@ def test_sparse_sum_is_the_dense_product():
     seed=st.integers(0, 10**6), n_levels=st.sampled_from([2, 5, 10**6]),
 )  # fmt: skip
 def test_selection_is_the_k_largest_whatever_the_groups(n_tokens, n_latents, share, seed, n_levels):
-    # few levels: many ties, of which the first latents are taken
+    # few levels give many ties, among which the first latents are chosen
     k = max(1, round(share * n_latents))
     generator = torch.Generator().manual_seed(seed)
     pre_acts = torch.randint(n_levels, (n_tokens, n_latents), generator=generator).float()
@@ -115,7 +115,7 @@ def test_selection_is_the_k_largest_whatever_the_groups(n_tokens, n_latents, sha
     assert torch.equal(select_top_k(pre_acts, k, used), largest.sort(1).values)
 
 
-def test_infinities_and_nan_are_chosen_by_size_and_nan_is_the_largest():
+def test_infinities_are_ordered_by_size_and_nan_counts_as_the_largest():
     row = torch.tensor([0.0, -torch.inf, 3.0, torch.inf, torch.nan, 1.0])
     pre_acts = torch.cat([row.repeat(40), torch.zeros(7)]).expand(3, -1)
     nans, infinities = (torch.arange(place, 240, 6) for place in (4, 3))
@@ -125,7 +125,9 @@ def test_infinities_and_nan_are_chosen_by_size_and_nan_is_the_largest():
     assert torch.equal(lowest, torch.arange(3).expand(2, -1))
 
 
-@pytest.mark.parametrize("place", [0, 17, 35])  # in a group, in another, beyond the last full round
+@pytest.mark.parametrize(
+    "place", [0, 17, 35]
+)  # in one group, in another, after the last full group
 def test_a_nan_is_chosen_even_where_k_numbers_are_larger_than_the_rest(place):
     row = torch.zeros(36)
     row[[1, 9]] = 5.0  # of one group of 8
@@ -134,7 +136,7 @@ def test_a_nan_is_chosen_even_where_k_numbers_are_larger_than_the_rest(place):
 
 
 def test_candidates_are_more_than_k_even_for_k_1():
-    # the largest by a little, which bfloat16 does not see: 8 equal ones are before it
+    # larger than 8 equal values before it, by less than bfloat16 resolves
     z, W_enc = torch.ones(1, 1), torch.ones(400, 1)
     W_enc[8] += 2**-12
     for topk_dtype in get_args(SelectionDtype):
@@ -174,10 +176,10 @@ def test_bfloat16_picks_candidates_and_float32_decides():
     n_tokens=st.integers(1, 6), n_latents=st.integers(1, 60), share=st.floats(0, 1),
     is_scaled=st.booleans(), seed=st.integers(0, 10**6),
 )  # fmt: skip
-def test_gradients_do_not_depend_on_what_picked_the_candidates(
+def test_gradients_do_not_depend_on_how_candidates_were_picked(
     n_tokens, n_latents, share, is_scaled, seed
 ):
-    # whole numbers and no equal ones: bfloat16 is exact here, and the choice is the same
+    # distinct whole numbers are exact in bfloat16, so the choice is the same
     k = max(1, round(share * n_latents))
     generator = torch.Generator().manual_seed(seed)
     order = torch.stack(
@@ -196,7 +198,7 @@ def test_gradients_do_not_depend_on_what_picked_the_candidates(
 
 
 @pytest.mark.parametrize("topk_dtype", ["float32", "bfloat16"])
-def test_with_a_scale_latents_are_chosen_by_it_and_keep_their_size(topk_dtype):
+def test_a_scale_changes_which_latents_are_chosen_and_not_their_values(topk_dtype):
     z, W_enc = torch.eye(2)[:1], torch.tensor([[3.0, 0], [2.0, 0], [1.0, 0], [-9.0, 0]])
     scale = torch.tensor([1.0, 1.0, 4.0, 7.0])  # times pre-activations: 3, 2, 4, -63
     codes = encode_top_k(z, W_enc, torch.zeros(4), 2, topk_dtype, scale=scale)
@@ -206,7 +208,7 @@ def test_with_a_scale_latents_are_chosen_by_it_and_keep_their_size(topk_dtype):
     assert largest_codes(codes, 1, scale).values.tolist() == [[1.0]]
 
 
-def test_a_choice_by_contribution_does_not_depend_on_where_a_latents_size_sits():
+def test_selection_by_contribution_is_invariant_to_scale_moved_between_encoder_and_decoder():
     def chosen(sae):
         codes = sae.encode(z)
         return codes.indices, sae.cut(codes, 2).indices, sae.decode(codes)

@@ -13,8 +13,8 @@ from fispace.chapters.factorial.encoder_stack import load_arm
 from fispace.chapters.train.arm import train_candidate
 from fispace.chapters.train.lr import choose_lr
 from fispace.errors import ArtifactError, ArtifactMismatchError, DivergedError, ParamsError
-from fispace.models import numerics
-from fispace.models.numerics import selection_dtype
+from fispace.models import topk
+from fispace.models.topk import selection_dtype
 from fispace.models.trained import initial_model, load_trained, training_record
 from fispace.store.checkpoint import data_record
 from fispace.store.files import read_json, sha256_of, write_json
@@ -56,10 +56,10 @@ def test_auto_is_bfloat16_for_large_saes_on_processors_that_have_it(
 
 
 def bfloat16_from(monkeypatch, n_weights):
-    """Pretend to be a processor on which bfloat16 is faster for more than so many encoder weights."""
+    """Simulate a processor on which bfloat16 is faster above this number of encoder weights."""
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
-    monkeypatch.setattr(numerics, "BFLOAT16_WEIGHTS", n_weights)
-    monkeypatch.setattr(numerics, "BFLOAT16_LATENTS_PER_K", 1)
+    monkeypatch.setattr(topk, "BFLOAT16_WEIGHTS", n_weights)
+    monkeypatch.setattr(topk, "BFLOAT16_LATENTS_PER_K", 1)
 
 
 def test_the_precision_of_the_selection_is_decided_once_for_all_arms_and_kept(store, monkeypatch):
@@ -79,7 +79,7 @@ def test_the_precision_of_the_selection_is_decided_once_for_all_arms_and_kept(st
     assert load_trained(changed, {}).record.params.topk_dtype == "bfloat16"
 
 
-def test_a_copied_sae_goes_on_selecting_as_it_was_trained_whatever_the_machine(store, monkeypatch):
+def test_a_copied_sae_selects_in_its_trained_precision_on_every_machine(store, monkeypatch):
     params = PARAMS.changed(topk_dtype="auto")
     bfloat16_from(monkeypatch, 0)
     sae = run(store, "sae", SAE, params=params)
@@ -103,7 +103,7 @@ def test_a_candidate_rate_is_tried_in_the_precision_of_the_arms(store, monkeypat
 
 
 @pytest.mark.parametrize(("key", "value"), [("topk_dtype", "auto"), ("select_by", "size")])
-def test_a_record_that_selects_in_no_known_way_is_refused(store, key, value):
+def test_a_record_with_an_unknown_selection_is_refused(store, key, value):
     record = load_trained(run(store, "sae", SAE), {}).record.plain()
     record["params"][key] = value
     with pytest.raises(ArtifactMismatchError, match=rf"params\.{key}.*'{value}'"):
@@ -206,12 +206,12 @@ def test_a_checkpoint_carries_its_configuration_and_its_initial_model(store):
 
 
 @pytest.mark.parametrize(("key", "value"), [("arm", "sae"), ("seed", 1), ("manifest", "0")])
-def test_a_checkpoint_used_as_something_else_is_refused_by_name(store, key, value):
+def test_a_checkpoint_of_another_arm_is_refused_by_name(store, key, value):
     with pytest.raises(ArtifactMismatchError, match=key):
         load_trained(run(store, "joint", JOINT), {key: value})
 
 
-def test_a_checkpoint_of_another_width_says_which_it_has_and_which_is_needed(store):
+def test_a_checkpoint_of_another_width_is_refused_with_both_widths(store):
     path = run(store, "joint", JOINT)
     manifest = read_json(store / "manifest.json")
     write_json(store / "wider.json", manifest | {"d_model": 96})
@@ -220,7 +220,7 @@ def test_a_checkpoint_of_another_width_says_which_it_has_and_which_is_needed(sto
         load_trained(path, data)
 
 
-def test_a_pipeline_in_units_of_another_width_is_refused_by_both_widths(store):
+def test_a_standardiser_of_another_width_is_refused_with_both_widths(store):
     wider = store / "wider.safetensors"
     unit_standardiser(96).save(wider, {})
     with pytest.raises(ArtifactMismatchError, match=f"d_model is {D_MODEL} in the .* and 96 here"):
@@ -299,7 +299,7 @@ def test_an_arm_needs_the_sae_once(parts):
         ArmModel.read(arm_row(parts), "train.arms.x")
 
 
-def test_a_changed_parameter_takes_the_place_of_the_studys_and_is_recorded(store):
+def test_a_changed_parameter_replaces_that_of_the_study_and_is_recorded(store):
     plain = load_trained(run(store, "joint", JOINT), {}).record.plain()
     changed = {"lr_decay_fraction": 0.1, "adam_betas": [0.8, 0.99]}
     other = load_trained(run(store, "joint", JOINT, changed=changed, folder="b"), {}).record.plain()
@@ -310,17 +310,17 @@ def test_a_changed_parameter_takes_the_place_of_the_studys_and_is_recorded(store
     assert again.read_bytes() == (store / "b/joint.safetensors").read_bytes()
 
 
-def test_a_changed_parameter_that_no_training_has_is_refused(store):
+def test_an_unknown_changed_parameter_is_refused(store):
     with pytest.raises(ParamsError, match=r"train\.learning_rate: unknown parameter"):
         run(store, "joint", JOINT, changed={"learning_rate": 1})
 
 
-def test_tokens_by_their_own_row_group_are_other_data_in_the_same_order(store):
+def test_standardising_per_row_group_changes_the_data_and_not_their_order(store):
     plain = run(store, "sae", SAE, folder="a")
     alone = run(store, "sae", SAE, changed={"standardise_per": "row_group"}, folder="b")
     first, second = load_trained(plain, {}), load_trained(alone, {})
     assert second.record.params.standardise_per == "row_group"
     assert not torch.equal(first.model.sae.W_dec, second.model.sae.W_dec)
-    # the groups of 256 tokens are alike, so what is learnt is too
+    # the groups of 256 tokens have similar moments, so the trained models are similar
     fvu = [read_table(store / f"{name}/sae.parquet")["val_fvu"].iloc[-1] for name in "ab"]
     assert fvu[1] == pytest.approx(fvu[0], rel=0.2)

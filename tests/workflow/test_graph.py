@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from workflow.conftest import Folder
 
 from fispace.study.commands import ALIASES, CHAPTERS, Command, all_commands, find_command
 from fispace.study.config.study import StudyConfig
-from fispace.study.declarations import Kind
+from fispace.study.declarations import OptionKind
 
 ROOT = Path(__file__).parents[2]
 SHARED_DEPS = {"Snakefile", "workflow", "src/fispace"}
@@ -138,7 +139,7 @@ def test_the_files_of_a_rule_have_the_names_of_its_commands_options():
         if command_of(text) is None or name == "factorial_battery":  # by battery_files
             continue
         command = find_command(*command_of(text))
-        for part, kind in (("input", Kind.READS), ("output", Kind.WRITES)):
+        for part, kind in (("input", OptionKind.READS), ("output", OptionKind.WRITES)):
             found = re.search(rf"^    {part}:\n((?:        .*\n)+)", text, re.MULTILINE)
             names = set(re.findall(r"^        (\w+)=", found[1], re.MULTILINE) if found else [])
             assert names - {"svgs"} == set(command.names_of(kind)), (name, part)  # on the page
@@ -214,6 +215,17 @@ def test_dvc_and_snakemake_describe_the_same_graph(copy):
 
 def lies_in(path: str, folder: str) -> bool:
     return path == folder or path.startswith(f"{folder}/")
+
+
+def test_in_a_fresh_clone_dvc_shows_the_reference_and_says_how_to_get_the_rest(copy):
+    shutil.copytree(ROOT / "results/reference", copy.path / "results/reference")
+    for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "all"]):
+        copy.git(*arguments)
+    copy.dvc("status")
+    assert "`dvc pull` and `make sync` fetch them" in copy.dvc("metrics", "show")
+    assert "index.html" in copy.dvc("plots", "show")
+    left = ["git", "status", "--porcelain"]
+    assert subprocess.run(left, cwd=copy.path, check=True, capture_output=True).stdout == b""
 
 
 def test_a_stage_tracks_every_parameter_section_that_its_rules_use():

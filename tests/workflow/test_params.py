@@ -8,8 +8,7 @@ import yaml
 from fispace.errors import ParamsError
 from fispace.study.commands import CHAPTERS, all_commands, find_command
 from fispace.study.config.arms import arms_of
-from fispace.study.config.base import Config
-from fispace.study.config.meanings import meaning
+from fispace.study.config.base import Config, meaning
 from fispace.study.config.study import StudyConfig
 from fispace.study.config.train import ArmModel
 from fispace.study.params import load_study, merged, slice_of, uses_testbed
@@ -328,7 +327,7 @@ def test_a_group_read_from_its_plain_values_is_the_same_group():
         ({"n_latents": True}, "train.n_latents: True is not of type 'integer'"),
         ({"n_latents": 8.0}, "train.n_latents: 8.0 is not of type 'integer'"),
         ({"dropout": False}, "train.dropout: False is not of type 'number'"),
-        ({"dropout": "0.1"}, "train.dropout: '0.1' is not of type 'number'; numbers stand without"),
+        ({"dropout": "0.1"}, "train.dropout: '0.1' is not of type 'number'; write numbers without"),
         ({"dropout": float("nan")}, "train.dropout: nan: Input should be a finite number"),
         ({"subtract_bias": 1}, "train.subtract_bias: 1 is not of type 'boolean'"),
         ({"adam_betas": [0.9]}, "train.adam_betas: [0.9] has fewer than 2 elements (Decay rates"),

@@ -86,7 +86,7 @@ def test_of_a_copied_run_what_is_not_proven_is_named_kept_and_discarded_on_deman
     before = folder.results()
     done = folder.script("sync.py")
     assert done.returncode == 1
-    assert "joint/seed1.safetensors: it has not the bytes that `train arm` wrote" in done.stdout
+    assert "joint/seed1.safetensors: its bytes are not those that `train arm` wrote" in done.stdout
     assert "train/notes.txt: no rule of this study makes it" in done.stdout
     assert folder.results() == before
     assert folder.script("sync.py", "--discard").returncode == 0
@@ -116,6 +116,7 @@ def test_a_users_files_of_any_name_run_and_are_followed_by_content(copy, lm_fold
     assert "Nothing to be done" in copy.snakemake(*extract)
     write_corpus(home / "-t.jsonl", seed=1)
     assert "extract_activations" in copy.snakemake(*extract, "-n")
+    copy.git("init", "-q")  # DVC works in repositories alone
     done = copy.script("stages.py", "--config", *given)
     assert done.returncode == 0, done.stdout
     assert "extract" in copy.dvc("stage", "list", "studies/mine/dvc.yaml")
@@ -183,7 +184,7 @@ EDITS = {
     "a measurement's parameter": (
         "params.yaml", "group_threshold: 0.2", "group_threshold: 0.3", MEASURED,
     ),
-    "a step's code": ("src/fispace/chapters/geometry/summary.py", "", CODE, SUMMARISED),
+    "a step's code": ("src/fispace/chapters/geometry/quantities.py", "", CODE, SUMMARISED),
     "code that a step imports": ("src/fispace/stats/intervals.py", "", CODE, CLAIMED),
     "code that an import imports": ("src/fispace/stats/bimodality.py", "", CODE, MEASURED),
     "code of the figures": ("src/fispace/plotting/style.py", "", CODE, {*DRAWN, "report_summary"}),

@@ -7,7 +7,7 @@ import pytest
 
 import reference
 from engine import foreign
-from engine.file_times import bring_to_now
+from engine.foreign import bring_to_now
 
 FILE = Path("results/testbed/train/a.json")
 

@@ -3,7 +3,7 @@
 import pytest
 from snakemake.cli import parse_config
 
-from engine.typed import as_typed
+from engine.given import as_typed
 
 NAMES = [
     "models/pythia", "./2024_11", "a{b}/t.jsonl", "a b", "-rf", "$(x)", "é\u202e", "a'b", 'a"b"',

@@ -1,8 +1,8 @@
-"""What Snakemake says of a failed job on the console: the job's own message, first and alone.
+"""The console's message about a failed job: only the job's own error.
 
-Snakemake would say its command three times, a thousand characters each. The log of a job begins with
-its command, and Snakemake's own log file keeps everything.
-Must not: hide what is in no log, or change what a log file holds.
+Snakemake alone would print the job's command three times, a thousand characters each. The log of a job
+begins with its command, and Snakemake's own log file keeps everything.
+Must not: hide what is in no log, or change a log file.
 """
 
 import logging
@@ -17,14 +17,14 @@ HANDLER = "DefaultStreamHandler"
 CALL = "python -m fispace "
 ERROR = "error: "
 MOST_LINES = 30
-"""Of a log that does not end with a message."""
+"""Printed of a log that does not end with an error."""
 
 
 class BriefFormatter(DefaultFormatter):
-    """Snakemake's formatter, with failed jobs and commands of this workflow in few words."""
+    """Snakemake's formatter, with short messages about jobs and commands of this workflow."""
 
     def format_job_error(self, msg: dict[str, Any]) -> str:
-        """The message at the end of the job's log, then where it comes from."""
+        """The error at the end of the job's log, the rule, and the path of the log."""
         said = [message_in(Path(log)) for log in msg["log"]]
         if CALL not in (msg["shellcmd"] or "") or not any(said):
             return super().format_job_error(msg)
@@ -38,7 +38,7 @@ class BriefFormatter(DefaultFormatter):
         )
 
     def format_shellcmd(self, msg: dict[str, Any]) -> str:
-        """The command without the parameters that its log has in full."""
+        """The command without its parameters, which are in its log."""
         said = super().format_shellcmd(msg)
         return without_json(said[said.index(CALL) :]) if CALL in said else said
 
@@ -61,13 +61,13 @@ def without_json(command: str) -> str:
 
 
 def is_news(record: logging.LogRecord) -> bool:
-    """Whether a record says more than that a command of this workflow failed, command and all."""
+    """Whether a record is more than a repetition that a command of this workflow failed."""
     said = record.getMessage()
     return get_event(record) is not LogEvent.ERROR or not (CALL in said and "exit status" in said)
 
 
 def speak_briefly() -> None:
-    """Use the formatter on the console of this process; a dry run shows commands in full."""
+    """Use the formatter on the console of this process, unless it is a dry run."""
     for handler in logger.handlers:
         old, is_dry = handler.formatter, any(getattr(f, "dryrun", False) for f in handler.filters)
         if handler.name == HANDLER and type(old) is DefaultFormatter and not is_dry:

@@ -1,12 +1,15 @@
-"""The files that a user's parameters name: a model folder, texts. Their content decides what is current.
+"""What the user gives: values of the command line, and the files that the parameters name.
 
-They are no inputs of the rules, because Snakemake takes braces in an input's path for a wildcard; the
-rules hold their digests instead. A digest is computed again when a file's size or time changes.
-Must not: judge what a file holds.
+Snakemake reads a value of `--config KEY=VALUE` as a number or as YAML: 2024_11 arrives as 202411, and
+`a #1.txt` as a. Names and paths are therefore taken as they were typed.
+
+A model folder and texts are not inputs of the rules, because Snakemake takes braces in an input's path
+for a wildcard. The rules hold digests of these files instead. A digest is computed again when the file's
+size or time changes. Must not: judge what a file holds.
 """
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,9 @@ from fispace.provenance.verify import LOGS
 from fispace.store.files import read_json, sha256_of, write_json
 
 NOTED = "given.json"
-"""Below logs/<run>/: size, time and digest of every file that was named."""
+"""File in logs/<run>/: size, time and digest of every named file."""
+TEXTS = ("run", "overlay", "model", "text", "transfer")
+"""Keys whose values are names or paths; overlays may be a list in brackets."""
 
 
 def digests_of(paths: Iterable[Path], run: str) -> list[str]:
@@ -32,17 +37,26 @@ def _digest_of(path: Path, run: str) -> str:
     name = str(path.absolute())
     if name not in known or known[name][:2] != marks:
         known[name] = [*marks, sha256_of(path)]
-        with contextlib.suppress(OSError):  # a note that cannot be kept is made again
+        with contextlib.suppress(OSError):  # without the note the digest is computed again
             note.parent.mkdir(parents=True, exist_ok=True)
             write_json(note, known)
     return known[name][2]
 
 
 def _known(note: Path) -> dict[str, list[Any]]:
-    """What was noted; nothing if the note is missing or damaged."""
+    """The noted digests; empty if the note is missing or damaged."""
     try:
         content: Any = read_json(note)
     except ArtifactError:
         return {}
     entries = content.items() if isinstance(content, dict) else ()
     return {name: e for name, e in entries if isinstance(e, list) and len(e) == 3}
+
+
+def as_typed(config: Mapping[str, Any], arguments: Sequence[str]) -> dict[str, Any]:
+    """The values of the command line, with names and paths as typed; `arguments` are its KEY=VALUE."""
+    typed = dict(argument.split("=", 1) for argument in arguments)
+    texts = {key: typed[key] for key in TEXTS if typed.get(key)}
+    if isinstance(config.get("overlay"), list) and texts.get("overlay", "").startswith("["):
+        del texts["overlay"]
+    return {key: texts.get(key, value) for key, value in config.items()}

@@ -1,7 +1,7 @@
-"""Records of a run beside the tables that git keeps of it: one file, a record a line.
+"""The records of a run as one file, one record per line, beside the tables that git keeps of the run.
 
-`fispace explain` follows the numbers of results/reference/<run>/ by them. They hold no clock, host or
-folder of a machine. Must not: make a record that no command, or plan of the workflow, states.
+`fispace explain` needs them to follow the numbers of results/reference/<run>/. They hold no time, host
+or folder of a machine. Must not: make a record that no command wrote.
 """
 
 import json
@@ -14,7 +14,7 @@ from fispace.provenance.records import FOLDER, read_record
 from fispace.store.files import parse_json, read_json, sha256_of, write_text
 
 Kept = dict[str, Any]
-"""A record as JSON has it, with its place from the run's folder."""
+"""A record as JSON holds it, with its path from the run's folder."""
 
 
 def records_of(folder: Path) -> Iterator[Kept]:
@@ -29,7 +29,7 @@ def records_of(folder: Path) -> Iterator[Kept]:
 
 
 def write_kept(folder: Path, records: Iterable[Kept]) -> None:
-    """Write the records into the folder of a reference run, in the order of their places."""
+    """Write the records into the folder of a reference run, in order of their paths."""
     ordered = sorted(records, key=lambda record: record[PLACE])
     lines = (json.dumps(record, sort_keys=True, ensure_ascii=False) for record in ordered)
     write_text(folder / COPIED, "".join(f"{line}\n" for line in lines))
@@ -41,10 +41,10 @@ def read_kept(folder: Path) -> list[Kept]:
 
 
 def renewed(folder: Path, records: Iterable[Kept]) -> list[Kept]:
-    """The records with the hashes of the files that are kept in the folder as they are now.
+    """The records with the present hashes of the files that the folder keeps.
 
-    A call whose file is another than it recorded was made again without its record: the digest of its
-    code and its versions are no longer known, and stand empty.
+    A file that differs from its record was made again without a record. The digest of its code and its
+    versions are then unknown, and are left empty.
     """
     return [_renewed(folder, record) for record in records]
 

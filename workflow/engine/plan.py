@@ -31,7 +31,7 @@ def snakemake(*arguments: str, capture: bool = False) -> str:
 
 
 def promised_files(*targets: str, options: Sequence[str] = ()) -> dict[Path, bool]:
-    """Every file that the targets need or are, and whether it is there and current."""
+    """Every file that the targets need or consist of, and whether it exists and is current."""
     listed = snakemake(*targets, "--detailed-summary", "--nolock", *options, capture=True)
     head, *rows = [line.split("\t") for line in listed.splitlines()]
     found = [dict(zip(head, row, strict=True)) for row in rows]
@@ -39,14 +39,14 @@ def promised_files(*targets: str, options: Sequence[str] = ()) -> dict[Path, boo
 
 
 class Job(NamedTuple):
-    """A job of the plan: the files that it writes, and the calls of commands that it makes in turn."""
+    """A planned job: the files that it writes, and the calls of commands that it makes in turn."""
 
     outputs: tuple[Path, ...]
     calls: tuple[Call, ...]
 
 
 def planned_jobs(*targets: str, options: Sequence[str] = ()) -> Iterator[Job]:
-    """The jobs by which the targets would be made from nothing."""
+    """The jobs that would make the targets if there were no results."""
     said = snakemake(*targets, *DRY, *options, capture=True)
     for block in re.split(r"^(?:local)?rule ", said, flags=re.MULTILINE)[1:]:
         output = re.search(r"^    output: (.*)$", block, re.MULTILINE)
@@ -57,7 +57,7 @@ def planned_jobs(*targets: str, options: Sequence[str] = ()) -> Iterator[Job]:
 
 
 def _calls(words: Sequence[str], files: Sequence[Path]) -> Iterator[Call]:
-    """The calls that a command line makes in turn, each with its own of the job's files."""
+    """The calls that a command line makes in turn, each with the files of the job that it writes."""
     command, turns = calls_of(words)
     for values in turns:
         places = [values[name] for name in command.writes]

@@ -1,7 +1,7 @@
-"""The one file of a run that may hold clock, host and commit: logs/<run>/run.json.
+"""logs/<run>/run.json, the only file of a run that may hold time, platform and commit.
 
-It is rewritten when the workflow starts and when it ends; no result depends on it, and it is in no
-hash. Must not: know a step.
+It is written when the workflow starts and when it ends. No result and no hash depends on it. Must not:
+know a step.
 """
 
 import csv
@@ -19,7 +19,7 @@ from fispace.store.files import write_json
 
 
 def write_started(run: str, promised: Iterable[str], config: Mapping[str, Any]) -> None:
-    """Note that the workflow starts: commit, values given to it, versions, and what it promises."""
+    """Note that the workflow starts: commit, given values, versions, and the files that it promises."""
     write_json(
         _path(run),
         {

@@ -8,21 +8,20 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 ROOT = Path(workflow.basedir)
-# jobs and this file use the package as it stands in this folder, by this interpreter
+# jobs and this file use the package in this folder, and this interpreter
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "workflow")]
 search_path = os.pathsep.join([os.path.dirname(sys.executable), os.getenv("PATH", "")])
 os.environ.update(PYTHONPATH=sys.path[0], PATH=search_path)
 
-from fispace.study.commands import all_commands
+from fispace.study.commands import CHAPTERS, all_commands
 from fispace.study.config.arms import arms_of, gain_ks
 from fispace.errors import ParamsError
 from fispace.study.params import load_study, uses_testbed
 from engine.calls import CALL, call_of
 from engine.console import speak_briefly
-from engine.file_times import bring_to_now
-from engine.foreign import foreign_message
+from engine.foreign import bring_to_now, foreign_message
+from engine.given import as_typed
 from engine.run_record import write_ended, write_started
-from engine.typed import as_typed
 
 if workflow.config_settings.configfiles:
     raise WorkflowError(
@@ -49,7 +48,7 @@ WORLDS = STUDY["testbed"]["planted"]["worlds"]
 SPLITS = ["train", "val", "test", "transfer"][: 2 + len(TEXTS)]
 LM_FILES = ["config.json", "generation_config.json", "model.safetensors"]
 LM_FILES += ["tokenizer.json", "tokenizer_config.json"]
-# no result of a training depends on it, and another value reruns none
+# a value that changes no result, so changing it reruns nothing
 CHECKPOINT_SECONDS = STUDY["train"]["checkpoint_seconds"]
 
 speak_briefly()
@@ -92,7 +91,7 @@ def of_full(path):
 
 
 def of_target(path):
-    """An input function: the path per arm and seed of the target that the wildcard `full` says."""
+    """An input function: the path for each arm and seed of the target that the wildcard `full` names."""
     of_all = of_run(path, arm=ARMS, seed=SEEDS)
     return lambda wildcards: of_full(path) if wildcards.full else of_all
 

@@ -17,7 +17,7 @@ rule factorial:
 
 
 rule factorial_battery:
-    """Is the battery balanced, and which items select, which confirm? Cost: seconds."""
+    """Is the battery balanced, and which items are for selecting, which for confirming? Cost: seconds."""
     input:
         unpack(battery_files),
     output:

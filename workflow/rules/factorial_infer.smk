@@ -2,8 +2,8 @@
 
 
 rule factorial_infer:
-    """Does the conjunction hold on the confirm half, and does clamping move it? Cost: a minute,
-    most of it mixed models."""
+    """Does the conjunction hold on the confirm half, and do clamps change it? Cost: a minute, mostly for
+    mixed models."""
     input:
         candidates=per_seed("results/{run}/factorial/seed{seed}.candidates.csv"),
         responses=per_seed("results/{run}/factorial/seed{seed}.responses.confirm.parquet"),
@@ -32,7 +32,7 @@ rule factorial_infer:
 
 
 rule factorial_truth:
-    """Does the LM carry what the grammar planted, do latents, do clamps move it? Cost: seconds."""
+    """Do the LM and the latents carry what the grammar planted, and do clamps change it? Cost: seconds."""
     input:
         grammar="results/{run}/testbed/grammar.json",
         words="results/{run}/factorial/words.csv",
@@ -55,7 +55,8 @@ rule factorial_truth:
 
 
 rule factorial_calibrate:
-    """How often does the procedure find what is not there, and what is? Cost: some minutes."""
+    """How often does the procedure find an interaction that is absent, and one that is present?
+    Cost: some minutes."""
     input:
         select=per_seed("results/{run}/factorial/seed{seed}.responses.select.parquet"),
         confirm=per_seed("results/{run}/factorial/seed{seed}.responses.confirm.parquet"),

@@ -45,7 +45,7 @@ rule factorial_clamp:
 
 
 rule factorial_singles:
-    """What does one primary latent do to the secondary ones, alone? Nothing. Cost: seconds."""
+    """What does a single primary latent do to the secondary ones? Cost: seconds."""
     input:
         item_table="results/{run}/factorial/items.csv",
         weights=ARM_WEIGHTS,
@@ -89,7 +89,7 @@ rule factorial_pairs:
 
 
 rule factorial_generate:
-    """Does a clamp change what the LM writes, and which words? Cost: some LM passes a token."""
+    """Does a clamp change what the LM writes, and which words? Cost: some LM passes per token."""
     input:
         weights=ARM_WEIGHTS,
         standardiser="results/{run}/extract/standardiser.safetensors",

@@ -20,8 +20,8 @@ rule fidelity_controls:
 
 
 rule fidelity_cut:
-    """What does the SAE lose where k is cut at test time, and what do training at that k, a refitted
-    decoder and the arm on it win back? Target full. Cost: a pass over the train tokens."""
+    """What does the SAE lose if k is cut at test time, and how much of it do training at that k, a refitted
+    decoder and the arm recover? Target full. Cost: a pass over the train tokens."""
     input:
         sae=f"results/{{run}}/train/{CURVE_SAE}/seed{{seed}}.safetensors",
         arm=f"results/{{run}}/train/{CURVE_ARM}/seed{{seed}}.safetensors",

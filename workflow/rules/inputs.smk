@@ -47,17 +47,17 @@ def matched_row(wildcards):
 
 
 def changed(wildcards):
-    """Parameters of a training that take the place of the study's; nothing for most."""
+    """Parameters of a training that replace the study's; None for most trainings."""
     return VARIANTS[wildcards.variant]
 
 
 def only_full(path):
-    """An input function: the path where the wildcard `full` says the target full, else nothing."""
+    """An input function: the path if the wildcard `full` names the target full, else nothing."""
     return lambda wildcards: of_run(path) if wildcards.full else []
 
 
 def target(wildcards):
-    """The target whose ledger or page it is."""
+    """Target of the ledger or page."""
     return "full" if wildcards.full else "all"
 
 
@@ -77,9 +77,9 @@ def ledger_of_figure(wildcards):
 
 
 def study_files(wildcards):
-    """What all chapters promise; the testbed's only if the study uses it."""
-    chapters = [rules.extract, rules.train, rules.fidelity, rules.geometry]
-    chapters += [rules.factorial, rules.report] + [rules.testbed] * uses_testbed(STUDY)
+    """Results of all chapters; of the testbed only if the study uses it."""
+    unused = [] if uses_testbed(STUDY) else ["testbed"]
+    chapters = [getattr(rules, chapter) for chapter in CHAPTERS if chapter not in unused]
     return [path for chapter in chapters for path in chapter.input]
 
 

@@ -1,7 +1,8 @@
-"""What a text passes through inside a model: found by one pass over two short texts.
+"""Finds the blocks and outputs of a model by one pass over two short texts.
 
-The texts differ in their later halves, so the same pass shows whether the model is causal. Must not:
-go by names of architectures or of modules.
+The texts differ in their second halves, so the same pass shows whether the model is causal. A second
+pass over texts that share one token shows whether the first tokens, or those of a block, see each
+other. Must not: rely on names of architectures or of modules.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,28 +25,28 @@ from fispace.lm.probe import (
 )
 
 N_SHARED = PROBE_TOKENS // 2
-"""Tokens that both texts begin with."""
+"""Tokens at the beginning that both texts share."""
 
 
 class Output(NamedTuple):
-    """What a module gave in one pass."""
+    """Output of a module in one pass."""
 
     n_calls: int
     is_bare: bool
-    """A tensor, and not a tuple or list that begins with one."""
+    """Whether it is a tensor, and not a tuple or list that begins with one."""
     width: int | None
-    """Of a tensor [batch pos width]; None where the module gives another shape, or no tensor."""
+    """Last dimension of a tensor [batch pos width]; None if the module returns another shape, or no tensor."""
 
 
 class Anatomy(NamedTuple):
-    """The parts of a model that a text passes through."""
+    """The blocks of a model, and the outputs of its modules."""
 
     blocks_path: str
     blocks: nn.ModuleList | None
-    """The outermost and longest list of modules that run one after the other, once each, and give
-    [batch pos d_model]; None where there is no such list."""
+    """The longest of the outermost lists of modules that run in order, once each, and return
+    [batch pos d_model]; None if there is no such list."""
     outputs: dict[str, Output]
-    """By the dotted path of a module; without modules that do not run."""
+    """Outputs by dotted path of the module; modules that do not run are left out."""
 
     @property
     def n_blocks(self) -> int:
@@ -53,19 +54,21 @@ class Anatomy(NamedTuple):
         return 0 if self.blocks is None else len(self.blocks)
 
     def fault_of(self, path: str) -> str:
-        """What keeps a module from being a hook point, in words; empty where nothing does."""
+        """Why a module cannot be a hook point, in words; empty if it can."""
         if path not in self.outputs:
             return "is not called in a pass over text"
         output = self.outputs[path]
         if output.n_calls > 1:
-            return f"runs {output.n_calls} times in one pass, so it gives no one vector a token"
+            return (
+                f"runs {output.n_calls} times in one pass, so it does not give one vector per token"
+            )
         if output.width is None:
-            return "gives no vector a token: its output is no tensor [batch, tokens, width]"
+            return "does not give one vector per token: its output is not a tensor [batch, tokens, width]"
         return ""
 
     def serving(self, near: str = "") -> str:
-        """The hook points that serve, in words: the blocks, and what is inside the one around `near`."""
-        said, within = "Hook points that serve: ", ""
+        """The possible hook points, in words: the blocks, and the modules inside the one that holds `near`."""
+        said, within = "Possible hook points: ", ""
         if self.n_blocks:
             first, last = f"{self.blocks_path}.0", f"{self.blocks_path}.{self.n_blocks - 1}"
             depth = len(first.split("."))
@@ -77,7 +80,7 @@ class Anatomy(NamedTuple):
 
 
 def tensor_of(output: Any) -> Any:
-    """Activations in a module's output: Llama blocks return a tensor, others a tuple or a list."""
+    """The activations in a module's output, which is a tensor (Llama blocks), or a tuple or list."""
     return output[0] if isinstance(output, tuple | list) and output else output
 
 
@@ -85,11 +88,11 @@ _KNOWN: WeakKeyDictionary[Any, Anatomy] = WeakKeyDictionary()
 
 
 def anatomy_of(model: Any) -> Anatomy:
-    """The parts of the model; found at the first call, after which it is known to be causal.
+    """The parts of the model, found at the first call; that call also checks that the model is causal.
 
     Raises:
-        ModelError: if the model does not run on token ids alone, gives numbers that are not finite, or
-            lets a token see those after it.
+        ModelError: if the model does not run on token ids alone, its logits are not finite, or a token
+            depends on later ones.
     """
     if model not in _KNOWN:
         _KNOWN[model] = _examined(model)
@@ -113,18 +116,19 @@ def _examined(model: Any) -> Anatomy:
             states[name] = first.clone()
 
     with _hooked(modules, keep):
-        logits = _run(model)
+        logits = _run(model, N_SHARED)
     path = max(_block_lists(modules, outputs, order), key=lambda p: len(modules[p]), default="")
     blocks: Any = modules[path] if path else None
     last = states[f"{path}.{len(blocks) - 1}"] if path else logits
     for seen in (last, logits[:, :N_SHARED]):
         require_causal(model, seen[:, :N_SHARED])
+    require_causal(model, _run(model, 1)[:, :1])
     return Anatomy(path, blocks, outputs)
 
 
 @contextmanager
 def _hooked(modules: dict[str, nn.Module], keep: Callable[[str, Any], None]) -> Iterator[None]:
-    """Every module reports its output to `keep`."""
+    """Inside the block, `keep` receives the path and output of every module that runs."""
 
     def reporting(name: str) -> Callable[..., None]:
         return lambda _module, _inputs, output: keep(name, output)
@@ -138,7 +142,7 @@ def _hooked(modules: dict[str, nn.Module], keep: Callable[[str, Any], None]) -> 
 def _block_lists(
     modules: dict[str, Any], outputs: dict[str, Output], order: list[str]
 ) -> Iterator[str]:
-    """Paths of the outermost module lists that a text passes through from one end to the other."""
+    """Paths of the outermost module lists whose members all run, in order."""
     taken: list[str] = []
     for path, module in modules.items():
         if not isinstance(module, nn.ModuleList) or path.startswith(tuple(f"{p}." for p in taken)):
@@ -152,41 +156,41 @@ def _block_lists(
             yield path
 
 
-def two_texts(model: Any) -> Int[Tensor, "2 pos"]:
-    """Two short texts with the same first half."""
+def two_texts(model: Any, n_shared: int = N_SHARED) -> Int[Tensor, "2 pos"]:
+    """Two short texts whose first tokens are the same, and whose others all differ."""
     text = probe_text(model, PROBE_TOKENS)
-    other = torch.cat([text[:N_SHARED], probe_text(model, PROBE_TOKENS, first=1)[N_SHARED:]])
+    other = torch.cat([text[:n_shared], probe_text(model, PROBE_TOKENS, first=1)[n_shared:]])
     return torch.stack([text, other])
 
 
-def _run(model: Any) -> Float[Tensor, "2 pos vocabulary"]:
-    ids = two_texts(model)
+def _run(model: Any, n_shared: int) -> Float[Tensor, "2 pos vocabulary"]:
+    ids = two_texts(model, n_shared)
     try:
         logits = plain_pass(model, ids, torch.ones_like(ids))
     except REFUSALS as error:
         raise refusal(
-            model, "runs on text", f"a pass over token ids alone ends with {error!r:.300}.",
+            model, "runs on text", f"a pass over token ids alone raises {error!r:.300}.",
             "Give a causal LM that needs no images, sounds or encoder.",
         ) from None  # fmt: skip
     if not bool(torch.isfinite(logits).all()):
         raise refusal(
-            model, "finite", f"logits of a short text hold a NaN or an infinity in {logits.dtype}.",
+            model, "finite", f"the logits of a short text contain NaN or infinity in {logits.dtype}.",
             "Set lm.dtype to float32, or give another model.",
         )  # fmt: skip
     return logits
 
 
 def require_causal(model: Any, states: Float[Tensor, "2 shared width"]) -> None:
-    """Refuse a model whose states of the same tokens differ with the tokens after them.
+    """Refuse a model in which states at the same tokens depend on later tokens.
 
     Raises:
-        ModelError: if the two rows, those of `two_texts`, differ by more than rounding.
+        ModelError: if the two rows, those of the shared tokens of `two_texts`, differ by more than rounding.
     """
     found = deviation(states[0], states[1])
     if not found <= TOLERANCE[states.dtype]:
         raise refusal(
-            model, "causal", "other later tokens change what it computes at the same earlier ones by "
-            f"{found:.1%} (relative length of the difference).",
-            "Everything here needs a causal LM, in which no token sees those after it; an encoder "
-            "(BERT), or a checkpoint with is_causal=false or is_decoder=false, is none.",
+            model, "causal", "changing later tokens changes its states at earlier ones by "
+            f"{found:.1%} (norm of the difference, relative).",
+            "The study needs a causal LM, in which no token depends on later ones. Encoders (BERT) and "
+            "checkpoints with is_causal=false or is_decoder=false are not causal.",
         )  # fmt: skip

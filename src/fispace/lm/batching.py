@@ -1,8 +1,9 @@
-"""Which texts may share a batch, so that each gets the numbers that it gets alone.
+"""Decides which texts may share a batch, so that each gets the same numbers as alone.
 
-A batch is padded on the right, where a causal model does not see it. That is not enough for every
-architecture: rotary positions that scale with the longest text of the batch, say. So it is measured,
-and where padding moves a number, only texts of one length are run together. Must not: know hook points.
+A batch is padded on the right, where a causal model does not see the padding. Some architectures are
+affected all the same, for example by rotary positions that scale with the longest text of the batch. So
+the effect is measured, and if padding changes a number, only texts of equal length share a batch. Must
+not: know hook points.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,25 +28,25 @@ from fispace.lm.probe import (
 EQUAL: Literal["equal lengths"] = "equal lengths"
 
 Sharing = Literal["padded", "equal lengths", "alone"]
-"""Texts that may share a batch: all of them, those of one length, or none."""
+"""Which texts may share a batch: all, those of equal length, or none."""
 
 
 @UpToALength
 def padding_is_harmless(model: Any, width: int) -> bool:
-    """Whether a short text in one batch with one of `width` tokens gets the logits that it gets alone."""
+    """Whether a short text gets the same logits alone and in a batch with a text of `width` tokens."""
     short = probe_text(model, min(PROBE_TOKENS, (width + 1) // 2))
     texts = [short, probe_text(model, width, first=2)]
     mask = pad_sequence([torch.ones_like(text) for text in texts], batch_first=True)
     together = plain_pass(model, pad_sequence(texts, batch_first=True), mask)
-    return agree(together[0, : len(short)], _alone(model, short))
+    return agree(model, together[0, : len(short)], _alone(model, short))
 
 
 @UpToALength
 def rows_are_independent(model: Any, n_tokens: int) -> bool:
-    """Whether texts of `n_tokens` tokens in one batch get the logits that they get alone."""
+    """Whether two texts of `n_tokens` tokens get the same logits alone and in one batch."""
     texts = torch.stack([probe_text(model, n_tokens, first=first) for first in (0, 1)])
     together = plain_pass(model, texts, torch.ones_like(texts))
-    return all(agree(together[row], _alone(model, text)) for row, text in enumerate(texts))
+    return all(agree(model, together[row], _alone(model, text)) for row, text in enumerate(texts))
 
 
 def _alone(model: Any, text: Int[Tensor, " pos"]) -> Float[Tensor, "pos vocabulary"]:
@@ -53,14 +54,14 @@ def _alone(model: Any, text: Int[Tensor, " pos"]) -> Float[Tensor, "pos vocabula
 
 
 def sharing(model: Any, lengths: Sequence[int]) -> Sharing:
-    """Which of the texts of these lengths may share a batch."""
+    """Which of the texts with these lengths may share a batch."""
     if len(set(lengths)) > 1 and padding_is_harmless(model, max(lengths)):
         return "padded"
     return EQUAL if rows_are_independent(model, PROBE_TOKENS) else "alone"
 
 
 def groups(lengths: Sequence[int], share: Sharing) -> list[list[int]]:
-    """Numbers of the texts that run together, each group in their order."""
+    """Groups of texts that run together, each as ascending numbers of texts."""
     if share == "padded":
         return [list(range(len(lengths)))]
     if share == "alone":
@@ -75,13 +76,13 @@ def by_groups(
     model: Any, token_ids: Int[Tensor, "batch pos"], attention_mask: Int[Tensor, "batch pos"],
     run: Callable[[Int[Tensor, " rows"], Tensor, Tensor], Float[Tensor, "rows width d"]],
 ) -> Float[Tensor, "batch pos d"]:  # fmt: skip
-    """What `run` gives for the rows of a batch, in as many passes as the model needs.
+    """Results of `run` for all rows of a batch, in as many passes as the model needs.
 
-    `run` gets the numbers of some rows, their token ids and their mask, cut to the longest of them.
-    Padding that no pass has seen is zero.
+    `run` is given the numbers of some rows, their token ids and their mask, cut to the longest row. The
+    result is zero at padding that no pass has seen.
 
     Raises:
-        ModelError: if a token has no row in the model's embedding; padding needs none.
+        ModelError: if a token that is not padding has no row in the model's embedding.
     """
     token_ids = _embedded(model, token_ids, attention_mask)
     lengths = attention_mask.sum(1).tolist()
@@ -101,7 +102,7 @@ def by_groups(
 
 
 def _embedded(model: Any, token_ids: Tensor, attention_mask: Tensor) -> Tensor:
-    """The token ids, with token 0 for padding that the model does not embed."""
+    """The token ids, with token 0 as padding if the model does not embed the padding token."""
     n_rows = n_embedded(model)
     if int(token_ids.max()) < n_rows:
         return token_ids
@@ -120,7 +121,7 @@ def n_embedded(model: Any) -> int:
 
 
 def n_positions(model: Any) -> int | None:
-    """Most tokens of a text that the model's configuration allows; None where it does not say."""
+    """Longest text, in tokens, that the model's configuration allows; None if it does not say."""
     config = model.config.get_text_config(decoder=True)
     return getattr(config, "max_position_embeddings", None)
 
@@ -128,7 +129,7 @@ def n_positions(model: Any) -> int | None:
 def require_positions(model: Any, n_tokens: int, what: str) -> None:
     """Refuse texts that are longer than the model has positions for.
 
-    `what` names the text and how to shorten it, as in "extract.window_tokens=600".
+    `what` begins the message: it names the text, as in "extract.window_tokens=600".
 
     Raises:
         ModelError: if the configuration names fewer positions, or a pass over such a text fails.
@@ -140,9 +141,9 @@ def require_positions(model: Any, n_tokens: int, what: str) -> None:
             f"Shorten it to at most {most} tokens, or give a model with more positions.",
         )  # fmt: skip
     try:
-        padding_is_harmless(model, n_tokens)  # a pass over the longest text; its answer is kept
+        padding_is_harmless(model, n_tokens)  # runs a text of this length; the result is cached
     except REFUSALS as error:
         raise refusal(
-            model, "positions", f"{what}; a pass over {n_tokens} tokens ends with {error!r:.200}.",
+            model, "positions", f"{what}; a pass over {n_tokens} tokens raises {error!r:.200}.",
             "Shorten it, or give a model with more positions.",
         ) from None  # fmt: skip

@@ -1,6 +1,6 @@
-"""Prompts, and after each the starts of words of several tokens: how they are laid out in two batches.
+"""Lays out prompts, and the beginnings of multi-token words after them, in two batches.
 
-Must not: run a model past the hook point, or move an activation.
+Must not: run a model past the hook point, or change an activation.
 """
 
 from collections.abc import Sequence
@@ -12,12 +12,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from fispace.lm.hooks import read_activations
-from fispace.lm.score import PAD_ID, WordContext, WordPlan
-from fispace.lm.windows import padded
+from fispace.lm.score import WordContext, WordPlan
+from fispace.lm.windows import PAD_ID, padded
 
 
 class Pieces(NamedTuple):
-    """Tokens of words, and where in a batch of logits each is predicted."""
+    """Tokens of words, and the position in a batch of logits where each is predicted."""
 
     rows: Int[np.ndarray, " pieces"]
     columns: Int[np.ndarray, " pieces"]
@@ -26,7 +26,7 @@ class Pieces(NamedTuple):
     words: Int[np.ndarray, " pieces"]
 
     def add(self, scores: np.ndarray, output: Float[Tensor, "rows columns vocabulary"]) -> None:
-        """Add each token's log-probability to its word's score after its prompt."""
+        """Add each token's log-probability (nats) to the score of its word after its prompt."""
         wide = output.double()
         chosen = wide[self.rows, self.columns, self.tokens]
         found = chosen - wide.logsumexp(-1)[self.rows, self.columns]
@@ -38,7 +38,7 @@ def _pieces(found: Sequence[tuple[int, int, int, int, int]]) -> Pieces:
 
 
 class Branches(NamedTuple):
-    """Prompts, a row each, and the starts of words of several tokens after them, a row each."""
+    """One batch with a row per prompt, and one with a row per beginning of a word after its prompt."""
 
     prompt_ids: Int[Tensor, "prompts pos"]
     prompt_mask: Int[Tensor, "prompts pos"]
@@ -46,15 +46,15 @@ class Branches(NamedTuple):
     """Row of each start's prompt."""
     start_ids: Int[Tensor, "starts new"]
     mask: Int[Tensor, "starts all"]
-    """Of the prompt's columns and of the start's."""
+    """Attention mask over the columns of the prompt and of the start."""
     first: Pieces
-    """First tokens of all words, predicted at the end of their prompt."""
+    """First tokens of all words, predicted at the end of the prompt."""
     later: Pieces
-    """The others, predicted in the starts."""
+    """All further tokens, predicted in the starts."""
 
 
 def laid_out(plan: WordPlan, chosen: list[WordContext], branches: list[WordContext]) -> Branches:
-    """The two batches of some contexts; `branches` are those of them that begin a word."""
+    """The two batches for some contexts; `branches` are the contexts that contain the beginning of a word."""
     numbers = sorted({context.prompt for context in chosen})
     row_of = {number: row for row, number in enumerate(numbers)}
     ids, mask = padded([np.array(plan.prompts[number]) for number in numbers], PAD_ID)
@@ -80,7 +80,7 @@ def held_after(
     model: Any, hook_point: int | str, branches: list[WordContext],
     n_prompt: Int[Tensor, " rows"], width: int,
 ) -> Float[Tensor, "rows width d_model"]:  # fmt: skip
-    """What the hook point holds at the first `width` positions after each row's prompt."""
+    """Activations at the hook point at the first `width` positions after each row's prompt."""
     ids, mask = padded([np.array(context.tokens) for context in branches], PAD_ID)
     held = read_activations(model, hook_point, ids, mask)
     places = (n_prompt[:, None] + torch.arange(width)).clamp(max=ids.shape[1] - 1)

@@ -1,6 +1,6 @@
-"""Forward passes that go on where others ended: the keys and values of the positions before are kept.
+"""Forward passes that continue earlier ones with a key/value cache.
 
-What an architecture keeps, and whether padding may lie inside it, is measured once a model and
+What an architecture can cache, and whether the cache may contain padding, is measured once per model and
 length. Must not: choose tokens, or know what is spliced in.
 """
 
@@ -27,29 +27,30 @@ from fispace.lm.probe import (
 )
 
 Keeping = Literal["padded", "equal lengths", "nothing"]
-"""What a model may keep of prompts in one batch: everything, everything of prompts of one length, or
-nothing, so that every pass begins at the first token."""
+"""Which prompts in one batch may be cached: all; only those of equal length; or none, so that every pass
+begins at the first token."""
 
 SHORT = (3, 5, PROBE_TOKENS)
-"""Lengths of short prompts beside a long one: one of them ends inside a chunk, whatever its length."""
+"""Lengths of short prompts in a batch with a long one. Whatever the length of an attention chunk, one of
+them ends inside a chunk."""
 
-STEPS = {False: (1, 1, 1), True: (2, 1)}
-"""Tokens that a measurement feeds after a prompt, step by step: always one, or at first several."""
+FED_TOKENS = {False: (1, 1, 1), True: (2, 1)}
+"""Tokens that a measurement feeds after a prompt at each step: one each, or first two (if several)."""
 
-N_NEW = sum(STEPS[False])
+N_NEW = sum(FED_TOKENS[False])
 
 
 KEPT = "past_key_values"
-"""What most architectures call the cache; state-space models say `cache_params`."""
+"""Name of the cache in most architectures; in state-space models it is `cache_params`."""
 
 
 class Replacements(NamedTuple):
-    """What is spliced in at the hook point, position by position."""
+    """Replacements at the hook point, by position."""
 
     prompt: Replace
-    """For a whole prompt, its BOS included."""
+    """For all positions of a prompt, BOS included."""
     following: Replace
-    """For positions after it."""
+    """For the positions after it."""
 
 
 @torch.no_grad()
@@ -57,10 +58,10 @@ def continued(
     model: Any, token_ids: Int[Tensor, "batch new"], attention_mask: Int[Tensor, "batch pos"],
     cache: Any,
 ) -> tuple[Float[Tensor, "batch new vocabulary"], Any]:  # fmt: skip
-    """Next-token logits of the columns that the cache does not hold, and the cache with them in it.
+    """Next-token logits of the columns that are not in the cache yet, and the cache extended by them.
 
-    `attention_mask` is of all columns; `cache` is None at first. Rows are padded on the right of
-    their prompt and of what follows: positions count only tokens that are no padding.
+    `attention_mask` covers all columns; `cache` is None at first. Prompts and what follows them are padded
+    on the right, each on its own; positions count only tokens that are not padding.
     """
     positions = (attention_mask.cumsum(1) - 1).clamp(min=0)[:, -token_ids.shape[1] :]
     name = "cache_params" if "cache_params" in inspect.signature(model.forward).parameters else KEPT
@@ -72,9 +73,9 @@ def continued(
 
 
 def keeping(model: Any, n_columns: int, n_fed: int) -> Keeping:
-    """What the model may keep of prompts, where the longest, with all that follows, has `n_columns`.
+    """Which prompts the model may cache if the longest text, continuation included, has `n_columns` tokens.
 
-    `n_fed` is the most tokens that follow a prompt at once.
+    `n_fed` is the largest number of tokens fed after a prompt in one pass.
     """
     if not _prefixes_are_stable(model, n_columns):
         return "nothing"
@@ -85,16 +86,16 @@ def keeping(model: Any, n_columns: int, n_fed: int) -> Keeping:
 
 @UpToALength
 def _prefixes_are_stable(model: Any, n_tokens: int) -> bool:
-    """Whether the first tokens of a text of `n_tokens` get the logits that they get without the others.
+    """Whether the first tokens of a text get the same logits with and without the rest of its `n_tokens`.
 
-    Not so where a text's length has a say, as in rotary positions that are scaled beyond some length.
+    They do not if the text's length matters, as with rotary positions that are rescaled for long texts.
     """
     text = probe_text(model, n_tokens)
     whole, first = (
         plain_pass(model, ids[None], torch.ones(1, len(ids), dtype=torch.long))
         for ids in (text, text[: SHORT[0]])
     )
-    return agree(whole[:, : first.shape[1]], first)
+    return agree(model, whole[:, : first.shape[1]], first)
 
 
 def _measured(kept: Keeping, several: bool) -> UpToALength:
@@ -102,19 +103,22 @@ def _measured(kept: Keeping, several: bool) -> UpToALength:
         long = max(n_columns - N_NEW, 1)
         short = [min(n, long) for n in SHORT]
         batches = [[*short, long]] if kept == "padded" else [[long, long], [short[0]] * 2]
-        return all(_goes_on(model, lengths, STEPS[several]) for lengths in batches)
+        return all(_goes_on(model, lengths, FED_TOKENS[several]) for lengths in batches)
 
     return UpToALength(measure)
 
 
 _KEEPS: dict[tuple[Keeping, bool], UpToALength] = {
-    (kept, several): _measured(kept, several) for kept in ("padded", EQUAL) for several in STEPS
+    (kept, several): _measured(kept, several)
+    for kept in ("padded", EQUAL)
+    for several in FED_TOKENS
 }
-"""Whether texts go on right after prompts of all lengths, or of one; a token at a time, or several."""
+"""Tests whether continued passes are right: after prompts of any or of equal length (padded or not), one
+token at a time or several."""
 
 
 def _goes_on(model: Any, lengths: Sequence[int], steps: Sequence[int]) -> bool:
-    """Whether passes that go on after prompts give the logits of whole passes over each text alone."""
+    """Whether continued passes give the same logits as a whole pass over each text alone."""
     texts = [probe_text(model, n + N_NEW, first=i) for i, n in enumerate(lengths)]
     prompts = [text[:n] for text, n in zip(texts, lengths, strict=True)]
     ids = pad_sequence(prompts, batch_first=True)
@@ -128,7 +132,7 @@ def _goes_on(model: Any, lengths: Sequence[int], steps: Sequence[int]) -> bool:
         return False
     for row, (text, n) in enumerate(zip(texts, lengths, strict=True)):
         whole = plain_pass(model, text[None], torch.ones(1, len(text), dtype=torch.long))[0]
-        if not agree(torch.cat([found[0][row, n - 1 : n], found[1][row]]), whole[n - 1 :]):
+        if not agree(model, torch.cat([found[0][row, n - 1 : n], found[1][row]]), whole[n - 1 :]):
             return False
     return True
 
@@ -136,7 +140,7 @@ def _goes_on(model: Any, lengths: Sequence[int], steps: Sequence[int]) -> bool:
 def _stepwise(
     model: Any, ids: Tensor, mask: Tensor, new: Sequence[Int[Tensor, "batch new"]]
 ) -> tuple[Tensor, Tensor] | None:
-    """Logits of prompts and of what follows, the rows turned about in between; None without a cache."""
+    """Logits of the prompts and of what follows, with the rows reversed in between; None without a cache."""
     prompt, cache = continued(model, ids, mask, None)
     if not isinstance(cache, Cache):
         return None

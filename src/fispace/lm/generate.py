@@ -14,10 +14,7 @@ from torch import Tensor
 from fispace.lm.batching import EQUAL, groups, require_positions
 from fispace.lm.cached import Replacements, continued, keeping
 from fispace.lm.hooks import logits, splice
-from fispace.lm.windows import padded
-
-PAD_ID = 0
-"""Any token: padding lies to the right, where a causal model does not see it."""
+from fispace.lm.windows import PAD_ID, padded
 
 Choose = Callable[[Float[Tensor, "batch vocabulary"], int], Int[Tensor, " batch"]]
 
@@ -26,11 +23,11 @@ def continue_texts(
     model: Any, hook_point: int | str, replace: Replacements, prompts: Sequence[Sequence[int]],
     n_tokens: int, choose: Choose,
 ) -> Int[np.ndarray, "prompts tokens"]:  # fmt: skip
-    """`n_tokens` tokens after each prompt; `choose` picks one a row from the next-token logits.
+    """`n_tokens` tokens after each prompt; at each step `choose` picks one per row from the logits.
 
-    What is spliced in at a position must depend on no other. Then keys and values of the positions
-    before can be kept, those of the spliced stream, and this equals running the whole sequence at
-    every step, which is what is done where the model cannot keep them.
+    What is spliced in at a position must not depend on other positions. Then the keys and values of the
+    spliced stream can be cached, and the result equals running the whole sequence at every step. If the
+    model does not support the cache, the whole sequence is run.
 
     Raises:
         ModelError: if a prompt with its continuation is longer than the model has positions for.
@@ -58,7 +55,7 @@ def continue_texts(
 
 
 class _Kept:
-    """Texts in one batch that grow a token at a time; what was computed of their beginnings is kept."""
+    """Texts in one batch that grow by a token at a time, with a cache."""
 
     def __init__(
         self, model: Any, hook_point: int | str, replace: Replacements,
@@ -83,7 +80,7 @@ class _Kept:
 
 
 class _Whole:
-    """Texts of one length that grow a token at a time; every step computes them from their beginning."""
+    """Texts of equal length that grow by a token at a time; every step runs them from the beginning."""
 
     def __init__(
         self, model: Any, hook_point: int | str, replace: Replacements,
@@ -119,9 +116,9 @@ def greedy(output: Float[Tensor, "batch vocabulary"], _step: int) -> Int[Tensor,
 
 
 def sampler(uniforms: Float[np.ndarray, "batch tokens"], temperature: float) -> Choose:
-    """Token at which the cumulative probability passes a given uniform number.
+    """A sampler: the token at which the cumulative probability exceeds a given uniform number.
 
-    The same numbers serve every condition: what differs between two texts is the condition.
+    All conditions use the same numbers, so texts differ only by the condition.
     """
 
     def choose(output: Tensor, step: int) -> Tensor:

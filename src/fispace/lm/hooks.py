@@ -1,9 +1,8 @@
-"""Hook points: the one resolver that both reading and splicing use.
+"""Hook points: reading and replacing the output of a module.
 
 A hook point is a module whose *output* is read or replaced. Index i is the output of block i counted
-from 0: in most architectures `hidden_states[i+1]`, but not for the last block, where
-`hidden_states` holds the output of the final norm. Must not: standardise, or know what is done with
-activations.
+from 0. In most architectures this is `hidden_states[i+1]`; not for the last block, since `hidden_states`
+ends with the output of the final norm. Must not: standardise, or know what is done with activations.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,16 +26,17 @@ def resolve_hook_point(model: Any, hook_point: int | str) -> tuple[str, nn.Modul
     """Dotted path and module of a hook point.
 
     Raises:
-        HookPointError: if there is no such block or path, or its output is not one vector a token; the
-            message lists those that serve.
+        HookPointError: if there is no such block or path, or its output is not one vector per token; the
+            message lists the possible ones.
         ModelError: if the model is not causal, or does not run on token ids alone.
     """
     parts = anatomy_of(model)
     if isinstance(hook_point, int):
         if not 0 <= hook_point < parts.n_blocks:
+            none = "no list of blocks that run once each and give one vector a token"
+            held = f"{parts.n_blocks} blocks" if parts.n_blocks else none
             raise HookPointError(
-                f"lm.hook_point={hook_point}: {type(model).__name__} has {parts.n_blocks} blocks. "
-                f"{parts.serving()}"
+                f"lm.hook_point={hook_point}: {type(model).__name__} has {held}. {parts.serving()}"
             )
         hook_point = f"{parts.blocks_path}.{hook_point}"
     modules = dict(model.named_modules())
@@ -55,7 +55,7 @@ def resolve_hook_point(model: Any, hook_point: int | str) -> tuple[str, nn.Modul
 
 
 def following_block(model: Any, hook_point: int | str) -> int | None:
-    """Index of the block after a hook point that is a block's output; None where there is none."""
+    """Index of the next block, if the hook point is the output of a block and not of the last; else None."""
     index = _block_index(model, resolve_hook_point(model, hook_point)[1])
     return None if index is None or index + 1 >= anatomy_of(model).n_blocks else index + 1
 
@@ -97,7 +97,7 @@ def read_activations(
 ) -> Float[Tensor, "batch pos d_model"]:
     """Output of the hook point; nothing after it is computed.
 
-    Each text gets the activations that it gets alone, within rounding; those of padding mean nothing.
+    Each text gets the same activations as alone, within rounding; those of padding are meaningless.
     """
     _, module = resolve_hook_point(model, hook_point)
 
@@ -130,7 +130,7 @@ def logits(
 ) -> Float[Tensor, "batch pos vocabulary"]:
     """Next-token logits of a full forward pass.
 
-    Each text gets the logits that it gets alone, within rounding; those of padding mean nothing.
+    Each text gets the same logits as alone, within rounding; those of padding are meaningless.
     """
 
     def run(_rows: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
@@ -143,7 +143,7 @@ def logits_after(
     model: Any, hook_point: int | str, activations: Float[Tensor, "batch pos d_model"],
     token_ids: Int[Tensor, "batch pos"], attention_mask: Int[Tensor, "batch pos"],
 ) -> Float[Tensor, "batch pos vocabulary"]:  # fmt: skip
-    """`logits` with the given activations at the hook point; what comes before it is not computed."""
+    """`logits` with the given activations at the hook point; the blocks before it are skipped if possible."""
 
     def run(rows: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
         own = activations if len(rows) == len(activations) else activations[rows]
@@ -154,14 +154,14 @@ def logits_after(
 
 
 class _Skipped(nn.Module):
-    """Stands in for a block whose output is not needed, or is already known."""
+    """Replaces a block whose output is not needed or already known."""
 
     def __init__(self, block: nn.Module, output: Tensor | None) -> None:
         super().__init__()
         self.replaces, self.output = [block], output  # a list hides the block from state_dict
 
     def forward(self, hidden: Tensor, *args: Any, **options: Any) -> Any:
-        """What is known of the output, or the input where it is not needed."""
+        """The known output, or else the input, since nothing reads it."""
         if is_probing():
             return self.replaces[0](hidden, *args, **options)
         return hidden if self.output is None else self.output
@@ -177,11 +177,11 @@ class _Skipped(nn.Module):
 def resumed_from(
     model: Any, hook_point: int | str, activations: Float[Tensor, "batch pos d_model"]
 ) -> Iterator[None]:
-    """Forward passes inside the block take `activations` at the hook point and compute only what follows.
+    """Forward passes inside the `with` block use `activations` at the hook point and run only later blocks.
 
-    The blocks up to a block-output hook point are stood in for. Where the model does not run so, or
-    later blocks need more of the earlier ones than their output, the whole pass runs and the
-    output is replaced: the same logits, more work.
+    If the hook point is the output of a block, this block and those before it are skipped. If the model
+    does not support that, because later blocks need more of earlier ones than their output, the whole pass
+    runs and the output is replaced: the logits are the same, at more cost.
     """
     path, module = resolve_hook_point(model, hook_point)
     index = _block_index(model, module)
@@ -209,7 +209,7 @@ _RESUMABLE: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
 
 
 def _is_resumable(model: Any, index: int) -> bool:
-    """Whether a pass that begins after a block gives the logits of a whole pass: measured once a block."""
+    """Whether a pass that starts after a block gives the logits of a whole pass; measured once per block."""
     parts = anatomy_of(model)
     assert parts.blocks is not None
     block = parts.blocks[index]
@@ -230,4 +230,4 @@ def _resumes(model: Any, blocks: nn.ModuleList, index: int) -> bool:
             found = plain_pass(model, ids, mask)
     except REFUSALS:
         return False
-    return agree(found, expected)
+    return agree(model, found, expected)

@@ -1,4 +1,4 @@
-"""Log-probabilities of words after prompts, under many variants of what the hook point holds.
+"""Log-probabilities of words after prompts, under many variants of the activations at the hook point.
 
 Must not: know what a variant means, or which words matter.
 """
@@ -18,23 +18,22 @@ from fispace.lm.cached import Keeping, continued, keeping
 from fispace.lm.hooks import logits_after, read_activations, splice
 from fispace.lm.probe import TOLERANCE, refusal
 from fispace.lm.score import (
-    PAD_ID,
     WordContext,
     WordPlan,
     collect,
     require_plan_fits,
     score_words,
 )
-from fispace.lm.windows import padded
+from fispace.lm.windows import PAD_ID, padded
 
 Variants = Callable[
     [Float[Tensor, "batch pos d_model"]], Iterator[Float[Tensor, "batch pos d_model"]]
 ]
-"""Activations at the hook point to several variants of them, one at a time."""
+"""From activations at the hook point to several variants of them, one at a time."""
 
 
 class Moves(NamedTuple):
-    """The variants of every position: those of a prompt, its BOS included, and those after it."""
+    """The variants by position: for a prompt, BOS included, and for the positions after it."""
 
     prompt: Variants
     following: Variants
@@ -44,12 +43,11 @@ def score_moved(
     model: Any, hook_point: int | str, plan: WordPlan, batch_contexts: int, moves: Moves,
     n_moves: int,
 ) -> Float[np.ndarray, "moves prompts words"]:  # fmt: skip
-    """`score_words` once for each activation that `moves` makes of what the hook point holds.
+    """`score_words` once for each variant that `moves` makes of the activations at the hook point.
 
-    A move of a position must depend on no other position. Then what no move changes is computed once
-    for all: the blocks up to the hook point; and where words have several tokens and the model can
-    keep what it has computed of a prompt, each move runs a prompt once, and only the words' own
-    tokens after it.
+    A variant at a position must not depend on other positions. Then the blocks up to the hook point are run
+    only once for all variants. If words have several tokens and the model can cache a prompt, each
+    variant runs a prompt once, and after it only the tokens of the words.
 
     Raises:
         ModelError: if a prompt with its words is longer than the model has positions for.
@@ -65,7 +63,7 @@ def score_moved(
 
 
 def _kept(model: Any, plan: WordPlan) -> Keeping:
-    """What is kept of prompts: of no use where all words have one token, read off a prompt's end."""
+    """What is cached of prompts: nothing if all words have one token, scored at the end of the prompt."""
     n_prompts = [len(plan.prompts[context.prompt]) for context in plan.contexts]
     n_new = [len(c.tokens) - n for c, n in zip(plan.contexts, n_prompts, strict=True)]
     if not any(n_new):
@@ -74,9 +72,9 @@ def _kept(model: Any, plan: WordPlan) -> Keeping:
 
 
 def _by_prompt(plan: WordPlan, size: int, equal: bool) -> Iterator[list[WordContext]]:
-    """All contexts of some prompts of similar length: at most `size`, or those of one prompt.
+    """Batches of contexts: all contexts of prompts of similar length, at most `size` unless of one prompt.
 
-    With `equal`, of prompts of the same length.
+    With `equal`, all prompts of a batch have the same length.
     """
     of_prompt: dict[int, list[WordContext]] = {}
     for context in plan.contexts:
@@ -96,7 +94,7 @@ def _score_contexts(
     model: Any, hook_point: int | str, plan: WordPlan, chosen: list[WordContext], moves: Moves,
     scores: Float[np.ndarray, "moves prompts words"],
 ) -> None:  # fmt: skip
-    """Every context in a pass of its own: words of one token are read off the end of their prompt."""
+    """Score without a cache: every context is a row of its own, and each variant runs all of it."""
     ids, mask = padded([np.array(context.tokens) for context in chosen], PAD_ID)
     held = read_activations(model, hook_point, ids, mask)
     n_prompt = torch.tensor([len(plan.prompts[context.prompt]) for context in chosen])
@@ -109,7 +107,7 @@ def _score_contexts(
 def _moved(
     moves: Moves, held: Float[Tensor, "batch pos d_model"], is_after: Bool[Tensor, "batch pos"]
 ) -> Iterator[Float[Tensor, "batch pos d_model"]]:
-    """The variants of whole contexts: those of their prompts, and those of the positions after them."""
+    """The variants of whole contexts, joined from those of prompts and those of the positions after them."""
     if not is_after.any():
         yield from moves.prompt(held)
         return
@@ -121,7 +119,7 @@ def _score_branches(
     model: Any, hook_point: int | str, plan: WordPlan, chosen: list[WordContext], moves: Moves,
     scores: Float[np.ndarray, "moves prompts words"],
 ) -> None:  # fmt: skip
-    """Words of several tokens: each move runs the prompts, and then the words' starts after them."""
+    """Score with a cache: each variant runs the prompts, and then the beginnings of words after them."""
     branches = [c for c in chosen if len(c.tokens) > len(plan.prompts[c.prompt])]
     at = laid_out(plan, chosen, branches)
     n_prompt = at.prompt_mask.sum(1)[at.prompt_of]

@@ -13,12 +13,15 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from fispace.errors import ModelError
-from fispace.lm.self_test import self_test
+from fispace.lm.anatomy import N_SHARED, require_causal, two_texts
+from fispace.lm.batching import rows_are_independent
+from fispace.lm.hooks import logits, read_activations, resolve_hook_point, splice
+from fispace.lm.probe import PROBE_TOKENS, TOLERANCE, deviation, refusal
 from fispace.store.files import sha256_of
 from fispace.study.config.lm import LmConfig
 
 MOST_GROWTH = 16
-"""Weights of a model per number stored for it: more than the densest packing gives."""
+"""Largest plausible number of weights per stored number: more than the densest quantisation packs."""
 
 
 def load_lm(lm: LmConfig, testbed_folder: Path | None) -> tuple[Any, Any]:
@@ -27,7 +30,7 @@ def load_lm(lm: LmConfig, testbed_folder: Path | None) -> tuple[Any, Any]:
     Raises:
         ModelError: if the folder or name does not hold a causal LM with safetensors weights, or the
             model fails a check of the self-test.
-        HookPointError: if the hook point does not exist in the model, or does not serve.
+        HookPointError: if the hook point does not exist in the model, or does not give one vector per token.
     """
     name = str(testbed_folder) if lm.is_testbed else lm.name
     is_folder = Path(name).is_dir()
@@ -66,16 +69,16 @@ def load_lm(lm: LmConfig, testbed_folder: Path | None) -> tuple[Any, Any]:
 
 
 def _require_sizes(folder: Path, options: dict[str, Any]) -> None:
-    """Refuse a config.json whose model is far larger than the weights beside it, which would be filled in.
+    """Refuse a config.json that describes a far larger model than the weights beside it.
 
-    The library takes the memory before it compares.
+    The library would allocate the memory, and fill it at random, before it compares.
     """
     stored = [math.prod(shape) for file in folder.glob("*.safetensors") for shape in _shapes(file)]
     config = AutoConfig.from_pretrained(folder, **options)
     n_layers = getattr(config.get_text_config(decoder=True), "num_hidden_layers", 0)
     if n_layers > len(stored):
         raise ModelError(
-            f"{folder}: config.json speaks of {n_layers} layers, but the folder's *.safetensors hold "
+            f"{folder}: config.json describes {n_layers} layers, but the folder's *.safetensors hold "
             f"{len(stored)} tensors. They do not belong together."
         )
     with torch.device("meta"):
@@ -94,19 +97,51 @@ def _shapes(file: Path) -> list[list[int]]:
 
 
 def _require_weights(model: Any, found: dict[str, Any], name: str) -> None:
-    """Refuse what the library would fill in at random, and weights that are no numbers."""
+    """Refuse missing weights, which the library would fill at random, and weights that are not finite."""
     absent = sorted(found.get("missing_keys") or [])
     if absent:
         raise ModelError(
-            f"{name}: the weights of {len(absent)} layers are not in its files, the first is "
-            f"{absent[0]}. The files belong to another architecture than config.json says."
+            f"{name}: {len(absent)} weights are not in its files, {absent[0]} first. "
+            "The files belong to another architecture than config.json says."
         )
     for key, tensor in model.named_parameters():
         if not bool(torch.isfinite(tensor).all()):
             raise ModelError(
-                f"{name}: the weights {key} hold a NaN or an infinity in {tensor.dtype}. Give "
-                "another model, or set lm.dtype to float32 if it overflows."
+                f"{name}: the weights {key} contain NaN or infinity in {tensor.dtype}. Give "
+                "another model, or set lm.dtype to float32 if half precision overflows."
             )
+
+
+def self_test(model: Any, hook_point: int | str) -> None:
+    """Refuse a model, or a hook point in it, for which the study's measures are not defined.
+
+    Checks: the model runs on token ids alone, its logits are finite, and no token depends on later ones;
+    the hook point gives one vector per token, in one call per pass, and is causal as well; putting its
+    own activations back changes no logit.
+
+    Raises:
+        ModelError: if a check of the model fails; the message names it and the model's class.
+        HookPointError: if the hook point does not exist, or does not give one vector per token.
+    """
+    resolve_hook_point(model, hook_point)
+    rows_are_independent(
+        model, PROBE_TOKENS
+    )  # cached here, so that the first batch does not pay for it
+    ids = two_texts(model)
+    mask = torch.ones_like(ids)
+    own = read_activations(model, hook_point, ids, mask)
+    require_causal(model, own[:, :N_SHARED])
+    expected = logits(model, ids, mask)
+    with splice(model, hook_point, lambda x: own if len(x) == len(own) else x):
+        spliced = logits(model, ids, mask)
+    found = deviation(spliced, expected)
+    if not found <= TOLERANCE[expected.dtype]:
+        raise refusal(
+            model, "splice", f"putting its own activations back at {hook_point!r} changes its logits by "
+            f"{found:.1%} (norm of the difference, relative).",
+            "Later modules read something else than the output of this one, or it is changed in place. "
+            "Choose another lm.hook_point.",
+        )  # fmt: skip
 
 
 def model_fingerprint(lm: LmConfig, testbed_folder: Path | None, model: Any) -> dict[str, str]:

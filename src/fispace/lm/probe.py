@@ -1,12 +1,13 @@
-"""Probing a model with short texts of its own vocabulary: what it does is measured, not read off its name.
+"""Probes a model with short texts of its own vocabulary, so that its properties are measured.
 
-Must not: know hook points, or decide what a measurement means for a study.
+Must not: know hook points, or decide what a measurement means for the study.
 """
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from random import Random
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -20,11 +21,14 @@ REFUSALS = (
     ArithmeticError, AssertionError, AttributeError, LookupError, NotImplementedError, RuntimeError,
     TypeError, ValueError,
 )  # fmt: skip
-"""What a model's own code raises when it is called in a way that it does not support."""
+"""Exceptions that a model's code raises if it is called in a way that it does not support."""
 
 TOLERANCE = {torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 5e-2}
-"""Largest `deviation` that rounding explains: a hundred times what was seen in float32, and some
-rounding steps of the residual stream in the half precisions."""
+"""Largest `deviation` that counts as rounding: a hundred times the observed one in float32, and a few
+rounding steps of the residual stream in half precision."""
+
+CLOSE = 1e-5
+"""`deviation` of logits in float32 that moves no log-probability by much more than 1e-5 nats."""
 
 PROBE_TOKENS = 8
 """Length of a short text."""
@@ -35,7 +39,7 @@ _PROBING: ContextVar[bool] = ContextVar("fispace_probing", default=False)
 
 @contextmanager
 def probing() -> Iterator[None]:
-    """Inside the block nothing is spliced into a model, whatever stands around the block."""
+    """Inside the `with` block no splice acts on a model, even if one is active around it."""
     token = _PROBING.set(True)
     try:
         yield
@@ -44,12 +48,12 @@ def probing() -> Iterator[None]:
 
 
 def is_probing() -> bool:
-    """Whether the pass that is running measures the model itself."""
+    """Whether the current pass probes the model, so that splices must not act."""
     return _PROBING.get()
 
 
 def call(model: Any, **options: Any) -> Any:
-    """Output of the model, given those of the options that its architecture knows."""
+    """Output of the model; options that its architecture does not know are left out."""
     known = inspect.signature(model.forward).parameters
     takes_all = any(known[name].kind is inspect.Parameter.VAR_KEYWORD for name in known)
     return model(**{name: value for name, value in options.items() if takes_all or name in known})
@@ -59,22 +63,27 @@ def call(model: Any, **options: Any) -> Any:
 def plain_pass(
     model: Any, token_ids: Int[Tensor, "batch pos"], attention_mask: Int[Tensor, "batch pos"]
 ) -> Float[Tensor, "batch pos vocabulary"]:
-    """Next-token logits of one forward pass over a batch as it is; nothing is kept of it."""
+    """Next-token logits of one forward pass over the batch as given, without a cache."""
     options = {"attention_mask": attention_mask, "use_cache": False}
     return call(model, input_ids=token_ids, **options).logits
 
 
 def probe_text(model: Any, n_tokens: int, first: int = 0) -> Int[Tensor, " pos"]:
-    """A text of ordinary tokens, the same at every call; another `first` gives another text."""
-    rows = model.get_input_embeddings().weight.shape[0]
+    """A text of ordinary tokens without a period, the same at every call.
+
+    The texts of `first` 0 and 1 differ in every token.
+    """
+    tokens = range(min(model.get_input_embeddings().weight.shape[0], 4096))
     reserved = set(_token_ids_in(model.config.to_dict()))
-    usable = [token for token in range(min(rows, 4096)) if token not in reserved]
-    places = [(7 * i + 5 * first + first) % len(usable) for i in range(n_tokens)]
+    ordinary = [token for token in tokens if token not in reserved]
+    usable = ordinary if len(ordinary) > 1 else tokens
+    draw = Random(0)
+    places = [(draw.randrange(len(usable)) + first) % len(usable) for _ in range(n_tokens)]
     return torch.tensor([usable[place] for place in places])
 
 
 def _token_ids_in(config: Mapping[Any, Any]) -> Iterator[int]:
-    """Ids that a configuration gives a role: BOS, padding, the place of an image, and the like."""
+    """Token ids with a role in a configuration: BOS, padding, image placeholders and the like."""
     for name, value in config.items():
         if isinstance(value, Mapping):
             yield from _token_ids_in(value)
@@ -83,27 +92,48 @@ def _token_ids_in(config: Mapping[Any, Any]) -> Iterator[int]:
 
 
 def deviation(found: Float[Tensor, "*rows width"], expected: Float[Tensor, "*rows width"]) -> float:
-    """Largest distance of two vectors at the same position, relative to the expected one's length.
+    """Largest distance between vectors at the same position, relative to the expected vector's norm.
 
-    What is common to all dimensions is left out: adding it to logits changes no probability.
+    Vectors are centred first, since adding a constant to all logits changes no probability.
     """
     a, b = (x.double() - x.double().mean(-1, keepdim=True) for x in (found, expected))
     return float(((a - b).norm(dim=-1) / b.norm(dim=-1).clamp(min=1e-30)).max())
 
 
-def agree(found: Tensor, expected: Tensor) -> bool:
-    """Whether two tensors differ by rounding alone; False where one holds a NaN."""
-    return deviation(found, expected) <= TOLERANCE[expected.dtype]
+_LIMITS: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
+
+
+def agree(model: Any, found: Tensor, expected: Tensor) -> bool:
+    """Whether two tensors differ by no more than the model's own rounding; False where one holds a NaN."""
+    if model not in _LIMITS:
+        _LIMITS[model] = _limit(model)
+    return deviation(found, expected) <= _LIMITS[model]
+
+
+def _limit(model: Any) -> float:
+    """Ten times the `deviation` of a text's first half from its own pass, but at least `CLOSE`.
+
+    A formula that is merely close, such as a recurrence step by step beside one in chunks, differs by
+    more. The half precisions have the limit of `TOLERANCE`.
+    """
+    text = probe_text(model, PROBE_TOKENS)[None]
+    half = text[:, : PROBE_TOKENS // 2]
+    with probing():
+        whole, first = (plain_pass(model, ids, torch.ones_like(ids)) for ids in (text, half))
+    most = TOLERANCE[whole.dtype]
+    if whole.dtype != torch.float32:
+        return most
+    return min(max(CLOSE, 10 * deviation(first, whole[:, : half.shape[1]])), most)
 
 
 class UpToALength:
-    """A property of models that holds for texts up to some length, measured once a length.
+    """A property of models that holds for texts up to some length, and is measured as needed.
 
-    What holds for a length holds for all shorter ones; what fails for one fails for all longer ones.
+    If it holds for a length, it holds for all shorter ones; if it fails for one, it fails for longer ones.
     """
 
     def __init__(self, measure: Callable[[Any, int], bool]) -> None:
-        """Take the measurement: model and number of tokens to whether the property holds."""
+        """`measure` says whether the property holds for a model and a number of tokens."""
         self._measure = measure
         self._holds: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
         self._fails: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
@@ -122,5 +152,5 @@ class UpToALength:
 
 
 def refusal(model: Any, check: str, found: str, remedy: str) -> ModelError:
-    """Error of a check that a model fails: the check, the model's class, what was found, what to do."""
+    """Error of a failed check: the message names the model's class, the check, what was found, what to do."""
     return ModelError(f"{type(model).__name__} fails the self-test '{check}': {found} {remedy}")

@@ -14,21 +14,18 @@ from torch import Tensor
 from fispace.errors import StimuliError
 from fispace.lm.batching import require_positions
 from fispace.lm.hooks import logits
-from fispace.lm.windows import padded, require_embedded
-
-PAD_ID = 0
-"""Any token: padding lies to the right, where a causal model does not see it."""
+from fispace.lm.windows import PAD_ID, padded, require_embedded
 
 
 class WordContext(NamedTuple):
-    """One sequence to run: a prompt with all but the last token of the words it scores."""
+    """A sequence to run: a prompt, then all tokens but the last of the words that it scores."""
 
     prompt: int
     tokens: tuple[int, ...]
     words: tuple[int, ...]
-    """Numbers of the words."""
+    """Indices of the words."""
     pieces: np.ndarray
-    """[words length] token ids of the words; all have the same length."""
+    """[words length] token ids of the words, which have equal numbers of tokens."""
 
 
 class WordPlan(NamedTuple):
@@ -43,9 +40,9 @@ class WordPlan(NamedTuple):
 def plan_words(
     tokenizer: Any, prompts: Sequence[str], words: Sequence[str], add_bos: bool
 ) -> WordPlan:
-    """Plan for scoring every word after every prompt, one space between them.
+    """Plan for scoring every word after every prompt, with a space in between.
 
-    Words of one token share one context a prompt: one forward pass reads them all.
+    All words of one token share one context per prompt, so one forward pass scores them all.
 
     Raises:
         StimuliError: if a word is unknown to the tokenizer, or merges with the prompt's last token.
@@ -70,7 +67,7 @@ def plan_words(
 def require_scorable(
     model: Any, tokenizer: Any, plan: WordPlan, prompts: Sequence[str], words: Sequence[str]
 ) -> None:
-    """Refuse prompts and words with tokens that the model has no row for; arguments as of the plan.
+    """Refuse prompts and words with tokens that the model does not embed; arguments as for `plan_words`.
 
     Raises:
         ModelError: if there is one; the message names it and its prompt or word.
@@ -98,17 +95,17 @@ def score_words(
 
 
 def require_plan_fits(model: Any, plan: WordPlan) -> None:
-    """Refuse a plan whose longest sequence the model has no positions for.
+    """Refuse a plan whose longest sequence exceeds the model's positions.
 
     Raises:
-        ModelError: if there is one.
+        ModelError: if it does.
     """
     longest = max(len(context.tokens) for context in plan.contexts)
     require_positions(model, longest, f"a prompt with the words after it has {longest} tokens")
 
 
 def _batches(plan: WordPlan, size: int) -> Iterator[tuple[list[WordContext], Tensor, Tensor]]:
-    """Contexts of similar length with their padded token ids and mask."""
+    """Batches of contexts of similar length, with padded token ids and mask."""
     by_length = sorted(plan.contexts, key=lambda context: len(context.tokens))
     for begin in range(0, len(by_length), size):
         chosen = by_length[begin : begin + size]
@@ -117,7 +114,7 @@ def _batches(plan: WordPlan, size: int) -> Iterator[tuple[list[WordContext], Ten
 
 
 def collect(scores: np.ndarray, chosen: list[WordContext], output: Tensor) -> None:
-    """Add the words' log-probabilities in a batch of logits to their cells of `scores`."""
+    """Write the words' log-probabilities, from a batch of logits, to their cells of `scores`."""
     for row, context in enumerate(chosen):
         length, end = context.pieces.shape[1], len(context.tokens)
         logp = output[row, end - length : end].double().log_softmax(-1).numpy()

@@ -1,4 +1,4 @@
-"""Activations of short texts at the hook point, one window a text.
+"""Activations of short texts at the hook point, one window per text.
 
 Must not: know which half or cell a text belongs to.
 """
@@ -21,7 +21,7 @@ from fispace.study.config.factorial import BatteryActivationsStep
 def stimulus_table(
     params: BatteryActivationsStep, model: Any, tokenizer: Any, texts: Sequence[str]
 ) -> pa.Table:
-    """One row a token: activation (float32), document_id (the text), position, is_special.
+    """One row per token: activation (float32), document_id (index of the text), position, is_special.
 
     Raises:
         StimuliError: if a text is longer than one window.

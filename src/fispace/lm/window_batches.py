@@ -1,4 +1,4 @@
-"""Batches of stored windows for a second forward pass: the tokens that were extracted, and no others.
+"""Batches of stored windows for a second forward pass over exactly the extracted tokens.
 
 Must not: tokenise; token ids come from the activation store.
 """
@@ -12,7 +12,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from fispace.errors import ArtifactMismatchError
-from fispace.lm.hooks import logits_after, read_activations
+from fispace.lm.hooks import logits, logits_after, read_activations
 from fispace.lm.load import load_lm, model_fingerprint
 from fispace.lm.windows import padded
 from fispace.store.activations import ActivationStore
@@ -25,7 +25,7 @@ class WindowBatch(NamedTuple):
     token_ids: Int[Tensor, "batch pos"]
     attention_mask: Int[Tensor, "batch pos"]
     is_token: Bool[Tensor, "batch pos"]
-    """Neither padding nor special: what is replaced and scored."""
+    """Tokens that are replaced and scored: neither padding nor special."""
     document_ids: Int[np.ndarray, " batch"]
 
 
@@ -75,10 +75,13 @@ def window_batches(
 
 
 def hooked_pass(model: Any, hook_point: int | str, batch: WindowBatch) -> tuple[Tensor, Tensor]:
-    """Activations at the hook point and logits of one undisturbed forward pass."""
+    """Activations at the hook point, and the logits of an undisturbed forward pass.
+
+    The logits come from a pass of its own, not from the splice, so that splicing the model's own
+    activations can be checked against them.
+    """
     ids, mask = batch.token_ids, batch.attention_mask
-    x = read_activations(model, hook_point, ids, mask)
-    return x, logits_after(model, hook_point, x, ids, mask)
+    return read_activations(model, hook_point, ids, mask), logits(model, ids, mask)
 
 
 def spliced_logits(

@@ -16,13 +16,16 @@ from fispace.lm.batching import n_embedded
 from fispace.store.documents import Document
 from fispace.study.config.extract import SpecialTokensConfig
 
+PAD_ID = 0
+"""Any token: padding is on the right, where a causal model does not see it."""
+
 
 class Window(NamedTuple):
-    """A run of tokens of one document, BOS in front where the study adds one."""
+    """Consecutive tokens of one document, after BOS if the study adds one."""
 
     document_id: int
     number: int
-    """Its place among the windows of the document, from 0."""
+    """Index of the window in its document, from 0."""
     token_ids: np.ndarray
     is_special: np.ndarray
     labels: dict[str, np.ndarray]
@@ -31,8 +34,8 @@ class Window(NamedTuple):
 def special_tokens(tokenizer: Any, changes: SpecialTokensConfig | None = None) -> dict[int, str]:
     """Ids and texts of the special tokens, which are neither trained on nor scored.
 
-    They are those of a named role (BOS, padding, unknown), every added token that the tokenizer marks
-    as special (a chat template's, say), and what `changes` adds, without what it exempts.
+    They are the tokens with a named role (BOS, padding, unknown) and all added tokens that the tokenizer
+    marks as special (those of a chat template, for example). `changes` adds to them and exempts some.
 
     Raises:
         CorpusError: if `changes` names a token that the tokenizer does not have, or exempts one that
@@ -46,7 +49,7 @@ def special_tokens(tokenizer: Any, changes: SpecialTokensConfig | None = None) -
                 known = tokenizer.convert_ids_to_tokens(sorted(found))
                 raise CorpusError(
                     f"extract.special_tokens.exempt: {text!r} is not a special token of this model's "
-                    f"tokenizer. Special are: {', '.join(known)}."
+                    f"tokenizer. Special tokens are: {', '.join(known)}."
                 )
         found -= {_id_of(tokenizer, text, "exempt") for text in changes.exempt}
         found |= {_id_of(tokenizer, text, "add") for text in changes.add}
@@ -58,7 +61,7 @@ def _id_of(tokenizer: Any, text: str, option: str) -> int:
     if token_id is None:
         raise CorpusError(
             f"extract.special_tokens.{option}: this model's tokenizer has no token {text!r}. Write it as "
-            "its tokenizer.json does (a space may stand there as a character of its own, Ġ or ▁)."
+            "its tokenizer.json does (where Ġ or ▁ may stand for a space)."
         )
     return token_id
 
@@ -66,12 +69,12 @@ def _id_of(tokenizer: Any, text: str, option: str) -> int:
 def require_embedded(
     model: Any, tokenizer: Any, token_ids: Sequence[int] | Int[np.ndarray, " _"], where: str
 ) -> None:
-    """Refuse a text with a token that the model has no row for.
+    """Refuse a text with a token that the model does not embed.
 
-    A tokenizer may know more tokens than the model embeds, as long as no text holds one.
+    A tokenizer may have more tokens than the model embeds, as long as they do not occur.
 
     Raises:
-        ModelError: if there is one; the message names the token and `where` the text stands.
+        ModelError: if there is one; the message names the token and, as `where`, the text.
     """
     highest = int(max(token_ids, default=-1))
     if highest >= n_embedded(model):
@@ -86,9 +89,9 @@ def cut_windows(
     tokenizer: Any, documents: Iterable[tuple[int, Document]], window_tokens: int,
     min_window_tokens: int, add_bos: bool, special: Iterable[int] | None = None,
 ) -> Iterator[Window]:  # fmt: skip
-    """Windows of at most `window_tokens` tokens, BOS included; shorter tails below the minimum drop.
+    """Windows of at most `window_tokens` tokens, BOS included; tails below the minimum are dropped.
 
-    `special` are the ids of special tokens; None stands for those of the tokenizer.
+    `special` are the ids of special tokens; None means those of the tokenizer.
 
     Raises:
         CorpusError: if BOS is asked for and the tokenizer has none.

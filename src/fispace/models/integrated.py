@@ -1,9 +1,9 @@
-"""The integrated model: SAE + linear + bias + interaction, summed by the parts asked for.
+"""The integrated model: the sum of SAE, linear part, bias and interaction, or of some of them.
 
-A second SAE beside the first, the part `residual_sae`, is a control: what a sparse code of the same
-activations finds in the error that the NFM is fitted to.
+The part `residual_sae`, a second SAE, is a control: it shows how much of the error that the NFM is fitted
+to a sparse code of the same activations explains.
 
-One class for every arm; an ablation is an argument. Must not: standardise, train, or read files.
+All arms use this class; an ablation is an argument. Must not: standardise, train, or read files.
 """
 
 from collections.abc import Sequence
@@ -26,9 +26,9 @@ from fispace.study.config.train import InitConfig
 class IntegratedModel(nn.Module):
     """x_hat = x_sae + f W_lin + b + interaction(f), restricted to the model's own parts.
 
-    f are the TopK codes of the SAE; all parts act on standardised activations. Source: paper, Stage 2;
-    joint training sums the same parts with one loss. The part `residual_sae` alone reads z and not f:
-    its own codes h = TopK(ReLU(W_enc' z + b_enc')) come from `residual_codes`, and it adds h W_dec'.
+    f are the TopK codes of the SAE; all activations are standardised. Source: paper, Stage 2; joint
+    training sums the same parts under one loss. Only the part `residual_sae` reads z instead of f: it adds
+    h W_dec', where its own codes h = TopK(ReLU(W_enc' z + b_enc')) come from `residual_codes`.
     """
 
     sae: TopKSae
@@ -40,14 +40,16 @@ class IntegratedModel(nn.Module):
     def __init__(
         self, shape: ModelShape, parts: Sequence[Part], init: InitConfig, root_seed: int, seed: int
     ) -> None:
-        """Initial weights of `seed`, the same for every arm that has the weight."""
+        """Initial weights of `seed`; arms with the same seed share the weights of their common parts."""
         super().__init__()
         self.shape = shape
         self.subtracts_bias = False
         self.parts: tuple[Part, ...] = tuple(part for part in ALL_PARTS if part in parts)
         stream = partial(torch_stream, root_seed, "train", seed)
         for part, kind in PART_KINDS.items():
-            if part in parts or part == "sae":  # codes come from an SAE, whichever parts read them
+            if (
+                part in parts or part == "sae"
+            ):  # codes come from the SAE even if it is not one of the parts
                 kind.attach(self, shape, init, stream)
 
     def forward(
@@ -59,16 +61,16 @@ class IntegratedModel(nn.Module):
         )
 
     def encoded(self, z: Float[Tensor, "tokens d_model"]) -> Float[Tensor, "tokens d_model"]:
-        """What the encoder reads of standardised activations: less the bias while it `subtracts_bias`.
+        """Input of the encoder: the standardised activations, minus the bias if `subtracts_bias`.
 
-        A parametrisation of training alone: W_enc (z - b) + b_enc is W_enc z + (b_enc - W_enc b), and
-        after `absorb_bias` the SAE reads z again.
+        This parametrisation is used in training only. Since W_enc (z - b) + b_enc equals
+        W_enc z + (b_enc - W_enc b), `absorb_bias` returns to an SAE that reads z.
         """
         return z - self.bias if self.subtracts_bias else z
 
     @torch.no_grad()
     def absorb_bias(self) -> None:
-        """Move the subtracted bias into the encoder's; reconstructions stay what they were."""
+        """Move the subtracted bias into the encoder's bias; reconstructions do not change."""
         if self.subtracts_bias:
             self.sae.b_enc.sub_(self.sae.W_enc @ self.bias)
             self.subtracts_bias = False
@@ -76,12 +78,12 @@ class IntegratedModel(nn.Module):
     def residual_codes(
         self, z: Float[Tensor, "tokens d_model"], parts: Sequence[Part]
     ) -> Codes | None:
-        """Codes of the second SAE, of the same activations; None if the parts do not ask for it."""
+        """Codes of the second SAE for the same activations; None if it is not one of the parts."""
         return self.residual_sae.encode(z) if "residual_sae" in parts else None
 
     @property
     def newest_sae(self) -> TopKSae:
-        """The SAE whose latents the training of this model is about: the second where there is one."""
+        """The SAE that is being trained: the second if there is one, otherwise the first."""
         return self.residual_sae if "residual_sae" in self.parts else self.sae
 
     def reconstruct(
@@ -90,7 +92,7 @@ class IntegratedModel(nn.Module):
         """Sum of the contributions of the given parts; the part `residual_sae` needs its own codes.
 
         Raises:
-            ValueError: if a part is not one of the model's own, or its codes are not given.
+            ValueError: if the model does not have a part, or the part's codes are not given.
         """
         decoders = [self.rows(part) for part in parts if part in DECODERS]
         others: list[Part] = [part for part in parts if part not in DECODERS]
@@ -102,14 +104,14 @@ class IntegratedModel(nn.Module):
     def contribution(
         self, codes: Codes, part: Part, residual_codes: Codes | None = None
     ) -> Float[Tensor, "tokens d_model"]:
-        """What one part adds to the reconstruction; the part `bias` holds the interaction's mean."""
+        """Contribution of one part; the part `bias` includes the interaction's mean output."""
         return self._kind(part).contribution(self, codes, residual_codes)
 
     def rows(self, part: Part) -> Float[Tensor, "n_latents d_model"]:
         """W of a part f W.
 
         Raises:
-            ValueError: if the part is not one of the model's own, or is no such part.
+            ValueError: if the model does not have the part, or the part is not linear in the codes.
         """
         rows = self._kind(part).rows(self)
         if rows is None:
@@ -122,7 +124,7 @@ class IntegratedModel(nn.Module):
         return PART_KINDS[part]
 
     def freeze_sae(self) -> None:
-        """Take the first SAE's weights out of training (arm `sequential`)."""
+        """Exclude the first SAE's weights from training (arm `sequential`)."""
         self.sae.requires_grad_(False)
 
     def n_parameters(self, part: Part) -> int:
@@ -131,7 +133,7 @@ class IntegratedModel(nn.Module):
 
 
 def ablations(parts: Sequence[Part]) -> list[tuple[Part, ...]]:
-    """Every subset of the parts that keeps `sae`, smallest first: the post-hoc ablations of a model."""
+    """Every subset of the parts that contains `sae`, smallest first: the post-hoc ablations of a model."""
     first: Part = "sae"
     others: list[Part] = [part for part in ALL_PARTS if part in parts and part != first]
     sizes = range(len(others) + 1)

@@ -1,23 +1,30 @@
 """The non-linear part of the NFM: factor pooling over pairs of active latents, and its MLP.
 
-Must not: know the SAE that makes the codes.
+Must not: know the SAE that computes the codes.
 """
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fispace.models.active import Active, LeaveOneOut, summed_rows
 from fispace.models.shuffled import shuffled_pair_sum
-from fispace.models.sparse import Codes, pair_sum, sparse_sum
+from fispace.models.sparse import Active, Codes, pair_sum, sparse_sum, summed_rows
 from fispace.seeds import random_cycle
 from fispace.study.config.parts import Pooling
 
 Stream = Callable[..., torch.Generator]
-"""Generator of the model's own random stream of the given names."""
+"""Function from names to the generator of the model's random stream with these names."""
+
+
+class LeaveOneOut(NamedTuple):
+    """The pooling of all entries of each token, and how much of it is lost without one entry."""
+
+    pooled: Float[Tensor, "tokens d_embed"]
+    lost: Callable[[Tensor, Tensor], Tensor]
+    """Function of entries, given by their tokens and products f_i v_i: p minus p without the entry."""
 
 
 class Interaction(nn.Module):
@@ -31,7 +38,7 @@ class Interaction(nn.Module):
     # get identical gradients, so one vector, the part `bias`, holds both.
 
     no_pair_weights: ClassVar[str | None] = None
-    """Why p is no weighted sum of products f_i f_j; None where it is, with weights v_i * v_j."""
+    """Why p is not a weighted sum of products f_i f_j; None if it is one, with weights v_i * v_j."""
 
     mean_output: Tensor
 
@@ -55,7 +62,7 @@ class Interaction(nn.Module):
         return pair_sum(codes, self.V)
 
     def leave_one_out(self, active: Active, n_tokens: int) -> LeaveOneOut | None:
-        """The pooling without each entry of the codes; None where there is no closed form.
+        """The pooling without each entry of the codes; None if there is no closed form.
 
         Without latent i, p = 1/2 [S^2 - Q] becomes p - a (S - a), with S = sum_j f_j v_j and a = f_i v_i.
         """
@@ -72,23 +79,23 @@ class Interaction(nn.Module):
         return self.dropout(self.pool(codes)) @ self.W_hidden.T + self.b_hidden
 
     def output(self, hidden: Float[Tensor, "tokens d_embed"]) -> Float[Tensor, "tokens d_model"]:
-        """Second MLP layer, in standardised units, its mean still in it."""
+        """Second MLP layer, in standardised units, before its mean is subtracted."""
         return hidden.relu() @ self.W_out.T
 
     def forward(self, codes: Codes) -> Float[Tensor, "tokens d_model"]:
-        """Contribution of the part `interaction`: the MLP's output less its mean.
+        """Contribution of the part `interaction`: the MLP's output minus its mean.
 
-        The mean over a sample of train tokens (`train.interaction_mean_tokens`) is a constant and
-        belongs to the part `bias`; it is zero while training.
+        The mean over a sample of train tokens (`train.interaction_mean_tokens`) is a constant, so it
+        belongs to the part `bias`. It is zero during training.
         """
         return self.output(self.hidden(codes)) - self.mean_output
 
 
 class FirstOrder(Interaction):
-    """The control of the same size without products: the same MLP on p = sum_i f_i v_i.
+    """Control of the same size without products: the same MLP on p = sum_i f_i v_i.
 
-    It bends the codes as freely as `Interaction` does, so what the latter gains beyond it is due to
-    the products of pairs, not to parameters or to a ReLU.
+    It has as many parameters and the same ReLU as `Interaction`, so any further gain of `Interaction` is
+    due to the products of pairs.
     """
 
     no_pair_weights = "the pooling is a sum over single latents and holds no product"
@@ -104,25 +111,26 @@ class FirstOrder(Interaction):
 
 
 class ShuffledPairs(Interaction):
-    """The control of the same size without pairs of one token: each latent meets another token's.
+    """Control of the same size with cross-token pairs: a token's latents times those of its partner.
 
-    p = 1/2 [(sum_i f_i v_i) * (sum_j f^pi_j v_j) - sum_i f_i f^pi_i v_i^2], f^pi the codes of the token's
-    partner: products of the same latents at the same rates, and nothing in them is about the token's
-    own combination (W17). Permuting the latents' numbers instead would only rename the factors.
+    p = 1/2 [(sum_i f_i v_i) * (sum_j f^pi_j v_j) - sum_i f_i f^pi_i v_i^2], where f^pi are the codes of the
+    token's partner. The products involve the same latents at the same rates, but carry no information
+    about the combination within a token (W17). Permuting the latents' numbers instead would only rename
+    the factors.
 
-    Partners are one random cycle of the tokens of the batch, drawn from a stream of its own. It
-    depends on the number of tokens alone, so that a continued training and every evaluation see what
-    the first one saw; training batches are shuffled themselves. A batch of one token has no other.
+    The partners are one random cycle through the tokens of the batch, from a random stream of its own. It
+    depends only on the number of tokens, so resumed trainings and all evaluations use the same partners;
+    the batches of a training are shuffled anyway. In a batch of one token, the token is its own partner.
     """
 
     no_pair_weights = "the two latents of a product are active on different tokens"
 
     def leave_one_out(self, active: Active, n_tokens: int) -> LeaveOneOut | None:
-        """None: a latent that is taken out is missing at the token's partner as well."""
+        """None: a latent that is removed is missing from the token's partner as well."""
         return None
 
     def pool(self, codes: Codes) -> Float[Tensor, "tokens d_embed"]:
-        """Factor pooling of each token's codes with its partner's, in activation squared."""
+        """Factor pooling of each token's codes with its partner's codes, in activation squared."""
         n_tokens = codes.values.shape[0]
         partner = random_cycle(n_tokens, self._stream("partners", n_tokens))
         return shuffled_pair_sum(codes, partner.to(codes.values.device), self.V)
@@ -133,4 +141,4 @@ POOLINGS: dict[Pooling, type[Interaction]] = {
     "sum": FirstOrder,
     "shuffled": ShuffledPairs,
 }
-"""The part `interaction` by what it pools. All that depends on the pooling is a method of its class."""
+"""Class of the part `interaction` by pooling. Everything that depends on the pooling is a method."""

@@ -1,7 +1,7 @@
-"""Interventions at the hook point: one latent, one direction or one part moved, everything else kept.
+"""Interventions at the hook point: one latent, direction or part is moved, everything else is kept.
 
-Every intervention starts from the same base and adds a movement to it, so that the unmoved pipeline
-is the same for all. Must not: read files, run a language model, or standardise.
+Every intervention adds a movement to the same base, so all share one unmoved pipeline. Must not: read
+files, run a language model, or standardise.
 """
 
 from dataclasses import dataclass
@@ -18,26 +18,27 @@ from fispace.study.config.parts import DECODERS, Part
 
 Activations = Float[Tensor, "tokens d_model"]
 
-Target = Literal["secondary", "primary", "linear", "direction", "primary_direction"]
+InterventionTarget = Literal["secondary", "primary", "linear", "direction", "primary_direction"]
 Mode = Literal["multiply", "set"]
 
 
 @dataclass(frozen=True)
 class Intervention:
-    """Multiply what is active by `amount` (1 leaves it), or set a latent to `amount` at every token."""
+    """Multiply activations by `amount` (1 changes nothing), or set a latent to `amount` at every token."""
 
-    target: Target
-    """`secondary`: a latent of the secondary SAE, through the interaction's second layer. `primary`: a
-    latent through the linear part, its decoder row. `linear`: the linear part as a whole. `direction`,
-    `primary_direction`: a given direction, as far as a secondary or a primary latent would move it."""
+    target: InterventionTarget
+    """`secondary`: a latent of the secondary SAE, acting through the interaction's second layer.
+    `primary`: a latent of the primary SAE, acting through its decoder rows. `linear`: the whole linear
+    part. `direction`, `primary_direction`: a given direction, by the length of the movement of a secondary
+    or a primary latent."""
     latent: int
-    """Of its space; of a direction, the latent whose length is taken; of `linear`, unused."""
+    """Number of the latent; for a direction, of the latent whose length is used; unused for `linear`."""
     mode: Mode
     amount: float
 
 
 class Base(NamedTuple):
-    """What one batch looks like before anything is moved."""
+    """One batch before anything is moved."""
 
     z: Activations
     """Activations to which a movement is added, in standardised units."""
@@ -55,12 +56,12 @@ def base_of(
 ) -> Base:
     """The unmoved batch.
 
-    With `add_back_errors` the pipeline's reconstruction error and the secondary SAE's error are
-    added back: the base is z itself, and the first layer is its own. Without, both are replaced by
-    their reconstructions, as published, and effects are differences from that base.
+    With `add_back_errors` the reconstruction errors of the pipeline and of the secondary SAE are added
+    back: the base is z itself, with its true first layer. Without it, both are replaced by their
+    reconstructions, as published, and effects are differences from that base.
     """
-    # DEVIATION(add-back-errors): the author splices the bare reconstruction, its error included in
-    # every condition; `add_back_errors` false is that variant.
+    # DEVIATION(add-back-errors): the author splices the bare reconstruction, so every condition includes
+    # its error; `add_back_errors` false is that variant.
     codes = model.sae.encode(z)
     hidden = model.interaction.hidden(codes)
     inner = secondary.encode(hidden)
@@ -96,14 +97,14 @@ def movement(
         rows = model.rows("linear" if "linear" in model.parts else "sae")
         return (change.amount - 1) * sparse_sum(base.codes, rows)
     assert direction is not None
-    target: Target = "primary" if change.target == "primary_direction" else "secondary"
+    target: InterventionTarget = "primary" if change.target == "primary_direction" else "secondary"
     like = Intervention(target, change.latent, change.mode, change.amount)
     length = movement(model, secondary, base, like).norm(dim=1, keepdim=True)
     return (1.0 if change.amount >= 1 else -1.0) * length * direction
 
 
 def decoder_rows(model: IntegratedModel) -> Float[Tensor, "n_latents d_model"]:
-    """The linear effect of a primary latent: its rows of the decoder and of the linear part."""
+    """Linear effect of each primary latent: the sum of its rows in the decoder and the linear part."""
     own = [model.rows(part) for part in DECODERS if part in model.parts]
     return sum(own[1:], start=own[0])
 

@@ -1,7 +1,7 @@
-"""What each latent did during a training: firings, norm and distance from the initial weights.
+"""History of each latent during a training: firings, norm, and distance from the initial weights.
 
-`geometry history` reads it to ask whether latents of low norm are still being learned. Must not:
-write files, or enter the gradient.
+`geometry history` uses it to ask whether latents of low norm are still being learned. Must not: write
+files, or affect the gradient.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 class Snapshot(NamedTuple):
-    """Every latent at one moment; the fields are columns of the table that a training writes."""
+    """State of every latent at one step; the fields are columns of the table that a training writes."""
 
     step: Int[Tensor, " n_latents"]
     """Steps taken, the same for all latents."""
@@ -21,7 +21,7 @@ class Snapshot(NamedTuple):
     """Tokens seen so far, the same for all latents."""
     latent: Int[Tensor, " n_latents"]
     firings: Int[Tensor, " n_latents"]
-    """Tokens so far on which the latent was active."""
+    """Number of tokens so far on which the latent was active."""
     tokens_since_last_firing: Int[Tensor, " n_latents"]
     """Tokens seen since the last batch in which it was active; all tokens if it never was."""
     squared_norm_initial: Float[Tensor, " n_latents"]
@@ -32,9 +32,9 @@ class Snapshot(NamedTuple):
 
 
 class LatentHistory:
-    """Counts what each latent does while the model trains.
+    """Counts the firings of each latent while the model trains.
 
-    Costs one scatter of the batch's codes a step; norms are taken only at a snapshot.
+    The cost is one scatter of the batch's codes per step; norms are computed only for a snapshot.
     """
 
     def __init__(self, decoder: Float[Tensor, "n_latents d_model"]) -> None:
@@ -47,11 +47,11 @@ class LatentHistory:
 
     @torch.no_grad()
     def add(self, values: Float[Tensor, "tokens k"], indices: Int[Tensor, "tokens k"]) -> None:
-        """Count the codes of one training step; values that are not positive are no firing."""
+        """Count the codes of one training step; a latent fires where its value is positive."""
         self.n_steps += 1
         self.n_tokens += len(values)
         fired = (values > 0).reshape(-1).long()
-        # no entry leaves the device: a step waits for nothing
+        # nothing is copied from the device, so a step does not wait for it
         counts = torch.zeros_like(self.firings).index_add_(0, indices.reshape(-1), fired)
         self.firings += counts
         self.last_fired.masked_fill_(counts > 0, self.n_tokens)
@@ -67,7 +67,7 @@ class LatentHistory:
 
     @torch.no_grad()
     def snapshot(self, decoder: Float[Tensor, "n_latents d_model"]) -> Snapshot:
-        """All latents now, with the decoder as it is now; on the CPU."""
+        """State of all latents at this step, given the current decoder; on the CPU."""
         now, whole = decoder.detach(), torch.ones_like(self.firings)
         rows = Snapshot(
             step=self.n_steps * whole,
@@ -82,18 +82,18 @@ class LatentHistory:
         return Snapshot(*(column.cpu() for column in rows))
 
     def record(self, decoder: Float[Tensor, "n_latents d_model"]) -> None:
-        """Keep a snapshot."""
+        """Take a snapshot and keep it."""
         self.snapshots.append(self.snapshot(decoder))
 
     def tensors(self) -> dict[str, Tensor]:
-        """Counts and snapshots so far, by name; without the initial decoder, which a new start has too."""
+        """Counts and snapshots by name; the initial decoder is left out, since a restart computes it again."""
         counts = torch.tensor([self.n_steps, self.n_tokens])
         found = {"counts": counts, "firings": self.firings, "last_fired": self.last_fired}
         columns = zip(Snapshot._fields, zip(*self.snapshots, strict=True), strict=False)
         return found | {f"snapshots.{name}": torch.stack(column) for name, column in columns}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take over the counts and snapshots of a history that started from the same decoder."""
+        """Set counts and snapshots to those of a history that started from the same decoder."""
         self.n_steps, self.n_tokens = tensors["counts"].tolist()
         self.firings.copy_(tensors["firings"])
         self.last_fired.copy_(tensors["last_fired"])

@@ -1,6 +1,6 @@
-"""Functional contributions: by how much the error grows when one latent is taken out of one part.
+"""Functional contributions: the growth of the error when one latent is removed from one part.
 
-Closed forms, exact for every latent at once; a forward pass per latent only where a pooling has none.
+Closed forms give all latents at once, exactly. A pooling without one needs a forward pass per latent.
 Must not: read files, or choose latents.
 """
 
@@ -8,19 +8,18 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from fispace.models.active import Active, LeaveOneOut, active_entries, sparse_product
-from fispace.models.interaction import Interaction
-from fispace.models.sparse import Codes
+from fispace.models.interaction import Interaction, LeaveOneOut
+from fispace.models.sparse import Active, Codes, active_entries, sparse_product
 
 PAIR_ELEMENTS = 1 << 22
 """Entries of (token, latent) pairs by width held in memory at once."""
 
 
 class DecoderTerms:
-    """Sums over tokens that give the error without any one row of any decoder.
+    """Sums over tokens that give the error after removing any single row of a decoder.
 
-    Without row w_i the reconstruction loses f_i w_i, so the squared error sum |r|^2 grows by
-    2 w_i . sum f_i r + |w_i|^2 sum f_i^2, r being the residual x - x_hat of the full model.
+    Without row w_i the reconstruction loses f_i w_i. The squared error sum |r|^2 then grows by
+    2 w_i . sum f_i r + |w_i|^2 sum f_i^2, where r = x - x_hat is the residual of the full model.
     """
 
     def __init__(self, n_latents: int, d_model: int) -> None:
@@ -29,7 +28,7 @@ class DecoderTerms:
         self.f_residual = torch.zeros(n_latents, d_model, dtype=torch.float64)
 
     def add(self, active: Active, residual: Float[Tensor, "tokens d_model"]) -> None:
-        """Count a batch of tokens."""
+        """Add a batch of tokens."""
         n_latents = len(self.f_squared)
         self.f_squared.index_add_(0, active.latents, active.values.square())
         places = torch.stack([active.latents, active.tokens])
@@ -37,7 +36,7 @@ class DecoderTerms:
         self.f_residual += sparse_product(places, active.values, residual.double(), shape)
 
     def growth(self, rows: Float[Tensor, "n_latents d_model"]) -> Float[Tensor, " n_latents"]:
-        """Growth of the squared error when one latent's row is taken out, for every latent."""
+        """Growth of the squared error when one latent's row is removed, for every latent."""
         wide = rows.double()
         cross = torch.einsum("ij,ij->i", wide, self.f_residual)
         return 2 * cross + wide.square().sum(1) * self.f_squared
@@ -47,10 +46,10 @@ def interaction_growth(
     head: Interaction, codes: Codes, residual: Float[Tensor, "tokens d_model"],
     is_measured: Bool[Tensor, " n_latents"],
 ) -> Float[Tensor, " n_latents"]:  # fmt: skip
-    """Growth of the squared error when one latent is taken out of the interaction part alone.
+    """Growth of the squared error when one latent is removed from the interaction part alone.
 
-    In closed form, for every entry of the codes at once, where the pooling has one; else by a forward
-    pass of the part for every latent. Latents that are not measured keep 0.
+    It uses the closed form for all entries of the codes if the pooling has one, otherwise a forward pass of
+    the part for every latent. Latents that are not measured have 0.
     """
     active = active_entries(codes.values, codes.indices)
     without = head.leave_one_out(active, len(residual))
@@ -63,10 +62,10 @@ def _growth_in_closed_form(
     head: Interaction, active: Active, without: LeaveOneOut,
     residual: Float[Tensor, "tokens d_model"], is_measured: Bool[Tensor, " n_latents"],
 ) -> Float[Tensor, " n_latents"]:  # fmt: skip
-    """The same, exactly, from what the pooling loses without each entry.
+    """Growth computed exactly from what the pooling loses without each entry.
 
-    With u the change of the rectified hidden units, the output changes by W_out u and the error by
-    2 u . W_out^T r + u^T (W_out^T W_out) u, so d_model enters once a token.
+    With u the change of the hidden units after ReLU, the output changes by W_out u and the error by
+    2 u . W_out^T r + u^T (W_out^T W_out) u. The cost involves d_model only once per token.
     """
     factors, W_hidden, b_hidden, W_out = (
         weight.double() for weight in (head.V, head.W_hidden, head.b_hidden, head.W_out)
@@ -90,7 +89,7 @@ def _growth_by_forward_passes(
     head: Interaction, codes: Codes, residual: Float[Tensor, "tokens d_model"],
     is_measured: Bool[Tensor, " n_latents"],
 ) -> Float[Tensor, " n_latents"]:  # fmt: skip
-    """For any pooling: the part's output with the latent's codes set to zero, on all tokens."""
+    """Growth for any pooling, from the part's output on all tokens with the latent's codes set to zero."""
     growth = torch.zeros(len(head.V), dtype=torch.float64)
     whole, wide = head(codes).double(), residual.double()
     active = codes.indices[codes.values > 0].unique()

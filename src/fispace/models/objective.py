@@ -3,7 +3,7 @@
 Must not: step, or know where batches come from.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -14,12 +14,12 @@ from torch import Tensor
 from fispace.models.integrated import IntegratedModel
 from fispace.models.latent_history import LatentHistory
 from fispace.models.sae import TopKSae
-from fispace.models.sparse import sparse_sum
+from fispace.models.sparse import Codes, sparse_sum
 from fispace.models.topk import encode_top_k
 from fispace.study.config.train import AuxKConfig
 
 
-class Losses(NamedTuple):
+class BatchLosses(NamedTuple):
     """Losses of one batch: the reported error, and the total that is minimised."""
 
     error: Float[Tensor, ""]
@@ -27,34 +27,60 @@ class Losses(NamedTuple):
     total: Float[Tensor, ""]
 
 
-Objective = Callable[[Tensor], Losses]
+Objective = Callable[[Tensor], BatchLosses]
 
 
-def squared_error(reconstruct: Callable[[Tensor], Tensor]) -> Objective:
+def squared_error_objective(reconstruct: Callable[[Tensor], Tensor]) -> Objective:
     """Objective that is the mean squared error of the reconstruction alone."""
 
-    def losses(z: Tensor) -> Losses:
+    def losses(z: Tensor) -> BatchLosses:
         error = F.mse_loss(reconstruct(z), z)
-        return Losses(error, error)
+        return BatchLosses(error, error)
 
     return losses
+
+
+class FixedCodes:
+    """Objective for training on fixed codes, the true ones or those of a frozen SAE.
+
+    It is the mean squared error of the reconstruction by all of the model's parts. Batches must come from
+    `batches`, because the objective decodes the codes of the latest batch.
+    """
+
+    def __init__(
+        self, model: IntegratedModel, codes: Codes, z: Float[Tensor, "tokens d_model"]
+    ) -> None:
+        """Codes of all tokens, and the activations to reconstruct from them."""
+        self._model, self._codes, self._z = model, codes, z
+        self._current = codes[:0]
+
+    def batches(self, order: Iterable[Int[Tensor, " _"]]) -> Iterator[Float[Tensor, "_ d_model"]]:
+        """The activations of the given rows, batch by batch."""
+        for rows in order:
+            self._current = self._codes[rows]
+            yield self._z[rows]
+
+    def __call__(self, z: Float[Tensor, "batch d_model"]) -> BatchLosses:
+        """Losses of the latest batch from `batches`."""
+        error = F.mse_loss(self._model.reconstruct(self._current, self._model.parts), z)
+        return BatchLosses(error, error)
 
 
 class ArmObjective:
     """Mean squared error of an arm's full reconstruction, plus AuxK if it is configured.
 
-    Every batch's codes go into the `history` of the latents: of the second SAE where there is one.
+    The `history` counts every batch's codes, those of the second SAE if there is one.
     """
 
     def __init__(self, model: IntegratedModel, is_frozen: bool, aux_k: AuxKConfig | None) -> None:
-        """Codes of a frozen SAE are taken outside the graph, and it has nothing to revive."""
+        """A frozen SAE is encoded without gradients, and AuxK is not applied to it."""
         self._model = model
         self._is_frozen = is_frozen
         has_own_sae = not is_frozen or model.newest_sae is not model.sae
         self._aux_k = aux_k if has_own_sae else None
         self.history = LatentHistory(model.newest_sae.W_dec)
 
-    def __call__(self, z: Float[Tensor, "_ d_model"]) -> Losses:
+    def __call__(self, z: Float[Tensor, "_ d_model"]) -> BatchLosses:
         """Losses of a batch of standardised activations."""
         with torch.set_grad_enabled(not self._is_frozen):
             codes = self._model.sae.encode(self._model.encoded(z))
@@ -64,12 +90,12 @@ class ArmObjective:
         newest = codes if residual_codes is None else residual_codes
         self.history.add(newest.values.detach(), newest.indices)
         if self._aux_k is None:
-            return Losses(error, error)
+            return BatchLosses(error, error)
         residual = (z - z_hat).detach()
         dead = self.history.dead(self._aux_k.dead_tokens)
         read = self._model.encoded(z) if residual_codes is None else z
         revival = aux_k_loss(self._model.newest_sae, read, residual, dead, self._aux_k.k)
-        return Losses(error, error + self._aux_k.coefficient * revival)
+        return BatchLosses(error, error + self._aux_k.coefficient * revival)
 
 
 def aux_k_loss(

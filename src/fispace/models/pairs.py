@@ -1,4 +1,4 @@
-"""Which pairs of primary latents drive a secondary latent: exact weights, from the factor vectors.
+"""Exact weights of pairs of primary latents in a secondary latent, from the factor vectors.
 
 Must not: read files, or choose a latent.
 """
@@ -38,8 +38,8 @@ def pair_readout(
 
     From W_enc ((h - mean) / std) + b with h = W_hidden p + b_hidden and p the factor pooling:
     pre = sum_{i<j} f_i f_j (v_i * v_j) . g + constant, g = W_hidden^T (W_enc[latent] / std). The
-    weight of a pair is (v_i * v_j) . g, exactly: nothing between the codes and the pre-activation
-    is non-linear but the products.
+    weight of a pair is exactly (v_i * v_j) . g, because the products are the only non-linear step between
+    the codes and the pre-activation.
     """
     reading = secondary.sae.W_enc[latent] / secondary.std
     constant = reading @ (model.interaction.b_hidden - secondary.mean)
@@ -52,7 +52,7 @@ def pair_weights(
 ) -> Float[np.ndarray, " pairs"]:
     """Weight (v_i * v_j) . g of each pair, in units of the pre-activation per squared activation.
 
-    NaN where the pooling is no weighted sum of products; its `no_pair_weights` says why.
+    NaN if the pooling is not a weighted sum of products; its `no_pair_weights` says why.
     """
     if model.interaction.no_pair_weights is not None:
         return np.full(len(pairs.first), np.nan)
@@ -68,7 +68,7 @@ def pair_weights(
 
 
 def active_pairs(codes: Codes, n_latents: int) -> Pairs:
-    """Pairs that are active together on any token: k (k - 1) / 2 a token, never all n_latents^2."""
+    """Pairs that are active together on at least one token; at most k (k - 1) / 2 per token."""
     n_tokens, k = codes.values.shape
     where = (np.repeat(np.arange(n_tokens), k), codes.indices.numpy().ravel())
     values = codes.values.double().numpy().ravel()

@@ -1,7 +1,7 @@
-"""The parts of an integrated model: each says what weights it has, how they start, and what it adds.
+"""The parts of an integrated model: the weights of each, their initial values, and what each adds.
 
-A new part is a class here, a name in `fispace.study.config.parts`, and a look in
-`fispace.plotting.parts`; matching by size, ablations and tables follow. The interaction's poolings are
+A new part needs a class here, a name in `fispace.study.config.parts`, and a look in
+`fispace.plotting.style`. Matching by size, ablations and tables need no change. The interaction's poolings are
 classes in `fispace.models.interaction`. Must not: know which parts an arm has, or train.
 """
 
@@ -23,7 +23,7 @@ from fispace.study.config.train import InitConfig, SelectBy, SelectionDtype
 
 @dataclass(frozen=True, kw_only=True)
 class ModelShape:
-    """Sizes of an integrated model, and what its selection and its interaction do."""
+    """Sizes of an integrated model, and the options of its TopK selection and its interaction."""
 
     d_model: int
     n_latents: int
@@ -33,13 +33,13 @@ class ModelShape:
     topk_dtype: SelectionDtype
     """Precision of the encoder product that picks candidates; float32 is the exact choice."""
     select_by: SelectBy
-    """What the chosen latents of a token are the largest by."""
+    """Quantity by which the k largest latents of a token are chosen."""
     pooling: Pooling | None
-    """What the interaction part pools; None where there is no such part."""
+    """What the interaction part pools; None if the model has no such part."""
 
 
 class PartKind(ABC):
-    """One kind of part. Its weights are attributes of the model, so that a checkpoint names them."""
+    """One kind of part. Its weights are attributes of the model, so that checkpoints contain them by name."""
 
     @abstractmethod
     def n_parameters(self, shape: ModelShape) -> int:
@@ -53,12 +53,12 @@ class PartKind(ABC):
     def contribution(
         self, model: Any, codes: Codes, residual_codes: Codes | None
     ) -> Float[Tensor, "tokens d_model"]:
-        """What the part adds to the reconstruction, in standardised units."""
+        """Contribution of the part to the reconstruction, in standardised units."""
 
     def rows(self, model: Any) -> Float[Tensor, "n_latents d_model"] | None:
-        """W of a part f W that is linear in the codes of the SAE; None for any other.
+        """W of a part f W that is linear in the codes of the SAE; None for other parts.
 
-        Such parts are summed in one product, and have a closed form of what is lost without a latent.
+        Linear parts are summed in one product and have a closed form for removing a latent.
         """
         return None
 
@@ -88,7 +88,7 @@ class SaePart(Decoder):
         return 2 * shape.n_latents * shape.d_model + shape.n_latents
 
     def attach(self, model: nn.Module, shape: ModelShape, init: InitConfig, stream: Stream) -> None:
-        """An SAE by its own initialisation."""
+        """An SAE with its own initialisation."""
         model.sae = new_sae(shape, stream("init", "sae"))
 
     def rows(self, model: Any) -> Float[Tensor, "n_latents d_model"]:
@@ -104,7 +104,7 @@ class LinearPart(Decoder):
         return shape.n_latents * shape.d_model
 
     def attach(self, model: nn.Module, shape: ModelShape, init: InitConfig, stream: Stream) -> None:
-        """W_lin of N(0, init.linear^2)."""
+        """Entries of W_lin from N(0, init.linear^2)."""
         generator = stream("init", "linear")
         W_lin = torch.randn(shape.n_latents, shape.d_model, generator=generator)
         model.W_lin = nn.Parameter(W_lin * init.linear)
@@ -159,19 +159,19 @@ class InteractionPart(PartKind):
         codes: Codes,
         residual_codes: Codes | None,
     ) -> Float[Tensor, "tokens d_model"]:
-        """The MLP's output less its mean over train tokens."""
+        """The MLP's output minus its mean over train tokens."""
         return model.interaction(codes)
 
 
 class ResidualSaePart(PartKind):
-    """A second SAE of the same input, on what a frozen first one leaves over: a control."""
+    """Control: a second SAE with the same input, trained on the error of a frozen first SAE."""
 
     def n_parameters(self, shape: ModelShape) -> int:
-        """As many as the first has."""
+        """As many as the first SAE has."""
         return SaePart().n_parameters(shape)
 
     def attach(self, model: nn.Module, shape: ModelShape, init: InitConfig, stream: Stream) -> None:
-        """An SAE of the same shape from a stream of its own."""
+        """An SAE of the same shape, initialised from a random stream of its own."""
         model.residual_sae = new_sae(shape, stream("init", "residual_sae"))
 
     def contribution(
@@ -180,13 +180,13 @@ class ResidualSaePart(PartKind):
         codes: Codes,
         residual_codes: Codes | None,
     ) -> Float[Tensor, "tokens d_model"]:
-        """H W_dec', h the second SAE's own codes.
+        """H W_dec', where h are the second SAE's own codes.
 
         Raises:
-            ValueError: if these are not given.
+            ValueError: if these codes are not given.
         """
         if residual_codes is None:
-            raise ValueError("part 'residual_sae' reads the activations: give its codes of them")
+            raise ValueError("part 'residual_sae' needs its own codes of the activations")
         return model.residual_sae.decode(residual_codes)
 
 
@@ -214,10 +214,11 @@ def n_parameters(shape: ModelShape, part: Part) -> int:
 def matched_n_latents(
     shape: ModelShape, parts: Sequence[Part], matched_parts: Sequence[Part]
 ) -> int:
-    """Latents with which a model of `parts` has as many parameters as one of `matched_parts` of `shape`.
+    """Number of latents with which `parts` has as many parameters as `matched_parts` has with `shape`.
 
-    The largest number with no more of them, so the two differ by less than one latent's. At the
-    paper's sizes an SAE is matched to the joint model by 77,504 latents (W2).
+    It is the largest number that does not exceed the matched count, so the two counts differ by less than
+    the parameters of one latent. At the paper's sizes, an SAE with 77,504 latents matches the joint model
+    (W2).
     """
 
     def total(n_latents: int, of: Sequence[Part]) -> int:

@@ -1,4 +1,4 @@
-"""The TopK sparse autoencoder: the only SAE class of the house.
+"""The TopK sparse autoencoder: the only SAE class of the package.
 
 Must not: standardise its input, hold a decoder bias (that is the part `bias`), or train itself.
 """
@@ -19,10 +19,10 @@ class TopKSae(nn.Module):
         self, d_model: int, n_latents: int, k: int, generator: torch.Generator,
         topk_dtype: SelectionDtype = "float32", select_by: SelectBy = "pre_activation",
     ) -> None:  # fmt: skip
-        """Decoder entries uniform in +-1/sqrt(n_latents); the encoder starts as a copy of it.
+        """Decoder entries uniform in +-1/sqrt(n_latents); the encoder starts as a copy of the decoder.
 
-        Source: author's code, which ties the two by accident until a dtype cast unties them (W20);
-        here the copy is a copy.
+        Source: author's code. There, encoder and decoder are tied by accident until a dtype cast unties
+        them (W20); here they are separate from the start.
         """
         super().__init__()
         self.k = k
@@ -37,10 +37,10 @@ class TopKSae(nn.Module):
 
     @property
     def scale(self) -> Float[Tensor, " n_latents"] | None:
-        """What a latent's pre-activation is multiplied by when the k are chosen; None for 1.
+        """Factor on each latent's pre-activation when the k largest are chosen; None means 1.
 
-        The length of its decoder row where the choice is by contribution, so that it does not depend on
-        how a latent's size is divided between encoder and decoder. Source: SAELens's TopK SAE.
+        With `select_by` contribution it is the norm of the latent's decoder row. The choice then does not
+        depend on how a latent's scale is divided between encoder and decoder. Source: SAELens's TopK SAE.
         """
         return self.W_dec.detach().norm(dim=1) if self.select_by == "contribution" else None
 
@@ -57,7 +57,7 @@ class TopKSae(nn.Module):
         )
 
     def cut(self, codes: Codes, k: int) -> Codes:
-        """What is left of its codes with only k latents a token."""
+        """The codes reduced to the k largest latents of each token."""
         return largest_codes(codes, k, self.scale)
 
     def decode(self, codes: Codes) -> Float[Tensor, "tokens d_model"]:

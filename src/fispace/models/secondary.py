@@ -1,4 +1,4 @@
-"""The secondary SAE on the interaction part's first MLP layer, and what it reads.
+"""The secondary SAE on the interaction part's first MLP layer, and the vectors on which it is trained.
 
 Must not: read files, or train itself.
 """
@@ -15,7 +15,7 @@ from fispace.study.config.parts import Part
 
 
 class SecondarySae(nn.Module):
-    """A TopK SAE with the standardiser of its own input, d_embed wide (paper, Stage 3)."""
+    """A TopK SAE on vectors of width d_embed, with the standardiser of its input (paper, Stage 3)."""
 
     mean: Tensor
     std: Tensor
@@ -23,7 +23,7 @@ class SecondarySae(nn.Module):
     def __init__(
         self, sae: TopKSae, mean: Float[Tensor, " d_embed"], std: Float[Tensor, " d_embed"]
     ) -> None:
-        """An SAE, and mean and standard deviation of the hidden vectors it is trained on."""
+        """An SAE, with mean and standard deviation of the hidden vectors on which it is trained."""
         super().__init__()
         self.sae = sae
         self.register_buffer("mean", mean)
@@ -34,12 +34,12 @@ class SecondarySae(nn.Module):
         return self.sae.encode((hidden - self.mean) / self.std)
 
     def decode(self, codes: Codes) -> Float[Tensor, "tokens d_embed"]:
-        """Hidden vectors in their own units."""
+        """Reconstructed hidden vectors, in their own units."""
         return self.sae.decode(codes) * self.std + self.mean
 
 
 def require_interaction(model: IntegratedModel) -> None:
-    """Check that there is an interaction to read.
+    """Check that the model has an interaction.
 
     Raises:
         ArtifactMismatchError: if the model was trained without the part `interaction`.
@@ -55,9 +55,9 @@ def require_interaction(model: IntegratedModel) -> None:
 def hidden_vectors(
     model: IntegratedModel, z: Float[Tensor, "tokens d_model"]
 ) -> Float[Tensor, "tokens d_embed"]:
-    """First MLP layer before its ReLU, through TopK and the true factor pooling, without dropout.
+    """First MLP layer before its ReLU, computed with TopK and the true factor pooling, without dropout.
 
-    One forward pass serves training, discovery and clamping alike.
+    Training, discovery and clamping all use this forward pass.
     """
     # DEVIATION(true-pooling): the author's analyses pool linearly, `x @ V`, and skip the TopK.
     return model.interaction.hidden(model.sae.encode(z))
@@ -67,10 +67,10 @@ def hidden_vectors(
 def residual_vectors(
     model: IntegratedModel, z: Float[Tensor, "tokens d_model"]
 ) -> Float[Tensor, "tokens d_model"]:
-    """What the primary SAE and the linear part leave over: the raw residuals, for the control SAE.
+    """Error of the reconstruction without the interaction: the training vectors of the control SAE.
 
-    The interaction is trained to explain them. A sparse code of the residuals themselves has no
-    pairs in it: what it shows as well is no property of the interaction.
+    The interaction is trained to explain this error. A sparse code of the error itself contains no pairs,
+    so whatever it shows as well is not a property of the interaction.
     """
     linear: list[Part] = [part for part in model.parts if part != "interaction"]
     return z - model.reconstruct(model.sae.encode(z), linear)

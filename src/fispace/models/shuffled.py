@@ -1,6 +1,6 @@
-"""Factor pooling of pairs that are of no token: one latent of a token, the other of its partner.
+"""Factor pooling of cross-token pairs: one latent from a token, the other from its partner.
 
-Costs k rows a token, as the pooling of its own pairs does. Must not: hold parameters, or draw partners.
+It reads k rows per token, like pooling within tokens. Must not: hold parameters, or draw partners.
 """
 
 from typing import Any
@@ -15,10 +15,10 @@ from fispace.models.sparse import Codes, Pattern, bag, bag_by_latent, less_own, 
 def shuffled_pair_sum(
     codes: Codes, partner: Int[Tensor, " tokens"], V: Float[Tensor, "n_latents d_embed"]
 ) -> Float[Tensor, "tokens d_embed"]:
-    """Sum over pairs i < j of 1/2 (f_i g_j + f_j g_i) (v_i * v_j), g = f[partner], in O(k d_embed) a token.
+    """Sum over pairs i < j of 1/2 (f_i g_j + f_j g_i) (v_i * v_j), g = f[partner]; O(k d_embed) per token.
 
-    1/2 [(sum_i f_i v_i) * (sum_j g_j v_j) - sum_i f_i g_i v_i^2], products elementwise; `pair_sum` where
-    every token is its own partner. `partner` is a permutation. Units: activation squared.
+    1/2 [(sum_i f_i v_i) * (sum_j g_j v_j) - sum_i f_i g_i v_i^2], products elementwise. It equals `pair_sum`
+    if every token is its own partner. `partner` is a permutation. Units: activation squared.
     """
     return _ShuffledPairSum.apply(codes.values, codes.pattern, V, partner)  # pyright: ignore[reportReturnType]
 
@@ -28,7 +28,7 @@ def values_at(
     indices: Int[Tensor, "tokens k"],
     wanted: Int[Tensor, "tokens k"],
 ) -> Float[Tensor, "tokens k"]:
-    """Value that each token's codes have at the wanted latents: zero where they do not list them."""
+    """Activation of the wanted latents in each token's codes; zero where the codes do not contain them."""
     ascending = indices.sort(dim=1)
     place = torch.searchsorted(ascending.values, wanted).clamp_(max=indices.shape[1] - 1)
     is_listed = ascending.values.gather(1, place) == wanted
@@ -36,9 +36,9 @@ def values_at(
 
 
 class _ShuffledPairSum(torch.autograd.Function):
-    """Each code enters twice: as its own token's, and as the partner's of the token before it.
+    """Codes of a token t enter twice: at t, and at the token u whose partner is t.
 
-    With s = sum_i f_i v_i, G the gradient of p, and u the token whose partner is t:
+    With s = sum_i f_i v_i, G the gradient of p, and pi(t) the partner of t:
     h_t = 1/2 (G_t * s_pi(t) + G_u * s_u),
     d / d v_i   = sum_t f_ti h_t - v_i * sum_t f_ti f_pi(t),i G_t,
     d / d f_ti  = <h_t, v_i> - 1/2 (f_pi(t),i <G_t, v_i^2> + f_ui <G_u, v_i^2>).

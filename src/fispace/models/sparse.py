@@ -241,3 +241,48 @@ def less_own(grad: Tensor, own: Tensor, V: Tensor) -> Tensor:
     latents = grad.indices()[0]
     grad.values().sub_(own.values().mul_(V[latents]))
     return grad
+
+
+class Active(NamedTuple):
+    """The positive entries of sparse codes: token, latent and activation of each."""
+
+    tokens: Int[Tensor, " entries"]
+    latents: Int[Tensor, " entries"]
+    values: Float[Tensor, " entries"]
+
+
+def active_entries(values: Float[Tensor, "tokens k"], indices: Int[Tensor, "tokens k"]) -> Active:
+    """The positive entries of the codes, in double precision."""
+    tokens, places = torch.nonzero(values > 0, as_tuple=True)
+    return Active(tokens, indices[tokens, places], values[tokens, places].double())
+
+
+def summed_rows(
+    active: Active, rows: Float[Tensor, "n_latents width"], n_tokens: int
+) -> Float[Tensor, "tokens width"]:
+    """Sum of f_i times the latent's row over the entries of each token."""
+    places = torch.stack([active.tokens, active.latents])
+    return sparse_product(places, active.values, rows, (n_tokens, len(rows)))
+
+
+def sparse_product(
+    places: Int[Tensor, "2 entries"],
+    values: Float[Tensor, " entries"],
+    rows: Float[Tensor, "rows width"],
+    shape: tuple[int, int],
+) -> Float[Tensor, "out width"]:
+    """Product of the sparse matrix with these entries and this shape, and the dense `rows`."""
+    matrix = torch.sparse_coo_tensor(places, values, shape, check_invariants=False)
+    return torch.sparse.mm(matrix, rows)
+
+
+def to_dense(codes: Codes, n_latents: int) -> Float[Tensor, "tokens n_latents"]:
+    """The codes as a matrix with a column for each latent."""
+    empty = torch.zeros(len(codes.values), n_latents, dtype=codes.values.dtype)
+    return empty.scatter(1, codes.indices, codes.values)
+
+
+def from_dense(matrix: Float[Tensor, "tokens n_latents"], k: int) -> Codes:
+    """Codes of the k largest entries of each row, latents ascending; no entry may be negative."""
+    indices = matrix.topk(k, dim=1).indices.sort(dim=1).values
+    return Codes(matrix.gather(1, indices), indices)

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from fispace.models.sparse import Codes, Pattern, bag, bag_by_latent, products
-from fispace.study.config.train import SelectionDtype
+from fispace.study.config.train import SelectionDtype, TopkDtype
 
 SLICE_TOKENS = {"cpu": 256, "cuda": 4096}
 """Number of tokens in a slice."""
@@ -24,6 +24,27 @@ GROUPS_PER_K = 4
 
 SPARE_SHARE, LEAST_SPARE = 0.5, 8
 """Extra candidates chosen in bfloat16: this share of k, but at least this number."""
+
+BFLOAT16_PRODUCTS = ("avx512_bf16", "amx_bf16")
+"""Processor features with which bfloat16 matrix products are faster than float32 ones."""
+
+BFLOAT16_WEIGHTS, BFLOAT16_LATENTS_PER_K = 2**18, 32
+"""With at most this many encoder weights, or fewer than this many latents per k, recomputing the candidates
+costs as much as the faster product saves."""
+
+
+def selection_dtype(topk_dtype: TopkDtype, d_model: int, n_latents: int, k: int) -> SelectionDtype:
+    """`topk_dtype` itself, or for `auto` the precision that trains faster at this size on this processor.
+
+    The values of the codes are float32 either way. The chosen latents can differ in near ties.
+    """
+    if topk_dtype != "auto":
+        return topk_dtype
+    capabilities = torch.cpu.get_capabilities()
+    has_products = any(capabilities.get(name, False) for name in BFLOAT16_PRODUCTS)
+    is_large = d_model * n_latents > BFLOAT16_WEIGHTS
+    is_sparse = n_latents >= BFLOAT16_LATENTS_PER_K * k
+    return "bfloat16" if has_products and is_large and is_sparse else "float32"
 
 
 def encode_top_k(

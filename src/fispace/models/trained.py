@@ -1,6 +1,6 @@
-"""Integrated models of trainings: the initial model of a training's record, and the trained one.
+"""Loading integrated models: the initial and the trained model of a training's record.
 
-Must not: train, or guess a configuration that the checkpoint does not carry.
+Must not: train, or guess a configuration that the checkpoint does not contain.
 """
 
 from pathlib import Path
@@ -18,7 +18,7 @@ from fispace.study.config.train import ArmModel, ArmTraining, TrainArmStep
 
 
 class TrainingRecord(Config):
-    """What identifies a training: everything but the code. A checkpoint carries it beside the weights."""
+    """Everything except the code that identifies a training. Checkpoints store it with the weights."""
 
     step: str
     """Chapter that trained it."""
@@ -31,7 +31,7 @@ class TrainingRecord(Config):
     lr: float
     """Peak learning rate."""
     params: TrainArmStep
-    """Parameters, with the number of latents of a matched arm and the precision that was decided."""
+    """Parameters, including the computed number of latents of a matched arm and the chosen precision."""
     d_model: int
     """Width of the activations."""
     manifest: str
@@ -54,22 +54,22 @@ class Trained(NamedTuple):
 
 
 def training_record(values: dict[str, Any], path: Path) -> TrainingRecord:
-    """The record that the checkpoint in `path` carries.
+    """The training record stored in the checkpoint `path`.
 
     Raises:
-        ArtifactMismatchError: if it is not the record of a training; the message names the key.
+        ArtifactMismatchError: if it is not the record of a training; the message names the faulty key.
     """
     try:
         return TrainingRecord.read(values, "record")
     except ParamsError as error:
         raise ArtifactMismatchError(
-            f"{path} does not carry the record of a training: {error} It was altered, or made by "
+            f"{path} does not contain the record of a training: {error} It was altered, or made by "
             "another version; run the rule that trains it again."
         ) from None
 
 
 def model_shape(params: ArmTraining, arm: ArmModel, d_model: int) -> ModelShape:
-    """Sizes and choices of an arm's model, its precision decided."""
+    """Sizes and options of an arm's model; the precision must not be `auto`."""
     assert params.topk_dtype != "auto"
     return ModelShape(
         d_model=d_model,
@@ -84,10 +84,10 @@ def model_shape(params: ArmTraining, arm: ArmModel, d_model: int) -> ModelShape:
 
 
 def initial_model(record: TrainingRecord) -> IntegratedModel:
-    """The model as it was before the first step of the training that `record` describes.
+    """The model before the first step of the training that `record` describes.
 
-    A frozen SAE that the arm copies is not in the record: its weights are those of the seed's
-    initial SAE here, and the trained ones only after loading.
+    If the arm copies a frozen SAE, its weights are not in the record. This model then has the seed's
+    initial SAE instead; loading the checkpoint sets the trained weights.
     """
     shape = model_shape(record.params, record.row, record.d_model)
     params = record.params
@@ -95,11 +95,11 @@ def initial_model(record: TrainingRecord) -> IntegratedModel:
 
 
 def load_trained(path: Path, expected: dict[str, Any]) -> Trained:
-    """Trained model whose record agrees with `expected`; dropout off, no gradients.
+    """Trained model whose record agrees with `expected`; without dropout and gradients.
 
     Raises:
         ArtifactError: if the checkpoint is missing or damaged.
-        ArtifactMismatchError: if record or weights do not belong to what is expected.
+        ArtifactMismatchError: if the record or the weights do not agree with what is expected.
     """
     weights, values = load_checkpoint(path, expected)
     record = training_record(values, path)
@@ -115,7 +115,7 @@ def load_trained(path: Path, expected: dict[str, Any]) -> Trained:
 
 
 def with_pooling(trained: Trained, pooling: Pooling) -> IntegratedModel:
-    """The trained weights in a model whose interaction part pools otherwise than it was trained to."""
+    """The trained weights in a model with another pooling than the one used in training."""
     row = trained.record.row.changed(pooling=pooling)
     model = initial_model(trained.record.model_copy(update={"row": row}))
     model.load_state_dict(trained.model.state_dict())

@@ -10,6 +10,7 @@ import logging
 import shutil
 import time
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -19,7 +20,6 @@ from torch import Tensor, nn
 
 from fispace.errors import ArtifactError, ArtifactMismatchError, FispaceError, NonFiniteError
 from fispace.models.optimiser import Adam
-from fispace.models.progress import Progress
 from fispace.provenance.code_digest import code_digest
 from fispace.store.files import fingerprint
 from fispace.store.tensors import load_tensors, save_tensors
@@ -50,6 +50,57 @@ def surroundings(module: str) -> dict[str, Any]:
         "versions": [str(torch.__version__), np.__version__],
         "cpu": torch.backends.cpu.get_cpu_capability(),
     }
+
+
+class CurveRow(NamedTuple):
+    """One logged step of a training."""
+
+    step: int
+    n_tokens: int
+    lr: float
+    train_fvu: float
+    """FVU of the batches since the last row, each centred on its own mean."""
+    val_fvu: float | None
+
+
+@dataclass
+class Progress:
+    """Counts and sums of a running training."""
+
+    n_steps: int = 0
+    n_tokens: int = 0
+    error: float = 0.0
+    """Sum of the batches' mean squared errors since the last row of the curve."""
+    variance: float = 0.0
+    """Sum of the batches' variances since the last row of the curve."""
+    curve: list[CurveRow] = field(default_factory=list[CurveRow])
+
+    def add(self, n_tokens: int, error: float, variance: float) -> None:
+        """Count one step."""
+        self.n_steps += 1
+        self.n_tokens += n_tokens
+        self.error += error
+        self.variance += variance
+
+    def log(self, lr: float, val_fvu: float | None) -> None:
+        """Add a row to the curve and start the next."""
+        train_fvu = self.error / self.variance
+        self.curve.append(CurveRow(self.n_steps, self.n_tokens, lr, train_fvu, val_fvu))
+        self.error = self.variance = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """The progress as JSON values; floats keep every bit."""
+        return asdict(self) | {"curve": [list(row) for row in self.curve]}
+
+    def set_from_json(self, values: dict[str, Any]) -> None:
+        """Set the progress from what `as_json` returned.
+
+        Raises:
+            KeyError, TypeError: if the values are not of that form.
+        """
+        self.n_steps, self.n_tokens = int(values["n_steps"]), int(values["n_tokens"])
+        self.error, self.variance = float(values["error"]), float(values["variance"])
+        self.curve[:] = [CurveRow(*row) for row in values["curve"]]
 
 
 class Training(NamedTuple):
@@ -106,7 +157,7 @@ class Checkpoints:
         for name, part in self._beside.items():
             start = f"{name}."
             part.restore({k.removeprefix(start): v for k, v in kept.items() if k.startswith(start)})
-        training.progress.take_up(progress.as_json())
+        training.progress.set_from_json(progress.as_json())
         self._kept = None
 
     def offer(self, training: Training) -> None:
@@ -167,7 +218,7 @@ class Checkpoints:
             )
         progress = Progress()
         try:
-            progress.take_up(record[PROGRESS])
+            progress.set_from_json(record[PROGRESS])
         except (KeyError, TypeError, ValueError):
             raise ArtifactError(
                 f"{self.path} does not say how far its training had come."

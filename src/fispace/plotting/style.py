@@ -1,7 +1,7 @@
-"""The look of every figure, and rendering it so that equal numbers give equal bytes.
+"""The look of all figures, and rendering that gives equal bytes for equal numbers.
 
-Palette: Okabe & Ito (2008), distinguishable with the common colour-vision deficiencies; what a
-colour says is also said by marker, line style or label. Must not: compute, or know a table.
+Palette: Okabe & Ito (2008), distinguishable with the common colour-vision deficiencies. Marker, line style
+or label always repeat what a colour shows. Must not: compute, or know a table.
 """
 
 import io
@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -17,10 +17,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
+from fispace.study.config.parts import Part
+
 Frame = Any  # pandas ships no types
 
 COLUMN, TEXT = 3.4, 7.0
-"""Widths in inches: one column, and the whole text block."""
+"""Widths in inches: one text column, and the full text width."""
 
 INK, GREY, PALE = "#222222", "#8a8a8a", "#d9d9d9"
 BLUE, ORANGE, GREEN, SKY, VERMILION, PURPLE = (
@@ -45,6 +47,25 @@ ARM_LABELS = {
     "joint_mlp_probe": "joint, first order",
     "joint_shuffled": "joint, shuffled",
     "residual_sae": "frozen SAE, second SAE",
+}
+
+
+class Look(NamedTuple):
+    """The look of one part of a model in figures."""
+
+    colour: str
+    marker: str
+    label: str
+    fill: tuple[str, float]
+    """Colour and opacity of the part's box in a diagram."""
+
+
+LOOKS: dict[Part, Look] = {
+    "sae": Look(SKY, "o", "SAE decoder", (BLUE, 0.22)),
+    "linear": Look(BLUE, "s", "linear part", (ORANGE, 0.28)),
+    "bias": Look(GREEN, "^", "bias", (GREEN, 0.25)),
+    "interaction": Look(VERMILION, "D", "interaction part", (PURPLE, 0.30)),
+    "residual_sae": Look(GREY, "v", "second SAE", (GREY, 0.18)),
 }
 
 RC: dict[str, Any] = {
@@ -81,12 +102,12 @@ RC: dict[str, Any] = {
 
 TAG = re.compile(r"<[^<>]*>")
 HASHED_ID = re.compile(r'(?<= id="|ef="#|url\(#)(?:[A-Za-z]\w*?)?[0-9a-f]{10}(?=[")])')
-"""A name that matplotlib makes for a clip path, marker or path: its kind, and a hash."""
+"""An id that matplotlib generates for a clip path, marker or path: its kind and a hash."""
 
 
 @contextmanager
 def house_style() -> Iterator[None]:
-    """Matplotlib's own defaults with `RC` over them: no user's matplotlibrc enters a figure."""
+    """Use matplotlib's defaults, overridden by `RC`; a user's matplotlibrc has no effect on figures."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(RC)  # pyright: ignore[reportArgumentType, reportCallIssue]
@@ -94,7 +115,7 @@ def house_style() -> Iterator[None]:
 
 
 def in_house_style(draw: Callable[[Frame], Figure]) -> Callable[[Frame], Figure]:
-    """`draw` with every text, legend and title made under the house style, and shown as written."""
+    """`draw` under the house style; text from the table is shown as written, without formulas."""
 
     @wraps(draw)
     def styled(table: Frame) -> Figure:
@@ -105,7 +126,7 @@ def in_house_style(draw: Callable[[Frame], Figure]) -> Callable[[Frame], Figure]
 
 
 def _without_markup(table: Frame) -> Frame:
-    """The table with the dollar signs of its texts escaped, so that none begins a formula."""
+    """The table with dollar signs in text escaped, so that matplotlib does not read a formula."""
     texts = [name for name, column in table.items() if column.dtype.kind == "O"]
     return table.assign(**{name: table[name].map(_escaped) for name in texts})
 
@@ -138,10 +159,10 @@ def rendered(figure: Figure, suffix: str) -> bytes:
 
 
 def _with_numbered_ids(svg: str) -> str:
-    """The drawing with its hashed names replaced by numbers in order of appearance.
+    """The SVG with hashed ids replaced by numbers in order of appearance.
 
-    The hashes are of coordinates in full precision, and the last digits of matrix products and
-    logarithms differ between processors; the printed coordinates have six decimals.
+    Matplotlib hashes coordinates in full precision, and the last digits of matrix products and logarithms
+    differ between processors. The printed coordinates have only six decimals.
     """
     numbered: dict[str, str] = {}
 
@@ -149,7 +170,7 @@ def _with_numbered_ids(svg: str) -> str:
         kind = name[0][:-10]
         return numbered.setdefault(name[0], f"{kind}{len(numbered) + 1}")
 
-    # text content is no tag, whatever it says: `<` and `>` are escaped in it
+    # only tags are changed: text content never matches, because `<` and `>` are escaped in it
     return TAG.sub(lambda tag: HASHED_ID.sub(number, tag[0]), svg)
 
 
@@ -159,12 +180,12 @@ def arm_label(arm: str) -> str:
 
 
 def light_grid(axes: Axes, axis: str) -> None:
-    """Pale grid lines along one axis, for reading values off."""
+    """Add pale grid lines along one axis."""
     axes.grid(visible=True, axis=axis, color=PALE, linewidth=0.5)  # pyright: ignore[reportArgumentType]
 
 
 def log_scale(axes: Axes, which: str) -> None:
-    """Logarithmic x or y axis with plain numbers at 1, 2 and 5 of each decade."""
+    """Make the x or y axis logarithmic, with plain numbers at 1, 2 and 5 of each decade."""
     if which == "x":
         axes.set_xscale("log")
     else:

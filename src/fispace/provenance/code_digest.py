@@ -1,29 +1,32 @@
-"""Digest of the code that a step's results depend on: its module and what that imports.
+"""Digest of the code that a step's results depend on: its module, and all that the module imports.
 
-Comments, layout and docstrings do not enter. Must not: import the code it reads.
+Comments, layout and docstrings do not count. Must not: import the code it reads.
 """
 
 import ast
 import hashlib
+from collections import deque
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-PACKAGE = "fispace"
+PACKAGE_NAME = "fispace"
 SOURCE = Path(__file__).parents[1]
 NOT_IN_RESULTS = frozenset({"fispace.errors"})
-"""Modules that can end a job but never change what a finished job has written."""
+"""Modules that can stop a job but never change what a finished job has written."""
 QUOTING = frozenset({"fispace.report.explanations"})
 """Modules whose results quote the docstrings of functions and classes, of any module."""
+BLOCKS = ("body", "handlers", "cases", "orelse", "finalbody")
+"""Fields of a statement that hold statements, in the order in which they stand in the source."""
 
 
 @cache
 def code_digest(module: str, source: Path = SOURCE) -> str:
     """SHA-256 over the syntax trees of `module` and of all it imports; 64 hexadecimal digits.
 
-    Imports count as far as they are of this package, directly or not, inside functions too.
-    A module outside the closure (the command line, other chapters) does not enter. For a module that
-    quotes docstrings, those of all functions and classes do.
+    Only imports of this package count, also indirect ones and those inside functions. For a module that
+    quotes docstrings, the docstrings of all functions and classes of the package count as well.
 
     Raises:
         FileNotFoundError: if the module does not exist.
@@ -33,7 +36,7 @@ def code_digest(module: str, source: Path = SOURCE) -> str:
         digest.update(f"{name} {_read(name, source).digest}\n".encode())
     if module in QUOTING:
         for path in sorted(source.rglob("*.py")):
-            digest.update(f"{_read(_name(path, source), source).said}\n".encode())
+            digest.update(f"{_docstrings_digest(_name(path, source), source)}\n".encode())
     return digest.hexdigest()
 
 
@@ -53,48 +56,68 @@ def closure(module: str, source: Path = SOURCE) -> set[str]:
 class _Module(NamedTuple):
     imports: frozenset[str]
     digest: str
-    said: str
-    """Digest of the docstrings of functions and classes."""
 
 
 @cache
 def _read(module: str, source: Path) -> _Module:
-    tree = ast.parse(_path(module, source).read_text(encoding="utf-8"))
+    tree = _parsed(module, source)
     imports = _imports(tree, module, source)
+    for node in _statements(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            # a string that is a statement has no effect
+            node.body = [item for item in node.body if not _is_text(item)] or [ast.Pass()]
+    return _Module(imports, hashlib.sha256(tree_text(tree).encode()).hexdigest())
+
+
+def _docstrings_digest(module: str, source: Path) -> str:
+    """Digest of the docstrings of functions and classes."""
     said = [
         f"{node.name} {ast.get_docstring(node)}"
-        for node in ast.walk(tree)
+        for node in _statements(_parsed(module, source))
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
     ]
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            # a string that stands alone is a docstring wherever it stands: it has no effect
-            node.body = [item for item in node.body if not _is_text(item)] or [ast.Pass()]
-    code, docstrings = tree_text(tree), "\n".join(said)
-    digests = (hashlib.sha256(text.encode()).hexdigest() for text in (code, docstrings))
-    return _Module(imports, *digests)
+    return hashlib.sha256("\n".join(said).encode()).hexdigest()
+
+
+def _parsed(module: str, source: Path) -> ast.Module:
+    return ast.parse(_path(module, source).read_text(encoding="utf-8"))
+
+
+def _statements(tree: ast.Module) -> Iterator[ast.AST]:
+    """The module and every statement in it, outer ones first.
+
+    Every job walks dozens of modules, and `ast.walk` visits all their expressions as well.
+    """
+    waiting: deque[ast.AST] = deque([tree])
+    while waiting:
+        node = waiting.popleft()
+        for name in BLOCKS:
+            waiting.extend(getattr(node, name, ()))
+        yield node
 
 
 def tree_text(node: object) -> str:
-    """A syntax tree as text that is equal for Python 3.11, 3.12 and 3.13.
+    """A syntax tree as text that is the same in Python 3.11, 3.12 and 3.13.
 
-    Node types and their fields, without positions and without empty fields. `ast.dump` differs
-    between versions: 3.12 added `type_params`, 3.13 leaves out what is empty.
+    It holds the types of nodes and their fields, without positions and empty fields. `ast.dump` differs
+    between versions: 3.12 added `type_params`, 3.13 leaves out empty fields.
     """
     if isinstance(node, ast.JoinedStr):
         return f"JoinedStr([{','.join(map(tree_text, _joined(node.values)))}])"
     if isinstance(node, ast.AST):
-        fields = [(name, value) for name, value in ast.iter_fields(node) if value not in (None, [])]
-        return (
-            f"{type(node).__name__}({','.join(f'{n}={tree_text(value)}' for n, value in fields)})"
-        )
+        fields: list[str] = []
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if value is not None and value != []:
+                fields.append(f"{name}={tree_text(value)}")
+        return f"{type(node).__name__}({','.join(fields)})"
     if isinstance(node, list):
         return f"[{','.join(map(tree_text, node))}]"
-    return ascii(node)  # `repr` writes a character as it is if its Unicode tables know it
+    return ascii(node)  # `repr` depends on the version of the Unicode tables
 
 
 def _joined(values: list[ast.expr]) -> list[ast.expr]:
-    """Parts of an f-string, texts that follow one another as one: versions part them differently."""
+    """Parts of an f-string with adjacent texts joined, since versions split them differently."""
     found: list[ast.expr] = []
     for part in values:
         last = found[-1] if found else None
@@ -112,7 +135,7 @@ def _path(module: str, source: Path) -> Path:
 
 def _name(path: Path, source: Path) -> str:
     parts = path.relative_to(source).with_suffix("").parts
-    return ".".join([PACKAGE, *(part for part in parts if part != "__init__")])
+    return ".".join([PACKAGE_NAME, *(part for part in parts if part != "__init__")])
 
 
 def _exists(module: str, source: Path) -> bool:
@@ -122,13 +145,13 @@ def _exists(module: str, source: Path) -> bool:
 def _imports(tree: ast.Module, module: str, source: Path) -> frozenset[str]:
     """Package modules named by any import statement of the module, with their parent packages."""
     names: set[str] = set()
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             base = _absolute(node, module, source)
             names |= {base} | {f"{base}.{alias.name}" for alias in node.names}
-    ours = {name for name in names if name.split(".")[0] == PACKAGE}
+    ours = {name for name in names if name.split(".")[0] == PACKAGE_NAME}
     parents = {name.rsplit(".", depth)[0] for name in ours for depth in range(name.count(".") + 1)}
     return frozenset(name for name in ours | parents if _exists(name, source))
 

@@ -12,22 +12,22 @@ from pathlib import Path
 from fispace.provenance.code_digest import SOURCE
 
 SECTIONS = ("Args:", "Attributes:", "Example:", "Note:", "Raises:", "Returns:", "Yields:")
-"""What ends the description in a docstring."""
+"""Headings that end the description in a docstring."""
 EQUATION = re.compile(r"\S = \S|\S / \S|\w - \w|\w\^\w|\bsum_")
-"""What a line of arithmetic has and a sentence does not."""
+"""Found in a line of arithmetic, and not in a sentence."""
 SENTENCE_END = re.compile(r"(?<=[.;]) (?=[A-Z`(|])|(?<=:) (?=[A-Z])")
 DEFINITION = re.compile(r"^\S+ {2,}\S")
-"""`name   what it is`: a line of an aligned list."""
+"""A line of an aligned list: `name   what it is`."""
 
 
 @dataclass(frozen=True)
-class Function:
+class Definition:
     """A function or class of the package."""
 
     name: str
     """`module:function`."""
     file: str
-    """Path of the module's file from the working folder's point of view, `src/fispace/...`."""
+    """Path of the module's file from the working folder: `src/fispace/...`."""
     line: int
     summary: str
     """First line of the docstring."""
@@ -46,8 +46,8 @@ class Function:
 
 
 @cache
-def find_function(name: str, source: Path = SOURCE) -> Function:
-    """The function `module:function`; a class or method (`module:Class.method`) as well.
+def find_definition(name: str, source: Path = SOURCE) -> Definition:
+    """The function, class or method `module:function`, `module:Class` or `module:Class.method`.
 
     Raises:
         KeyError: if there is no such module, or it does not define the name.
@@ -67,13 +67,13 @@ def find_function(name: str, source: Path = SOURCE) -> Function:
     text = ast.get_docstring(found) or ""
     summary, *rest = text.splitlines() or [""]
     shown = path.relative_to(source.parents[1]).as_posix()
-    return Function(name, shown, found.lineno, summary, tuple(equations(summary, rest)))
+    return Definition(name, shown, found.lineno, summary, tuple(equations(summary, rest)))
 
 
 def equations(summary: str, rest: list[str]) -> list[str]:
-    """Sentences of a docstring that hold an equation, and lines of lists that define names, in order.
+    """Sentences of a docstring with an equation, and lines of lists that define names, in order.
 
-    Sections such as `Raises:` hold none. A line of a list keeps its indented continuation.
+    Sections such as `Raises:` are left out. A line of a list keeps its indented continuation.
     """
     found: list[str] = [summary] if EQUATION.search(summary) else []
     prose: list[str] = []
@@ -99,10 +99,10 @@ def equations(summary: str, rest: list[str]) -> list[str]:
 
 
 def constant_names(module: str, source: Path = SOURCE) -> dict[str, str]:
-    """`module:function` behind each entry of the module's one mapping of names to functions.
+    """The function `module:function` of each entry in the module's mapping of names to functions.
 
-    For a registry such as `{"kl": fidelity.kl}`, whose keys are strings and whose values are functions
-    of imported modules; the modules stay unloaded.
+    The mapping looks like `{"kl": fidelity.kl}`: its keys are strings, and its values are functions of
+    imported modules. These modules are not loaded.
     """
     tree = _parsed(source.joinpath(*module.split(".")[1:]).with_suffix(".py"))
     modules = {

@@ -1,8 +1,8 @@
 """The records of one run as a graph: which call made a file, from which files.
 
-A file of a run is named from the run's folder (`fidelity/summary.csv`), another from the working
-folder with a leading `./` (`./workflow/claims.yaml`). So records that were copied with the tables to
-results/reference/<run>/ tell the same as those of the run. Must not: read a table, or judge.
+A file of a run is named from the run's folder (`fidelity/summary.csv`), any other file from the working
+folder with a leading `./` (`./workflow/claims.yaml`). Records that were copied with the tables to
+results/reference/<run>/ therefore give the same names. Must not: read a table, or judge.
 """
 
 import posixpath
@@ -18,14 +18,14 @@ from fispace.store.files import parse_json
 
 REFERENCE = "reference"
 COPIED = "records.jsonl"
-"""In the folder of a reference run: the records of the run, one a line, each with its place."""
+"""File in the folder of a reference run: the records of the run, one per line."""
 PLACE = "place"
-"""Key of a line of `COPIED`: where the record lay, from the run's folder."""
+"""Key in a line of `COPIED`: path of the record from the run's folder."""
 OUTSIDE = "./"
 ANY_RUN = "results/run"
-"""Stands for the folder of the run in names: two levels below the working folder, wherever it was."""
+"""Stands for the folder of the run, wherever it is."""
 IN_NAMES = re.compile(r"(?:^|[/.])(seed|world|shard)[-]?(\d+)(?=[/.-])")
-"""Facts that a path states, as `seed3.parquet` does."""
+"""Facts that a path states, such as the seed in `seed3.parquet`."""
 
 
 @dataclass(frozen=True)
@@ -35,16 +35,16 @@ class Run:
     folder: Path
     makers: Mapping[str, Record]
     damaged: Mapping[str, str]
-    """What is wrong with records that are not readable, by the folder whose files they are about."""
+    """Why a record is not readable, by the folder of the files that it is about."""
     _inputs: dict[Path, dict[str, list[str]]] = field(default_factory=dict, compare=False)
     _bases: dict[Path, str] = field(default_factory=dict, compare=False)
 
     def path(self, name: str) -> Path:
-        """Where a file lies."""
+        """Path of a file."""
         return Path(name) if name.startswith(OUTSIDE) else self.folder / name
 
     def name(self, record: Record, relative: str) -> str:
-        """Name of a file that the record gives relative to its own folder."""
+        """Name of a file whose path the record gives relative to its own folder."""
         if record.path not in self._bases:
             base = record.base.relative_to(self.folder).as_posix()
             self._bases[record.path] = posixpath.join(ANY_RUN, base)
@@ -53,7 +53,7 @@ class Run:
         return path.removeprefix(f"{ANY_RUN}/") if is_inside else OUTSIDE + path
 
     def inputs(self, record: Record) -> dict[str, list[str]]:
-        """Files that the call read, by option; all under `inputs` where the record does not say."""
+        """Files that the call read, by option; all under `inputs` if the record names no options."""
         if record.path not in self._inputs:
             self._inputs[record.path] = self._named_inputs(record)
         return self._inputs[record.path]
@@ -74,7 +74,7 @@ class Run:
         return [self.name(record, name) for name in record.outputs]
 
     def outputs(self, record: Record) -> dict[str, str]:
-        """Option under which each file was written; empty where the record does not say."""
+        """Option under which each file was written; empty if the record names no options."""
         written = self.written(record)
         return {
             name: option
@@ -84,7 +84,7 @@ class Run:
         }
 
     def sha256(self, record: Record, name: str) -> str:
-        """The hash that the record holds of a file it read or wrote; empty where none is known."""
+        """The hash in the record of a file that it read or wrote; empty if unknown."""
         both = {**record.inputs, **record.outputs}
         return next((sha for key, sha in both.items() if self.name(record, key) == name), "")
 
@@ -94,7 +94,7 @@ class Run:
         return next((self.damaged[folder] for folder in folders if folder in self.damaged), None)
 
     def facts(self, name: str) -> dict[str, str]:
-        """What is known about a file by its maker's options and its own name: arm, seed, ..."""
+        """Facts about a file from its name and the options of its call: arm, seed, ..."""
         found = {key: value for key, value in IN_NAMES.findall(name)}
         maker = self.makers.get(name)
         options = {} if maker is None else maker.options
@@ -105,7 +105,7 @@ def locate(path: Path) -> tuple[Path, str]:
     """Folder of the run that a file belongs to, and the file's name in it.
 
     Raises:
-        ParamsError: if the path is not of a run's file below results/, or there is no such file.
+        ParamsError: if the path is not a file of a run below results/.
     """
     root = RESULTS.resolve()
     whole = path.resolve()
@@ -127,10 +127,10 @@ def locate(path: Path) -> tuple[Path, str]:
 
 
 def read_run(folder: Path) -> Run:
-    """All records of the run in a folder; those that are not readable are kept apart.
+    """All records of the run in a folder; unreadable ones are listed in `damaged`.
 
     Raises:
-        ArtifactError: if the copied records of a reference run are no such file.
+        ArtifactError: if the file of copied records is damaged.
     """
     copied = folder / COPIED
     damaged: dict[str, str] = {}
@@ -168,6 +168,6 @@ def _copied_record(folder: Path, line: str, where: Path) -> Record:
 
 def _no_copy(path: Path) -> str:
     return (
-        f"{path} does not hold one record a line, as `make reference` copies them: it was altered. "
-        "Take it from git again."
+        f"{path} does not hold one record per line, as `make reference` writes them: it was altered. "
+        "Restore it from git."
     )

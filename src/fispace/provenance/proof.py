@@ -1,7 +1,7 @@
-"""Which files of a run are what today's commands would write, as their records and hashes prove.
+"""Which files of a run today's commands would write in the same way, as records and hashes prove.
 
-A run that was copied from another machine has nothing but these to show for it.
-Must not: change a file, or know how the commands of a study are found.
+A run that was copied from another machine has no other proof. Must not: change a file, or know how the
+commands of a study are found.
 """
 
 import json
@@ -30,7 +30,7 @@ Why = str | None
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a command, as the study of today makes it, and the files that it writes."""
+    """One call of a command, as the study makes it today, and the files that it writes."""
 
     command: Command
     values: Mapping[str, Any]
@@ -38,18 +38,18 @@ class Call:
 
 
 class Proof:
-    """What the calls of today's study prove of the results. Each file is hashed once."""
+    """Compares result files with the calls of today's study. Each file is hashed once."""
 
     def __init__(self, calls: Iterable[Call]) -> None:
-        """Judge by these calls."""
+        """Compare with these calls."""
         self._call_of = {path: call for call in calls for path in call.outputs}
         self._judged: dict[Path, Why] = {}
         self._hashes: dict[Path, str] = {}
         self.not_compared: set[str] = set()
-        """Files of the user that records name and that are not here, as models and texts may be."""
+        """Files of the user, such as a model or a text, that records name and that are missing here."""
 
     def why_not(self, path: Path) -> Why:
-        """Why nothing proves that today's call would write this file; None if something does."""
+        """Why it is not proven that today's call would write this file; None if it is."""
         if path not in self._judged:
             self._judged[path] = self._judge(path)
         return self._judged[path]
@@ -67,7 +67,7 @@ class Proof:
         for record in records:
             if record.outputs[name_in(record, path)] == self._hash(path):
                 return self._other_call(record, call) or self._other_inputs(record, call)
-        return f"it has not the bytes that `{records[0].command}` wrote"
+        return f"its bytes are not those that `{records[0].command}` wrote"
 
     def _hash(self, path: Path) -> str:
         if path not in self._hashes:
@@ -79,7 +79,7 @@ class Proof:
         if record.command != name:
             return f"`{record.command}` wrote it, today `{name}` does"
         if record.code != code_digest(call.command.module):
-            return f"the code of `{name}` is another today"
+            return f"the code of `{name}` has changed"
         if not same_params(record.params, None if params is None else params.plain()):
             return f"`{name}` had other parameters"
         options = json.loads(json.dumps(options_of(call.command, call.values)))
@@ -96,7 +96,7 @@ class Proof:
             if is_result(path) and (why := self.why_not(path)):
                 return f"it was made from {path}, and {why}"
             if record.inputs[name] != hashes[path]:
-                return f"it was made from another {path}"
+                return f"it was made from a different {path}"
         further = set(record.inputs) - set(names.values())
         params = call.values.get("params")
         given = places_named_in(params.plain()) if params is not None else []

@@ -24,24 +24,24 @@ from fispace.provenance.records import (
 )
 from fispace.store.files import sha256_of, write_json
 from fispace.study.commands import Command
-from fispace.study.declarations import Kind
+from fispace.study.declarations import OptionKind
 
 
 def options_of(command: Command, values: Mapping[str, Any]) -> dict[str, Any]:
     """Options of a call that name no file and can change a result: arm, seed, row, ..."""
-    named = {name: values[name] for name in command.names_of(Kind.VALUE)}
+    named = {name: values[name] for name in command.names_of(OptionKind.VALUE)}
     return {name: value for name, value in named.items() if value is not None}
 
 
 def inputs_of(command: Command, values: Mapping[str, Any]) -> list[Path]:
-    """Files that a call reads, those in folders and in its parameters included, sorted."""
+    """Files that a call reads, also those in folders and in its parameters; sorted."""
     named = _inputs_by_option(command, values)
     return sorted({file for paths in named.values() for path in paths for file in _files(path)})
 
 
 def _inputs_by_option(command: Command, values: Mapping[str, Any]) -> dict[str, list[Path]]:
-    """Files and folders that a call reads; files that its parameters name stand under their section."""
-    named = {name: _paths(values[name]) for name in command.names_of(Kind.READS)}
+    """Files and folders that a call reads, by option; those in its parameters by section."""
+    named = {name: _paths(values[name]) for name in command.names_of(OptionKind.READS)}
     params = values.get("params")
     sections = params.plain() if params is not None else {}
     for section, _ in PLACES:
@@ -51,17 +51,18 @@ def _inputs_by_option(command: Command, values: Mapping[str, Any]) -> dict[str, 
 
 
 State = dict[Path, tuple[int, int]]
+"""Inode and time of last change of files."""
 
 
 def state_of(command: Command, values: Mapping[str, Any]) -> State:
-    """Every file that the call may replace, with what changes when it does."""
+    """State of every file that the call may replace."""
     named = [path for name in command.writes for path in _paths(values[name])]
     stats = {file: file.stat() for path in named for file in _files(path)}
     return {file: (stat.st_ino, stat.st_mtime_ns) for file, stat in stats.items()}
 
 
 def outputs_of(command: Command, values: Mapping[str, Any], before: State) -> list[Path]:
-    """Files that a finished call has written, sorted; in a folder, only those it made or replaced."""
+    """Files that a finished call has written; in a folder, only those that it made or replaced. Sorted."""
     named = {path for name in command.writes for path in _paths(values[name])}
     after = state_of(command, values)
     return sorted(path for path in after if path in named or after[path] != before.get(path))
@@ -73,7 +74,7 @@ def _paths(value: Any) -> list[Path]:
 
 
 def _files(path: Path) -> list[Path]:
-    """The file, or the files of the folder; what is hidden there is no result."""
+    """The file, or the files of the folder without hidden ones."""
     if not path.is_dir():
         return [path] if path.is_file() else []
     inside = (file for file in path.rglob("*") if file.is_file())
@@ -85,12 +86,12 @@ def _is_hidden(relative: Path) -> bool:
 
 
 def hashed_inputs(command: Command, values: Mapping[str, Any]) -> dict[Path, str]:
-    """Hashes of what a call is about to read, each compared with the record of what made it.
+    """Hashes of the files that a call is about to read, each checked against its record.
 
     Files of the user, outside the results, have no record.
 
     Raises:
-        ArtifactError: if a result has no record, or is not as its own command left it; the message
+        ArtifactError: if a result has no record, or was altered since its command wrote it; the message
             names the rule.
     """
     hashes = {path: sha256_of(path) for path in inputs_of(command, values)}
@@ -100,9 +101,9 @@ def hashed_inputs(command: Command, values: Mapping[str, Any]) -> dict[Path, str
         ]
         if not makers and is_result(path):
             raise ArtifactError(
-                f"{path} has no record of the command that made it, so that nothing says what it was "
-                f"made from. Where it is a copy, copy the folder {FOLDER} beside it too and run "
-                f"`python workflow/sync.py`; else delete it and run `snakemake --cores all {path}`."
+                f"{path} has no record of the command that made it, so it is unknown what it was made "
+                f"from. If it is a copy, copy the folder {FOLDER} beside it too and run `python "
+                f"workflow/sync.py`; otherwise delete it and run `snakemake --cores all {path}`."
             )
         if makers and all(record.outputs[name_in(record, path)] != found for record in makers):
             raise ArtifactError(
@@ -117,7 +118,7 @@ def write_record(
     command: Command, values: Mapping[str, Any], inputs: Mapping[Path, str], before: State,
     streams: Collection[str],
 ) -> None:  # fmt: skip
-    """Record a finished call beside what it wrote since the state `before`."""
+    """Record a finished call beside the files that it wrote since the state `before`."""
     outputs = outputs_of(command, values, before)
     if not outputs:
         return
@@ -147,7 +148,7 @@ def _files_by_option(
     command: Command, values: Mapping[str, Any], names: Mapping[Path, str],
     outputs: Collection[Path], base: Path,
 ) -> dict[str, list[str]]:  # fmt: skip
-    """Names of the files in the record by the option that they were given under."""
+    """Names of the files in the record, by the option that named them."""
     found = {
         option: [names[file] for path in paths for file in _files(path)]
         for option, paths in _inputs_by_option(command, values).items()
@@ -159,9 +160,10 @@ def _files_by_option(
 
 
 def names_of(hashes: Mapping[Path, str], base: Path) -> dict[Path, str]:
-    """The name of each file in a record: relative to the outputs if it lies in the working folder.
+    """The name of each file in a record.
 
-    Outside it, the bare name; of several files of one name, with the beginning of its hash.
+    A file in the working folder is named relative to the outputs. Any other file has its bare name, and
+    the beginning of its hash if several such files have the same name.
     """
     here = Path.cwd().resolve()
     outside = [path for path in hashes if not path.resolve().is_relative_to(here)]

@@ -1,8 +1,8 @@
-"""Records of what made the files: one for each finished command, in `.provenance/` beside its outputs.
+"""Records of finished commands, one per call, in `.provenance/` beside the outputs.
 
-A record holds the command's parameters and options, the digest of its code, the random streams it
-used, the hashes of what it read and wrote, and the versions that can change the bytes. It holds no
-clock, host, user or folder outside the working folder, so equal runs leave equal records.
+A record holds the command's parameters and options, the digest of its code, its random streams, the
+hashes of the files that it read and wrote, and the versions that can change the bytes. It names no time,
+host, user or folder outside the working folder, so equal runs leave equal records.
 Must not: judge; `fispace.provenance.verify` does.
 """
 
@@ -23,9 +23,9 @@ from fispace.study.commands import rule_of
 RESULTS = Path("results")
 FOLDER = ".provenance"
 PLACES = (("lm", "name"), ("text", "path"), ("transfer", "path"))
-"""Parameters that may name a place of this machine."""
+"""Parameters that may name a folder or file of this machine."""
 MODEL_FILES = ("*.safetensors", "*.json", "*.model", "*.txt")
-"""What is read of a model folder."""
+"""Files of a model folder that are read."""
 PARTIAL = ".partial-"
 
 LIBRARIES = (
@@ -50,8 +50,8 @@ class Record:
     versions: dict[str, str]
     path: Path
     files: dict[str, list[str]] = field(default_factory=dict)
-    """Names of the files, of `inputs` and `outputs`, by the option that they were given under; empty in
-    records of earlier versions."""
+    """Names of the files in `inputs` and `outputs`, by the option that named them; empty in records of
+    earlier versions."""
 
     @property
     def base(self) -> Path:
@@ -65,11 +65,11 @@ class Record:
 
 
 def places_named_in(params: Mapping[str, Any]) -> list[Path]:
-    """The user's model folder and texts, as a command's parameters name them.
+    """The user's model folder and texts that a command's parameters name.
 
-    A model of a hub is named like a folder that does not exist.
+    The name of a model on a hub looks like a folder that does not exist.
     """
-    from fispace.study.config.lm import TESTBED  # what has no parameters starts without it
+    from fispace.study.config.lm import TESTBED  # commands without parameters start without it
 
     model = (params.get("lm") or {}).get("name", TESTBED)
     texts = [(params.get(key) or {}).get("path") for key in ("text", "transfer")]
@@ -87,7 +87,7 @@ def files_named_in(params: Mapping[str, Any]) -> list[Path]:
 
 
 def without_places(params: Any) -> Any:
-    """A parameter slice without folders of this machine; the hashes of their files stand for them."""
+    """The parameters without folders of this machine; the hashes of their files identify them."""
     if not isinstance(params, dict):
         return params
     named = set(map(str, places_named_in(params)))
@@ -100,7 +100,7 @@ def without_places(params: Any) -> Any:
 
 
 def same_params(recorded: Any, today: Any) -> bool:
-    """Whether a record holds these parameters, as far as they do not name what is not here."""
+    """Whether a record holds these parameters; a model folder that is missing here is not compared."""
     now = json.loads(json.dumps(without_places(today)))
     if recorded == now or not isinstance(now, dict) or not isinstance(now.get("lm"), dict):
         return recorded == now
@@ -126,7 +126,7 @@ def relative_name(path: Path, base: Path) -> str:
 
 @cache
 def versions() -> dict[str, str]:
-    """Versions of what can change the bytes of a result."""
+    """Versions of Python and of the packages that can change the bytes of a result."""
     found = {name: _version(name) for name in LIBRARIES}
     return {"python": python_version()} | found
 
@@ -169,14 +169,14 @@ def read_record(path: Path) -> Record:
 
 
 def record_from(content: Any, path: Path) -> Record:
-    """The record that a JSON value is; `path` is where it lies, or lay.
+    """The record in a JSON value; `path` is where the record is, or was.
 
     Raises:
         ArtifactError: if it lacks a key, or names a file outside its folder.
     """
     if not _is_record(content):
         raise ArtifactError(
-            f"{path} is no record of a command: it was altered. Delete it and what lies beside it, "
+            f"{path} is not a record of a command: it was altered. Delete it and the files beside it, "
             "and run the workflow again."
         )
     return Record(**content, path=path)
@@ -198,7 +198,7 @@ def _is_record(content: Any) -> bool:
 
 
 def _is_by_option(files: Any, known: Collection[str]) -> bool:
-    """Whether a JSON value gives recorded files by option."""
+    """Whether a JSON value names recorded files by option."""
     return isinstance(files, dict) and all(
         isinstance(names, list) and all(isinstance(name, str) and name in known for name in names)
         for names in files.values()

@@ -1,4 +1,4 @@
-"""`fispace verify RUN`: is what a run holds whole, and made from today's inputs, code and parameters?
+"""`fispace verify RUN`: are the files of a run whole, and made from today's inputs, code and parameters?
 
 Must not: change or compute anything, or import torch.
 """
@@ -36,7 +36,7 @@ SHOWN_FILES = 8
 
 
 class Finding(NamedTuple):
-    """One file that is not as it should be."""
+    """One file that is missing, changed, stale or unknown."""
 
     kind: str
     path: Path
@@ -48,10 +48,10 @@ class Finding(NamedTuple):
 def verify_run(run: str, /, *, overlay: Path | None) -> None:
     """Check that the files of a run are whole, and made from today's inputs, code and parameters.
 
-    Every hash is computed again. changed: other bytes than its command wrote. stale: made from other
-    inputs, code or parameters than today's. missing: promised or recorded, but not there. unknown: no
-    command recorded it.
-    `--overlay` is the parameter file the run was made with, where it is not the run's own.
+    Every hash is computed again. changed: the bytes differ from those that its command wrote. stale: it
+    was made from other inputs, code or parameters than today's. missing: promised or recorded, but not
+    there. unknown: no command recorded it.
+    `--overlay` is the parameter file that the run was made with, if it is not the one noted for the run.
 
     Raises:
         ArtifactError: if anything is found, or the run holds no results; every finding is logged.
@@ -60,7 +60,7 @@ def verify_run(run: str, /, *, overlay: Path | None) -> None:
     noted = noted_by_workflow(run)
     study = study_of(run, noted.get("config", {}), overlay)
     records, damaged = read_records(folder)
-    findings = [*damaged, *compare(folder, records, study)]
+    findings = [*damaged, *findings_of_files(folder, records, study)]
     planned = [Path(name) for name in noted.get("promised", [])]
     findings += missing_by_plan(folder, records, study, planned)
     for finding in sorted(findings):
@@ -76,7 +76,7 @@ def run_folder(run: str) -> Path:
     """Folder of a run's results.
 
     Raises:
-        ParamsError: if the name is no plain folder name, or there is no such run.
+        ParamsError: if the name is not a plain folder name, or there is no such run.
     """
     folder = RESULTS / run
     if not run or Path(run).name != run or run.startswith(".") or not folder.is_dir():
@@ -89,7 +89,7 @@ def run_folder(run: str) -> Path:
 
 
 def noted_by_workflow(run: str) -> dict[str, Any]:
-    """What the workflow noted when it last ran here; empty if it did not, or if that is damaged."""
+    """What the workflow noted when it last ran here; empty if there is no note, or a damaged one."""
     path = LOGS / run / RUN_FILE
     if not path.is_file():
         return {}
@@ -98,13 +98,13 @@ def noted_by_workflow(run: str) -> dict[str, Any]:
     except ArtifactError:
         content = None
     if not _is_note(content):
-        log.info("%s is damaged: what the workflow promised is not compared.", path)
+        log.info("%s is damaged: the files that the workflow promised are not compared.", path)
         return {}
     return content
 
 
 def _is_note(content: Any) -> bool:
-    """Whether a JSON value has the form of such a note, as far as it is read here."""
+    """Whether the parts of a note that are read here have the right form."""
     if not isinstance(content, dict) or not isinstance(content.get("config", {}), dict):
         return False
     promised = content.get("promised", [])
@@ -112,12 +112,12 @@ def _is_note(content: Any) -> bool:
 
 
 def study_of(run: str, given: dict[str, Any], overlay: Path | None) -> Study | None:
-    """The study as the run would be made today; None if no parameter file says it.
+    """The study as the run would be made today; None if no parameter file has this run.
 
     `given` are the values of the command line that the run was made with.
 
     Raises:
-        ParamsError: if `overlay` is given and is no parameter file.
+        ParamsError: if `overlay` is given and is not a parameter file.
     """
     if overlay is not None:
         tries = [given | {OVERLAY: str(overlay)}]
@@ -134,12 +134,12 @@ def study_of(run: str, given: dict[str, Any], overlay: Path | None) -> Study | N
             continue
         if study["run"] == run:
             return study
-    log.info("no parameter file makes the run %s: parameters are not compared.", run)
+    log.info("no parameter file has the run %s: parameters are not compared.", run)
     return None
 
 
 def read_records(folder: Path) -> tuple[list[Record], list[Finding]]:
-    """All records of a run, and those that are not readable as such."""
+    """All records of a run, and a finding for each unreadable one."""
     records: list[Record] = []
     damaged: list[Finding] = []
     for path in sorted(folder.rglob(f"{FOLDER}/*.json")):
@@ -150,8 +150,10 @@ def read_records(folder: Path) -> tuple[list[Record], list[Finding]]:
     return records, damaged
 
 
-def compare(folder: Path, records: list[Record], study: Study | None) -> Iterator[Finding]:
-    """Findings about the recorded files, and about those that no record names."""
+def findings_of_files(
+    folder: Path, records: list[Record], study: Study | None
+) -> Iterator[Finding]:
+    """Findings about the recorded files, and about files that no record names."""
     made = {record.base / name: sha for record in records for name, sha in record.outputs.items()}
     for record in records:
         why = stale_because(record, made, study)
@@ -160,7 +162,7 @@ def compare(folder: Path, records: list[Record], study: Study | None) -> Iterato
             if not path.is_file():
                 yield Finding(MISSING, path, f"`{record.command}` wrote it", record.rule)
             elif sha256_of(path) != expected:
-                said = f"not the bytes that `{record.command}` wrote"
+                said = f"its bytes are not those that `{record.command}` wrote"
                 yield Finding(CHANGED, path, said, record.rule)
             elif why:
                 yield Finding(STALE, path, why, record.rule)
@@ -171,17 +173,17 @@ def compare(folder: Path, records: list[Record], study: Study | None) -> Iterato
 
 
 def stale_because(record: Record, made: dict[Path, str], study: Study | None) -> str | None:
-    """Why a record does not describe what its command would do today, or None."""
+    """Why a record does not describe what its command would do today; None if it does."""
     try:
         command = find_command(*record.command.split(" "))
     except (KeyError, TypeError):
-        return f"there is no command `{record.command}` any more"
+        return f"there is no longer a command `{record.command}`"
     if record.code != code_digest(command.module):
-        return f"the code of `{record.command}` is another today"
+        return f"the code of `{record.command}` has changed"
     for name, sha in sorted(record.inputs.items()):
         now = _hash_now(record.base / name, made)
         if now is not None and now != sha:
-            return f"made from another {name}"
+            return f"made from a different {name}"
     return _other_params(record, study) if study is not None else None
 
 
@@ -219,12 +221,12 @@ def _other_row(options: Mapping[str, Any], arms: Mapping[str, Any]) -> str | Non
     matched = arms.get(today["matched_to"]) if today and today.get("matched_to") else None
     for option, row in (("row", today), ("matched_row", matched)):
         if option in options and not _says(options[option], row):
-            return f"train.arms.{arm} is another row today"
+            return f"train.arms.{arm} has changed"
     return None
 
 
 def _says(text: Any, value: Any) -> bool:
-    """Whether a recorded option is this value as JSON; a damaged one is not."""
+    """Whether a recorded option is this value as JSON; False for a damaged option."""
     try:
         return parse_json(text) == value
     except (TypeError, ValueError):
@@ -238,7 +240,7 @@ def _brief(value: Any) -> str:
 def missing_by_plan(
     folder: Path, records: list[Record], study: Study | None, planned: Iterable[Path]
 ) -> Iterator[Finding]:
-    """Promised files that are not there and have no record either; whole commands without one."""
+    """Promised files that are missing and not recorded, and commands without any record."""
     known = {record.base / name for record in records for name in record.outputs}
     absent = [path for path in planned if path not in known and not path.is_file()]
     for path in absent:
@@ -247,11 +249,11 @@ def missing_by_plan(
     for command in all_commands():
         if command.name not in done and not absent and _is_due(command, study):
             place = folder / command.chapter
-            yield Finding(MISSING, place, f"nothing of `{command.name}` is here", command.rule)
+            yield Finding(MISSING, place, f"no result of `{command.name}` is here", command.rule)
 
 
 def _is_due(command: Command, study: Study | None) -> bool:
-    """Whether every run of the study has the command; some belong to some studies, or to `full`."""
+    """Whether a run of the study must have the command; some belong only to some studies or `full`."""
     if command.target == "full":
         return False
     if command.name == "factorial truth":
@@ -282,6 +284,6 @@ def _advice(findings: list[Finding], n_files: int, folder: Path, overlay: Path |
     rerun = f"snakemake --cores all{f' --config overlay={overlay}' if overlay else ''}"
     return (
         f"{folder}: of {n_files} files {found}, as listed above"
-        f"{f'; rules concerned: {chr(44).join(rules)}' if rules else ''}. Delete what is changed, "
-        f"stale or unknown, then run `{rerun} {named}`; the rest is kept."
+        f"{f'; rules concerned: {chr(44).join(rules)}' if rules else ''}. Delete the files that are "
+        f"changed, stale or unknown, then run `{rerun} {named}`; all others are kept."
     )

@@ -1,7 +1,7 @@
-"""A claim's numbers, and the form they are given in: as the ratios that they are, or as differences.
+"""The numbers that answer a claim, and whether the ledger gives them as ratios or as differences.
 
-A ratio says nothing where its denominator may be zero, and a percentage little beyond 100 %. Such numbers
-are given, and judged, as differences in the unit of what is divided. Must not: judge.
+A ratio says nothing if its denominator may be zero, and a percentage says little beyond 100 %. Such
+numbers are given and judged as differences, in the unit of the numerator. Must not: judge.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,48 +11,47 @@ from typing import NamedTuple
 import numpy as np
 
 from fispace.chapters.fidelity.quantities import RatioParts, ratio_parts
-from fispace.report.claim import Claim
-from fispace.report.predicate import ANSWERS, Answer, OverSeeds
+from fispace.report.claims import ANSWERS, Answer, Claim, OverSeeds
 from fispace.report.verdicts import Range, Sample, covers_zero
 from fispace.stats.intervals import Interval, t_interval
 from fispace.store.metric_registry import FRACTION
 from fispace.store.quantities import Frame
 
-WHOLE = 1.0
-"""A share beyond it, 100 %, is given as a difference."""
+LARGEST_SHARE = 1.0
+"""A larger share, above 100 %, is given as a difference."""
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """What a study found, by quantity."""
+    """The numbers of a study, by quantity."""
 
     samples: Mapping[str, Sample]
     """Values by seed."""
     units: Mapping[str, str]
     documents: Mapping[str, Range]
-    """Intervals over documents, of the fidelity quantities."""
+    """Intervals over documents; only fidelity quantities have them."""
     few_documents: Mapping[str, Range]
-    """The same over samples of a few documents."""
+    """Intervals over samples of a few documents."""
 
 
 class Given(NamedTuple):
     """One quantity in the form that the ledger gives it in."""
 
     quantity: str
-    """Whose numbers these are: the quantity itself, or the difference that stands for it."""
+    """Name of the quantity, or of the difference that stands for it."""
     sample: Sample
     neutral: float
-    """What a reference of the quantity is lowered by."""
+    """Subtracted from a reference of the quantity: a difference is 0 where its ratio is `neutral`."""
     stands_for: str | None
-    """The ratio that a difference stands for."""
+    """Name of the ratio that a difference stands for."""
     ratio: Sample | None
-    """Values of that ratio, unless its denominator may be zero."""
+    """Values of that ratio; None if its denominator may be zero."""
     is_undefined: bool
-    """A ratio whose denominator may be zero, where no difference can stand for it: no number."""
+    """Whether it is a ratio whose denominator may be zero and that no difference can stand for."""
 
 
 def numbers_of(quantities: Frame, documents: Frame) -> Numbers:
-    """The numbers of the tables `quantities` and `documents` of the report chapter."""
+    """The numbers in the tables that `report quantities` and `report documents` write."""
     samples: dict[str, Sample] = {
         str(name): dict(zip(rows["seed"].astype(int), rows["value"].astype(float), strict=True))
         for name, rows in quantities.groupby("quantity")
@@ -72,7 +71,7 @@ def over_seeds(sample: Sample, confidence: float) -> Interval:
 
 
 def has_no_denominator(name: str, numbers: Numbers, confidence: float) -> bool:
-    """Whether a quantity is a ratio whose denominator's interval, over seeds or documents, holds zero."""
+    """Whether a quantity is a ratio whose denominator has an interval that contains zero."""
     parts = _parts(name, numbers)
     if parts is None:
         return False
@@ -82,7 +81,7 @@ def has_no_denominator(name: str, numbers: Numbers, confidence: float) -> bool:
 
 
 def given_numbers(claim: Claim, numbers: Numbers, confidence: float) -> dict[str, Given]:
-    """Every quantity that the claim shows, judges or refers to, in one form for all that is compared."""
+    """Every quantity that the claim shows, judges or refers to; those that it compares in one form."""
     names = list(dict.fromkeys(_names(claim)))
     undefined = {name for name in names if has_no_denominator(name, numbers, confidence)}
     parts = {name: of for name in names if (of := _convertible(claim, name, numbers)) is not None}
@@ -90,7 +89,7 @@ def given_numbers(claim: Claim, numbers: Numbers, confidence: float) -> dict[str
     if not says_nothing & parts.keys():
         parts = {}
     compared = _compared(claim)
-    if len(compared & parts.keys()) < len(compared):  # one form for both, or no comparison
+    if len(compared & parts.keys()) < len(compared):  # a ratio cannot be compared with a difference
         parts = {name: of for name, of in parts.items() if name not in compared}
     return {name: _given(name, parts.get(name), name in undefined, numbers) for name in names}
 
@@ -118,17 +117,17 @@ def _names(claim: Claim) -> Iterator[str]:
 
 
 def _parts(name: str, numbers: Numbers) -> RatioParts | None:
-    """Parts of a ratio whose difference and denominator the study has."""
+    """Parts of a ratio, if the study has its difference and its denominator."""
     parts = ratio_parts(name, numbers.samples)
     known = numbers.samples.keys()
     return parts if parts and {parts.difference, parts.denominator} <= known else None
 
 
 def _convertible(claim: Claim, name: str, numbers: Numbers) -> RatioParts | None:
-    """Parts of a ratio that a difference can stand for.
+    """Parts of a ratio, if a difference can stand for it.
 
-    Where it is judged, it must be compared with its neutral value: there, and nowhere else, ratio and
-    difference lie on the same side.
+    A judged ratio must be compared with its neutral value: only there do ratio and difference lie on the
+    same side of the reference.
     """
     parts = _parts(name, numbers)
     if parts is None or not isinstance(claim.predicate, OverSeeds):
@@ -141,7 +140,7 @@ def _convertible(claim: Claim, name: str, numbers: Numbers) -> RatioParts | None
 
 
 def _compared(claim: Claim) -> set[str]:
-    """The two quantities that are compared with each other, if there are."""
+    """The two quantities that the claim compares with each other; empty if it compares none."""
     if "null" not in claim.needed:
         return set()
     pair = (claim.judged_quantity(answer) for answer in (claim.answered_by, "null"))
@@ -150,4 +149,4 @@ def _compared(claim: Claim) -> set[str]:
 
 def _is_beyond_whole(name: str, numbers: Numbers) -> bool:
     values = np.array(list(numbers.samples[name].values()), dtype=np.float64)
-    return numbers.units[name] == FRACTION and bool(abs(values.mean()) > WHOLE)
+    return numbers.units[name] == FRACTION and bool(abs(values.mean()) > LARGEST_SHARE)

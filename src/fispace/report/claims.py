@@ -1,145 +1,384 @@
-"""`report claims`: each printed number beside ours, by the paper's definition, and the verdict.
+"""The file of claims, workflow/claims.yaml: what it declares, and reading it.
 
-Must not: hold a claim or a test; the claims are data in workflow/claims.yaml.
+A claim is one printed number, the quantities that answer it, and the predicate that judges it. Must
+not: know a quantity's value, or reach a verdict.
 """
 
-import math
 from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Annotated, ClassVar, Literal, get_args
 
-from fispace.errors import ClaimsError
-from fispace.report.answers import numbers_of, over_seeds
-from fispace.report.claim import Claims
-from fispace.report.claims_file import of_target, read_claims, require_quantities
-from fispace.report.judge import Case, case_of, excess_over_null, judge, judged_documents
-from fispace.report.predicate import ANSWERS, Answer, OverSeeds
-from fispace.report.tables import DOCUMENTS, LEDGER
-from fispace.report.verdicts import VERDICTS, Range, Reading
-from fispace.stats.intervals import Interval, t_interval
-from fispace.store.files import write_json
-from fispace.store.tables import read_csv, read_table, write_csv
-from fispace.study.config.report import ClaimsStep
-from fispace.study.step import Reads, Writes, command
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-TEXT_COLUMNS = ("id", "item", "target", "statement", "printed", "unit", "where", "definition")
-ENDS = ("mean", "low", "high", "n")
-RATIO_ENDS = ENDS[:3]
-Cells = dict[str, Any]
+from fispace.errors import ClaimsError, ParamsError
+from fispace.store.metric_registry import UNITS
+from fispace.study.config.base import Distinct, Entry, Keys, ListOf, NonEmpty, Refusal
+from fispace.study.strict_yaml import read_yaml_mapping
+
+Answer = Literal["published", "controlled", "null", "paper_sizes"]
+"""Which number of ours stands beside the printed one: a group of columns of the ledger."""
+ANSWERS: tuple[Answer, ...] = get_args(Answer)
+StudyTarget = Literal["all", "full"]
+"""Target of the workflow whose ledger has the claim."""
+Level = float | str
+"""A number, or the name of a quantity, paired by seed."""
+QuantityName = NonEmpty
+"""Name of a quantity, as in quantities.csv."""
 
 
-@command("report", "claims")
-def write_claims(
-    params: ClaimsStep, *, target: str, claims: Reads, quantities: Reads, documents: Reads,
-    ledger: Writes, metrics: Writes,
-) -> None:  # fmt: skip
-    """Write the ledger (CSV, one row a claim) and the same numbers as nested JSON.
+class Predicate(Entry):
+    """What our numbers must show for the claim to be reproduced."""
 
-    Each answer is the mean over seeds with its t-interval, and the interval over documents where the
-    quantity has one. A number that is given as a difference has its ratio in the columns `*_ratio`,
-    unless the ratio's denominator may be zero. `excess` is the paired difference answer - null,
-    `judged` the number that the verdict rests on. Cells of what a claim has not are empty. Nothing is
-    written unless every claim has its verdict. `target` says whose ledger it is: that of `all` leaves
-    out the claims that only `full` answers.
+    TESTS: ClassVar[tuple[str, ...]]
+    """Names of the tests that this class declares."""
+
+    test: str
+    """One of `TESTS`."""
+
+
+class Absolute(Predicate):
+    """An absolute number of another model, which is not testable here."""
+
+    TESTS = ("absolute",)
+
+
+class AtPaperSizes(Predicate):
+    """A number that needs only the paper's sizes must be the printed one.
+
+    `at_paper_sizes`: the number itself. `null_at_paper_sizes`: a null of the number; if it is the
+    printed number, it explains it, and otherwise the claim is not testable.
+    """
+
+    TESTS = ("at_paper_sizes", "null_at_paper_sizes")
+
+    tolerance: Annotated[float, Field(ge=0)]
+    """Largest relative difference from the printed number."""
+
+
+class OverSeeds(Predicate):
+    """A test of our own models over their seeds."""
+
+    reference: Level
+    """What the numbers are compared with."""
+    controlled_reference: Level | None = None
+    """The reference of `controlled`, if it differs."""
+    against: Distinct[Literal["null", "controlled"]]
+    """What must hold as well; otherwise the claim is explained by the null. `null`: our effect exceeds
+    that of the null. `controlled`: the controlled number passes the same test."""
+    sample: Literal["few_documents"] | None = None
+    """Judge the interval over samples of `report.few_documents` documents."""
+    published: QuantityName | None = None
+    """Quantity judged in place of the claim's own."""
+    controlled: QuantityName | None = None
+    """Quantity judged in place of the claim's own."""
+    null: QuantityName | None = None
+    """Quantity judged in place of the claim's own."""
+
+    def reference_of(self, answer: Answer) -> Level:
+        """Reference of this answer."""
+        own = self.controlled_reference if answer == "controlled" else None
+        return self.reference if own is None else own
+
+
+class Direction(OverSeeds):
+    """Our numbers lie on one side of the reference.
+
+    `above`, `below`: the interval over seeds does, and the interval over documents where there is one.
+    `every_above`, `every_below`: every seed does; for numbers whose mean says nothing, such as p-values.
+    """
+
+    TESTS = ("above", "below", "every_above", "every_below")
+
+
+class NoEffect(OverSeeds):
+    """Our numbers do not differ from the reference.
+
+    `covers`: the interval contains the reference. `at_most`: no interval lies above it.
+    """
+
+    TESTS = ("covers", "at_most")
+
+    @model_validator(mode="after")
+    def _has_no_excess(self) -> "NoEffect":
+        if "null" in self.against:
+            raise Refusal("against", "a test of no effect cannot ask for more than a null's effect")
+        return self
+
+
+PREDICATES: dict[str, type[Predicate]] = {
+    test: kind for kind in (Direction, NoEffect, AtPaperSizes, Absolute) for test in kind.TESTS
+}
+"""Class of predicate by its test."""
+
+
+def _by_test(values: object) -> object:
+    """The predicate whose test is named; a value that is no mapping is left to be refused."""
+    if not isinstance(values, dict):
+        return values
+    test = values.get("test")
+    if not isinstance(test, str) or test not in PREDICATES:
+        raise Refusal("test", f"expected one of {', '.join(PREDICATES)}, got {test!r:.200}")
+    return PREDICATES[test].checked(values)
+
+
+Tested = Annotated[Predicate, BeforeValidator(_by_test)]
+"""A predicate of the class that its test belongs to."""
+
+
+class Comparison(Entry):
+    """What a controlled number is compared with."""
+
+    says: NonEmpty
+    """The comparison, as a phrase of the ledger's column `controlled_against`."""
+    quantities: Annotated[ListOf[NonEmpty], Field(min_length=1)]
+    """Patterns of the quantities that make this comparison; `*` stands for anything."""
+
+    def is_made_by(self, quantity: str) -> bool:
+        """Whether the quantity makes this comparison."""
+        return any(fnmatchcase(quantity, pattern) for pattern in self.quantities)
+
+
+def _known_unit(unit: str) -> str:
+    if unit not in UNITS:
+        raise ValueError(f"{unit!r} is no unit; there are {', '.join(UNITS)}")
+    return unit
+
+
+class Claim(Entry):
+    """One printed number, or one question that the paper did not ask."""
+
+    id: Annotated[str, Field(pattern="^(N([1-9]|1[0-9]|20)|P[1-3])$")]
+    """Number of the claim in the inventory of the paper, N1 to N20; P1 to P3 are recovery, gain and false
+    positives on planted pairs, for which the paper has no number."""
+    item: Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
+    """Name of this number within its claim."""
+    target: StudyTarget
+    """Target that answers it: `all`, the default run, or `full` alone, whose ledger has both."""
+    statement: NonEmpty
+    """What the paper takes the number to show, in the paper's terms."""
+    printed: float | None
+    """The printed value; null where the paper has no such number."""
+    unit: Annotated[str, AfterValidator(_known_unit)]
+    """Unit of the printed number and of every answer to it."""
+    where: NonEmpty
+    """Where it was printed, and the author's script that computes it; see workflow/weaknesses.yaml."""
+    definition: NonEmpty
+    """How the paper computes it."""
+    published: QuantityName | None
+    """Our models, by the paper's own definition; null where the paper has no such number."""
+    controlled: QuantityName | None
+    """The claim's question, asked against the comparison that `controlled_against` names."""
+    controlled_against: Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")] | None = None
+    """Key of `comparisons`: what `controlled` compares with."""
+    null: QuantityName | None
+    """The same quantity where the effect cannot exist: initial weights, a bias alone."""
+    paper_sizes: QuantityName | None = None
+    """The same quantity from the paper's own sizes alone; no model of ours enters."""
+    same_as: Annotated[dict[Answer, str], Field(default_factory=dict)]
+    """For each answer that is another claim's number as well: the name of that claim."""
+    predicate: Tested
+    """What our numbers must show; the verdict is computed from it."""
+    remark: NonEmpty | None
+    """What to know when reading the row."""
+
+    @property
+    def name(self) -> str:
+        """Name of the claim, such as `N5.gain`."""
+        return f"{self.id}.{self.item}"
+
+    @property
+    def answered_by(self) -> Answer:
+        """The answer that the predicate tests first."""
+        if isinstance(self.predicate, AtPaperSizes):
+            return "paper_sizes"
+        return "controlled" if self.published is None else "published"
+
+    def quantity(self, answer: Answer) -> str | None:
+        """Quantity of one answer, as the ledger shows it."""
+        return getattr(self, answer)
+
+    def judged_quantity(self, answer: Answer) -> str | None:
+        """Quantity that the verdict rests on: the predicate's, or else the claim's own answer."""
+        own = getattr(self.predicate, answer, None)
+        return self.quantity(answer) if own is None else own
+
+    @property
+    def against(self) -> tuple[Answer, ...]:
+        """Answers that the tested one must hold against."""
+        return self.predicate.against if isinstance(self.predicate, OverSeeds) else ()
+
+    @model_validator(mode="after")
+    def _is_asked_and_answered(self) -> "Claim":
+        if (self.controlled is None) != (self.controlled_against is None):
+            says = "names what `controlled` is compared with: give both, or neither"
+            raise Refusal("controlled_against", says)
+        if self.printed is None and self.published is not None:
+            raise Refusal(
+                "published",
+                "the paper has no such number (printed is null), so nothing can be as published; "
+                "the answer belongs under `controlled`",
+            )
+        if isinstance(self.predicate, AtPaperSizes) and self.printed is None:
+            raise Refusal("printed", f"{self.predicate.test} compares with a printed number")
+        for answer in self.needed:
+            if self.judged_quantity(answer) is None:
+                says = f"it tests the answer {answer!r}, but the claim has none"
+                raise Refusal("predicate", f"{says}. Name a quantity under {answer!r}")
+        if self.answered_by in self.against:
+            raise Refusal(
+                ("predicate", "against"),
+                f"{self.answered_by!r} is the number that is judged, so it cannot be its own control",
+            )
+        return self
+
+    @property
+    def needed(self) -> tuple[Answer, ...]:
+        """Answers that the predicate tests."""
+        if isinstance(self.predicate, Absolute):
+            return ()
+        return (self.answered_by, *self.against)
+
+
+class Claims(Entry):
+    """The file of claims."""
+
+    comparisons: dict[str, Comparison]
+    """What controlled numbers are compared with, by key."""
+    claims: ListOf[Claim]
+    """Every printed number that the study answers, in the order of the ledger."""
+
+    @model_validator(mode="after")
+    def _are_told_apart(self) -> "Claims":
+        if not self.claims:
+            raise Refusal("claims", "there are none")
+        counts = Counter(claim.name for claim in self.claims)
+        first: dict[tuple[Answer, str], Claim] = {}
+        for place, claim in enumerate(self.claims):
+            if counts[claim.name] > 1:
+                says = f"{claim.name} is there twice; give the second another item"
+                raise Refusal(("claims", place, "item"), says)
+            self._check_comparison(place, claim)
+            for answer in ANSWERS:
+                quantity = claim.quantity(answer)
+                if quantity is not None:
+                    _check_shared(place, claim, answer, first.setdefault((answer, quantity), claim))
+                elif answer in claim.same_as:
+                    raise Refusal(("claims", place, "same_as"), f"there is no answer {answer!r}")
+        return self
+
+    def _check_comparison(self, place: int, claim: Claim) -> None:
+        key, quantity = claim.controlled_against, claim.controlled
+        if key is None or quantity is None:
+            return
+        if key not in self.comparisons:
+            known = ", ".join(sorted(self.comparisons))
+            says = f"{key!r} is not a comparison; there are {known}"
+            raise Refusal(("claims", place, "controlled_against"), says)
+        if not self.comparisons[key].is_made_by(quantity):
+            says = f"{quantity} does not compare with {key!r} ({self.comparisons[key].says})"
+            raise Refusal(("claims", place, "controlled"), says)
+
+
+def _check_shared(place: int, claim: Claim, answer: Answer, first: Claim) -> None:
+    """Refuse a number that answers two claims unless the second claim says so."""
+    said = claim.same_as.get(answer)
+    expected = None if first is claim else first.name
+    if said != expected:
+        keys = ("claims", place, "same_as" if expected is None else answer)
+        says = (
+            f"{answer} is not the number of {said}" if expected is None
+            else f"{claim.quantity(answer)} answers {expected} already. Name another quantity, or, if one "
+            f"number answers both, say so: `same_as: {{{answer}: {expected}}}`"
+        )  # fmt: skip
+        raise Refusal(keys, says)
+
+
+def read_claims(claims: Path) -> Claims:
+    """The claims of the file, in its order.
 
     Raises:
-        ClaimsError: if the claims are malformed, point to a quantity that does not exist or has
-            another unit, or compare quantities with fewer than two seeds.
+        ClaimsError: if the file is missing, not plain YAML, or breaks a rule of this module.
     """
-    found = read_claims(claims)
-    rows = of_target(found, target)
-    numbers = numbers_of(read_table(quantities), read_csv(documents, DOCUMENTS))
-    require_quantities(rows, numbers.units, claims)
-    cases = [case_of(claim, numbers, params) for claim in rows]
-    readings = [_judged(case, params, claims) for case in cases]
-    lines = [
-        _ledger_row(case, found, reading, params)
-        for case, reading in zip(cases, readings, strict=True)
-    ]
-    metric = {claim.name: _metric(line) for claim, line in zip(rows, lines, strict=True)}
-    counts = Counter(reading.verdict for reading in readings)
-    write_csv(ledger, LEDGER.frame(lines), LEDGER)
-    write_json(metrics, metric | {"verdicts": {name: counts[name] for name in VERDICTS}})
-
-
-def _judged(case: Case, params: ClaimsStep, claims: Path) -> Reading:
     try:
-        return judge(case, params)
-    except ClaimsError as error:
-        raise ClaimsError(f"{claims}: {error}") from None
+        content = read_yaml_mapping(claims)
+    except ParamsError as error:
+        raise ClaimsError(str(error)) from None
+    try:
+        return Claims.checked(content)
+    except Refusal as refusal:
+        place = _place(content, refusal.keys)
+        raise ClaimsError(f"{claims}: {place}{refusal.says:.600}.") from None
 
 
-def _ledger_row(case: Case, claims: Claims, reading: Reading, params: ClaimsStep) -> Cells:
-    claim, predicate = case.claim, case.claim.predicate
-    cells: Cells = {name: getattr(claim, name) for name in TEXT_COLUMNS}
+def of_target(claims: Claims, target: str) -> list[Claim]:
+    """The claims that a target's ledger holds; that of `full` holds all of them.
+
+    Raises:
+        ClaimsError: if there is no such target.
+    """
+    targets = get_args(StudyTarget)
+    if target not in targets:
+        raise ClaimsError(f"--target {target}: no such target; there are {' and '.join(targets)}.")
+    return [claim for claim in claims.claims if target in (claim.target, "full")]
+
+
+def require_quantities(claims: list[Claim], units: Mapping[str, str], where: Path) -> None:
+    """Check that every quantity that a claim names exists, and that its answers are in its unit.
+
+    Args:
+        claims: claims of one target.
+        units: unit of every quantity of the study, by name.
+        where: the file of claims, for messages.
+
+    Raises:
+        ClaimsError: names the claim and the key, and similar quantities.
+    """
+    for claim in claims:
+        for key, name in _named(claim):
+            if name not in units:
+                raise ClaimsError(_missing_quantity(where, claim, key, name, units.keys()))
+        for answer in ANSWERS:
+            name = claim.quantity(answer)
+            if name is not None and units[name] != claim.unit:
+                raise ClaimsError(
+                    f"{where}: {claim.name}: {answer}: {name} is in {units[name]!r}, but the claim in "
+                    f"{claim.unit!r}. A number in another unit answers another question: name another "
+                    "quantity, or give it a claim of its own."
+                )
+
+
+def _named(claim: Claim) -> Iterator[tuple[str, str]]:
+    """Every key of the claim that names a quantity, and the quantity."""
     for answer in ANSWERS:
-        cells |= _answer(answer, case, params.confidence)
-        if answer == "controlled":
-            key = claim.controlled_against
-            cells["controlled_against"] = key and claims.comparisons[key].says
-    excess = excess_over_null(case)
-    cells |= _cells("excess", None if excess is None else t_interval(excess, params.confidence))
-    reference = getattr(predicate, "reference", None)  # a number, or the name of a quantity
-    cells |= {"test": predicate.test, "reference": None if reference is None else str(reference)}
-    # a bare `null` would be read back from CSV as a missing value
-    cells["against"] = ", ".join(f"the {name}" for name in claim.against) or None
-    cells |= _judged_cells(case, params.confidence)
-    return cells | reading._asdict() | {"remark": claim.remark}
+        name = claim.quantity(answer)
+        if name is not None:
+            yield answer, name
+    if isinstance(claim.predicate, OverSeeds):
+        for key in ("published", "controlled", "null", "reference", "controlled_reference"):
+            name = getattr(claim.predicate, key)
+            if isinstance(name, str):
+                yield f"predicate: {key}", name
 
 
-def _answer(answer: Answer, case: Case, confidence: float) -> Cells:
-    """The cells of one answer."""
-    name = case.claim.quantity(answer)
-    given = None if name is None else case.given[name]
-    quantity = None if given is None else given.quantity
-    cells: Cells = {f"{answer}_quantity": quantity}
-    cells |= {f"{answer}_unit": quantity and case.numbers.units[quantity]}
-    cells |= _cells(answer, given and over_seeds(given.sample, confidence))
-    if answer == "paper_sizes":
-        return cells
-    is_number = given is not None and not given.is_undefined
-    cells |= _documents_cells(
-        answer, case.numbers.documents.get(quantity or "") if is_number else None
+def _missing_quantity(
+    where: Path, claim: Claim, key: str, name: str, known: Collection[str]
+) -> str:
+    stem = name.split(".", maxsplit=1)[0]
+    near = ", ".join(sorted(other for other in known if other.split(".")[0] == stem)[:6])
+    return (
+        f"{where}: {claim.name}: {key}: the quantity {name!r} does not exist in this study. "
+        f"Near it: {near or 'no quantity of this metric'}. An arm that was dropped or failed has no "
+        "quantities. All names are in quantities.csv beside the ledger."
     )
-    ratio = None if given is None or given.ratio is None else over_seeds(given.ratio, confidence)
-    cells[f"{answer}_ratio"] = given and given.stands_for
-    cells |= {f"{answer}_ratio_{end}": ratio and getattr(ratio, end) for end in RATIO_ENDS}
-    return cells | {f"{answer}_same_as": case.claim.same_as.get(answer)}
 
 
-def _judged_cells(case: Case, confidence: float) -> Cells:
-    """The cells of the number that the verdict rests on; empty if it rests on none."""
-    needed, predicate = case.claim.needed, case.claim.predicate
-    given = case.of(needed[0]) if needed else None
-    documents = None
-    if isinstance(predicate, OverSeeds):
-        documents = judged_documents(case, predicate, needed[0])
-    return {
-        "judged_quantity": given and given.quantity,
-        "judged_unit": given and case.numbers.units[given.quantity],
-        **_cells("judged", given and over_seeds(given.sample, confidence)),
-        **_documents_cells("judged", documents),
-    }
-
-
-def _cells(stem: str, interval: Interval | None) -> Cells:
-    return {f"{stem}_{end}": interval and getattr(interval, end) for end in ENDS}
-
-
-def _documents_cells(stem: str, interval: Range | None) -> Cells:
-    ends = {"low": interval and interval.low, "high": interval and interval.high}
-    return {f"{stem}_documents_{end}": value for end, value in ends.items()}
-
-
-def _metric(line: Cells) -> Cells:
-    """What DVC compares between runs: the printed number, the answers there are, the verdict."""
-    answers = {
-        answer: {end: _finite(line[f"{answer}_{end}"]) for end in ENDS}
-        for answer in ANSWERS
-        if line[f"{answer}_quantity"] is not None
-    }
-    return {"printed": line["printed"], **answers, "verdict": line["verdict"]}
-
-
-def _finite(value: float | int) -> float | int | None:
-    return value if math.isfinite(value) else None  # JSON has no NaN
+def _place(content: object, keys: Keys) -> str:
+    """The wrong claim by its name, or by its position if it has no name; then the key."""
+    if len(keys) < 2 or keys[0] != "claims" or not isinstance(content, dict):
+        return ".".join(map(str, keys))
+    row = content["claims"][keys[1]]
+    is_named = isinstance(row, dict) and "id" in row
+    first = f"{row['id']}.{row.get('item', '?')}" if is_named else f"claim {int(keys[1]) + 1}"
+    return ": ".join([first, *map(str, keys[2:])])

@@ -1,13 +1,13 @@
 """`report diagrams`: boxes and arrows of the two diagrams, with the sizes of the study.
 
-Must not: draw. Every box names the module that it stands for.
+Every box names the module that it stands for. Must not: draw.
 """
 
 from typing import NamedTuple
 
 from fispace.report.tables import DIAGRAM
 from fispace.store.tables import write_csv
-from fispace.study.config.parts import FORMULAS
+from fispace.study.config.parts import PART_FORMULAS
 from fispace.study.config.report import DiagramsStep
 from fispace.study.step import Writes, command
 
@@ -38,7 +38,7 @@ def write_diagrams(params: DiagramsStep, *, pipeline: Writes, architecture: Writ
 
 
 def pipeline_shapes() -> list[Shape]:
-    """The chapters from left to right, and what passes between them."""
+    """The chapters from left to right, and the arrows between them."""
 
     def box(x: float, y: float, label: str, detail: str, module: str, kind: str = "step") -> Shape:
         return Shape("box", kind, x, y, 1.12, STEP_HEIGHT, label, detail, module)
@@ -83,9 +83,9 @@ def model_shapes(params: DiagramsStep) -> list[Shape]:
             f"top {k} of {latents}: ReLU(W_enc z + b_enc)", f"{sae}.encode"),
         box("data", x_part, 2.86, wide, 0.36, "codes f", f"{k} of {latents} latents active",
             "fispace.models.sparse:Codes"),
-        box("sae", 0.05, 1.18, 0.66, 1.3, "sae", FORMULAS["sae"], f"{sae}.decode"),
-        box("linear", 0.79, 1.18, 0.66, 1.3, "linear", FORMULAS["linear"], f"{model}.contribution"),
-        box("bias", 1.53, 1.18, 0.44, 1.3, "bias", FORMULAS["bias"], f"{model}.contribution"),
+        box("sae", 0.05, 1.18, 0.66, 1.3, "sae", PART_FORMULAS["sae"], f"{sae}.decode"),
+        box("linear", 0.79, 1.18, 0.66, 1.3, "linear", PART_FORMULAS["linear"], f"{model}.contribution"),
+        box("bias", 1.53, 1.18, 0.44, 1.3, "bias", PART_FORMULAS["bias"], f"{model}.contribution"),
         box("interaction", 2.05, 2.06, 1.3, 0.42, "interaction: pool",
             f"½[(Σ f v)² − Σ(f v)²], {width} wide", f"{part}.pool"),
         box("interaction", 2.05, 1.5, 1.3, 0.36, "dropout, W_hidden", f"{width} × {width}",

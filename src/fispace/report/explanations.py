@@ -1,27 +1,27 @@
-"""`report explanations`: where each number of a ledger and of its page comes from, as one Markdown page.
+"""`report explanations`: where each number of a ledger and its summary comes from, as a Markdown page.
 
-The claims and the factorial answers have a section each, which the numbers of the README and of the
-summary link to; what is further back, command by command, stands once at the end. Hashes, parameters
-and lines are those of one run and left to `fispace explain`. Must not: compute.
+Every claim and every factorial answer has a section, which the numbers of the README and the summary
+link to. The commands further back are described once, at the end. Hashes, parameters and lines belong
+to one run and are left to `fispace explain`. Must not: compute.
 """
 
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-from fispace.provenance.functions import Function
+from fispace.provenance.functions import Definition
 from fispace.provenance.lineage import locate, read_run
-from fispace.report.explained_derivations import (
+from fispace.report.explain_chain import (
     REPETITIONS,
     Derivation,
     Read,
+    Step,
     derived,
+    explain_file,
     together,
 )
-from fispace.report.explained_rows import CSV, FoundRow, Tables
-from fispace.report.explained_steps import Step, explain_file
-from fispace.report.explained_words import braced, cell_text, lines_text, listed, seeds_text
-from fispace.report.factorial_lines import UNDECLARED
+from fispace.report.explain_rows import CSV, FoundRow, Tables
+from fispace.report.explain_text import braced, cell_text, lines_text, listed, seeds_text
 from fispace.report.markdown import (
     anchor,
     claim_title,
@@ -29,11 +29,12 @@ from fispace.report.markdown import (
     hypothesis_title,
     truth_title,
 )
+from fispace.report.summary import UNDECLARED
 from fispace.store.files import write_text
 from fispace.store.origins import unchanged
 from fispace.study.step import Reads, Writes, command
 
-QUANTITIES = "quantities"
+QUANTITIES_OPTION = "quantities"
 NOT_KEPT = "computed from a table that is not kept here"
 CLAIMS, TESTS, TRUTH = "Claims", "Factorial tests", "What was planted"
 
@@ -42,15 +43,13 @@ CLAIMS, TESTS, TRUTH = "Claims", "Factorial tests", "What was planted"
 def write_explanations(
     *, ledger: Reads, quantities: Reads, family: Reads, truth: Reads | None, explanations: Writes
 ) -> None:
-    """Write the page from the records of the run, and from its tables as far as they are there.
+    """Write the page from the records of the run, and from those of its tables that exist.
 
     Raises:
-        ParamsError: if the ledger is none of a run.
+        ParamsError: if the ledger belongs to no run.
         ArtifactError: if a table is missing, or no command recorded it.
     """
-    del (
-        quantities
-    )  # found by its record, like every table further back; its change is noticed by it
+    del quantities  # an option only so that the page is made again when the table changes
     page = _Page(ledger)
     lines = [*page.head(), f"## {CLAIMS}", ""]
     for claim in page.rows(ledger):
@@ -66,7 +65,7 @@ def write_explanations(
 
 
 class _Page:
-    """The page of one ledger, as it is written section by section."""
+    """The page of one ledger, written section by section."""
 
     def __init__(self, ledger: Path) -> None:
         folder, self.ledger = locate(ledger)
@@ -79,9 +78,9 @@ class _Page:
         yield f"# Where the numbers of `{self.ledger}` come from"
         yield ""
         yield (
-            "Every claim, then every answer of the factorial tests: the quantities behind it, the cells that "
-            "they were computed from and by which function, and the commands that made those tables, which "
-            "are described [at the end](#commands). Files are named from the folder of the run. "
+            "Every claim and every answer of the factorial tests has a section: the quantities behind it, the "
+            "cells that each was computed from, the function that computed it, and the commands that made the "
+            "tables, which are described [at the end](#commands). File names start from the folder of the run. "
             "`fispace explain` on the same file and row says more: hashes, parameters, lines, and every call."
         )
         yield ""
@@ -91,7 +90,7 @@ class _Page:
         return self.tables.get(locate(path)[1]).where({})
 
     def hypotheses(self, family: Path) -> list[tuple[str, list[FoundRow]]]:
-        """The declared hypotheses in the order of their names, each with its tests."""
+        """The declared hypotheses in order of their names, each with its tests."""
         found: dict[str, list[FoundRow]] = {}
         for row in self.rows(family):
             if row.cells["hypothesis"] not in ("", UNDECLARED):
@@ -99,12 +98,12 @@ class _Page:
         return sorted(found.items())
 
     def claim(self, row: FoundRow) -> Iterator[str]:
-        """One claim: each answer's quantity, and the cells that this was computed from."""
+        """One claim: each answer's quantity, and the cells that the quantity was computed from."""
         yield from (f"### {claim_title(row.cells)}", "", f"{row.cells['statement']}.", "")
         yield from (f"Definition: {row.cells['definition']}.", "")
         behind: list[str] = []
         for read in (read for made in self._derived(self.ledger, [row]) for read in made.reads):
-            if read.rows.table == QUANTITIES:
+            if read.rows.table == QUANTITIES_OPTION:
                 yield f"- {read.argument}: {self._quantity(read)}"
                 found = self._of_quantities(read)
                 for derivation in found:
@@ -128,19 +127,19 @@ class _Page:
         return derived(self.run, self.tables, name, rows) or []
 
     def _derivation(self, one: Derivation) -> Iterator[str]:
-        """A formula and its arguments, as a list inside the list of answers."""
+        """A formula and its arguments, as a list below an answer."""
         if one.function.short_name == unchanged.__name__:
             yield from (f"    - the cell: {self._read(read)}" for read in one.reads)
             return
         yield f"    - {self._function(one.function)}"
         yield from (f"        - {read.argument}: {self._read(read)}" for read in one.reads)
 
-    def _function(self, function: Function) -> str:
+    def _function(self, function: Definition) -> str:
         said = " ".join(line.strip() for line in function.equations) or function.summary
         return f"`{function.short_name}` in `{function.file}`: {said}"
 
     def _read(self, read: Read) -> str:
-        """Where the cells of an argument are, and what they hold."""
+        """Where the cells of an argument are, and their values."""
         held = {k: v for k, v in read.rows.where.items() if k not in REPETITIONS}
         place = ", ".join(f"{key} `{cell_text(value)}`" for key, value in held.items())
         column = f"`{read.rows.column}` of " if read.rows.column is not None else ""
@@ -148,11 +147,11 @@ class _Page:
         return text + _held(read)
 
     def answers(self, path: Path, title: str, rows: list[FoundRow]) -> Iterator[str]:
-        """One section on rows of a factorial table: the function, and the files behind each argument."""
+        """The section on rows of a factorial table: the function, and the files behind its arguments."""
         name = locate(path)[1]
         yield from (f"### {title}", "", f"{self._files([name])}, {lines_text(rows)}.", "")
         files: dict[str, list[str]] = {}
-        functions: dict[str, Function] = {}
+        functions: dict[str, Definition] = {}
         for one in self._derived(name, rows):
             functions[one.function.name] = one.function
             for read in one.reads:
@@ -163,7 +162,7 @@ class _Page:
         yield from ("", f"Further back: {self._links(behind)}.", "")
 
     def _files(self, names: Iterable[str]) -> str:
-        """Files; a table as the CSV of it that is kept among the reference results, with a link."""
+        """Files by name; one CSV among the reference results with a link."""
         shown = dict.fromkeys(self._kept(name) for name in names)
         if (
             len(shown) == 1
@@ -175,13 +174,13 @@ class _Page:
         return f"`{braced(shown)}`"
 
     def _kept(self, name: str) -> str:
-        """The CSV that the call wrote beside a Parquet table, if it wrote one of this name."""
+        """The CSV that the same call wrote beside this Parquet table; the name itself if none."""
         twin = PurePosixPath(name).with_suffix(CSV).as_posix()
         maker = self.run.makers.get(name)
         return twin if maker is not None and self.run.makers.get(twin) is maker else name
 
     def _links(self, names: Iterable[str]) -> str:
-        """The commands that made files; what is behind these is said in their own sections."""
+        """Links to the commands that made these files."""
         steps = [self._steps(name) for name in dict.fromkeys(names)]
         makers = sorted({of_file[0].command for of_file in steps if of_file})
         linked = [f"[{command}](#{anchor(command)})" for command in makers]
@@ -202,7 +201,7 @@ class _Page:
         return max(depths), step.command
 
     def commands(self) -> Iterator[str]:
-        """A section on every command that was met, the last first."""
+        """A section on every command behind the page, the last first."""
         found = {step.command: step for steps in self._behind.values() for step in steps}
         yield from ("## Commands", "")
         for step in sorted(found.values(), key=self._place):
@@ -220,7 +219,7 @@ class _Page:
             yield from ((f"- parameters {params}", "") if params else ("",))
 
     def _inputs(self, step: Step, known: Mapping[str, Step]) -> str:
-        """The options that name files, and the commands that made these."""
+        """The options that name input files, and the commands that made these."""
         said: list[str] = []
         for option, names in self.run.inputs(step.records[0]).items():
             records = (self.run.makers.get(name) for name in names)
@@ -231,7 +230,7 @@ class _Page:
 
 
 def _held(read: Read) -> str:
-    """What the cells of an argument hold, where they are cells and are there."""
+    """Values of the cells of an argument, or why they are missing; empty for whole files."""
     rows = [row for found in read.found.values() for row in found]
     if read.rows.column is None or not rows:
         return "" if read.missing is None else f" ({read.missing})"

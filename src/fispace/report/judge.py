@@ -1,6 +1,6 @@
-"""From a claim's predicate and the study's quantities to its verdict.
+"""The verdict on a claim, from its predicate and the study's quantities.
 
-Must not: define a test; those are in `report.verdicts`.
+Must not: define a test; tests are in `fispace.report.verdicts`.
 """
 
 from collections.abc import Mapping
@@ -11,8 +11,7 @@ import numpy as np
 from fispace.errors import ClaimsError
 from fispace.report import verdicts
 from fispace.report.answers import Given, Numbers, given_numbers
-from fispace.report.claim import Claim
-from fispace.report.predicate import Absolute, Answer, AtPaperSizes, OverSeeds
+from fispace.report.claims import Absolute, Answer, AtPaperSizes, Claim, OverSeeds
 from fispace.report.verdicts import CONSTANT, Range, Reading, Rule, Values
 from fispace.study.config.report import ClaimsStep
 
@@ -22,11 +21,11 @@ class Case(NamedTuple):
 
     claim: Claim
     given: Mapping[str, Given]
-    """What the claim names, in the form in which it is shown and judged."""
+    """The quantities that the claim names, as they are shown and judged."""
     numbers: Numbers
 
     def of(self, answer: Answer) -> Given:
-        """The number that the verdict rests on; the claim must need this answer."""
+        """The number that the verdict rests on, for an answer that the predicate tests."""
         return self.given[self.claim.judged_quantity(answer) or ""]
 
 
@@ -94,7 +93,7 @@ def _holds(case: Case, predicate: OverSeeds, rule: Rule, answer: Answer) -> bool
 
 
 def judged_documents(case: Case, predicate: OverSeeds, answer: Answer) -> Range | None:
-    """Interval over documents that the verdict on an answer rests on, where it has a meaning."""
+    """Interval over documents that the verdict on an answer rests on; None if it rests on none."""
     of_few = predicate.sample == "few_documents"
     given = case.of(answer)
     if given.is_undefined or isinstance(predicate.reference_of(answer), str):
@@ -103,7 +102,7 @@ def judged_documents(case: Case, predicate: OverSeeds, answer: Answer) -> Range 
 
 
 def _differences(case: Case, predicate: OverSeeds, like: Answer, *answers: Answer) -> list[Values]:
-    """Answers less the reference of `like`, on their common seeds."""
+    """Answers minus the reference of the answer `like`, on their common seeds."""
     level, neutral = predicate.reference_of(like), case.of(like).neutral
     samples = [case.of(answer).sample for answer in answers]
     samples.append(
@@ -127,7 +126,7 @@ def _too_few_seeds(claim: Claim, samples: list[verdicts.Sample]) -> str:
 
 
 def excess_over_null(case: Case) -> Values | None:
-    """Paired differences of the claim's number and its null; None without both in one unit."""
+    """Paired differences of the claim's number and its null; None if one is missing or units differ."""
     names = [case.claim.quantity(answer) for answer in (case.claim.answered_by, "null")]
     pair = [case.given[name] for name in names if name is not None]
     units = {case.numbers.units[of.quantity] for of in pair}

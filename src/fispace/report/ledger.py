@@ -1,94 +1,196 @@
-"""Ledgers as files: what tools about whole runs read of a claims.csv, or of the bands of several.
+"""`report claims` and `report claims-plot`: the ledger, and the numbers that its figure draws.
 
-Must not: judge, or compute a number.
+Each printed number stands beside ours, with the verdict. Must not: hold a claim or a test; claims are
+data in workflow/claims.yaml.
 """
 
-from collections.abc import Hashable, Mapping
+import math
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import pandas as pd
+import numpy as np
 
-from fispace.errors import ArtifactError
-from fispace.report.predicate import ANSWERS
-from fispace.store.columns import INTEGER, NUMBER, TEXT, Column, Table, optional
-from fispace.store.tables import read_csv
-
-KEY = ["id", "item"]
-ENDS = ("mean", "low", "high")
-CLAIM: dict[str, Column] = {"id": TEXT, "item": TEXT, "verdict": TEXT}
-QUANTITIES: dict[str, Column] = {f"{answer}_quantity": optional(TEXT) for answer in ANSWERS}
-"""Whose numbers they are: a ratio, or the difference that a run gives in its place."""
-NUMBERS: dict[str, Column] = {
-    f"{answer}_{end}": optional(NUMBER) for answer in ANSWERS for end in ENDS
-}
-STATED = Table(
-    "of a ledger, or of bands",
-    {**{name: optional(TEXT) for name in CLAIM}, **QUANTITIES, **NUMBERS, "n_runs": INTEGER},
-    key=("id", "item"),
-    may_lack=("n_runs",),
-    others_ignored=True,
+from fispace.errors import ClaimsError
+from fispace.report.answers import numbers_of, over_seeds
+from fispace.report.claims import (
+    ANSWERS,
+    Answer,
+    Claims,
+    OverSeeds,
+    of_target,
+    read_claims,
+    require_quantities,
 )
-"""What a ledger and the bands of several runs have in common; bands alone have the number of runs."""
-BANDS = Table("bands", {**CLAIM, **QUANTITIES, **NUMBERS, "n_runs": INTEGER}, key=("id", "item"))
-N_RUNS = "n_runs"
-"""The column that bands have and a run's ledger has not."""
-EITHER = " or "
-"""Between the verdicts of a claim on which the runs behind bands do not agree."""
+from fispace.report.judge import Case, case_of, excess_over_null, judge, judged_documents
+from fispace.report.markdown import value_text
+from fispace.report.tables import CLAIMS_PLOT, DOCUMENTS, ENDS, LEDGER
+from fispace.report.verdicts import VERDICTS, Range, Reading
+from fispace.stats.intervals import Interval, t_interval
+from fispace.store.files import write_json
+from fispace.store.tables import read_csv, read_table, write_csv
+from fispace.study.config.report import ClaimsStep
+from fispace.study.step import Reads, Writes, command
+
+TEXT_COLUMNS = ("id", "item", "target", "statement", "printed", "unit", "where", "definition")
+ENDS_AND_N = (*ENDS, "n")
+LIMIT = 200.0
+"""Ratios beyond it are drawn at the edge of the figure; the ledger has the number."""
+ANSWER_LABELS = dict(
+    zip(ANSWERS, ("published", "controlled", "on a null", "paper's sizes"), strict=True)
+)
+"""Answers as the figure's table has them; CSV readers take a bare `null` for a missing value."""
+LedgerCells = dict[str, Any]
+"""Cells of a row by column."""
 
 
-def read_ledger(path: Path, *, may_be_bands: bool = False) -> pd.DataFrame:
-    """Claims, verdicts, numbers and their intervals; a row each, no claim twice.
+@command("report", "claims")
+def write_claims(
+    params: ClaimsStep, *, target: str, claims: Reads, quantities: Reads, documents: Reads,
+    ledger: Writes, metrics: Writes,
+) -> None:  # fmt: skip
+    """Write the ledger as CSV, one row per claim, and the same numbers as nested JSON.
 
-    Raises:
-        ArtifactError: if the file is missing, not readable, no ledger, or bands where a run's ledger
-            is wanted.
-    """
-    if not path.is_file():
-        raise ArtifactError(
-            f"{path} does not exist; expected the claims.csv of a run (`snakemake` makes it)"
-            f"{' or bands (`fispace bands` makes them)' if may_be_bands else ''}."
-        )
-    frame = read_csv(path, STATED)
-    if N_RUNS in frame.columns and not may_be_bands:
-        raise ArtifactError(
-            f"{path} holds the bands of several runs; expected the claims.csv of one run."
-        )
-    texts = frame[[*KEY, "verdict"]]
-    if frame.empty or bool(texts.isna().to_numpy().any()):
-        raise _no_ledger(path, "a claim has no id, item or verdict, or there is none")
-    if bool(frame.duplicated(KEY).any()):
-        raise _no_ledger(path, f"{name_of(frame[frame.duplicated(KEY)].iloc[0])} stands twice")
-    return frame[[*KEY, "verdict", *QUANTITIES, *NUMBERS]]
-
-
-def require_same_claims(
-    ours: Path, our_ledger: pd.DataFrame, theirs: Path, their_ledger: pd.DataFrame
-) -> None:
-    """Two ledgers can only be set side by side where they hold the same claims.
+    Each answer is the mean over seeds with its t-interval, and the interval over documents where the
+    quantity has one. A number that is given as a difference has its ratio in the columns `*_ratio`,
+    unless the ratio's denominator may be zero. `excess` is the paired difference answer - null, and
+    `judged` is the number that the verdict rests on. Cells are empty where a claim has no such number.
+    Nothing is written unless every claim has a verdict. The ledger of the target `all` leaves out the
+    claims that only `full` answers.
 
     Raises:
-        ArtifactError: if they do not; the message names those that only one of them has.
+        ClaimsError: if the claims are malformed, point to a quantity that does not exist or has
+            another unit, or compare quantities with fewer than two seeds.
     """
-    claims = [
-        set(zip(*(frame[name] for name in KEY), strict=True))
-        for frame in (our_ledger, their_ledger)
+    found = read_claims(claims)
+    rows = of_target(found, target)
+    numbers = numbers_of(read_table(quantities), read_csv(documents, DOCUMENTS))
+    require_quantities(rows, numbers.units, claims)
+    cases = [case_of(claim, numbers, params) for claim in rows]
+    readings = [_judged(case, params, claims) for case in cases]
+    lines = [
+        _ledger_row(case, found, reading, params)
+        for case, reading in zip(cases, readings, strict=True)
     ]
-    if claims[0] != claims[1]:
-        alone = sorted(f"{number} {item}" for number, item in claims[0] ^ claims[1])
-        raise ArtifactError(
-            f"{ours} and {theirs} hold different claims: only one of them has {', '.join(alone)}. "
-            "Both must be of one target (report/claims.csv, or report/full/claims.csv, or bands of "
-            "such) and of the same workflow/claims.yaml."
-        )
+    metric = {claim.name: _metric(line) for claim, line in zip(rows, lines, strict=True)}
+    counts = Counter(reading.verdict for reading in readings)
+    write_csv(ledger, LEDGER.frame(lines), LEDGER)
+    write_json(metrics, metric | {"verdicts": {name: counts[name] for name in VERDICTS}})
 
 
-def name_of(row: "Mapping[Hashable, object] | pd.Series") -> str:
-    """How messages call a claim."""
-    return f"{row['id']} {row['item']}"
+def _judged(case: Case, params: ClaimsStep, claims: Path) -> Reading:
+    try:
+        return judge(case, params)
+    except ClaimsError as error:
+        raise ClaimsError(f"{claims}: {error}") from None
 
 
-def _no_ledger(path: Path, why: str) -> ArtifactError:
-    return ArtifactError(
-        f"{path}: this is no ledger, {why}; expected a claims.csv as `fispace report claims` writes it. "
-        "If it was edited, run the workflow again."
+def _ledger_row(case: Case, claims: Claims, reading: Reading, params: ClaimsStep) -> LedgerCells:
+    claim, predicate = case.claim, case.claim.predicate
+    cells: LedgerCells = {name: getattr(claim, name) for name in TEXT_COLUMNS}
+    for answer in ANSWERS:
+        cells |= _answer(answer, case, params.confidence)
+        if answer == "controlled":
+            key = claim.controlled_against
+            cells["controlled_against"] = key and claims.comparisons[key].says
+    excess = excess_over_null(case)
+    cells |= _cells("excess", None if excess is None else t_interval(excess, params.confidence))
+    reference = getattr(predicate, "reference", None)  # a number, or the name of a quantity
+    cells |= {"test": predicate.test, "reference": None if reference is None else str(reference)}
+    # CSV readers take a bare `null` for a missing value
+    cells["against"] = ", ".join(f"the {name}" for name in claim.against) or None
+    cells |= _judged_cells(case, params.confidence)
+    return cells | reading._asdict() | {"remark": claim.remark}
+
+
+def _answer(answer: Answer, case: Case, confidence: float) -> LedgerCells:
+    """The cells of one answer."""
+    name = case.claim.quantity(answer)
+    given = None if name is None else case.given[name]
+    quantity = None if given is None else given.quantity
+    cells: LedgerCells = {f"{answer}_quantity": quantity}
+    cells |= {f"{answer}_unit": quantity and case.numbers.units[quantity]}
+    cells |= _cells(answer, given and over_seeds(given.sample, confidence))
+    if answer == "paper_sizes":
+        return cells
+    is_number = given is not None and not given.is_undefined
+    cells |= _documents_cells(
+        answer, case.numbers.documents.get(quantity or "") if is_number else None
     )
+    ratio = None if given is None or given.ratio is None else over_seeds(given.ratio, confidence)
+    cells[f"{answer}_ratio"] = given and given.stands_for
+    cells |= {f"{answer}_ratio_{end}": ratio and getattr(ratio, end) for end in ENDS}
+    return cells | {f"{answer}_same_as": case.claim.same_as.get(answer)}
+
+
+def _judged_cells(case: Case, confidence: float) -> LedgerCells:
+    """The cells of the number that the verdict rests on; all empty if there is no such number."""
+    needed, predicate = case.claim.needed, case.claim.predicate
+    given = case.of(needed[0]) if needed else None
+    documents = None
+    if isinstance(predicate, OverSeeds):
+        documents = judged_documents(case, predicate, needed[0])
+    return {
+        "judged_quantity": given and given.quantity,
+        "judged_unit": given and case.numbers.units[given.quantity],
+        **_cells("judged", given and over_seeds(given.sample, confidence)),
+        **_documents_cells("judged", documents),
+    }
+
+
+def _cells(stem: str, interval: Interval | None) -> LedgerCells:
+    return {f"{stem}_{end}": interval and getattr(interval, end) for end in ENDS_AND_N}
+
+
+def _documents_cells(stem: str, interval: Range | None) -> LedgerCells:
+    ends = {"low": interval and interval.low, "high": interval and interval.high}
+    return {f"{stem}_documents_{end}": value for end, value in ends.items()}
+
+
+def _metric(line: LedgerCells) -> LedgerCells:
+    """What DVC compares between runs: the printed number, the claim's answers, and the verdict."""
+    answers = {
+        answer: {end: _finite(line[f"{answer}_{end}"]) for end in ENDS_AND_N}
+        for answer in ANSWERS
+        if line[f"{answer}_quantity"] is not None
+    }
+    return {"printed": line["printed"], **answers, "verdict": line["verdict"]}
+
+
+def _finite(value: float | int) -> float | int | None:
+    return value if math.isfinite(value) else None  # JSON has no NaN
+
+
+@command("report", "claims-plot")
+def write_claims_plot(*, ledger: Reads, claims: Writes) -> None:
+    """Write one row per claim and answer: our number over the printed one, with its interval.
+
+    Columns: order, claim, printed, answer, ratio, low, high, is_off, limit, verdict. A claim printed
+    as zero has no ratio. Where the ledger gives a number as a difference, the ratio that the difference
+    stands for is taken, if there is one.
+
+    Raises:
+        ArtifactError: if the ledger is missing or damaged.
+    """
+    rows = _plotted(read_csv(ledger, LEDGER).to_dict("records"))
+    write_csv(claims, CLAIMS_PLOT.frame(rows), CLAIMS_PLOT)
+
+
+def _plotted(ledger: list[dict[Any, Any]]) -> Iterator[dict[str, Any]]:
+    for order, row in enumerate(ledger):
+        name = f"{row['id']} {row['item'].replace('_', ' ')} ({value_text(row['printed'], row['unit'])})"
+        for answer in ANSWERS:
+            is_difference = isinstance(row.get(f"{answer}_ratio"), str)
+            stem = f"{answer}_ratio" if is_difference else answer
+            ends = np.array([row[f"{stem}_{end}"] for end in ENDS], dtype=float)
+            if np.isnan(ends[0]) or row["printed"] == 0:
+                ends = np.full(3, np.nan)
+            ratios = ends / (row["printed"] or np.nan)
+            shown = np.clip(ratios, -LIMIT, LIMIT)
+            yield {
+                "order": order, "claim": name, "printed": row["printed"],
+                "answer": ANSWER_LABELS[answer],
+                "ratio": shown[0], "low": shown[1:].min(), "high": shown[1:].max(),
+                "is_off": bool(abs(ratios[0]) > LIMIT), "limit": LIMIT, "verdict": row["verdict"],
+            }  # fmt: skip

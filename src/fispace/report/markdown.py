@@ -1,14 +1,17 @@
-"""Claims as Markdown: one row a claim, with our numbers beside the printed one.
+"""Markdown of the pages: claims as a table, numbers as a reader sees them, and generated blocks.
 
-Must not: compute, read files, or judge.
+Must not: compute or judge.
 """
 
 import re
 from collections.abc import Iterable
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pandas as pd
 
+from fispace.errors import ArtifactError
+from fispace.store.files import write_text
 from fispace.store.metric_registry import FRACTION
 from fispace.store.origins import Row
 from fispace.store.quantities import Frame
@@ -16,16 +19,16 @@ from fispace.store.quantities import Frame
 ABSENT, PERCENT, UNDEFINED = "–", " %", "undefined"
 NOT_IN_ANCHOR = re.compile(r"[^\w\- ]")
 PERCENT_BELOW = 20.0
-"""Fractions beyond this multiple are shown as plain numbers; a percentage would mislead."""
+"""Fractions of at least this size are shown as plain numbers; a percentage would mislead."""
 SHOWN_UNITS = {"z2": "z²"}
-"""Units whose name in a table is not how they are written."""
-COLUMNS = {
+"""How pages write a unit, if not by its name."""
+ANSWER_HEADERS = {
     "published": "ours, as published",
     "controlled": "ours, controlled",
     "null": "ours, null",
     "paper_sizes": "the paper's sizes alone",
 }
-"""Header of each answer. The last stands only where a row has it."""
+"""Header of each answer's column. The last column is left out if no row has that answer."""
 AGAINST = "controlled against"
 LEGEND = (
     "Printed: the number in the paper. As published: our models, by the paper's own definition; where the "
@@ -41,7 +44,7 @@ LEGEND = (
 
 
 def anchor(title: str) -> str:
-    """What a link to the section of this title ends in, as GitHub and MkDocs make it."""
+    """Anchor of the section with this title, as GitHub and MkDocs make it."""
     return NOT_IN_ANCHOR.sub("", title.lower()).replace(" ", "-")
 
 
@@ -61,17 +64,17 @@ def truth_title(answer: Row) -> str:
 
 
 def linked(text: str, page: str | None, title: str) -> str:
-    """A number, linked to its section of the page of explanations where there is one."""
+    """A number, linked to its section on the page of explanations if there is such a page."""
     return text if page is None or text == ABSENT else f"[{text}]({page}#{anchor(title)})"
 
 
 def claim_table(ledger: Frame, explanations: str | None = None) -> list[str]:
-    """Lines of the Markdown table of the ledger's rows; with the verdicts if the ledger has them.
+    """Lines of the Markdown table of the ledger's rows, with verdicts if the ledger has them.
 
-    The numbers of a row link to its section of the page `explanations`, where there is one.
+    The numbers of a row link to its section on the page `explanations`; None for no links.
     """
     rows = ledger.to_dict("records")
-    answers = [name for name in COLUMNS if name != "paper_sizes" or _any(rows, name)]
+    answers = [name for name in ANSWER_HEADERS if name != "paper_sizes" or _any(rows, name)]
     columns = [column for name in answers for column in _columns(name)]
     if "verdict" in ledger:
         columns.append(("verdict", "---"))
@@ -93,7 +96,7 @@ def _any(rows: list[dict[Any, Any]], answer: str) -> bool:
 
 def _columns(answer: str) -> list[tuple[str, str]]:
     """Header and ruler of an answer's columns."""
-    own = (COLUMNS[answer], "---:")
+    own = (ANSWER_HEADERS[answer], "---:")
     return [own, (AGAINST, "---")] if answer == "controlled" else [own]
 
 
@@ -112,7 +115,7 @@ def _cells(row: dict[Any, Any], answers: list[str], explanations: str | None) ->
 
 
 def _judged_by(row: dict[Any, Any], answers: list[str]) -> str:
-    """Which quantity the verdict rests on, where it is none of those shown."""
+    """The quantity that the verdict rests on, if the row does not show it."""
     judged = _text(row["judged_quantity"])
     shown = [row[f"{answer}_quantity"] for answer in answers]
     if not judged or judged in shown:
@@ -122,9 +125,9 @@ def _judged_by(row: dict[Any, Any], answers: list[str]) -> str:
 
 
 def interval_text(row: dict[Any, Any], answer: str) -> str:
-    """Mean and interval of one answer; a dash where there is none.
+    """Mean and interval of one answer; a dash if there is none.
 
-    A difference has its unit, and the percentage that it stands for where that is a number.
+    A difference has its unit, and the percentage that it stands for if that is defined.
     """
     if not isinstance(row[f"{answer}_quantity"], str):
         return ABSENT
@@ -134,12 +137,12 @@ def interval_text(row: dict[Any, Any], answer: str) -> str:
     )
     if mean == ABSENT:
         return UNDEFINED
-    if low not in (ABSENT, high):  # more than one repetition, and a spread that a reader would see
+    if low not in (ABSENT, high):  # more than one seed, and a spread that three digits show
         mean += f" [{low.removesuffix(PERCENT)}, {high.removesuffix(PERCENT)}]"
     if _text(row.get(f"{answer}_ratio")):
         mean += f" {SHOWN_UNITS.get(unit, unit)}"
         ratio = row[f"{answer}_ratio_mean"]
-        if abs(ratio) <= 1:  # false where there is none
+        if abs(ratio) <= 1:  # false for NaN
             mean += f" ({value_text(ratio, row['unit'])})"
     same = _text(row.get(f"{answer}_same_as"))
     return f"{mean} (= {same.replace('.', ' ')})" if same else mean
@@ -157,17 +160,59 @@ def value_text(value: float, unit: str) -> str:
 
 
 def _signed(digits: str) -> str:
-    """The digits with a true minus sign; none before a zero."""
+    """The digits with a true minus sign, and without a sign before zero."""
     if float(digits) == 0:
         digits = digits.removeprefix("-")
     return digits.replace("-", "−", 1) if digits.startswith("-") else digits
 
 
 def _text(cell: Any) -> str:
-    """The cell's text; an empty one where it is missing."""
+    """The cell's text; empty if the cell is missing."""
     return cell if isinstance(cell, str) else ""
 
 
 def document(lines: Iterable[str]) -> str:
     """The lines as a text with a final newline."""
     return "\n".join(lines) + "\n"
+
+
+class Block(NamedTuple):
+    """The lines between two markers of a page; a command writes them."""
+
+    name: str
+    command: str
+
+    @property
+    def begin(self) -> str:
+        """Line before the block."""
+        return f"<!-- {self.name}: generated by `{self.command}`, do not edit -->"
+
+    @property
+    def end(self) -> str:
+        """Line after the block."""
+        return f"<!-- end of {self.name} -->"
+
+    def filled(self, text: str, inside: str, page: Path) -> str:
+        """`text` with `inside` between the markers; `page` names the file in messages.
+
+        Raises:
+            ArtifactError: if `text` does not hold each marker exactly once, in order.
+        """
+        before, begin, rest = text.partition(self.begin)
+        _, end, after = rest.partition(self.end)
+        if not begin or not end or self.begin in rest or self.end in before + after:
+            raise ArtifactError(
+                f"{page} must hold the line '{self.begin}' once, and after it the line '{self.end}' "
+                f"once: `{self.command}` writes between them."
+            )
+        return f"{before}{self.begin}\n{inside.rstrip()}\n{self.end}{after}"
+
+    def write(self, page: Path, inside: str) -> None:
+        """Replace the block in the file `page`; the rest of the file stays.
+
+        Raises:
+            ArtifactError: if the page is missing or has not both markers.
+        """
+        if not page.is_file():
+            raise ArtifactError(f"{page} does not exist: `{self.command}` writes a block of it.")
+        write_text(page, self.filled(page.read_text(encoding="utf-8"), inside, page))

@@ -8,9 +8,9 @@ from typing import Any
 
 from fispace.chapters.fidelity.quantities import LOSSES, Levels, named_quantities
 from fispace.errors import ArtifactError
-from fispace.report.claims_plot import SHOWN
+from fispace.report.claims import ANSWERS
+from fispace.report.ledger import ANSWER_LABELS
 from fispace.report.paper_quantities import paper_origin
-from fispace.report.predicate import ANSWERS
 from fispace.report.quantities import OF_TABLES
 from fispace.store.origins import Cell, Inputs, Origin, Origins, Row, Rows, is_missing
 from fispace.store.quantities import Quantity
@@ -24,14 +24,14 @@ from fispace.study.config.audit import (
 
 QUANTITY, RATIO, OF_PAPER = "quantity", "ratio", "paper."
 LINE, FIRST_LINE = "line", 2
-"""In place of a column: the line of a row in a CSV, whose header is line 1."""
+"""`LINE` stands in place of a column: the line of a row in a CSV, whose header is line 1."""
 
 
 def of_quantity(row: Row, inputs: Inputs) -> Origin:
-    """Cells and function of the quantity, as its computation states them.
+    """Cells and function of the quantity, as the computation of the quantity states them.
 
     Raises:
-        ArtifactError: if the table that it was computed from is not there.
+        ArtifactError: if the table behind the quantity is not there.
     """
     name, seed = str(row["quantity"]), int(row["seed"])
     if name.startswith(OF_PAPER):
@@ -49,7 +49,7 @@ def of_quantity(row: Row, inputs: Inputs) -> Origin:
 
 
 def _computed(option: str, inputs: Inputs) -> Iterator[Quantity]:
-    """Quantities of one input table; none where the table, or a column of it, is not there."""
+    """Quantities of one input table; none if the table, or a column of it, is not there."""
     try:
         yield from OF_TABLES[option](inputs.table, float("nan"))
     except (ArtifactError, KeyError):  # not given, or a CSV that holds only the means
@@ -57,7 +57,7 @@ def _computed(option: str, inputs: Inputs) -> Iterator[Quantity]:
 
 
 def of_document_interval(row: Row, inputs: Inputs) -> Origin:
-    """Sums by document of every arm that enters the quantity."""
+    """Sums by document of each arm whose loss enters the quantity."""
     levels: Levels = {}
     for name in inputs.table("table")["quantity"]:
         metric, *condition = str(name).split(".")
@@ -69,7 +69,7 @@ def of_document_interval(row: Row, inputs: Inputs) -> Origin:
 
 
 def of_claim(row: Row, _: Inputs) -> Origin:
-    """The quantities that answer it, of every seed, and their intervals over documents."""
+    """The quantities that answer the claim, on every seed, and their intervals over documents."""
     read: dict[str, Rows] = {}
     taken: set[str] = set()
     for column in row:
@@ -88,17 +88,18 @@ def of_claim(row: Row, _: Inputs) -> Origin:
 
 
 def of_claims_plot(row: Row, inputs: Inputs) -> Origin:
-    """The ledger's row of the same order; of a difference, the ratio that stands beside it."""
-    order, answer = int(row["order"]), ANSWERS[list(SHOWN.values()).index(row["answer"])]
+    """The ledger's row of the same order; for a difference, the ratio that it stands for."""
+    labels = list(ANSWER_LABELS.values())
+    order, answer = int(row["order"]), ANSWERS[labels.index(row["answer"])]
     stated = inputs.table("ledger").iloc[order].get(f"{answer}_{RATIO}")
     place = {LINE: order + FIRST_LINE}
     column = f"{answer}_mean" if is_missing(stated) else f"{answer}_{RATIO}_mean"
     read = {"ratio": Rows("ledger", place, column), "printed": Rows("ledger", place, "printed")}
-    return Origin("fispace.report.claims_plot:write_claims_plot", read)
+    return Origin("fispace.report.ledger:write_claims_plot", read)
 
 
 def of_audit(row: Row, inputs: Inputs) -> Origin:
-    """Sums by document with and without the switch, of every seed; of N16 the correlations."""
+    """Sums by document with and without the switch, on every seed; for N16 the correlations."""
     switch = row["switch"]
     if switch == UNTRAINED_NORMS:
         states, arm = ("trained", "decoder_trained"), inputs.params["audit"]["arm"]
@@ -113,7 +114,7 @@ def of_audit(row: Row, inputs: Inputs) -> Origin:
         places["switched"] = {"switch": (switched, NO_SWITCH)}
     column = "error" if row["number"] == "mse_gain" else "kl"
     read = {name: Rows("documents", place, column) for name, place in places.items()}
-    return Origin("fispace.report.audit_table:audit_table", read)
+    return Origin("fispace.report.audit:audit_table", read)
 
 
 def of_audit_plot(row: Row, _: Inputs) -> Origin:

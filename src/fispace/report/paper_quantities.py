@@ -1,6 +1,6 @@
-"""Named quantities at the paper's own sizes: its parameter counts, and nulls of its numbers.
+"""Quantities at the paper's own sizes: its parameter counts, and nulls of its numbers.
 
-No model and no seed of ours enters. Must not: know a claim.
+They use no model and no seed of this study. Must not: know a claim.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ from fispace.study.config.report import QuantitiesStep
 
 PAPER_THRESHOLD = 0.2
 CHUNK_ROWS = 10_000
-FORMULAS: dict[str, Callable[..., Any]] = {
+PAPER_FORMULAS: dict[str, Callable[..., Any]] = {
     "parameters": published.parameter_counts,
     "mixture_null": published.norm_mixture_null,
     "random_rows": random_matrix.mean_abs_cosine,
@@ -28,11 +28,11 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     "initial_factors.gini": published.gini,
     "initial_factors.effective_rank": published.effective_rank,
 }
-"""Function with the equation, by the beginning of the name after `paper.`; the longest counts."""
+"""Function with the equation, by the longest prefix of the name after `paper.`"""
 
 
 def paper_quantities(params: QuantitiesStep) -> Iterator[Quantity]:
-    """What the paper's sizes alone give.
+    """Every quantity that needs only the paper's sizes.
 
     paper.parameters.*       arithmetic on d_model 3,200, n_latents 50,000 and d_embed 300
     paper.mixture_null.*     the published ratio statistics of decoder norms drawn from the two
@@ -107,7 +107,7 @@ def _initial_factors(params: QuantitiesStep) -> Iterator[Quantity]:
     ginis, ranks = [], []
     for start in range(0, params.mixture_latents, CHUNK_ROWS):
         n_rows = min(CHUNK_ROWS, params.mixture_latents - start)
-        # both measures ignore scale, so the initial standard deviation does not enter
+        # both measures ignore scale, so the initial standard deviation does not matter
         rows = stream.standard_normal((n_rows, published.PAPER_NOTES_D_EMBED))
         ginis.append(published.gini(rows).max())
         ranks.append(published.effective_rank(rows).min())
@@ -117,13 +117,13 @@ def _initial_factors(params: QuantitiesStep) -> Iterator[Quantity]:
 
 
 def paper_origin(name: str) -> Origin:
-    """Function behind a quantity `paper.*`; no table enters.
+    """Function behind a quantity `paper.*`; it reads no table.
 
     Raises:
         KeyError: if there is none of this name.
     """
-    known = [stem for stem in FORMULAS if name.startswith(f"paper.{stem}")]
-    return made_by(FORMULAS[max(known, key=len, default=name)])
+    known = [stem for stem in PAPER_FORMULAS if name.startswith(f"paper.{stem}")]
+    return made_by(PAPER_FORMULAS[max(known, key=len, default=name)])
 
 
 def _number(name: str, value: float, n: int) -> Quantity:

@@ -9,18 +9,15 @@ from fispace.chapters.factorial import tables as factorial
 from fispace.chapters.fidelity import tables as fidelity
 from fispace.chapters.geometry import tables as geometry
 from fispace.chapters.testbed import tables as testbed
-from fispace.report.ledger import ENDS
-from fispace.report.predicate import ANSWERS
-from fispace.store.columns import (
-    BOOLEAN,
-    COUNT,
-    INTEGER,
-    NUMBER,
-    TEXT,
-    Column,
-    Table,
-    optional,
-)
+from fispace.report.claims import ANSWERS
+from fispace.store.columns import BOOLEAN, COUNT, INTEGER, NUMBER, TEXT, Column, Table, optional
+
+ENDS = ("mean", "low", "high")
+"""Ends of the name of each column of an interval."""
+CLAIM_KEY = ["id", "item"]
+N_RUNS = "n_runs"
+"""The column that bands have and a run's ledger has not."""
+CLAIM_NUMBERS = [f"{answer}_{end}" for answer in ANSWERS for end in ENDS]
 
 
 def _answer(name: str) -> dict[str, Column]:
@@ -59,6 +56,24 @@ LEDGER = Table(
 )  # fmt: skip
 """`reference` is a number or the name of a quantity. Numbers are missing where a claim has no such
 answer, and ends where there is one seed."""
+BANDS = Table(
+    "bands",
+    {
+        "id": TEXT, "item": TEXT, "verdict": TEXT,
+        **{f"{answer}_quantity": optional(TEXT) for answer in ANSWERS},
+        **dict.fromkeys(CLAIM_NUMBERS, optional(NUMBER)),
+        N_RUNS: INTEGER,
+    },
+    key=("id", "item"),
+)  # fmt: skip
+STATED = Table(
+    "of a ledger, or of bands",
+    {**BANDS.columns, **dict.fromkeys(("id", "item", "verdict"), optional(TEXT))},
+    key=("id", "item"),
+    may_lack=(N_RUNS,),
+    others_ignored=True,
+)
+"""What a ledger and the bands of several runs have in common; only bands have the number of runs."""
 QUANTITIES = Table(
     "report/quantities.csv",
     {"quantity": TEXT, "seed": INTEGER, "value": optional(NUMBER), "unit": TEXT, "n": INTEGER},

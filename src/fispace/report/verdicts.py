@@ -1,4 +1,4 @@
-"""Verdicts on printed claims: a predicate on our numbers, and what their control leaves of it.
+"""Verdicts on printed claims: does a test of our numbers hold, and does it hold against the controls?
 
 A verdict is computed from intervals, never typed. Must not: read files, or know a claim.
 """
@@ -19,50 +19,50 @@ NOT_TESTABLE = "not testable at this scale"
 VERDICTS = (REPRODUCED, EXPLAINED, NOT_REPRODUCED, NOT_TESTABLE)
 
 DIRECTIONS = {"above": 1, "below": -1}
-"""Tests of a mean: the interval lies wholly on that side of the reference."""
+"""Tests of a mean: the interval lies entirely on that side of the reference."""
 EVERY = {"every_above": 1, "every_below": -1}
-"""Tests of numbers that no mean makes sense of, such as p-values: each seed's is on that side."""
+"""Tests of numbers whose mean says nothing, such as p-values: every seed lies on that side."""
 COVERS, AT_MOST, AT_PAPER_SIZES = "covers", "at_most", "at_paper_sizes"
 
 Values = Float[np.ndarray, " seeds"]
 Sample = Mapping[int, float]
-"""Values by seed; a number that depends on no seed stands under `CONSTANT` alone."""
+"""Values by seed; a number that depends on no seed has the one key `CONSTANT`."""
 CONSTANT = -1
 
 
 @dataclass(frozen=True)
 class Rule:
-    """How a verdict is reached."""
+    """The test of a claim, and the settings of its verdict."""
 
     test: str
-    """Of a claim's predicate."""
+    """Name of the test, as in the claim's predicate."""
     tolerance: float
     """Largest |ours - printed| / |printed| of the tests at the paper's own sizes."""
     confidence: float
     """Of the intervals over seeds."""
     explained_share: float
-    """Share of an effect from which on a null that reaches it explains it."""
+    """A null that reaches this share of an effect explains it."""
 
 
 class Range(NamedTuple):
-    """An interval that was computed elsewhere, such as one over documents."""
+    """Ends of an interval that was computed elsewhere, such as one over documents."""
 
     low: float
     high: float
 
 
 class Reading(NamedTuple):
-    """What the verdict rests on."""
+    """A verdict, and why."""
 
     verdict: str
     because: str
-    """One clause: the test that decided."""
+    """The test that decided, in one clause."""
 
 
 def aligned(*samples: Sample) -> list[Values]:
-    """The samples on the seeds that all of them have, in order; a constant stands for every seed.
+    """Values of the samples on their common seeds, in order; a constant is repeated for every seed.
 
-    Constants alone give one value each; samples without a common seed give none.
+    Only constants: one value each. No common seed: empty arrays.
     """
     seeded = [set(sample) for sample in samples if CONSTANT not in sample]
     seeds = sorted(set.intersection(*seeded)) if seeded else [CONSTANT]
@@ -73,32 +73,32 @@ def aligned(*samples: Sample) -> list[Values]:
 
 
 def lies_beyond(interval: Interval | Range, direction: int) -> bool | None:
-    """Whether an interval of differences excludes zero on that side; None where it has no ends."""
+    """Whether an interval of differences lies on that side of zero; None if it has no ends."""
     if np.isnan(interval.low) or np.isnan(interval.high):
         return None
     return interval.low > 0 if direction > 0 else interval.high < 0
 
 
 def covers_zero(interval: Interval | Range) -> bool | None:
-    """Whether zero lies in the interval; None where it has no ends."""
+    """Whether the interval contains zero; None if it has no ends."""
     if np.isnan(interval.low) or np.isnan(interval.high):
         return None
     return interval.low <= 0 <= interval.high
 
 
 def all_beyond(differences: Values, direction: int) -> bool | None:
-    """Whether every difference has that sign; None if there is none or one is undefined."""
+    """Whether every difference has that sign; None if there are none or one is undefined."""
     if len(differences) == 0 or np.isnan(differences).any():
         return None
     return bool((direction * differences > 0).all())
 
 
 def holds(rule: Rule, differences: Values, documents: Range | None) -> bool | None:
-    """Whether the test holds for differences from the reference, one a seed.
+    """Whether the test holds for differences from the reference, one per seed.
 
-    A direction must hold over seeds and, where there is an interval over documents, over those too;
-    for "no effect" the interval over documents, where there is one, must cover zero. "At most" fails
-    where either interval lies above the reference.
+    A direction must hold over seeds, and over documents if there is such an interval. `covers` looks at
+    the interval over documents, or over seeds if there is none. `at_most` fails if either interval lies
+    above the reference.
     """
     if rule.test in EVERY:
         return all_beyond(differences, EVERY[rule.test])
@@ -115,11 +115,11 @@ def holds(rule: Rule, differences: Values, documents: Range | None) -> bool | No
 
 
 def null_explains(rule: Rule, differences: Values, of_null: Values) -> bool | None:
-    """Whether a null leaves nothing of an effect that holds.
+    """Whether a null explains an effect that holds.
 
-    Both are differences from the same reference, in order of the seeds. A null explains a direction
-    if it reaches `explained_share` of the mean effect, or if the paired excess over it does not
-    exclude zero; it explains an every-seed test by passing it as well. None if undefined.
+    Both arguments are differences from the same reference, in order of the seeds. A null explains a
+    direction if it reaches `explained_share` of the mean effect, or if the interval of the paired excess
+    over it contains zero. It explains a test of every seed by passing the test too. None if undefined.
     """
     if rule.test in EVERY:
         return all_beyond(of_null, EVERY[rule.test])
@@ -157,16 +157,17 @@ def absolute() -> Reading:
 
 
 def without_denominator(quantity: str) -> Reading:
-    """Verdict on a ratio that is no number: its denominator may be zero."""
+    """Verdict on a ratio whose denominator may be zero."""
     return Reading(
         NOT_TESTABLE, f"undefined: the interval of the denominator of {quantity} contains 0"
     )
 
 
 def judged(is_held: bool | None, explanations: Mapping[str, bool | None]) -> Reading:
-    """Verdict on a test of our own models, given by which of its controls it is explained.
+    """Verdict on a test of our own models.
 
-    An undefined control decides nothing: the claim is not testable rather than reproduced.
+    `explanations` says of each control whether it explains the effect. With an undefined control the
+    claim is not testable rather than reproduced.
     """
     if is_held is None:
         return Reading(NOT_TESTABLE, "undefined in this study")

@@ -1,6 +1,6 @@
-"""The published study: its paper, its scripts, and what is weak in it; the key to codes and locations.
+"""The published study: its paper, the author's scripts, and its weaknesses, from workflow/weaknesses.yaml.
 
-Must not: measure, or know what a weakness moves.
+It explains codes such as W2 and locations such as p15:843. Must not: know what a weakness moves.
 """
 
 import re
@@ -35,12 +35,12 @@ class Paper(Entry):
 
 
 class Repository(Entry):
-    """The author's public code, in the state that locations count lines in."""
+    """The author's public code, at the commit that locations refer to."""
 
     url: Url
     """Where it is published."""
     commit: Annotated[str, Field(pattern="^[0-9a-f]{40}$")]
-    """State that locations count lines in."""
+    """Commit whose lines the locations count."""
     folder: NonEmpty
     """Folder of the scripts."""
 
@@ -51,28 +51,28 @@ class Script(Entry):
     file: NonEmpty
     """Its name in the folder."""
     lines: Annotated[int, Field(ge=1)]
-    """How many it has."""
+    """Its number of lines."""
     does: NonEmpty
     """What it computes."""
 
 
 class Weakness(Entry):
-    """One thing that is weak in the published study, and what is done here instead."""
+    """One weakness of the published study, and what this study does instead."""
 
     what: NonEmpty
-    """What is weak."""
+    """The weakness."""
     where: ListOf[Location]
-    """Lines of the author's scripts; none where it is in no line."""
+    """Lines of the author's scripts; empty if the weakness is in no line."""
     here: NonEmpty
     """What this study does instead."""
     switches: Annotated[dict[str, NonEmpty], Field(default_factory=dict)]
-    """What the audit does to bring it back, by its switch of measuring."""
+    """How the audit measures with the weakness, by the switch of the audit."""
     training: Annotated[ListOf[str], Field(default=())]
-    """Parameters of training of which a change, as a switch of the audit, brings it back."""
+    """Parameters of training that bring the weakness back if a switch of the audit changes them."""
 
 
-class Place(NamedTuple):
-    """A location in full."""
+class ScriptLines(NamedTuple):
+    """Lines of a script, and their URL."""
 
     script: Script
     first: int
@@ -92,36 +92,36 @@ class PublishedStudy(Entry):
     weaknesses: dict[Code, Weakness]
     """Weaknesses by their code, W1 to W22."""
 
-    def place(self, location: str) -> Place:
-        """The lines that a location stands for.
+    def lines_at(self, location: str) -> ScriptLines:
+        """The lines that a location such as p15:843 stands for.
 
         Raises:
             LookupError: if it is no location, or there is no such script or line.
         """
         found = LOCATION.fullmatch(location)
         if found is None or found[1] not in self.scripts:
-            raise LookupError(f"{location} is of no script; there are {', '.join(self.scripts)}")
+            raise LookupError(f"{location} names no script; there are {', '.join(self.scripts)}")
         script, first = self.scripts[found[1]], int(found[2])
         last = int(found[3] or first)
         if not 1 <= first <= last <= script.lines:
             raise LookupError(f"{location}: {script.file} has {script.lines} lines")
         lines = f"#L{first}" if first == last else f"#L{first}-L{last}"
         url = f"{self.code.url}/blob/{self.code.commit}/{self.code.folder}/{script.file}{lines}"
-        return Place(script, first, last, url)
+        return ScriptLines(script, first, last, url)
 
     @model_validator(mode="after")
     def _locations_exist(self) -> "PublishedStudy":
         for code, weakness in self.weaknesses.items():
             for location in weakness.where:
                 try:
-                    self.place(location)
+                    self.lines_at(location)
                 except LookupError as error:
                     raise Refusal(("weaknesses", code, "where"), str(error)) from None
         return self
 
 
 def read_published_study(path: Path) -> PublishedStudy:
-    """The published study's key.
+    """The published study, from its file.
 
     Raises:
         ParamsError: if the file is missing, not plain YAML, or does not hold what it must.
@@ -137,7 +137,7 @@ def weakness_table(study: PublishedStudy) -> list[str]:
     """Lines of a Markdown table of the weaknesses, with links to the author's lines."""
     rows = [table_line(["code", "weakness", "where", "here"]), table_line(["---"] * 4)]
     for code, of in study.weaknesses.items():
-        where = ", ".join(f"[{location}]({study.place(location).url})" for location in of.where)
+        where = ", ".join(f"[{location}]({study.lines_at(location).url})" for location in of.where)
         rows.append(table_line([code, of.what, where or ABSENT, of.here]))
     return rows
 

@@ -13,10 +13,10 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
-Table = Float[np.ndarray, "rows 2 2"]
+Rows2x2 = Float[np.ndarray, "rows 2 2"]
 
 
-class Effect(NamedTuple):
+class FTest(NamedTuple):
     """One F test."""
 
     f: float
@@ -30,12 +30,12 @@ class Effect(NamedTuple):
 class TwoWay(NamedTuple):
     """The three tests of a two-way analysis."""
 
-    first: Effect
-    second: Effect
-    interaction: Effect
+    first: FTest
+    second: FTest
+    interaction: FTest
 
 
-def published_anova(table: Table) -> TwoWay:
+def published_anova(table: Rows2x2) -> TwoWay:
     """The "2x2 ANOVA" of the author's script (p13:687-711): three one-way tests.
 
     Each main effect is a one-way test of its two levels that ignores the other factor. The interaction
@@ -50,7 +50,7 @@ def published_anova(table: Table) -> TwoWay:
     )
 
 
-def two_way_anova(table: Table) -> TwoWay:
+def two_way_anova(table: Rows2x2) -> TwoWay:
     """Balanced two-way analysis of variance with fixed effects and independent rows.
 
     With c the contrast of the four cell means under an effect's weights +-1, SS_effect = n c^2 / 4
@@ -66,7 +66,7 @@ def two_way_anova(table: Table) -> TwoWay:
     return TwoWay(*(_effect(ss, ss_error, 4 * (n_rows - 1)) for ss in sums))
 
 
-def _one_way(first: np.ndarray, second: np.ndarray) -> Effect:
+def _one_way(first: np.ndarray, second: np.ndarray) -> FTest:
     both = np.concatenate([first, second])
     ss_within = float(
         np.square(first - first.mean()).sum() + np.square(second - second.mean()).sum()
@@ -75,9 +75,9 @@ def _one_way(first: np.ndarray, second: np.ndarray) -> Effect:
     return _effect(max(ss_between, 0.0), ss_within, both.size - 2)
 
 
-def _effect(ss_effect: float, ss_error: float, df_error: int) -> Effect:
+def _effect(ss_effect: float, ss_error: float, df_error: int) -> FTest:
     exact = np.inf if ss_effect > 0 else 0.0
     f = ss_effect / (ss_error / df_error) if ss_error > 0 else exact
     total = ss_effect + ss_error
     eta2 = ss_effect / total if total > 0 else 0.0
-    return Effect(float(f), float(stats.f.sf(f, 1, df_error)), 1, df_error, eta2)
+    return FTest(float(f), float(stats.f.sf(f, 1, df_error)), 1, df_error, eta2)

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 from sklearn.mixture import GaussianMixture
 
-Values = Float[np.ndarray, " values"]
+SampleValues = Float[np.ndarray, " values"]
 QUARTILES = (0.25, 0.75)
 """Quantiles at which the two components start."""
 TOLERANCE, MOST_STEPS = 1e-6, 10_000
@@ -44,7 +44,7 @@ class Mixture(NamedTuple):
     high_mean: float
 
 
-def dip_test(values: Values) -> Dip:
+def dip_test(values: SampleValues) -> Dip:
     """The dip of the values and its p-value. Source: Hartigan & Hartigan 1985.
 
     Constant values, and fewer than four values, have no second mode: dip 0, p 1.
@@ -56,7 +56,7 @@ def dip_test(values: Values) -> Dip:
     return Dip(float(statistic), float(p))
 
 
-def two_modes(values: Values, stream: np.random.Generator) -> Mixture:
+def two_modes(values: SampleValues, stream: np.random.Generator) -> Mixture:
     """Mixture of two Gaussians by EM, and the threshold between its components.
 
     `stream` draws the k-means partition from which the weights and variances start.

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 
-class Interval(NamedTuple):
+class BootstrapInterval(NamedTuple):
     """A point estimate and its percentile interval."""
 
     value: float
@@ -47,7 +47,7 @@ def ratio_samples(
     return np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)
 
 
-def interval_of(samples: Float[np.ndarray, " samples"], confidence: float) -> Interval:
+def interval_of(samples: Float[np.ndarray, " samples"], confidence: float) -> BootstrapInterval:
     """The estimate (first entry) and the percentile interval of the resamples (all other entries).
 
     If any entry is undefined (NaN), both ends are NaN. Source: Efron & Tibshirani (1993), section 13.3;
@@ -56,6 +56,6 @@ def interval_of(samples: Float[np.ndarray, " samples"], confidence: float) -> In
     value, resamples = float(samples[0]), samples[1:]
     tail = (1 - confidence) / 2
     if np.isnan(samples).any():
-        return Interval(value, float("nan"), float("nan"))
+        return BootstrapInterval(value, float("nan"), float("nan"))
     low, high = np.quantile(resamples, [tail, 1 - tail])
-    return Interval(value, float(low), float(high))
+    return BootstrapInterval(value, float(low), float(high))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-Rows = Float[np.ndarray, "rows width"]
+Directions = Float[np.ndarray, "rows width"]
 Vector = Float[np.ndarray, " rows"]
 
 
@@ -30,7 +30,7 @@ class Quantiles(NamedTuple):
     high: float
 
 
-def squared_norms(rows: Rows) -> Vector:
+def squared_norms(rows: Directions) -> Vector:
     """Squared Euclidean norm of each row, float64: the diagonal of the Gram matrix rows rows^T."""
     wide = rows.astype(np.float64)
     return np.einsum("ij,ij->i", wide, wide)
@@ -52,7 +52,7 @@ def sample_pairs(
     return np.sort(np.stack([first, second], axis=1), axis=1)
 
 
-def pair_geometry(rows: Rows, pairs: Int[np.ndarray, "pairs 2"]) -> PairGeometry:
+def pair_geometry(rows: Directions, pairs: Int[np.ndarray, "pairs 2"]) -> PairGeometry:
     """Mean |dot| and mean |cosine| over the given pairs of rows.
 
     A pair with a row of norm 0 has no cosine; it counts in the mean |dot| but not in the mean |cosine|.
@@ -69,7 +69,7 @@ def pair_geometry(rows: Rows, pairs: Int[np.ndarray, "pairs 2"]) -> PairGeometry
     return PairGeometry(float(np.abs(dots).mean()), float(cosines.mean()), len(pairs))
 
 
-def variance_spectrum(rows: Rows, *, centred: bool) -> Float[np.ndarray, " components"]:
+def variance_spectrum(rows: Directions, *, centred: bool) -> Float[np.ndarray, " components"]:
     """Share of the total sum of squares along each principal direction, descending, summing to 1.
 
     s_i^2 / sum s^2, where s are the singular values of `rows`, computed in float64 from the width x width

@@ -16,7 +16,7 @@ from scipy import stats
 from statsmodels.regression.mixed_linear_model import MixedLM, MixedLMParams, VCSpec
 from statsmodels.tools.sm_exceptions import ConvergenceWarning, SingularMatrixWarning
 
-Table = Float[np.ndarray, "items 2 2 words"]
+WordCells = Float[np.ndarray, "items 2 2 words"]
 
 CONTRAST = np.array([1.0, -1.0, -1.0, 1.0])
 """Weights of the four cells (order 00 01 10 11) in the interaction contrast."""
@@ -47,7 +47,7 @@ class MixedFit(NamedTuple):
     converged: bool
 
 
-def fit_crossed(table: Table, confidence: float) -> MixedFit:
+def fit_crossed(table: WordCells, confidence: float) -> MixedFit:
     """Cell means and interaction of y = cell + item + item x cell + word + e, by REML.
 
     Words are nested in cells and crossed with items. The item x cell effect lets the interaction vary
@@ -102,7 +102,7 @@ def _dummies(codes: np.ndarray) -> Float[np.ndarray, "rows levels"]:
     return np.eye(int(codes.max()) + 1)[codes]
 
 
-def _variance_ratios(table: Table) -> dict[str, float]:
+def _variance_ratios(table: WordCells) -> dict[str, float]:
     """Variance components over the residual's, by the method of moments (Searle et al. 1992).
 
     On balanced data positive components equal their REML estimates. A component that is not positive is

@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from fispace.stats.directions import n_components_for, spearman
 
-Vector = Float[np.ndarray, " latents"]
+LatentVector = Float[np.ndarray, " latents"]
 Matrix = Float[np.ndarray, "tokens width"]
 Number = float | Float[np.ndarray, " draws"]
 """A number, or one number per resample."""
@@ -32,11 +32,11 @@ RATIOS = ("total", "linear", "interaction", "decoder")
 class NormRatios(NamedTuple):
     """Contribution ratios of each latent, each in [0, 1]; `total` = `linear` + `interaction`."""
 
-    total: Vector
+    total: LatentVector
     """Share of both NFM parts (the paper's "integration")."""
-    linear: Vector
-    interaction: Vector
-    decoder: Vector
+    linear: LatentVector
+    interaction: LatentVector
+    decoder: LatentVector
     """Share of the SAE decoder (the paper's "residual"); 1 - total."""
 
 
@@ -55,7 +55,7 @@ class ParameterCounts(NamedTuple):
         return self.sae + self.linear + self.interaction
 
 
-def norm_ratios(decoder: Vector, linear: Vector, factors: Vector) -> NormRatios:
+def norm_shares(decoder: LatentVector, linear: LatentVector, factors: LatentVector) -> NormRatios:
     """Shares of the norms |W_dec[i]|, |W_lin[i]|, |V[i]| in their sum, for each latent.
 
     The three norms are incommensurate: the factors live in another space, before a square and an MLP. So
@@ -65,7 +65,9 @@ def norm_ratios(decoder: Vector, linear: Vector, factors: Vector) -> NormRatios:
     return NormRatios((linear + factors) / total, linear / total, factors / total, decoder / total)
 
 
-def group_means(ratio: Vector, squared_norm: Vector, threshold: float) -> tuple[float, float]:
+def group_means(
+    ratio: LatentVector, squared_norm: LatentVector, threshold: float
+) -> tuple[float, float]:
     """Mean ratio of the latents with |W_dec|^2 below `threshold`, and of the others; NaN if none.
 
     The threshold was read off the histogram by eye (0.2). Source: author's p17.
@@ -74,7 +76,7 @@ def group_means(ratio: Vector, squared_norm: Vector, threshold: float) -> tuple[
     return _mean(ratio[is_low]), _mean(ratio[~is_low])
 
 
-def ratio_correlations(ratios: NormRatios, squared_norm: Vector) -> dict[str, float]:
+def ratio_correlations(ratios: NormRatios, squared_norm: LatentVector) -> dict[str, float]:
     """Spearman correlation of each ratio with |W_dec|^2, which is part of the ratio's own denominator.
 
     The correlation is tautological: independent random norms give strongly negative values for `total`,
@@ -92,7 +94,7 @@ def mean_output_shares(linear: float, interaction: float) -> tuple[float, float]
     return linear / (linear + interaction), interaction / (linear + interaction)
 
 
-def variance_explained(x: Matrix, x_hat: Matrix) -> float:
+def batch_variance_explained(x: Matrix, x_hat: Matrix) -> float:
     """1 - sum var(x - x_hat) / sum var(x) over one batch; the paper averages this over batches.
 
     It ignores a constant error, because it uses a variance and not a mean square. Its average over batches
@@ -157,7 +159,7 @@ def parameter_counts(d_model: int, n_latents: int, d_embed: int) -> ParameterCou
 
 def norm_mixture_null(
     n_latents: int, spread: float, generator: np.random.Generator
-) -> tuple[Vector, NormRatios]:
+) -> tuple[LatentVector, NormRatios]:
     """|W_dec|^2 and the ratios at the paper's scale if training had left the NFM's norms unchanged.
 
     |W_dec|^2 is drawn from two modes at the printed .05 and .37 (log-normal of width `spread`, weighted
@@ -169,8 +171,8 @@ def norm_mixture_null(
     squared = mode * np.exp(spread * generator.standard_normal(n_latents))
     linear = PAPER_LINEAR_INIT * np.sqrt(generator.chisquare(PAPER_D_MODEL, n_latents))
     factors = PAPER_FACTOR_INIT * np.sqrt(generator.chisquare(PAPER_D_EMBED, n_latents))
-    return squared, norm_ratios(np.sqrt(squared), linear, factors)
+    return squared, norm_shares(np.sqrt(squared), linear, factors)
 
 
-def _mean(values: Vector) -> float:
+def _mean(values: LatentVector) -> float:
     return float(values.mean()) if len(values) else float("nan")

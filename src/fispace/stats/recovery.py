@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import roc_auc_score
 
-Rows = Float[np.ndarray, "tokens width"]
+TokenRows = Float[np.ndarray, "tokens width"]
 
 
 class Matching(NamedTuple):
@@ -36,7 +36,7 @@ def match_features(
     return Matching(columns, correlations[rows, columns])
 
 
-def _standardised(columns: Rows) -> Rows:
+def _standardised(columns: TokenRows) -> TokenRows:
     centred = columns - columns.mean(0)
     deviation = centred.std(0)
     return np.divide(centred, deviation, out=np.zeros_like(centred), where=deviation > 0)
@@ -51,7 +51,7 @@ def auc(scores: Float[np.ndarray, " pairs"], is_planted: Bool[np.ndarray, " pair
     return float(roc_auc_score(is_planted, scores)) if has_both else float("nan")
 
 
-def beyond_linear(features: Float[np.ndarray, "tokens n_features"], values: Rows) -> Rows:
+def beyond_linear(features: Float[np.ndarray, "tokens n_features"], values: TokenRows) -> TokenRows:
     """Residuals of a least-squares regression of the values on the features, with intercept."""
     design = np.concatenate([np.ones((len(features), 1)), features], axis=1).astype(np.float64)
     wide = values.astype(np.float64)
@@ -59,7 +59,7 @@ def beyond_linear(features: Float[np.ndarray, "tokens n_features"], values: Rows
     return wide - design @ coefficients
 
 
-def captured_share(planted: Rows, found: Rows) -> float:
+def captured_share(planted: TokenRows, found: TokenRows) -> float:
     """Share of the planted non-linear variance that is found: sum <s, y> / sum |s|^2.
 
     s and y are the residuals of the planted term and of an output, both regressed on the true features.
@@ -70,7 +70,7 @@ def captured_share(planted: Rows, found: Rows) -> float:
     return float((planted * found).sum()) / energy if energy > 0 else float("nan")
 
 
-def net_captured_share(planted: Rows, found: Rows) -> float:
+def net_captured_share(planted: TokenRows, found: TokenRows) -> float:
     """1 - sum |s - y|^2 / sum |s|^2, at most 1: whatever y adds to s counts against it."""
     energy = float(np.square(planted).sum())
     return 1 - float(np.square(planted - found).sum()) / energy if energy > 0 else float("nan")

@@ -10,7 +10,7 @@ from math import factorial
 import numpy as np
 
 Coalition = frozenset[str]
-Values = Mapping[Coalition, np.ndarray]
+Game = Mapping[Coalition, np.ndarray]
 """Value of every coalition: a number, or an array with one number per resample."""
 
 
@@ -20,7 +20,7 @@ def coalitions(players: Sequence[str]) -> list[Coalition]:
     return [frozenset(chosen) for size in sizes for chosen in combinations(players, size)]
 
 
-def shapley(values: Values, player: str) -> np.ndarray:
+def shapley_value(values: Game, player: str) -> np.ndarray:
     """Shapley value: mean of what the player adds over all orders in which players can join.
 
     phi_i = sum over S without i of |S|! (n - |S| - 1)! / n! (v(S + i) - v(S)); the values of all
@@ -39,7 +39,7 @@ def shapley(values: Values, player: str) -> np.ndarray:
     return np.asarray(total)
 
 
-def leave_one_out(values: Values, player: str) -> np.ndarray:
+def leave_one_out(values: Game, player: str) -> np.ndarray:
     """What the player adds when it joins last: v(all) - v(all without i). These need not sum to the total.
 
     Raises:
@@ -49,6 +49,6 @@ def leave_one_out(values: Values, player: str) -> np.ndarray:
     return np.asarray(values[everyone] - values[everyone - {player}])
 
 
-def total_value(values: Values) -> np.ndarray:
+def total_value(values: Game) -> np.ndarray:
     """Value of all players together: v(all) - v(none)."""
     return np.asarray(values[frozenset[str]().union(*values)] - values[frozenset()])

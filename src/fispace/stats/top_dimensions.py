@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-Rows = Float[np.ndarray, "rows width"]
+from fispace.stats.directions import Directions
+
 BLOCK_ELEMENTS = 1 << 21
 """Number of gathered entries held in memory at once."""
 
@@ -24,7 +25,7 @@ class TopOverlap(NamedTuple):
     """Mean size of the intersection over that of the union."""
 
 
-def top_coordinates(rows: Rows, n_top: int) -> Bool[np.ndarray, "rows width"]:
+def top_coordinates(rows: Directions, n_top: int) -> Bool[np.ndarray, "rows width"]:
     """Which coordinates are among a row's `n_top` largest in absolute value."""
     order = np.argpartition(np.abs(rows), rows.shape[1] - n_top, axis=1)
     is_top = np.zeros(rows.shape, dtype=bool)
@@ -32,7 +33,7 @@ def top_coordinates(rows: Rows, n_top: int) -> Bool[np.ndarray, "rows width"]:
     return is_top
 
 
-def top_overlap(rows: Rows, pairs: Int[np.ndarray, "pairs 2"], n_top: int) -> TopOverlap:
+def top_overlap(rows: Directions, pairs: Int[np.ndarray, "pairs 2"], n_top: int) -> TopOverlap:
     """Overlap of the pairs' `n_top` largest coordinates, and the cosine of the rows on them.
 
     |cosine| on a set S is |sum_S a_d b_d| / (|a_S| |b_S|). For unrelated rows it is about

@@ -6,7 +6,7 @@ order of rows. Must not: know a model, a file, or which half of the items it is 
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
-# scipy ships no types
+# scipy and statsmodels ship no types
 
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from jaxtyping import Float
 from scipy import stats
 
 Items = Float[np.ndarray, "items latents"]
-Cells = Float[np.ndarray, "items 2 2 latents"]
+CellArray = Float[np.ndarray, "items 2 2 latents"]
 Flips = Float[np.ndarray, "flips items"]
 PerLatent = Float[np.ndarray, " latents"]
 
@@ -72,6 +72,22 @@ def one_sample_t(values: Items, confidence: float) -> TTest:
     return _t_test(values.mean(0), error, df, confidence)
 
 
+def tost(values: Items, bounds: PerLatent) -> PerLatent:
+    """p-value of two one-sided t tests that the mean lies in (-bound, bound), per latent.
+
+    A small p shows that the effect is negligible; a large p of a difference test does not show this
+    (Schuirmann 1987; Lakens 2017). Without variance, p is 0 if the mean lies inside the bound, else 1.
+    """
+    from statsmodels.stats.weightstats import DescrStatsW  # slow to import, and used here only
+
+    scaled = values.astype(np.float64) / bounds
+    spread = scaled.std(0) > 1e-12 * np.maximum(np.abs(scaled).max(0), 1e-300)
+    p = np.where(np.abs(scaled.mean(0)) < 1, 0.0, 1.0)
+    if spread.any():
+        p[spread] = DescrStatsW(scaled[:, spread]).ttost_mean(-1.0, 1.0)[0]
+    return p
+
+
 def benjamini_hochberg(p: PerLatent) -> PerLatent:
     """Adjusted p-values that control the false discovery rate (Benjamini & Hochberg 1995)."""
     if p.size == 0:
@@ -79,7 +95,7 @@ def benjamini_hochberg(p: PerLatent) -> PerLatent:
     return np.asarray(stats.false_discovery_control(p, method="bh"))
 
 
-def interaction_contrasts(cells: Cells) -> Items:
+def interaction_contrasts(cells: CellArray) -> Items:
     """Per-item interaction contrast y11 - y10 - y01 + y00, in the units of the data.
 
     The subtraction within an item removes everything that the item adds to all four cells. So item variance

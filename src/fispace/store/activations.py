@@ -18,9 +18,9 @@ from jaxtyping import Float
 
 from fispace.errors import ArtifactError, ArtifactMismatchError, NonFiniteError
 from fispace.seeds import numpy_stream
+from fispace.store.batches import Pools
 from fispace.store.files import read_json, require_memory, sha256_of
 from fispace.store.shards import matrix_of
-from fispace.store.shuffle import Pools
 from fispace.store.tables import read_arrow
 
 EachGroup = Callable[[Float[np.ndarray, "_ d_model"]], Float[np.ndarray, "_ d_model"]]
@@ -39,12 +39,12 @@ class Shard:
 
 
 class ActivationStore:
-    """A manifest and the shards it vouches for."""
+    """A manifest and the shards that it lists with their checksums."""
 
     def __init__(self, manifest: Path, each_group: EachGroup | None = None) -> None:
-        """Open a store; the shards are checked when a split is opened.
+        """Open a store; each shard is checked when it is read.
 
-        `each_group`, where given, is applied to the activations of every row group that is read.
+        `each_group` is applied to the activations of every row group that is read.
 
         Raises:
             ArtifactError: if the manifest is missing or damaged.
@@ -68,7 +68,7 @@ class ActivationStore:
         return sum(shard.n_rows - shard.n_special for shard in self._of(split))
 
     def verify(self, split: str) -> None:
-        """Compare every shard of a split with its checksum.
+        """Check every shard of a split against its checksum.
 
         Raises:
             ArtifactError: if a shard is missing, truncated or altered; the message names it.
@@ -94,7 +94,7 @@ class ActivationStore:
     ) -> Iterator[Float[np.ndarray, "_ d_model"]]:
         """Activations of the non-special tokens in stored order, one row group at a time, as float32.
 
-        With `n_tokens`, only of so many row groups, evenly spaced, as hold that many tokens.
+        With `n_tokens`, only as many row groups, evenly spaced, as hold that many tokens.
         """
         groups = self._group_list(split)
         share = 1.0 if n_tokens is None else min(1.0, n_tokens / self.n_tokens(split))
@@ -108,9 +108,9 @@ class ActivationStore:
         """Endless token-shuffled batches in bounded memory, from the batch numbered `start`.
 
         An epoch visits the row groups in random order, `pool_groups` at a time, and shuffles the
-        tokens of such a pool; an incomplete batch is carried into the next pool. `stream` is the
-        root seed and the names of the random stream, so equal streams give equal batches. It is
-        used, and so recorded, even if no batch is taken: by a training that was killed at its end.
+        tokens of each such pool. An incomplete batch is carried into the next pool. `stream` is the
+        root seed and the names of the random stream, so equal streams give equal batches. The stream
+        is recorded even if no batch is taken, as by a training that was killed at its end.
 
         Raises:
             ArtifactError: if the split holds no non-special token, or fewer than a batch.
@@ -190,7 +190,7 @@ def _read_columns(file: pq.ParquetFile, group: int, columns: list[str]) -> pa.Ta
 
 
 def _row_groups(shard: Shard, manifest: Path) -> int:
-    """Number of row groups of a shard that holds as many rows as its manifest says, and some."""
+    """Number of row groups of a shard; the shard must hold as many rows as its manifest says."""
     with _reading(shard.path):
         metadata = pq.read_metadata(shard.path)
     if metadata.num_rows != shard.n_rows or shard.n_rows < 1:
@@ -207,14 +207,14 @@ def _require_finite_rows(values: np.ndarray, path: Path, group: int) -> None:
         row = int(is_finite.argmin())
         raise NonFiniteError(
             f"{path} holds an activation that is not finite: row group {group}, non-special row "
-            f"{row}. The extraction refuses such values, so the file was made otherwise; delete it "
+            f"{row}. The extraction refuses such values, so the file was not made by it; delete it "
             "and run the rule extract_activations again."
         )
 
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Whatever reading a damaged shard makes the library raise, as an error that names the shard."""
+    """Turn the library's errors about a damaged shard into one that names the shard."""
     try:
         yield
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:

@@ -1,6 +1,6 @@
-"""Trained models as safetensors that carry their configuration.
+"""Trained models as safetensors files that hold the record of their training.
 
-Must not: build a model; it returns tensors and the record they were trained under.
+Must not: build a model; tensors and record are returned.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ def save_checkpoint(path: Path, weights: dict[str, Tensor], record: dict[str, An
 
 
 def data_record(manifest: Path, standardiser: Path) -> dict[str, Any]:
-    """What identifies the activations of a training: their width, then the hashes of the two files.
+    """What identifies the activations of a training: their width, and the hashes of both files.
 
     Raises:
         ArtifactError: if one of them is missing, or the manifest is damaged.
@@ -39,8 +39,8 @@ def load_checkpoint(
 
     Raises:
         ArtifactError: if the file is missing or damaged.
-        ArtifactMismatchError: if the record says otherwise than `expected`, or names sizes that the
-            weights do not have; the message names the key.
+        ArtifactMismatchError: if the record differs from `expected`, or states sizes that the weights
+            do not have; the message names the key.
     """
     weights, record = load_tensors(path)
     for key, value in expected.items():
@@ -55,7 +55,7 @@ def load_checkpoint(
 
 
 def _require_sizes(path: Path, weights: dict[str, Tensor], record: dict[str, Any]) -> None:
-    """A record cannot ask for a model of other sizes than its weights have, however large."""
+    """Refuse a record that states other sizes than its weights have; they could exhaust memory."""
     named = record | (record["params"] if isinstance(record.get("params"), dict) else {})
     stored = {size for tensor in weights.values() for size in tensor.shape}
     has_factors = "params" not in record or any(key.startswith("interaction.") for key in weights)

@@ -1,6 +1,6 @@
-"""What the columns of a CSV table hold: the one declaration that its writer and its readers share.
+"""Types of the columns of CSV tables, in one declaration that a table's writer and readers share.
 
-A reader converts by the declaration and never by what the cells look like: a level named "1" or "None"
+A reader converts cells by the declaration, never by how they look: a factor level named "1" or "None"
 stays a text. Must not: touch a file, or know a table.
 """
 
@@ -17,39 +17,39 @@ from fispace.errors import NonFiniteError
 from fispace.store.text_files import UNWRITABLE
 
 EXACT = 2**53
-"""Whole numbers up to this are exact as float64, which holds the columns that lack a value."""
-SHOWN = 60
+"""Whole numbers up to this are exact in float64, the type of columns that lack a value."""
+QUOTED = 60
 """Characters of a cell that a message quotes."""
 
 FACTORS = "*"
-"""Place in a declaration of the columns that are named by the factors of the study."""
+"""Stands in a declaration for the columns that are named by the factors of the study."""
 
 
-class Kind(NamedTuple):
-    """A type of values, and how they stand in cells."""
+class CellType(NamedTuple):
+    """A type of values, and how cells hold them."""
 
     name: str
     types: tuple[type, ...]
     write: Callable[[Any], str]
     pattern: re.Pattern[str]
-    """Of a whole cell."""
+    """Matches a whole cell of this type."""
     read: Callable[[str], Any]
     dtype: str
-    """Of a column that lacks no value."""
+    """Type of a column without missing values."""
 
 
 @dataclass(frozen=True)
 class Column:
     """Type of one column, and whether its cells may be empty."""
 
-    kind: Kind
+    kind: CellType
     may_miss: bool = False
 
 
-TEXT = Column(Kind("text", (str,), str, re.compile(".*", re.DOTALL), str, "str"))
+TEXT = Column(CellType("text", (str,), str, re.compile(".*", re.DOTALL), str, "str"))
 """Any text, taken as it is."""
 BOOLEAN = Column(
-    Kind(
+    CellType(
         "boolean",
         (bool,),
         str,
@@ -61,38 +61,38 @@ BOOLEAN = Column(
 """`True` or `False`."""
 DECIMAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 NUMBER = Column(
-    Kind("number", (float, int), lambda value: repr(float(value)), DECIMAL, float, "float64")
+    CellType("number", (float, int), lambda value: repr(float(value)), DECIMAL, float, "float64")
 )
 """A finite number, written as the shortest decimal that gives it back."""
 DIGITS = re.compile(r"[+-]?\d{1,16}", re.ASCII)
 INTEGER = Column(
-    Kind("whole number", (float, int), lambda value: str(int(value)), DIGITS, int, "int64")
+    CellType("whole number", (float, int), lambda value: str(int(value)), DIGITS, int, "int64")
 )
 """A whole number of at most `EXACT`."""
 COUNTED = re.compile(r"\d{1,16}(\.0)?", re.ASCII)
 COUNT = Column(
-    Kind("count", (float, int), INTEGER.kind.write, COUNTED, float, "int64"), may_miss=True
+    CellType("count", (float, int), INTEGER.kind.write, COUNTED, float, "int64"), may_miss=True
 )
-"""A whole number that may be missing; in a column that lacks one, all are written as `3.0`."""
-WHOLE = (INTEGER.kind, COUNT.kind)
+"""A whole number that may be missing; a column that lacks one is written as `3.0`, `4.0`, ..."""
+WHOLE_TYPES = (INTEGER.kind, COUNT.kind)
 
 
 def optional(column: Column) -> Column:
-    """The same type with cells that may be empty: a value that is not defined, or does not apply."""
+    """The same type with cells that may be empty, for values that are undefined or do not apply."""
     return replace(column, may_miss=True)
 
 
 class CellError(ValueError):
-    """A cell or a header that is not what the table declares."""
+    """A cell or a header that differs from the declaration."""
 
     def __init__(self, message: str, row: int | None = None) -> None:
-        """`row` is the number of the table's row, from 0; none for the header."""
+        """`row` counts the table's rows from 0; None is the header."""
         super().__init__(message)
         self.row = row
 
 
 class TextColumn(NamedTuple):
-    """Name and cells of a column as they stand in a file."""
+    """Name and cells of a column as a file holds them."""
 
     name: str
     cells: Sequence[str]
@@ -103,21 +103,21 @@ class Table:
     """The columns of one CSV table, in order."""
 
     name: str
-    """What messages call it: its file below results/<run>/."""
+    """Its name in messages: the file below results/<run>/."""
     columns: Mapping[str, Column]
     """`FACTORS` stands for one column per factor of the study."""
     key: tuple[str, ...] = ()
-    """Columns that say which row a message is about."""
+    """Columns by which messages name a row."""
     may_lack: tuple[str, ...] = ()
     """Columns that a file need not have."""
     others_ignored: bool = False
-    """Whether a file may have further columns, which are not read."""
+    """Whether files may have other columns, which are not read."""
 
     def frame(self, rows: Iterable[Mapping[str, Any]], factors: Sequence[str] = ()) -> pd.DataFrame:
-        """The rows as a frame that has its columns even where there is no row.
+        """The rows as a frame, which has its columns even without a row.
 
         Raises:
-            CellError: if a row has a column that is not declared, or none has one that must be there.
+            CellError: if a row has a column that is not declared, or a declared column is missing.
         """
         found = list(rows)
         names = dict.fromkeys(name for row in found for name in row)
@@ -129,7 +129,7 @@ class Table:
         """The given column names in the order of the declaration.
 
         Raises:
-            CellError: if a column is missing, not declared, or there twice.
+            CellError: if a column is missing, not declared, or repeated.
         """
         given = list(names)
         twice = sorted({name for name in given if given.count(name) > 1})
@@ -155,7 +155,7 @@ class Table:
         return [name for names in declared for name in names if name in given]
 
     def column(self, name: str) -> Column:
-        """Type of a column; of one that is not declared, that of the factors."""
+        """Type of a column; a column that is not declared has the type of the factors."""
         return self.columns.get(name) or self.columns[FACTORS]
 
     def texts(self, frame: pd.DataFrame) -> list[TextColumn]:
@@ -173,7 +173,7 @@ class Table:
     def require_finite(self, frame: pd.DataFrame, of: str = "") -> None:
         """Refuse infinite numbers, and missing ones in columns that do not allow them.
 
-        `of` says in the message which of several such tables this is.
+        `of` completes the table's name in the message.
 
         Raises:
             NonFiniteError: names the table, the column and the row by its key.
@@ -206,10 +206,10 @@ class Table:
         odd = [value for value in values if type(value) not in kind.types]
         if kind is TEXT.kind and not odd:
             odd = [value for value in values if UNWRITABLE.search(value)]
-        if kind in WHOLE and not odd:
+        if kind in WHOLE_TYPES and not odd:
             odd = [value for value in values if value % 1 or abs(value) > EXACT]
         if odd or frame[name].dtype in (np.float16, np.float32):
-            held = repr(odd[0])[:SHOWN] if odd else str(frame[name].dtype)
+            held = repr(odd[0])[:QUOTED] if odd else str(frame[name].dtype)
             raise CellError(f"{self.name}: {name} holds {held}, which is no {kind.name} here")
         as_decimal = kind is COUNT.kind and lacks.any()
         cells = map(NUMBER.kind.write if as_decimal else kind.write, values)
@@ -240,6 +240,6 @@ class Table:
         return pd.Series(values, dtype="float64" if "" in cells else kind.dtype)
 
 
-def _not_of_its_kind(text: TextColumn, kind: Kind, row: int) -> CellError:
-    found = repr(text.cells[row])[:SHOWN]
+def _not_of_its_kind(text: TextColumn, kind: CellType, row: int) -> CellError:
+    found = repr(text.cells[row])[:QUOTED]
     return CellError(f"{text.name} should be a {kind.name} and is {found}", row)

@@ -20,7 +20,7 @@ from fispace.store.text_files import LINE_END, TextError, decoded, require_whole
 from fispace.study.config.extract import TextConfig
 
 MAX_CHARACTERS = 10_000_000
-"""Longest document: its tokens are held in memory at once, about a hundred bytes each."""
+"""Characters of the longest document; its tokens are in memory at once, about 100 bytes each."""
 
 Labels = dict[str, np.ndarray]
 
@@ -32,8 +32,8 @@ class Document(NamedTuple):
     labels: Labels
 
 
-class Found(NamedTuple):
-    """A document and the place it was read from, as messages name it."""
+class LocatedDocument(NamedTuple):
+    """A document, and the place that it was read from, for messages."""
 
     place: str
     text: str
@@ -41,16 +41,16 @@ class Found(NamedTuple):
 
 
 def read_documents(source: TextConfig, testbed_corpus: Path | None) -> Iterator[Document]:
-    """Documents in the order of the source, blank ones left out; only the testbed's corpus has labels.
+    """Documents in the order of the source, without blank ones; only the testbed's corpus has labels.
 
     Raises:
-        CorpusError: if the source is missing, unreadable, or has no such field, or a document is no
-            text; the message names the line or the row.
+        CorpusError: if the source is missing, unreadable or lacks the field, or a document is not text;
+            the message names the line or the row.
     """
     path = Path(source.path) if source.path else testbed_corpus
     if source.source == "hub":
         documents = _read_hub(source)
-    elif path is None or not path.is_file():  # a pipe would never end
+    elif path is None or not path.is_file():  # reading a pipe would not end
         raise CorpusError(
             f"The text {path} does not exist or is no plain file. Give an existing file with "
             "--config text=PATH, or in extract.text.path."
@@ -60,7 +60,7 @@ def read_documents(source: TextConfig, testbed_corpus: Path | None) -> Iterator[
     return (_checked(found) for found in documents if found.text.strip())
 
 
-def _checked(found: Found) -> Document:
+def _checked(found: LocatedDocument) -> Document:
     if len(found.text) > MAX_CHARACTERS:
         raise CorpusError(
             f"{found.place}: a document of {len(found.text):,} characters, {found.text[:40]!r}...; at "
@@ -74,7 +74,7 @@ def _checked(found: Found) -> Document:
     return Document(found.text, found.labels)
 
 
-def _read_file(path: Path, source: TextConfig) -> Iterator[Found]:
+def _read_file(path: Path, source: TextConfig) -> Iterator[LocatedDocument]:
     if source.source == "txt":
         return _read_txt(path, source.delimiter or "")
     if source.source == "jsonl":
@@ -82,8 +82,8 @@ def _read_file(path: Path, source: TextConfig) -> Iterator[Found]:
     return _read_parquet(path, source.field, has_labels=source.source == "testbed")
 
 
-def _read_txt(path: Path, delimiter: str) -> Iterator[Found]:
-    """Pieces between the delimiters; every kind of line end is read as a line feed."""
+def _read_txt(path: Path, delimiter: str) -> Iterator[LocatedDocument]:
+    """Texts between the delimiters; every kind of line end is read as a line feed."""
     pattern = re.compile(delimiter, re.MULTILINE)
     try:
         text = decoded(LINE_END.sub(b"\n", path.read_bytes()))
@@ -93,12 +93,12 @@ def _read_txt(path: Path, delimiter: str) -> Iterator[Found]:
     for end, following in (*(match.span() for match in pattern.finditer(text)), (len(text),) * 2):
         piece = text[begin:end]
         n_before = piece[: len(piece) - len(piece.lstrip())].count("\n")
-        yield Found(f"{path}, line {line + n_before}", piece.strip(), {})
+        yield LocatedDocument(f"{path}, line {line + n_before}", piece.strip(), {})
         line += text.count("\n", begin, following)
         begin = following
 
 
-def _read_jsonl(path: Path, field: str) -> Iterator[Found]:
+def _read_jsonl(path: Path, field: str) -> Iterator[LocatedDocument]:
     number = 0
     with path.open("rb") as stream:
         for raw in (line for lines in stream for line in lines.splitlines()):
@@ -106,7 +106,7 @@ def _read_jsonl(path: Path, field: str) -> Iterator[Found]:
             if not raw.strip():
                 continue
             place = f"{path}, line {number}"
-            yield Found(place, _field(_parsed(raw, path, number), field, place), {})
+            yield LocatedDocument(place, _field(_parsed(raw, path, number), field, place), {})
 
 
 def _parsed(raw: bytes, path: Path, number: int) -> Any:
@@ -125,7 +125,7 @@ def _parsed(raw: bytes, path: Path, number: int) -> Any:
         ) from None
 
 
-def _read_parquet(path: Path, field: str, *, has_labels: bool) -> Iterator[Found]:
+def _read_parquet(path: Path, field: str, *, has_labels: bool) -> Iterator[LocatedDocument]:
     try:
         file = pq.ParquetFile(path)
     except (pa.ArrowException, OSError, ValueError) as error:
@@ -143,7 +143,7 @@ def _read_parquet(path: Path, field: str, *, has_labels: bool) -> Iterator[Found
                 number += 1
                 place = f"{path}, row {number}"
                 text = _field({field: _value(batch[field][row], place)}, field, place)
-                yield Found(place, text, _labels(batch, row, labels, text, place))
+                yield LocatedDocument(place, text, _labels(batch, row, labels, text, place))
 
 
 def _value(cell: pa.Scalar, place: str) -> Any:
@@ -152,20 +152,20 @@ def _value(cell: pa.Scalar, place: str) -> Any:
     except UnicodeDecodeError as error:
         raise CorpusError(
             f"{place}: the text is not UTF-8 (byte {error.object[error.start]:#04x}). Write the file from "
-            "texts that are."
+            "UTF-8 texts."
         ) from None
 
 
 def _labels(batch: pa.RecordBatch, row: int, names: list[str], text: str, place: str) -> Labels:
-    """The testbed's labels, one a word."""
+    """The testbed's labels, one per word."""
     labels, n_words = Labels(), len(text.split()) if names else 0
     for name in names:
         is_list = pa.types.is_list(batch.schema.field(name).type)
         values = np.asarray(batch[name][row].values) if is_list else np.empty(0)
         if values.dtype.kind != "i" or len(values) != n_words:
             raise CorpusError(
-                f"{place}: {name} does not hold one label a word; this is no corpus of the testbed. Run the "
-                "rule testbed_corpus again, or give another text with --config text=PATH."
+                f"{place}: {name} does not hold one label per word, so this is not the testbed's corpus. Run "
+                "the rule testbed_corpus again, or give another text with --config text=PATH."
             )
         labels[name] = values
     return labels
@@ -179,8 +179,8 @@ def _batches(file: pq.ParquetFile, columns: list[str], path: Path) -> Iterator[p
         raise CorpusError(f"{path} is damaged: {error}.") from None
 
 
-def _read_hub(source: TextConfig) -> Iterator[Found]:
-    import datasets  # a third of a second, and only this source needs it
+def _read_hub(source: TextConfig) -> Iterator[LocatedDocument]:
+    import datasets  # takes a third of a second, and only this source needs it
 
     try:
         rows = datasets.load_dataset(
@@ -194,7 +194,7 @@ def _read_hub(source: TextConfig) -> Iterator[Found]:
             )
         for number, row in enumerate(rows, start=1):
             place = f"dataset {source.path}, row {number}"
-            yield Found(place, _field(row, source.field, place), {})
+            yield LocatedDocument(place, _field(row, source.field, place), {})
     except (OSError, ValueError, RuntimeError) as error:
         raise CorpusError(
             f"The dataset {source.path!r} (configuration {source.config}, split {source.split}, "
@@ -205,7 +205,8 @@ def _read_hub(source: TextConfig) -> Iterator[Found]:
 
 def _field(row: Any, field: str, place: str) -> str:
     if not isinstance(row, dict) or field not in row:
-        found = ", ".join(row) if isinstance(row, dict) else type(row).__name__
+        names = ", ".join(map(str, row)) if isinstance(row, dict) else type(row).__name__
+        found = names.encode(errors="backslashreplace").decode()
         raise CorpusError(
             f"{place}: no text in the field {field!r} (found: {found:.300}). Set extract.text.field."
         )

@@ -1,6 +1,6 @@
 """Atomic, deterministic writing and checked reading of JSON, and file hashes.
 
-Must not: know what the files mean. A final name only ever holds a complete file.
+A final name only ever holds a complete file. Must not: know what the files mean.
 """
 
 import errno
@@ -21,10 +21,10 @@ HASH_CHUNK_BYTES = 1 << 20
 
 @contextmanager
 def atomic_path(final: Path) -> Iterator[Path]:
-    """Temporary path beside `final`; renamed to `final` when the block succeeds, removed when it fails.
+    """Temporary path beside `final`; renamed to `final` if the block succeeds, deleted if it fails.
 
-    The temporary name keeps the suffix, is flushed to disk before the rename, and is never
-    visible under the final name half-written.
+    The temporary file has the suffix of `final` and is flushed to disk before it is renamed, so no
+    half-written file ever has the final name.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=final.parent, prefix=".partial-", suffix=final.suffix)
@@ -42,9 +42,9 @@ def atomic_path(final: Path) -> Iterator[Path]:
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Wait until no other process works in the folder; one that was killed holds nobody up.
+    """Wait until no other process works in the folder; a killed process releases it.
 
-    The folder may be deleted inside the block: the lock is a hidden file beside it.
+    The lock is a hidden file beside the folder, so the block may delete the folder.
     """
     lock = folder.with_name(f".{folder.name}.lock")
     lock.parent.mkdir(parents=True, exist_ok=True)
@@ -52,7 +52,7 @@ def alone_in(folder: Path) -> Iterator[None]:
         with lock.open("w") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
             if not _is_at(lock, stream.fileno()):
-                continue  # its last holder has deleted it
+                continue  # its last holder deleted it
             try:
                 yield
             finally:
@@ -87,23 +87,36 @@ def parse_json(text: str | bytes) -> Any:
     """Value of a JSON text.
 
     Raises:
-        ValueError: if it is no JSON, nested too deeply, or holds NaN, an infinity or a number of
-            thousands of digits.
+        ValueError: if it is not JSON, is nested too deeply, or holds a key twice, NaN, an infinity or a
+            number of thousands of digits.
     """
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_with_own_keys)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    except ValueError as error:
+        if "integer string conversion" not in str(error):
+            raise
+        raise ValueError("it holds a number of thousands of digits") from None
 
 
 def require_memory(error: Exception) -> None:
-    """Raise a library's error again if what it lacked was memory: no file is to blame for that."""
+    """Raise a library's error again if memory ran out, since then no file is at fault."""
     if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
         raise error
 
 
+def _with_own_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice!a} is there twice")
+    return found
+
+
 def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no number of JSON")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def read_json(path: Path) -> Any:
@@ -116,7 +129,7 @@ def read_json(path: Path) -> Any:
         return parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ArtifactError(f"{path} does not exist; run the rule that makes it.") from None
-    except ValueError as error:  # no UTF-8, no JSON
+    except ValueError as error:  # not UTF-8, or not JSON
         raise ArtifactError(
             f"{path} is not readable as JSON ({error}). It is truncated or was edited; "
             "delete it and run the workflow again."

@@ -1,14 +1,14 @@
-"""The metrics of the study's tables: what each number is, in which unit, and whether less is better.
+"""The metrics of the study's tables: what each number is, its unit, and which direction is better.
 
-A metric has one unit, declared here; every table takes it from here. Must not: compute.
+A metric has one unit, which every table takes from here. Must not: compute.
 """
 
 import re
 from enum import StrEnum
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-Frame = Any  # pandas ships no types
+from fispace.store.quantities import Frame
 
 
 class Better(StrEnum):
@@ -23,7 +23,7 @@ class Metric(NamedTuple):
     """One metric, or a family of metrics whose names differ in a slot."""
 
     name: str
-    """As tables have it; `{slot}` stands for any word of `SLOTS`."""
+    """Name in tables; `{slot}` stands for any word that `SLOTS` allows there."""
     unit: str
     """A key of `UNITS`."""
     better: Better
@@ -51,7 +51,7 @@ UNITS = {
     "components": "a count of principal components",
     "parameters": "a count of trained numbers",
 }
-"""Every unit of a table, and what it means."""
+"""Every unit, and what it means."""
 
 SLOTS = {
     "loss": "mse|fvu|kl|ce|excess_ce",
@@ -65,7 +65,7 @@ SLOTS = {
     "kind": "[a-z_]+",
     "rank": "[0-9]+",
 }
-"""What a slot of a name may hold. `split`: groups parted by the paper's squared norm, or by the one
+"""Words that a slot of a name may hold. `split`: norm groups are separated at the paper's squared norm, or
 between the two modes of the mixture."""
 
 FIDELITY = (
@@ -133,6 +133,17 @@ GEOMETRY = (
     Metric("norm_firing_spearman", "1", NEITHER, "rank correlation of norm and firing rate"),
     Metric("low_group_share{split}", FRACTION, NEITHER, "share of latents of low norm"),
     Metric("{group}_never_fired_share{split}", FRACTION, LOWER, "of a group, latents that never fired"),
+    Metric("late_norm_change_{group}{split}", FRACTION, NEITHER,
+           "relative change of |w|² in the last part of training, geometric mean over a norm group"),
+    Metric("late_norm_change_gap{split}", FRACTION, NEITHER, "that of the low group less the high one's"),
+    Metric("late_silent_share_{group}{split}", FRACTION, NEITHER,
+           "latents of a norm group that did not fire in the last part of training"),
+    Metric("norm_over_initial_{group}{split}", RATIO, NEITHER,
+           "|w|² at the end over |w|² before training, geometric mean over a norm group"),
+    Metric("low_in_reach_share{split}", FRACTION, NEITHER,
+           "low latents that would be high after as many tokens again, at their last pace"),
+    Metric("late_change_firing_spearman", "1", NEITHER,
+           "rank correlation of the change of |w|² with the firings in the last part of training"),
     Metric("functional_{part}_mean", FRACTION, HIGHER, "mean growth of FVU without one latent in one part"),
     Metric("functional_{part}_harmful", FRACTION, LOWER, "latents without which FVU falls"),
     Metric("functional_share_{part}", FRACTION, NEITHER, "Σ|growth| of the part over that of all parts"),
@@ -189,11 +200,11 @@ AT_PAPER_SIZES = (
 )  # fmt: skip
 METRICS = (*FIDELITY, *CONTRASTS, *GEOMETRY, *FACTORIAL, *PLANTED_PAIRS, *AT_PAPER_SIZES)
 OF_PLANTED_PAIRS = "planted_"
-"""Prefix of quantities that are a metric of planted pairs."""
+"""Prefix of the quantities about planted pairs."""
 LAST = ("factorial", "secondary", "residual", "clamp", "paper")
-"""First words of quantities whose metric is their last word."""
+"""First words of the quantities whose metric is their last word."""
 RESPONSE = "value"
-"""Last word of quantities in the unit of a response, which is no metric's."""
+"""Last word of the quantities that have the unit of a response."""
 
 
 @cache
@@ -213,7 +224,7 @@ def metric_of(name: str) -> Metric:
 
 
 def unit_of(name: str) -> str:
-    """The one unit of a metric.
+    """Unit of a metric.
 
     Raises:
         LookupError: if there is no such metric.
@@ -222,10 +233,10 @@ def unit_of(name: str) -> str:
 
 
 def unit_of_quantity(name: str) -> str | None:
-    """The one unit of a quantity, by its name; None for a response, which has its own.
+    """Unit of a quantity, by its name; None for a response, whose unit depends on the response.
 
     Raises:
-        LookupError: if it is of no metric.
+        LookupError: if it has no declared metric.
     """
     first, *rest = name.split(".")
     if first in LAST:
@@ -246,5 +257,5 @@ def with_units(rows: Frame) -> Frame:
 
 @cache
 def _pattern(name: str) -> re.Pattern[str]:
-    """Names that a metric covers; a slot becomes its alternatives."""
+    """Pattern of the names that a metric covers; each slot becomes its alternatives."""
     return re.compile(re.sub(r"\{(\w+)\}", lambda slot: f"({SLOTS[slot[1]]})", name))

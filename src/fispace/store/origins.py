@@ -1,7 +1,7 @@
-"""Origins: which cells of which table a number was computed from, and by which function.
+"""Origins: the cells that a number was computed from, and the function that computed it.
 
-A number and its origin come out of one call (`derive`), so an origin cannot describe another
-computation than the one that was made. Must not: read a table, or know a chapter.
+One call (`derive`) gives the number and its origin, so the origin always describes the computation
+that was made. Must not: read a table, or know a chapter.
 """
 
 import math
@@ -14,14 +14,14 @@ Row = Mapping[str, Any]
 
 
 class Rows(NamedTuple):
-    """Rows of a table that a command reads, and the column that counts."""
+    """Rows of a table that a command reads, and the column that is used."""
 
     table: str
     """Option of the command that names the table."""
     where: Row
-    """What the rows hold: a value by column, or a tuple of values any of which will do."""
+    """Value that the rows hold, by column; a tuple means any of its values."""
     column: str | None = None
-    """Column that the number is in; None: whole files that can hold such rows."""
+    """Column with the number; None stands for whole files that can hold such rows."""
 
 
 class Origin(NamedTuple):
@@ -35,32 +35,32 @@ class Origin(NamedTuple):
 
 @dataclass(frozen=True)
 class Inputs:
-    """What an origin of a row may look at beside the row."""
+    """What the origin of a row may use besides the row."""
 
     params: Mapping[str, Any]
     """Parameters of the call that wrote the row."""
     table: Callable[[str], Any]
-    """The table that the call was given, or wrote, under an option, as a data frame.
+    """The table that the call read or wrote under an option, as a data frame.
 
     Raises:
         ArtifactError: if it is not there.
     """
     memo: dict[Any, Any]
-    """Where an origin may keep what it needs for more rows of the same call."""
+    """Values that origins keep between rows of the same call."""
 
 
 RowOrigin = Callable[[Row, Inputs], Origin]
-"""Origin of a row of a table."""
+"""Gives the origin of a row of a table."""
 Origins = Mapping[str, Mapping[str, RowOrigin]]
 """Origins of the rows of the tables that a function writes, by function and option.
 
-`ORIGINS` of the module `origins` of a chapter. `fispace explain` looks them up there by the function
-of the command that wrote a table.
+A chapter's module `origins` holds them as `ORIGINS`, where `fispace explain` looks them up by the
+function of the command that wrote a table.
 """
 
 
 class Cell(NamedTuple):
-    """A number of a table, or the numbers of several rows, with its place."""
+    """A number of a table, or the numbers of several rows, with their place."""
 
     value: Any
     rows: Rows
@@ -74,20 +74,20 @@ class Derived(NamedTuple):
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a cell holds nothing: None, no text, or NaN."""
+    """Whether a cell is empty: None, an empty text, or NaN."""
     if isinstance(value, float):
         return math.isnan(value)
     return value is None or (isinstance(value, str) and not value)
 
 
 def derive(function: Callable[..., Any], **cells: Cell) -> Derived:
-    """The function's value for the cells, given by the names of its arguments, with its origin."""
+    """The function's value on these cells, which are its arguments by name, with its origin."""
     value = function(**{name: cell.value for name, cell in cells.items()})
     return Derived(value, made_by(function, **{name: cell.rows for name, cell in cells.items()}))
 
 
 def made_by(function: Callable[..., Any], **reads: Rows) -> Origin:
-    """The origin of what `function` made of these rows, by the names of its arguments."""
+    """The origin of what `function` computed from these rows, by the names of its arguments."""
     return Origin(f"{function.__module__}:{function.__qualname__}", reads)
 
 

@@ -1,4 +1,4 @@
-"""The quantity: one named number of one seed, the row of `report/quantities.parquet`, and its origin.
+"""Quantities: named numbers by seed with their origins, the rows of `report/quantities.parquet`.
 
 Must not: compute.
 """
@@ -18,21 +18,21 @@ class Quantity(NamedTuple):
 
     quantity: str
     seed: int
-    """Seed of the training it comes from; `NO_SEED` if it depends on none."""
+    """Seed of the training that it comes from; `NO_SEED` if it depends on none."""
     value: float
     unit: str
     n: int
     """Tokens, latents, pairs or items behind the value."""
     origin: Origin | None = None
-    """Cells and function that the value was computed from; no column of the table."""
+    """Cells and function that the value was computed from; not a column of the table."""
 
 
 NO_SEED = -1
-COLUMNS = Quantity._fields[:-1]
+QUANTITY_COLUMNS = Quantity._fields[:-1]
 
 
 def quantity(name: str, seed: int, derived: Derived, unit: str, n: int) -> Quantity:
-    """The quantity that a derived number is, with the number's origin."""
+    """A derived number as a quantity, with its origin."""
     return Quantity(name, seed, float(derived.value), unit, n, derived.origin)
 
 
@@ -40,10 +40,10 @@ def quantity_frame(quantities: Iterable[Quantity]) -> pd.DataFrame:
     """The quantities as a table, sorted by name and seed.
 
     Raises:
-        ValueError: if a name stands twice for one seed.
+        ValueError: if a name is there twice for one seed.
     """
-    rows = [row[: len(COLUMNS)] for row in quantities]
-    frame = pd.DataFrame(rows, columns=pd.Index(COLUMNS))
+    rows = [row[: len(QUANTITY_COLUMNS)] for row in quantities]
+    frame = pd.DataFrame(rows, columns=pd.Index(QUANTITY_COLUMNS))
     repeated = frame.duplicated(["quantity", "seed"])
     if repeated.any():
         raise ValueError(f"quantity {frame.loc[repeated, 'quantity'].iloc[0]!r} is defined twice")

@@ -1,4 +1,4 @@
-"""Mean latent activations of stimulus texts, one row a text, as Parquet with fixed-size lists.
+"""Mean latent activations of stimulus texts, one row per text, as Parquet with fixed-size lists.
 
 Must not: compute them, or know which factor levels there are.
 """
@@ -22,14 +22,14 @@ SPACES = ("primary", "secondary", "residual")
 
 @dataclass(frozen=True)
 class Responses:
-    """Texts with their cells, and the mean activation of every latent of every SAE on them."""
+    """Texts with their factor levels, and the mean activation of every latent of every SAE on them."""
 
     texts: pd.DataFrame
-    """item, one column per factor; row-aligned with the activations."""
+    """Columns: item, and one per factor; one row per row of the activations."""
     activations: dict[str, Float[np.ndarray, "texts latents"]]
     """By space: `primary`, `secondary` and the control `residual`."""
     recipe: dict[str, Any]
-    """Arm and seed of the model, and the half of the items."""
+    """Arm and seed of the model, and which half of the items."""
 
 
 def write_responses(path: Path, responses: Responses) -> None:
@@ -49,7 +49,7 @@ def read_responses(path: Path) -> Responses:
     """Responses written by `write_responses`; activations as float64.
 
     Raises:
-        ArtifactError: if the file is missing, damaged, or not one of responses.
+        ArtifactError: if the file is missing, damaged, or does not hold responses.
     """
     recipe = read_recipe(path)
     table = read_arrow(path)

@@ -1,6 +1,6 @@
-"""Activation shards as they are written: Parquet, one row a token, finite numbers only.
+"""Writing activation shards: Parquet, one row per token, finite numbers only.
 
-Must not: know splits' sizes, or run a model.
+Must not: know the sizes of splits, or run a model.
 """
 
 from pathlib import Path

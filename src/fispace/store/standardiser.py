@@ -1,7 +1,7 @@
-"""The standardiser: per-dimension mean and standard deviation of the train split, fitted once, used everywhere.
+"""The standardiser: mean and standard deviation of each dimension on the train split.
 
-Must not: be refitted on anything but the non-special train tokens. What the audit switches on, each
-row group by its own moments, is `own_standardiser`, and no other analysis uses it.
+It is fitted once, on the non-special train tokens, and used everywhere. Only the audit standardises
+rows by their own moments (`own_standardiser`). Must not: be fitted on any other split.
 """
 
 from collections.abc import Iterable
@@ -54,16 +54,16 @@ def unit_standardiser(d_model: int) -> Standardiser:
 
 
 def own_standardiser(x: Float[Tensor, "tokens d_model"]) -> Standardiser:
-    """The standardiser fitted on these tokens alone, dimensions that never vary there at scale 1.
+    """The standardiser fitted on these tokens alone; dimensions that do not vary there get scale 1.
 
-    The author standardises every chunk of 10,000 tokens so (W6). What one token is then depends on
-    its neighbours.
+    The author standardises every chunk of 10,000 tokens in this way (W6), so the standardised value of a
+    token depends on its neighbours.
     """
     return fit_moments([x.numpy()], "keep")
 
 
 def standardised_alone(rows: Float[np.ndarray, "_ d_model"]) -> Float[np.ndarray, "_ d_model"]:
-    """The rows by their own moments; no rows stay none."""
+    """The rows, standardised by their own moments; an empty array stays empty."""
     if not len(rows):
         return rows
     x = torch.from_numpy(rows)

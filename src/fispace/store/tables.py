@@ -1,6 +1,6 @@
-"""Long result tables as Parquet, and plotted numbers as CSV; each carries the recipe it was made by.
+"""Long result tables as Parquet files with the recipe that made them, and tables as CSV.
 
-Must not: compute, know what the columns mean, or guess what type they have.
+Must not: compute, know what the columns mean, or guess their types.
 """
 
 from pathlib import Path
@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 
 from fispace.errors import ArtifactError
 from fispace.store.columns import CellError, Table, TextColumn
-from fispace.store.csv_files import CsvError, csv_text, read_cells
 from fispace.store.files import atomic_path, canonical_json, parse_json, require_memory, write_text
+from fispace.store.text_files import CsvError, csv_text, read_cells
 
 RECIPE_KEY = b"fispace"
 COMPRESSION = "zstd"
@@ -37,17 +37,17 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def frame_of(table: pa.Table) -> pd.DataFrame:
-    """The table as pandas holds it; the advice that it carries about that may be anything."""
+    """The table as a data frame; pandas metadata in the file is ignored."""
     return table.to_pandas(ignore_metadata=True, use_threads=False)
 
 
 def read_arrow(path: Path, columns: list[str] | None = None) -> pa.Table:
     """Columns of a Parquet file, read by this thread alone.
 
-    The library's own pool waits for ever where memory does not suffice for one more thread.
+    The library's thread pool waits for ever if there is no memory for one more thread.
 
     Raises:
-        FileNotFoundError, OSError, ValueError, pa.ArrowException: if it is not there or not readable.
+        FileNotFoundError, OSError, ValueError, pa.ArrowException: if the file is missing or unreadable.
     """
     with pq.ParquetFile(path) as file:
         return file.read(columns=columns, use_threads=False)
@@ -74,12 +74,12 @@ def read_recipe(path: Path) -> dict[str, Any]:
 def write_csv(path: Path, frame: pd.DataFrame, table: Table) -> None:
     """Write `frame` as the declared CSV table without its index, atomically.
 
-    Columns stand in the order of the declaration; floats are their shortest text that gives the number
-    back, lines end the Unix way.
+    Columns are in the order of the declaration. Floats are written as the shortest text that gives the
+    number back. Line ends are line feeds.
 
     Raises:
         NonFiniteError: if a number is infinite, or missing where the declaration does not allow it.
-        ValueError: if a column or a value is not what is declared.
+        ValueError: if a column or a value differs from the declaration.
     """
     columns = table.texts(frame)
     rows = zip(*(column.cells for column in columns), strict=True)
@@ -90,7 +90,7 @@ def read_csv(path: Path, table: Table) -> pd.DataFrame:
     """All rows of the declared CSV table, each column of its declared type.
 
     Raises:
-        ArtifactError: if the file is missing, not readable as CSV, or not this table; the message says
+        ArtifactError: if the file is missing, not readable as CSV, or another table; the message names
             the row by its line.
     """
     try:

@@ -1,6 +1,6 @@
-"""Tensors with one JSON record beside them, as safetensors.
+"""Safetensors files that hold tensors and one JSON record.
 
-Must not: pickle, or use more than one metadata key (their order is random in the file).
+Must not: pickle, or use more than one metadata key, since their order in the file is random.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ from fispace.errors import ArtifactError, NonFiniteError
 from fispace.store.files import atomic_path, canonical_json, parse_json, require_memory
 from fispace.store.tables import RECIPE_KEY
 
-KEY = RECIPE_KEY.decode()
+RECORD_KEY = RECIPE_KEY.decode()
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
@@ -22,7 +22,7 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], record: dict[str, Any])
     plain = {name: tensor.detach().contiguous() for name, tensor in sorted(tensors.items())}
     with atomic_path(path) as partial:
         try:
-            save_file(plain, partial, metadata={KEY: canonical_json(record)})
+            save_file(plain, partial, metadata={RECORD_KEY: canonical_json(record)})
         except SafetensorError as error:  # a full disk, as the library words it
             raise ArtifactError(f"{path} cannot be written: {error}.") from None
 
@@ -39,7 +39,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            record = parse_json((file.metadata() or {})[KEY])
+            record = parse_json((file.metadata() or {})[RECORD_KEY])
     except (SafetensorError, KeyError, ValueError, OSError, AttributeError) as error:
         require_memory(error)
         raise ArtifactError(

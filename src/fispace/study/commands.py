@@ -1,9 +1,9 @@
 """The chapters of the study, and the commands and tools that its source declares.
 
-A chapter word is the params section, the rule file `workflow/rules/<chapter>.smk`, the CLI verb,
-the folder `fispace/chapters/<chapter>/`, the tests `tests/<chapter>/`, the folder
-`results/<run>/<chapter>/` and the DVC stage. A command is a function of a chapter's folder with the
-decorator `fispace.study.step.command`; its options are the function's arguments.
+A chapter's name is also its section of params.yaml, its rule file `workflow/rules/<chapter>.smk`, the
+first word of its commands, its package `fispace/chapters/<chapter>/`, its tests `tests/<chapter>/`, its
+results `results/<run>/<chapter>/` and its DVC stage. A command is a function in that package with the
+decorator `fispace.study.step.command`; the function's arguments are its options.
 Must not: import a step (torch stays unloaded), or hold a list of commands.
 """
 
@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from fispace.study.declarations import PACKAGE, Function, Kind, declarations
+from fispace.study.declarations import PACKAGE_FOLDER, Function, OptionKind, declarations
 
 CHAPTERS = ("testbed", "extract", "train", "fidelity", "geometry", "factorial", "report")
-"""Chapters in the order in which one reads from another."""
+"""Chapters; each reads only results of those before it."""
 
-FOLDERS = {chapter: f"chapters/{chapter}" for chapter in CHAPTERS} | {"report": "report"}
-"""Where the steps of a chapter are, below the package."""
+STEP_FOLDERS = {chapter: f"chapters/{chapter}" for chapter in CHAPTERS} | {"report": "report"}
+"""Folder of a chapter's steps, below the package."""
 
 TOOL_FOLDERS = ("provenance", "report", "study")
 
@@ -28,7 +28,7 @@ ALIASES = {
     "interventions": "factorial",
     "figures": "report",
 }
-"""Snakemake targets in the study's own words, and the chapter each belongs to."""
+"""Snakemake targets named by subject, and the chapter each belongs to."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Command(Function):
     """Other sections of params than the chapter's own; see `fispace.study.step.command`."""
 
     target: str
-    """Smallest Snakemake target that needs it: `all` or `full`."""
+    """Smallest Snakemake target that needs the command: `all` or `full`."""
 
     @property
     def name(self) -> str:
@@ -58,7 +58,7 @@ class Command(Function):
     @property
     def writes(self) -> tuple[str, ...]:
         """Options that name what the command writes."""
-        return self.names_of(Kind.WRITES)
+        return self.names_of(OptionKind.WRITES)
 
     @property
     def rule(self) -> str:
@@ -92,7 +92,7 @@ def commands_of(chapter: str) -> tuple[Command, ...]:
 
 @cache
 def find_command(chapter: str, verb: str) -> Command:
-    """The command of a chapter and verb; only the modules that hold the verb are parsed.
+    """The command of a chapter and verb; only modules that contain the verb are parsed.
 
     Raises:
         KeyError: if there is none.
@@ -109,13 +109,13 @@ def all_tools() -> tuple[Tool, ...]:
     found = [
         Tool(**vars(each.function), name=each.values[0])
         for folder in TOOL_FOLDERS
-        for each in declarations("tool", PACKAGE / folder, "@tool(")
+        for each in declarations("tool", PACKAGE_FOLDER / folder, "@tool(")
     ]
     return tuple(sorted(found, key=lambda tool: tool.name))
 
 
 def _commands_in(chapter: str, text: str) -> Iterator[Command]:
-    for each in declarations("command", PACKAGE / FOLDERS[chapter], text):
+    for each in declarations("command", PACKAGE_FOLDER / STEP_FOLDERS[chapter], text):
         own, verb = each.values
         if own != chapter:
             raise TypeError(

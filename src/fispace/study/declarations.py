@@ -1,4 +1,4 @@
-"""Reads from the source what the functions with a decorator of `fispace.study.step` declare.
+"""Reads the declarations of commands and tools from the source, without importing it.
 
 Must not: import the modules it reads, or know a chapter.
 """
@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fispace.study.config.base import Config
 
-PACKAGE = Path(__file__).parents[1]
+PACKAGE_FOLDER = Path(__file__).parents[1]
 DECLARATIONS = "fispace.study.step"
 
 
-class Kind(Enum):
+class OptionKind(Enum):
     """What an option of a command is."""
 
     READS = "read"
@@ -29,14 +29,14 @@ class Kind(Enum):
     UNRECORDED = "changes no byte of the results"
 
 
-KINDS = {
-    "Reads": Kind.READS,
-    "ReadsFolder": Kind.READS,
-    "Writes": Kind.WRITES,
-    "WritesFolder": Kind.WRITES,
-    "Scratch": Kind.SCRATCH,
+PATH_KINDS = {
+    "Reads": OptionKind.READS,
+    "ReadsFolder": OptionKind.READS,
+    "Writes": OptionKind.WRITES,
+    "WritesFolder": OptionKind.WRITES,
+    "Scratch": OptionKind.SCRATCH,
 }
-FOLDERS = ("ReadsFolder", "WritesFolder", "Scratch")
+FOLDER_TYPES = ("ReadsFolder", "WritesFolder", "Scratch")
 VALUES = {"int": int, "float": float, "str": str, "bool": bool, "Path": Path}
 
 
@@ -45,7 +45,7 @@ class Option:
     """One argument of a step's function, and so one option of its command."""
 
     name: str
-    kind: Kind
+    kind: OptionKind
     type: type
     is_list: bool
     is_optional: bool
@@ -54,7 +54,7 @@ class Option:
 
     @property
     def flag(self) -> str:
-        """The option as it is typed."""
+        """The option as a user types it."""
         return "--" + self.name.replace("_", "-")
 
 
@@ -82,14 +82,14 @@ class Function:
         """The function itself; this imports its module."""
         return getattr(importlib.import_module(self.module), self.function)
 
-    def names_of(self, *kinds: Kind) -> tuple[str, ...]:
+    def names_of(self, *kinds: OptionKind) -> tuple[str, ...]:
         """Names of the options of these kinds."""
         return tuple(option.name for option in self.options if option.kind in kinds)
 
 
 @dataclass(frozen=True)
 class Declaration:
-    """A use of a decorator: the function, and the values given to the decorator."""
+    """A decorated function, and the values given to its decorator."""
 
     function: Function
     values: tuple[Any, ...]
@@ -97,7 +97,7 @@ class Declaration:
 
 
 def declarations(decorator: str, folder: Path, text: str) -> Iterator[Declaration]:
-    """Uses of a decorator in the folder's modules; only those in which `text` stands are parsed."""
+    """Functions with the decorator in the folder's modules; only modules that contain `text` are parsed."""
     for path in sorted(folder.glob("*.py")):
         if text in path.read_text(encoding="utf-8"):
             yield from _declared_in(_parsed(path), f"{DECLARATIONS}.{decorator}")
@@ -113,7 +113,7 @@ class _Source:
 
     @property
     def module(self) -> str:
-        return ".".join(self.path.relative_to(PACKAGE.parent).with_suffix("").parts)
+        return ".".join(self.path.relative_to(PACKAGE_FOLDER.parent).with_suffix("").parts)
 
     def error(self, node: ast.arg, why: str) -> TypeError:
         return TypeError(f"{self.path}:{node.lineno}: {why}.")
@@ -174,17 +174,19 @@ def _option(argument: ast.arg, source: _Source, *, is_positional: bool = False) 
         inner, wrapper = inner.slice, inner.value.id
     name = inner.id if isinstance(inner, ast.Name) else ""
     if source.imports.get(name) == f"{DECLARATIONS}.{name}":
-        kind, of_type = KINDS[name], Path
+        kind, of_type = PATH_KINDS[name], Path
     elif name in VALUES:
-        kind, of_type = Kind.VALUE, VALUES[name]
+        kind, of_type = OptionKind.VALUE, VALUES[name]
     else:
-        raise source.error(argument, f"no option can be made of the argument {argument.arg!r}")
+        raise source.error(
+            argument, f"the argument {argument.arg!r} has a type that no option can have"
+        )
     return Option(
         name=argument.arg,
-        kind=Kind.UNRECORDED if wrapper == "Unrecorded" else kind,
+        kind=OptionKind.UNRECORDED if wrapper == "Unrecorded" else kind,
         type=of_type,
         is_list=wrapper == "list",
         is_optional=is_optional,
-        is_folder=name in FOLDERS,
+        is_folder=name in FOLDER_TYPES,
         is_positional=is_positional,
     )

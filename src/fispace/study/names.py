@@ -1,7 +1,7 @@
-"""Names that a user chooses, and why some are refused: they stand in file names and tables of the program.
+"""Rules for names that a user chooses, since they become parts of file names and table columns.
 
-Every rule raises ValueError with the reason, which the parameters' loader shows with the key. Must not:
-know a table or a file.
+Every rule raises ValueError with the reason; the loader of the parameters adds the key. Must not: know a
+table or a file.
 """
 
 import re
@@ -10,10 +10,10 @@ import unicodedata
 DEVICES = frozenset(
     ("con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10)))
 )
-"""File names that Windows keeps for itself: a folder of this name cannot be copied there."""
+"""File names that Windows reserves; a folder with such a name cannot be copied there."""
 
 TAKEN_RUNS = frozenset(("reference", "bench"))
-"""Folders below results/ that hold no run."""
+"""Folders below results/ that are not runs."""
 
 TAKEN_ARMS = frozenset(
     (
@@ -21,7 +21,7 @@ TAKEN_ARMS = frozenset(
         "gain_plots", "history", "lr", "plots", "positions", "shapley", "summary",
     )
 )  # fmt: skip
-"""Files and folders beside those of the arms, in results, logs and scratch."""
+"""Other files and folders in the places where the arms have theirs: results, logs and scratch."""
 TAKEN_ARM_FORMS = re.compile(r"at_k\d+|.*_more_seeds")
 
 TAKEN_COLUMNS = frozenset(
@@ -33,35 +33,35 @@ TAKEN_COLUMNS = frozenset(
         "space", "text", "unit", "value", "variant", "word",
     )
 )  # fmt: skip
-"""Columns that tables have beside those of the factors, and the test that stands beside theirs."""
+"""Columns that tables have besides the factors', and the name of the test of the interaction."""
 
 TAKEN_HYPOTHESES = frozenset(("none",))
-"""What the table of tests calls those that belong to no declared family."""
+"""Family that the table of tests gives to tests outside every declared family."""
 
 CELL_MARK = ", "
-"""Between the two levels of a cell in the names that tables and figures give it."""
+"""Separates the two levels in the name of a cell."""
 UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
-"""Unicode categories of what is not seen in print: controls, marks of direction, halves, line ends."""
+"""Unicode categories of invisible characters: control, format, lone surrogates, line and paragraph ends."""
 JOINERS = "\u200c\u200d"
-"""Seen in what they join."""
+"""Invisible characters that are allowed, since they change how their neighbours are drawn."""
 
 
 def file_name(name: str) -> str:
-    """The name, where a file or folder may have it on every system."""
+    """The name, if a file may have it on every operating system."""
     if name in DEVICES:
         raise ValueError(f"{name!r} is the name of a device on Windows; choose another name")
     return name
 
 
 def run_name(name: str) -> str:
-    """The name, where no other folder below results/ has it."""
+    """The name, if it is free for a run's folder below results/."""
     if name in TAKEN_RUNS:
         raise ValueError(f"'{name}' is reserved below results/; choose another name")
     return file_name(name)
 
 
 def arm_name(name: str) -> str:
-    """The name, where no file beside those of the arms has it."""
+    """The name, if it is free for an arm's files."""
     if name in TAKEN_ARMS or TAKEN_ARM_FORMS.fullmatch(name):
         raise ValueError(
             f"{name!r} is the name of a file or folder that stands beside those of the arms; choose another "
@@ -71,24 +71,24 @@ def arm_name(name: str) -> str:
 
 
 def factor_name(name: str) -> str:
-    """The name, where no table has a column of its own by it."""
+    """The name, if it is free for a column of a factor."""
     if name in TAKEN_COLUMNS:
         raise ValueError(
-            f"{name!r} is a column of the program's own tables; name the factor otherwise, for example "
-            f"{name}_level, here and in the battery's files"
+            f"{name!r} is a column of the program's own tables; choose another name for the factor, "
+            f"for example {name}_level, here and in the battery's files"
         )
     return name
 
 
 def hypothesis_name(name: str) -> str:
-    """The name, where it does not say that a test belongs to no family."""
+    """The name, if it is free for a family of hypotheses."""
     if name in TAKEN_HYPOTHESES:
         raise ValueError(f"{name!r} marks tests of no declared family; choose another name")
     return name
 
 
 def plain_text(text: str) -> str:
-    """The text, where everything in it is seen in print, and nothing is before or after it."""
+    """The text, if it is not empty, has no space at either end, and all its characters are visible."""
     unseen = [sign for sign in text if unicodedata.category(sign) in UNSEEN and sign not in JOINERS]
     if unseen:
         raise ValueError(f"{text!a} holds {unseen[0]!a}, which is not seen in print; leave it out")
@@ -98,13 +98,13 @@ def plain_text(text: str) -> str:
 
 
 def require_different(first: str, second: str) -> None:
-    """Refuse two texts that are the same letters in another form, and so look the same in print."""
+    """Refuse two texts that look the same in print: equal after Unicode compatibility normalisation."""
     if unicodedata.normalize("NFKC", first) == unicodedata.normalize("NFKC", second):
         raise ValueError(f"{first!r} and {second!r} look the same in print")
 
 
 def require_distinct_cells(cells: list[tuple[str, ...]]) -> None:
-    """Refuse levels of which two cells get the same name."""
+    """Refuse levels that would give two cells the same name."""
     names = [CELL_MARK.join(cell) for cell in cells]
     twice = [name for name in names if names.count(name) > 1]
     if twice:

@@ -1,4 +1,4 @@
-"""Loads a study: params.yaml, overlays and command-line values, merged, validated and canonical.
+"""Loads a study: params.yaml, overlays and command-line values, merged and validated.
 
 Must not: import Snakemake, hold a default, or look at data files.
 """
@@ -20,12 +20,12 @@ Layers = Sequence[tuple[str, Mapping[str, Any]]]
 DEFAULT_FILE = "params.yaml"
 COMMAND_LINE = "the command line"
 OVERLAY = "overlay"
-"""Shorthand of the command line for a parameter file, in the place of Snakemake's --configfile, which
-executes templates that stand in it."""
+"""Key of the command line that names a parameter file. It replaces Snakemake's --configfile, which
+executes templates in that file."""
 SHORTHANDS = ("model", "text", "transfer")
-"""Names of the command line for values deeper in the study."""
+"""Keys of the command line that stand for nested parameters."""
 DROPPABLE = ("train.arms", "fidelity.full.controls_of")
-"""Sections whose rows an overlay drops by null."""
+"""Sections whose rows an overlay can drop by setting them to null."""
 
 SOURCE_BY_SUFFIX = {".txt": "txt", ".jsonl": "jsonl", ".parquet": "parquet"}
 
@@ -33,18 +33,18 @@ SOURCE_BY_SUFFIX = {".txt": "txt", ".jsonl": "jsonl", ".parquet": "parquet"}
 def load_study(
     folder: Path, overlays: Iterable[Path] = (), overrides: Mapping[str, Any] | None = None
 ) -> Study:
-    """The validated study in canonical (sorted) form.
+    """The validated study, with sorted keys.
 
     Args:
         folder: repository root; holds params.yaml.
         overlays: files merged over params.yaml in this order, key by key; lists are replaced,
-            a null row of `DROPPABLE` is dropped.
+            rows of `DROPPABLE` that are null are dropped.
         overrides: top-level values of the command line, with the shorthands `overlay` (one more file,
-            or a list of them), `model`, `text` and `transfer`; inside a mapping or list numbers,
-            true, false and null may come as texts.
+            or a list of them), `model`, `text` and `transfer`; inside a mapping or list,
+            numbers, true, false and null may be given as strings.
 
     Raises:
-        ParamsError: names file and key of whatever is wrong.
+        ParamsError: if a file or a value is wrong; the message names the file and the key.
     """
     values = dict(overrides or {})
     files = [*overlays, *_overlay_files(values.pop(OVERLAY, []))]
@@ -68,7 +68,7 @@ def load_study(
 
 
 def with_own_threads(study: Study) -> Study:
-    """The study, with the top level's `threads` in every section that may have its own and has none."""
+    """The study, with the top level's `threads` in every section that could set its own but does not."""
     if "threads" not in study:
         return study
     threads = {"threads": study["threads"]}
@@ -94,9 +94,9 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> Study:
 
 
 def slice_of(study: Mapping[str, Any], command: Command) -> dict[str, Any]:
-    """Exactly the parameters that a command depends on, sorted by key.
+    """The parameters that a command depends on, and no others, sorted by key.
 
-    They are the fields of its configuration, each from the first of `command.sections` that has it.
+    They are the fields of its configuration; each comes from the first of `command.sections` that has it.
     """
     if command.config is None:
         return {}
@@ -117,7 +117,7 @@ def _section(study: Mapping[str, Any], dotted: str) -> Mapping[str, Any]:
 
 
 def _overlay_files(given: Any) -> list[Path]:
-    """Files that the command line's `overlay` names."""
+    """Files given on the command line as `overlay`."""
     names: list[Any] = given if isinstance(given, list) else [given]
     if not all(isinstance(name, str) and name for name in names):
         raise ParamsError(
@@ -145,14 +145,16 @@ def _expand_shorthands(overrides: Mapping[str, Any], study: Study) -> Study:
 
 
 def _name(key: str, value: Any) -> str:
-    """The value of a shorthand, which is a name or a path."""
+    """The value of a shorthand: a name or a path."""
     if isinstance(value, str) and value:
         return value
-    raise ParamsError(f"{COMMAND_LINE}: {key}={value!r} is no name and no path, which are texts.")
+    raise ParamsError(
+        f"{COMMAND_LINE}: {key}={value!r} must be a name or a path, given as a string."
+    )
 
 
 def _text_from_path(name: str, path: str, study: Study) -> Study:
-    """The form of `extract.text`, with this path and the source that its suffix stands for."""
+    """The section `extract.text` with this path, and with the source that the suffix implies."""
     suffix = Path(path).suffix
     if suffix not in SOURCE_BY_SUFFIX:
         known = ", ".join(SOURCE_BY_SUFFIX)
@@ -164,12 +166,12 @@ def _text_from_path(name: str, path: str, study: Study) -> Study:
     extract = study.get("extract")
     form = extract.get("text") if isinstance(extract, Mapping) else None
     if name == "text" or not isinstance(form, Mapping):
-        return own  # merged over the form that the files give
+        return own  # merged over the section that the files give
     return {**form, **own}
 
 
 def _without_null_rows(value: Any, keys: Sequence[str]) -> Any:
-    """`value` with the rows below `keys` that are null left out: how an overlay drops a row."""
+    """`value` without the null rows below `keys`; so an overlay drops a row."""
     if not isinstance(value, Mapping):
         return value
     if not keys:
@@ -179,7 +181,7 @@ def _without_null_rows(value: Any, keys: Sequence[str]) -> Any:
 
 
 def _check_given(study: Study) -> None:
-    """Refuse a study without a model in better words than 'None is not of type string'."""
+    """Refuse a study without a model, with a message that says how to give one."""
     lm = study.get("lm")
     if isinstance(lm, Mapping) and "name" in lm and lm["name"] is None:
         raise ParamsError(
@@ -189,9 +191,9 @@ def _check_given(study: Study) -> None:
 
 
 def _origin(keys: Keys, layers: Layers) -> str:
-    """The layer that has the last word on the keys, or on the longest part of them that is set.
+    """Name of the last layer that sets the keys, or the longest prefix of them that is set.
 
-    Below a section that a layer replaced by something else, it is that layer.
+    If a layer replaced a section by something other than a mapping, it is that layer.
     """
     origin, held = layers[0][0], list[tuple[str, Any]](layers)
     for key in keys:
@@ -206,7 +208,7 @@ def _origin(keys: Keys, layers: Layers) -> str:
 
 
 def uses_testbed(study: Study) -> bool:
-    """Whether any part of the study (LM, text, battery) comes from the testbed chapter."""
+    """Whether the LM, a text or the battery of the study comes from the testbed chapter."""
     texts = (study["extract"]["text"], study["extract"]["transfer"] or {})
     sources = (study["lm"]["name"], *(text.get("source") for text in texts))
     return "testbed" in (*sources, study["factorial"]["battery"])

@@ -1,4 +1,4 @@
-"""The reference of all parameters, generated from their declarations: JSON Schema for editors.
+"""JSON Schema of all parameters, for editors, generated from their declarations.
 
 Must not: be imported by a step.
 """
@@ -9,29 +9,29 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from fispace.study.config.meanings import meaning, summary
+from fispace.study.config.base import meaning, summary
 from fispace.study.config.study import StudyConfig
 from fispace.study.params import DROPPABLE
 from fispace.study.step import tool
 
 SCHEMA = Path("workflow/schemas/params.schema.json")
-"""Where the schema stands in the repository."""
+"""Path of the schema in the repository."""
 LEFT_OPEN = "lm.name"
-"""Parameter that an overlay may leave for the command line to give."""
+"""Parameter that an overlay may leave to the command line."""
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 TITLE = "Parameters of params.yaml and of the overlays in params/. Generated: `make schema`."
 
 
 @tool("schema")
 def write_schema(*, out: Path) -> None:
-    """Write the JSON Schema of all parameters, from which editors complete and check params.yaml."""
+    """Write the JSON Schema of all parameters. Editors use it to complete and check params.yaml."""
     out.write_text(schema_text(), encoding="utf-8")
 
 
 def schema_text() -> str:
-    """The schema as JSON: types, ranges and meanings of all that may stand in a parameter file.
+    """The schema as JSON: type, range and meaning of every parameter.
 
-    No key is required, since an overlay gives only what it changes; `load_study` says what is missing.
+    No key is required, since an overlay gives only what it changes; `load_study` reports missing keys.
     """
     schema = StudyConfig.model_json_schema()
     models = _models(StudyConfig)
@@ -53,7 +53,7 @@ def schema_text() -> str:
 
 
 def _models(model: type[BaseModel]) -> dict[str, type[BaseModel]]:
-    """The groups that stand somewhere inside a group, by their names."""
+    """All groups nested in a group, by name."""
     found: dict[str, type[BaseModel]] = {}
     waiting: list[Any] = [field.annotation for field in model.model_fields.values()]
     while waiting:
@@ -73,7 +73,7 @@ def _describe(definition: dict[str, Any], model: type[BaseModel]) -> None:
 
 
 def _held(schema: dict[str, Any], dotted: str) -> tuple[dict[str, Any], str]:
-    """The properties that hold a parameter, and its own key in them."""
+    """The schema's properties among which a parameter is, and its key there."""
     *sections, name = dotted.split(".")
     properties = schema["properties"]
     for key in sections:
@@ -86,7 +86,7 @@ def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A schema without the titles that repeat a key, and with a list's length where a list's belongs."""
+    """A schema without titles that repeat a key, and with minItems and maxItems for lists."""
     if isinstance(value, list):
         return [_plain(item) for item in value]
     if not isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Reads one YAML file of plain values, refusing everything that could surprise.
+"""Reads one YAML file of plain values, and refuses YAML features whose effect is easy to miss.
 
 Must not: resolve tags, aliases or merge keys, or know what the values mean.
 """
@@ -16,7 +16,7 @@ MAX_DEPTH = 20
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader without aliases, merge keys, deep nesting, duplicate keys and keys of no text."""
+    """SafeLoader that refuses aliases, merge keys, deep nesting, and duplicate or non-string keys."""
 
     depth = 0
 
@@ -37,7 +37,7 @@ class _StrictLoader(yaml.SafeLoader):
             if key.tag != "tag:yaml.org,2002:str":
                 raise yaml.YAMLError(f"line {line}: the key {_text(key)} is not plain text")
             if key.value in seen:
-                raise yaml.YAMLError(f"line {line}: the key '{key.value}' stands there twice")
+                raise yaml.YAMLError(f"line {line}: the key '{key.value}' is given twice")
             seen.add(key.value)
         return super().construct_mapping(node, deep)
 
@@ -52,7 +52,7 @@ def _text(key: yaml.Node) -> str:
 def read_yaml_mapping(path: Path) -> dict[str, Any]:
     """Content of a YAML file whose top level is a mapping of plain values.
 
-    Plain are texts, finite numbers, booleans, null, and lists and mappings of these.
+    Plain values are strings, finite numbers, booleans, null, and lists and mappings of these.
 
     Raises:
         ParamsError: if the file is missing, too large, not UTF-8, not YAML, holds a duplicate key,
@@ -98,9 +98,9 @@ def _check_plain(value: Any, where: str, path: Path) -> None:
 
 
 def with_plain_scalars(value: Any) -> Any:
-    """The value with texts inside a mapping or list read as the number, boolean or null they spell.
+    """The value, with strings inside a mapping or list parsed as numbers, booleans or null where possible.
 
-    Snakemake hands on `--config 'train={log_every: 7}'` as {"log_every": "7"}.
+    Snakemake passes `--config 'train={log_every: 7}'` as {"log_every": "7"}.
     """
     if isinstance(value, dict):
         return {key: _plain_scalar(with_plain_scalars(item)) for key, item in value.items()}

@@ -1,6 +1,6 @@
-"""The testbed's factorial battery: each frame is realised in all four cells of register x affect.
+"""The testbed's factorial battery: every frame is realised in all four cells of register x affect.
 
-The cells of an item differ only in words whose class depends on the factors. Must not: write files.
+The cells of an item differ only in words whose class depends on a factor. Must not: write files.
 """
 
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ from fispace.testbed.states import NAMED_LEVELS
 from fispace.testbed.syntax import CLASSES
 
 MAX_REDRAWS = 100
-"""Number of attempts at one item after which the lexicon is declared too small."""
+"""Number of attempts at one item before the lexicon is declared too small."""
 
 COLUMNS = ("item", "frame", *FACTORS, "text")
 
 
 @dataclass(frozen=True)
 class _Slot:
-    """One place of a frame: a class, and the sentence's number and polarity."""
+    """One word position of a frame: its class, and the sentence's number and polarity."""
 
     word_class: int
     number: int

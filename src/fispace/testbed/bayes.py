@@ -1,4 +1,4 @@
-"""The exact Bayes predictive distribution: the latent state marginalised by filtering.
+"""The exact Bayes predictive distribution, with the latent state marginalised by filtering.
 
 Must not: sample, or know any language model.
 """
@@ -32,7 +32,7 @@ def pad(documents: list[Int[np.ndarray, " _"]]) -> Int[np.ndarray, "documents wi
     return padded
 
 
-def log_probabilities(
+def bayes_log_probabilities(
     grammar: Grammar, words: Int[np.ndarray, "documents width"]
 ) -> Float[np.ndarray, "documents width"]:
     """Log p(w_t | w_<t) of every word in nats; zero in the padding.
@@ -65,8 +65,11 @@ def log_probabilities(
 
 
 def floor_nats(grammar: Grammar, words: Int[np.ndarray, "documents width"]) -> float:
-    """Bayes floor: mean of -log p(w_t | w_<t) over all words, in nats per token; no model does better."""
-    return float(-log_probabilities(grammar, words).sum() / (words != NO_WORD).sum())
+    """Bayes floor: mean of -log p(w_t | w_<t) over all words, in nats per token.
+
+    No model has a lower expected cross-entropy.
+    """
+    return float(-bayes_log_probabilities(grammar, words).sum() / (words != NO_WORD).sum())
 
 
 def unigram_nats(
@@ -74,9 +77,9 @@ def unigram_nats(
     train: Int[np.ndarray, "train_documents train_width"],
     test: Int[np.ndarray, "test_documents test_width"],
 ) -> float:
-    """Cross-entropy on `test` of word frequencies counted in `train` (plus one each), in nats per token.
+    """Cross-entropy on `test` of the word frequencies in `train` (counts plus one), in nats per token.
 
-    This is what a model reaches that ignores the context; it gives the Bayes floor a scale.
+    A model that ignores the context reaches this value, to which the Bayes floor can be compared.
     """
     counts = np.bincount(train[train != NO_WORD], minlength=len(grammar.lexicon)) + 1.0
     return float(-np.log(counts / counts.sum())[test[test != NO_WORD]].mean())
@@ -85,7 +88,7 @@ def unigram_nats(
 def beliefs(
     grammar: Grammar, document: Int[np.ndarray, " words"]
 ) -> Float[np.ndarray, "words+1 states"]:
-    """p(state before word t | w_<t) for t = 0 to n_words; the last row is after the whole document."""
+    """p(state before word t | w_<t) for t = 0 to n_words; the last row follows the whole document."""
     belief, node = np.full(grammar.space.n_states, 1 / grammar.space.n_states), START_NODE
     found = [belief]
     for word in document:

@@ -1,4 +1,4 @@
-"""The grammar: probability tables of words and classes in every state, and its JSON form.
+"""The grammar: probabilities of words and classes in every state, and the grammar's JSON form.
 
 Must not: sample, filter, or write files.
 """
@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 
 from fispace.errors import ArtifactError, ParamsError
 from fispace.study.config.testbed import GrammarConfig
-from fispace.testbed.lexicon import Effect, WordType, build_lexicon
+from fispace.testbed.lexicon import PlantedEffect, WordType, build_lexicon
 from fispace.testbed.states import VARIABLES, StateSpace, variable_levels
 from fispace.testbed.syntax import CLASSES, END, FOLLOWS, START
 
@@ -27,10 +27,10 @@ END_CLASS = CLASSES.index(END)
 
 @dataclass(frozen=True)
 class PlantedWord:
-    """A response word, its cell and its planted contrast.
+    """A response word with its cell and its planted contrast.
 
-    `contrast` is y11 - y10 - y01 + y00 of its log-probability at a position that takes a response
-    word, in nats. Index 1 means casual for register and emotional for affect.
+    `contrast` is y11 - y10 - y01 + y00 of its log-probability in nats, at a position where a response word
+    follows. Index 1 means casual for register and emotional for affect.
     """
 
     word: str
@@ -41,7 +41,7 @@ class PlantedWord:
 
 @dataclass(frozen=True)
 class Grammar:
-    """Lexicon and syntax over one state space; word ids are positions in `lexicon`."""
+    """Lexicon and syntax over one state space; a word id is a position in `lexicon`."""
 
     config: GrammarConfig
     lexicon: tuple[WordType, ...]
@@ -68,7 +68,7 @@ class Grammar:
 
     @cached_property
     def log_emission(self) -> Float[np.ndarray, "words states"]:
-        """Log p(word | its class, state), in nats: log-softmax over the class of weight + effects."""
+        """Log p(word | its class, state) in nats: log-softmax of weight + effects over the class."""
         logits = np.array([[word.log_weight] for word in self.lexicon]) + np.stack(
             [
                 sum((effect.by_state(self.space) for effect in word.effects), np.zeros(1))
@@ -88,7 +88,7 @@ class Grammar:
 
     @cached_property
     def transition(self) -> Float[np.ndarray, "nodes classes states"]:
-        """p(next class | node, state); all zero where the state excludes the node."""
+        """p(next class | node, state); all zero if the node cannot occur in the state."""
         table = np.zeros((len(CLASSES) + 1, len(CLASSES), self.space.n_states))
         names, levels = variable_levels(self.config.n_topics), self.space.levels()
         for arc in FOLLOWS:
@@ -101,7 +101,7 @@ class Grammar:
         return np.divide(table, total, out=table, where=total > 0)
 
     def governors(self, word_class: int) -> tuple[str, ...]:
-        """Variables on which the word probabilities of a class depend, in the order of `VARIABLES`."""
+        """Variables that affect the word probabilities of a class, in the order of `VARIABLES`."""
         found = {
             variable
             for word in self.lexicon
@@ -123,12 +123,12 @@ class Grammar:
 
 
 def build_grammar(config: GrammarConfig) -> Grammar:
-    """The grammar that the parameters describe; no randomness is involved."""
+    """The grammar described by the parameters; nothing is random."""
     return Grammar(config, build_lexicon(config))
 
 
 def grammar_to_json(grammar: Grammar) -> dict[str, Any]:
-    """The grammar as a JSON value: parameters, classes, arcs, lexicon with effects, planted words."""
+    """The grammar as JSON: parameters, classes, arcs, lexicon with effects, and planted words."""
     return {
         "params": grammar.config.plain(),
         "variables": {k: list(v) for k, v in variable_levels(grammar.config.n_topics).items()},
@@ -154,7 +154,7 @@ def grammar_from_json(value: Any) -> Grammar:
     """The grammar that `grammar_to_json` wrote.
 
     Raises:
-        ArtifactError: if the value is not a grammar, or was written with another syntax.
+        ArtifactError: if the value is not a grammar, or has other word classes.
     """
     try:
         lexicon = tuple(_word_from_json(word) for word in value["lexicon"])
@@ -169,7 +169,7 @@ def grammar_from_json(value: Any) -> Grammar:
 
 def _word_from_json(word: Any) -> WordType:
     effects = tuple(
-        Effect(
+        PlantedEffect(
             tuple((name, effect["levels"][name]) for name in VARIABLES if name in effect["levels"]),
             effect["strength"],
         )

@@ -1,6 +1,7 @@
-"""The testbed's language model: a small Llama, trained from scratch on documents of the grammar.
+"""The testbed's language model and its tokenizer.
 
-Must not: read or write files, or use a document of the study corpus.
+The model is a small Llama, trained from scratch on documents of the grammar. One word is one token. Must
+not: read or write files, or use a document of the study corpus.
 """
 
 import logging
@@ -12,29 +13,55 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float, Int
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
 from torch import Tensor
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from fispace.errors import DivergedError
 from fispace.seeds import stream_seed
 from fispace.study.config.testbed import TestbedLmConfig
+from fispace.testbed.grammar import Grammar
 from fispace.testbed.sampling import NO_WORD
-from fispace.testbed.tokenizer import BEGIN_ID, FINISH_ID, FIRST_WORD_ID, PADDING_ID
 
 logger = logging.getLogger(__name__)
 
 NO_TARGET = -100
-"""Target at padding, which the cross-entropy ignores."""
+"""Target at padding positions, which the cross-entropy ignores."""
+
+UNKNOWN, BEGIN, FINISH, PADDING = "<unk>", "<bos>", "<eos>", "<pad>"
+SPECIAL = (UNKNOWN, BEGIN, FINISH, PADDING)
+BEGIN_ID, FINISH_ID, PADDING_ID = (SPECIAL.index(token) for token in (BEGIN, FINISH, PADDING))
+
+FIRST_WORD_ID = len(SPECIAL)
+"""Token id of word 0: token id = word id + FIRST_WORD_ID."""
+
+
+def build_tokenizer(grammar: Grammar, n_positions: int) -> PreTrainedTokenizerFast:
+    """Word-level tokenizer over whitespace for texts of the grammar."""
+    vocabulary = {text: i for i, text in enumerate((*SPECIAL, *grammar.texts))}
+    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token=UNKNOWN))
+    tokenizer.pre_tokenizer = WhitespaceSplit()  # pyright: ignore[reportAttributeAccessIssue]
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        unk_token=UNKNOWN,
+        bos_token=BEGIN,
+        eos_token=FINISH,
+        pad_token=PADDING,
+        padding_side="right",
+        clean_up_tokenization_spaces=False,
+        model_max_length=n_positions,
+        model_input_names=["input_ids", "attention_mask"],
+    )
 
 
 @contextmanager
 def deterministic_torch(threads: int) -> Iterator[None]:
-    """Fixed thread count and deterministic kernels inside the block; the old settings come back after it."""
+    """Fixed thread count and deterministic kernels inside the block; the old settings are restored."""
     before, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     torch.set_num_threads(threads)
-    torch.set_deterministic_debug_mode(
-        "error"
-    )  # does not load the compiler; see models/numerics.py
+    torch.set_deterministic_debug_mode("error")  # loads no compiler: see `models.fit.fix_numerics`
     try:
         yield
     finally:
@@ -43,7 +70,7 @@ def deterministic_torch(threads: int) -> Iterator[None]:
 
 
 def build_lm(config: TestbedLmConfig, n_words: int, root_seed: int) -> LlamaForCausalLM:
-    """Untrained model over `n_words` words and the special tokens; weights come from a named stream."""
+    """Untrained model for `n_words` words and the special tokens, with weights from a named stream."""
     shape = LlamaConfig(
         vocab_size=n_words + FIRST_WORD_ID,
         hidden_size=config.d_model,
@@ -77,8 +104,8 @@ def train(
 ) -> pd.DataFrame:
     """Training curve (step, n_tokens, lr, loss in nats per token); the model is trained in place.
 
-    One pass: every document is seen once, in the order given. AdamW; the learning rate rises
-    linearly over `warmup_fraction` of the steps and falls linearly to zero at the last one.
+    Training is one pass over the documents in the order given, with AdamW. The learning rate rises
+    linearly over `warmup_fraction` of the steps and then falls linearly towards zero.
 
     Raises:
         DivergedError: at the first loss that is not finite.
@@ -110,7 +137,7 @@ def train(
 
 
 def lr_factor(step: int, n_steps: int, warmup_fraction: float) -> float:
-    """Share of the peak learning rate at a step, counted from 0: in (0, 1]."""
+    """Learning rate at a step (counted from 0) over the peak learning rate, in (0, 1]."""
     warmup = max(1, round(warmup_fraction * n_steps))
     if step < warmup:
         return (step + 1) / warmup

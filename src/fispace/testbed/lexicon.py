@@ -16,14 +16,14 @@ from fispace.testbed.syntax import CLASSES
 
 
 @dataclass(frozen=True)
-class Effect:
-    """A planted effect on a word's log-odds inside its class.
+class PlantedEffect:
+    """A planted effect on a word's log-odds within its class.
 
     effect(state) = strength * product over `levels` (v, l) of (1[state_v = l] - 1 / n_levels_v).
-    With one variable, its own level minus any other level is `strength`. With two binary variables
-    the effect is +-strength/4, so y11 - y10 - y01 + y00 = +-strength, positive if both levels have the
-    same index. Each factor sums to zero over its variable, so effects of different sets of variables
-    are orthogonal.
+    With one variable, the effect at its own level minus that at any other level is `strength`. With two
+    binary variables the effect is +-strength/4, so y11 - y10 - y01 + y00 = +-strength, which is positive if
+    both levels have the same index. Each factor of the product sums to zero over its variable, so effects
+    of different sets of variables are orthogonal.
     """
 
     levels: tuple[tuple[str, str], ...]
@@ -48,19 +48,19 @@ class Effect:
 
 @dataclass(frozen=True)
 class WordType:
-    """One word: spelling, class, base log-weight in its class (nats, unnormalised), effects."""
+    """One word: spelling, class, base log-weight within the class (nats, unnormalised), effects."""
 
     text: str
     word_class: str
     log_weight: float
-    effects: tuple[Effect, ...]
+    effects: tuple[PlantedEffect, ...]
 
 
 def build_lexicon(config: GrammarConfig) -> tuple[WordType, ...]:
     """All word types, ordered by class.
 
-    Within a class, words come in sets of equal base weight: one word for each level (or cell) on which
-    the class depends. The normaliser of a class is therefore the same in every state, and a planted
+    Within a class, words come in sets of equal base weight, with one word for each level (or cell) on
+    which the class depends. The normaliser of a class is therefore the same in every state, and a planted
     effect on the log-odds is exactly an effect on the log-probability.
     """
     maker = spelling.WordMaker()
@@ -74,16 +74,21 @@ def build_lexicon(config: GrammarConfig) -> tuple[WordType, ...]:
 
 
 def _ranked(
-    texts: Sequence[str], word_class: str, effects: tuple[Effect, ...], config: GrammarConfig
+    texts: Sequence[str], word_class: str, effects: tuple[PlantedEffect, ...], config: GrammarConfig
 ) -> Iterator[WordType]:
     for rank, text in enumerate(texts, start=1):
         log_weight = config.zipf_exponent * float(np.log(1 / rank))
         yield WordType(text, word_class, log_weight, tuple(e for e in effects if e.strength))
 
 
-def _cell_effects(cell: dict[str, str], additive: float, conjunction: float) -> tuple[Effect, ...]:
+def _cell_effects(
+    cell: dict[str, str], additive: float, conjunction: float
+) -> tuple[PlantedEffect, ...]:
     pairs = tuple(cell.items())
-    return (*(Effect((pair,), additive) for pair in pairs), Effect(pairs, conjunction))
+    return (
+        *(PlantedEffect((pair,), additive) for pair in pairs),
+        PlantedEffect(pairs, conjunction),
+    )
 
 
 def _response_words(config: GrammarConfig) -> Iterator[WordType]:
@@ -104,7 +109,7 @@ def _function_words(config: GrammarConfig) -> Iterator[WordType]:
         ("preposition", spelling.PREPOSITIONS),
     ):
         for register, texts in lists.items():
-            effect = Effect((("register", register),), config.additive_strength)
+            effect = PlantedEffect((("register", register),), config.additive_strength)
             yield from _ranked(texts.split(), word_class, (effect,), config)
     yield from _ranked(spelling.ARTICLES.split(), "article", (), config)
     for number, texts in spelling.DETERMINERS.items():
@@ -114,7 +119,7 @@ def _function_words(config: GrammarConfig) -> Iterator[WordType]:
 def _topical_words(config: GrammarConfig, maker: spelling.WordMaker) -> Iterator[WordType]:
     lexicon = config.lexicon
     for topic in variable_levels(config.n_topics)["topic"]:
-        effects = (Effect((("topic", topic),), config.topic_strength),)
+        effects = (PlantedEffect((("topic", topic),), config.topic_strength),)
         nouns = maker.make("noun", lexicon.nouns_per_topic)
         verbs = maker.make("verb", lexicon.verbs_per_topic)
         yield from _ranked(nouns, "noun_singular", effects, config)

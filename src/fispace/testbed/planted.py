@@ -1,4 +1,4 @@
-"""Synthetic activations with planted pairs: sparse features in superposition, plus products of some.
+"""Synthetic activations with planted pairs: sparse features in superposition, plus products of pairs.
 
 Must not: know a model, or measure anything.
 """
@@ -17,19 +17,19 @@ from fispace.study.config.planted import WorldConfig
 class World:
     """x = sum_i a_i d_i + strength * sum_(i,j) in P a_i a_j e_ij + noise, |d_i| = |e_ij| = 1.
 
-    a_i is uniform between the bounds of the amplitude with probability `firing`, and 0 otherwise.
+    With probability `firing`, a_i is uniform between the bounds of the amplitude; otherwise it is 0.
     Features are independent. The noise is N(0, noise^2) in every dimension.
     """
 
     config: WorldConfig
     directions: Float[np.ndarray, "n_features d_model"]
     pairs: Int[np.ndarray, "n_pairs 2"]
-    """Planted pairs (i, j), i < j; empty where none is planted."""
+    """Planted pairs (i, j), i < j; empty if none is planted."""
     pair_directions: Float[np.ndarray, "n_pairs d_model"]
     strength: float
 
 
-class Sample(NamedTuple):
+class WorldTokens(NamedTuple):
     """Tokens of a world and their components."""
 
     x: Float32[np.ndarray, "tokens d_model"]
@@ -40,18 +40,17 @@ class Sample(NamedTuple):
 
 
 def feature_variance(config: WorldConfig) -> float:
-    """Variance v = p E[A^2] - (p E[A])^2 of a feature that fires with probability p, amplitude A."""
+    """Variance v = p E[A^2] - (p E[A])^2 of a feature with firing probability p and amplitude A."""
     low, high = config.amplitude.low, config.amplitude.high
     mean, square = (low + high) / 2, (low * low + low * high + high * high) / 3
     return config.firing * square - (config.firing * mean) ** 2
 
 
 def strength_of(config: WorldConfig, share: float) -> float:
-    """Strength at which the pairs carry `share` of the variance that a regression on the a_i leaves.
+    """Strength at which pairs make up `share` of the variance left by a regression of x on the a_i.
 
-    Regressing a_i a_j on the features leaves (a_i - E a)(a_j - E a). These residuals have variance v^2
-    and are uncorrelated between pairs, so all pairs leave strength^2 n_pairs v^2, and the noise leaves
-    d_model noise^2.
+    The residual of a_i a_j is (a_i - E a)(a_j - E a). These residuals have variance v^2 and are uncorrelated
+    between pairs. Together the pairs leave strength^2 n_pairs v^2, and the noise leaves d_model noise^2.
     """
     if share == 0:
         return 0.0
@@ -60,7 +59,10 @@ def strength_of(config: WorldConfig, share: float) -> float:
 
 
 def plant(config: WorldConfig, share: float, root_seed: int, number: int) -> World:
-    """World number `number`. Directions and pairs are the same at every share; share 0 has no pairs."""
+    """The world with this number. Its directions and pairs are the same at every share above 0.
+
+    At share 0 there are no pairs.
+    """
     stream = numpy_stream(root_seed, "testbed", "planted", number, "world")
     directions = _unit_rows(stream, config.n_features, config.d_model)
     first, second = np.triu_indices(config.n_features, 1)
@@ -72,8 +74,8 @@ def plant(config: WorldConfig, share: float, root_seed: int, number: int) -> Wor
     return World(config, directions, pairs, pair_directions, strength_of(config, share))
 
 
-def draw(world: World, n_tokens: int, stream: np.random.Generator) -> Sample:
-    """Independent tokens; the same stream gives the same features and noise at every share."""
+def draw(world: World, n_tokens: int, stream: np.random.Generator) -> WorldTokens:
+    """Independent tokens; equal streams give equal features and noise at every share."""
     config, single = world.config, np.float32
     shape = (n_tokens, config.n_features)
     fires = stream.random(shape, dtype=single) < config.firing
@@ -84,7 +86,7 @@ def draw(world: World, n_tokens: int, stream: np.random.Generator) -> Sample:
     products = features[:, first] * features[:, second]
     interaction = single(world.strength) * (products @ world.pair_directions.astype(single))
     x = features @ world.directions.astype(single) + interaction + single(config.noise) * noise
-    return Sample(x, features, interaction)
+    return WorldTokens(x, features, interaction)
 
 
 def _unit_rows(stream: np.random.Generator, n: int, width: int) -> Float[np.ndarray, "n width"]:

@@ -1,6 +1,6 @@
-"""Documents drawn from the grammar, one chunk at a time.
+"""Drawing documents from the grammar, one chunk at a time.
 
-A document depends only on the root seed, the purpose and its own number. Must not: know file formats.
+A document depends only on the root seed, the purpose and its number. Must not: know file formats.
 """
 
 from collections.abc import Iterator
@@ -16,11 +16,11 @@ from fispace.testbed.states import VARIABLES, StateSpace
 from fispace.testbed.syntax import CLASSES, longest_sentence
 
 CHUNK_DOCUMENTS = 4096
-"""Documents drawn together from one random stream. Changing it changes every document."""
+"""Number of documents drawn together from one random stream. Changing it changes every document."""
 
 NO_WORD = -1
 BELOW_ONE = 1 - 2.0**-32
-"""Largest factor for u in [0, 1) at which `row + u`, in double precision, stays below `row + 1`."""
+"""Factor that keeps `row + u` below `row + 1` in double precision, for every u in [0, 1)."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Documents:
 
     @property
     def lengths(self) -> Int[np.ndarray, " documents"]:
-        """Words of each document."""
+        """Number of words of each document."""
         return (self.words != NO_WORD).sum(axis=1)
 
 
@@ -46,8 +46,8 @@ def draw_documents(
 ) -> Documents:
     """Documents 0 to n_documents - 1 for one purpose.
 
-    A document ends with the first sentence end at or after `document_words` words. This rule is a
-    stopping time, so the words of a document have exactly the grammar's probabilities.
+    A document ends at the first sentence end after at least `document_words` words. This is a stopping
+    time, so the words have exactly the probabilities of the grammar.
     """
     table, chunks = _Tables(grammar), []
     for chunk, first in enumerate(range(0, n_documents, CHUNK_DOCUMENTS)):
@@ -61,7 +61,7 @@ def draw_documents(
 def word_labels(
     documents: Documents, grammar: Grammar
 ) -> Iterator[tuple[str, Int[np.ndarray, "documents width"]]]:
-    """Name and int8 levels of every label of every word: the variables, then `class`; -1 = padding."""
+    """Each label's name and its int8 level for every word: the variables, then `class`; -1 is padding."""
     present = documents.words != NO_WORD
     levels = grammar.space.levels().astype(np.int8)
     for variable, by_state in zip(VARIABLES, levels, strict=True):
@@ -71,9 +71,9 @@ def word_labels(
 
 
 class _Tables:
-    """Cumulative probabilities of all rows in one array, so that one search draws for all documents.
+    """Cumulative probabilities of all rows in one array, so that one search serves all documents.
 
-    Row r of a table holds r + cumulative probability, rising from r to r + 1.
+    Row r of a table holds r + cumulative probability, which rises from r to r + 1.
     """
 
     def __init__(self, grammar: Grammar) -> None:
@@ -117,7 +117,7 @@ class _Tables:
 def _row(index: int, probabilities: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     cumulative = np.cumsum(probabilities)
     # Divided by its last entry, a row reaches one exactly at its last possible outcome.
-    # A row without any outcome (a state that its node excludes) is never drawn from.
+    # A row without outcomes (its node cannot occur in its state) is never used.
     return index + (cumulative / cumulative[-1] if cumulative[-1] > 0 else np.ones_like(cumulative))
 
 

@@ -1,4 +1,4 @@
-"""The latent state of a document: its variables, their levels, and how they are indexed.
+"""The latent state of a document: its variables, their levels, and their indices.
 
 Must not: know words or syntax.
 """

@@ -1,7 +1,7 @@
-"""The syntax: word classes, and which class may follow which, given the sentence's state.
+"""The syntax: word classes, and the transitions between them, given the sentence's state.
 
-Every word type belongs to one class, so the automaton's node is the class of the last word and is known
-from the text. No class occurs twice in a sentence, so no sentence is longer than the longest path.
+Every word belongs to one class, so the text determines the automaton's node: the class of the last word.
+No class occurs twice in a sentence, so no sentence is longer than the longest path.
 Nothing here depends on register, affect or topic: a sequence of classes has the same probability in all
 of them. Must not: know words.
 """
@@ -20,7 +20,7 @@ END = "end"
 class Follow:
     """One arc: `weight` of class `then` after class `after`, in states with the levels `when`.
 
-    Weights of the arcs that a state allows are normalised to one.
+    In each state, the weights of the allowed arcs are normalised to sum to one.
     """
 
     after: str

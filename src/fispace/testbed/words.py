@@ -1,6 +1,6 @@
-"""The spelling of the words: real function and response words, and generated content words.
+"""Spelling of the words: real function and response words, and generated content words.
 
-Nothing is random: the n-th generated word is always the same. Must not: know effects or frequencies.
+Nothing is random; the n-th generated word is always the same. Must not: know effects or frequencies.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ RESPONSES = {
         "yikes gosh super amazing yay"
     ),
 }
-"""Response words of each (register, affect) cell; the first three of a cell are the paper's."""
+"""Response words of each (register, affect) cell; the first three of each cell are from the paper."""
 
 ENDS = {
     ("formal", "neutral"): ".",
@@ -52,7 +52,7 @@ VOWELS = ("a", "e", "i", "o", "u")
 MIDDLES = ("l", "m", "n", "r", "v", "d", "nd", "rm", "lt", "st", "mb")
 CODAS = ("n", "l", "r", "m", "k", "t")
 STRIDE = 4801
-"""Step of the enumeration, prime to the number of stems: successive stems do not sound alike."""
+"""Step of the enumeration, coprime to the number of stems, so that successive stems sound different."""
 
 ENDINGS = {
     "noun": ("",),
@@ -65,7 +65,7 @@ ENDINGS = {
 
 
 def stems() -> Iterator[str]:
-    """Endless pronounceable stems: onset, vowel, middle, vowel, coda, with ever more middles."""
+    """Pronounceable stems without end: onset, vowel, middle, vowel, coda; later rounds repeat the middle."""
     parts = (ONSETS, VOWELS, MIDDLES, VOWELS, CODAS)
     n_stems = len(ONSETS) * len(VOWELS) ** 2 * len(MIDDLES) * len(CODAS)
     for i in count():
@@ -78,7 +78,7 @@ def stems() -> Iterator[str]:
 
 
 class WordMaker:
-    """Generates words that have not been used yet, with or without a final s."""
+    """Generates words that are new both with and without a final s."""
 
     def __init__(self) -> None:
         """Start the enumeration; the real words count as used."""
@@ -86,7 +86,7 @@ class WordMaker:
         self._taken = set(real_words())
 
     def make(self, kind: str, n_words: int) -> list[str]:
-        """The next `n_words` words with the endings of a kind of `ENDINGS`."""
+        """The next `n_words` words with the endings of one kind in `ENDINGS`."""
         made: list[str] = []
         while len(made) < n_words:
             word = next(self._stems) + ENDINGS[kind][len(made) % len(ENDINGS[kind])]
@@ -97,6 +97,6 @@ class WordMaker:
 
 
 def real_words() -> list[str]:
-    """Every word of the lists above."""
+    """All words of the lists above."""
     lists = [*RESPONSES.values(), *ENDS.values(), *NEGATIONS.values(), *PREPOSITIONS.values()]
     return " ".join([*lists, ARTICLES, *DETERMINERS.values()]).split()

@@ -1,11 +1,10 @@
-"""The chapter `extract`: text to token windows, windows to sharded activations, and the standardiser.
+"""`extract activations`: text to token windows, and windows to sharded activations.
 
-Must not: know how a model is hooked, or keep activations of more than one shard in memory.
+Must not: know how a model is hooked, or keep the activations of more than one shard in memory.
 """
 
 import logging
 import shutil
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,32 +12,17 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from fispace.chapters.extract.shortage import what_is_missing
-from fispace.errors import CorpusError
+from fispace.chapters.extract.splits import windows_by_split
 from fispace.lm.batching import require_positions
 from fispace.lm.hooks import read_activations, resolve_hook_point
 from fispace.lm.load import load_lm, model_fingerprint
-from fispace.lm.windows import (
-    Window,
-    cut_windows,
-    pad_id_of,
-    padded,
-    require_embedded,
-    special_tokens,
-)
-from fispace.seeds import stream_seed
-from fispace.store.activations import ActivationStore
-from fispace.store.documents import read_documents
+from fispace.lm.windows import Window, pad_id_of, padded, special_tokens
 from fispace.store.files import alone_in, fingerprint, read_json, sha256_of, write_json
 from fispace.store.shards import activation_table, shard_name, write_shard
-from fispace.store.standardiser import fit_moments
-from fispace.study.config.extract import ExtractStep, StandardiserStep, TextConfig
-from fispace.study.step import Reads, ReadsFolder, Scratch, Writes, WritesFolder, command
+from fispace.study.config.extract import ExtractStep
+from fispace.study.step import Reads, ReadsFolder, Scratch, WritesFolder, command
 
 log = logging.getLogger(__name__)
-
-UNIT_INTERVAL = 2.0**63
-TRANSFER = "transfer"
 
 
 @command("extract", "activations")
@@ -52,14 +36,14 @@ def extract_activations(
 ) -> None:
     """Write `out/{split}/shard-*.parquet` and `out/manifest.json`.
 
-    A shard is finished in `scratch` first, so a killed extraction continues after its last whole
-    shard; all shards are moved to their final names at the end.
+    Every shard is finished in `scratch` first, so a killed extraction continues after its last whole
+    shard. At the end all shards are moved to their final names.
 
     Raises:
         CorpusError: if the text is missing, empty, or too short for the shards asked for.
         ModelError: if the model cannot be loaded, fails the self-test, has fewer positions than a window
             has tokens, or does not embed a token of the text.
-        HookPointError: if the hook point does not exist, or does not serve.
+        HookPointError: if the hook point does not exist, or cannot be read and replaced.
         NonFiniteError: if an activation is not finite; the message names shard and row.
     """
     torch.set_num_threads(params.threads)
@@ -68,11 +52,11 @@ def extract_activations(
         model, params.window_tokens, f"extract.window_tokens={params.window_tokens}"
     )  # fails before the text is tokenised
     special = special_tokens(tokenizer, params.special_tokens)
-    splits = _windows_by_split(params, corpus, (model, tokenizer), special)
+    splits = windows_by_split(params, corpus, (model, tokenizer), special)
     recipe = _recipe(params, model, lm_folder, splits)
     listed = {text: token_id for token_id, text in special.items()}
     work = scratch / fingerprint(recipe | {"shards": params.shards.plain(), "special": listed})[:16]
-    with alone_in(scratch):  # a killed workflow's job may still be at it
+    with alone_in(scratch):  # the job of a killed workflow may still be running
         job = _Extraction(params, model, tokenizer, recipe, listed, work)
         _write_splits(job, splits, out)
         shutil.rmtree(scratch)
@@ -91,95 +75,8 @@ def _write_splits(job: "_Extraction", splits: dict[str, list[Window]], out: Path
     write_json(out / "manifest.json", job.recipe | found)
 
 
-@command("extract", "standardiser")
-def fit_standardiser(params: StandardiserStep, *, manifest: Reads, standardiser: Writes) -> None:
-    """Write mean and population standard deviation of the non-special train tokens.
-
-    Raises:
-        ArtifactError: if a train shard is missing or altered.
-        ParamsError: if a dimension never varies and `zero_variance` is "refuse".
-    """
-    store = ActivationStore(manifest)
-    store.verify("train")
-    fitted = fit_moments(store.groups("train"), params.zero_variance)
-    record = params.plain() | {
-        "step": "extract standardiser",
-        "manifest": sha256_of(manifest),
-        "n_tokens": store.n_tokens("train"),
-    }
-    fitted.save(standardiser, record)
-
-
-def _windows_by_split(
-    params: ExtractStep, corpus: Path | None, lm: tuple[Any, Any], special: Iterable[int]
-) -> dict[str, list[Window]]:
-    """Windows of every split, each split filled up to its number of tokens."""
-    limits = {split: params.max_tokens.of(split) for split in params.splits}
-    kept: dict[str, list[Window]] = {split: [] for split in limits}
-    own = [split for split in limits if split != TRANSFER]
-    for text, targets in ((params.text, own), (params.transfer, [TRANSFER])):
-        if text is None:
-            continue
-        left = {split: limits[split] for split in targets}
-        for window in _windows(params, text, corpus, lm, special):
-            split = TRANSFER if TRANSFER in left else _split_of(params, window.document_id)
-            if left[split] > 0:
-                kept[split].append(window)
-                left[split] -= int((~window.is_special).sum())
-            elif max(left.values()) <= 0:
-                break
-    for split, windows in kept.items():
-        _require_windows(params, corpus, split, windows)
-    return kept
-
-
-def _require_windows(
-    params: ExtractStep, corpus: Path | None, split: str, windows: list[Window]
-) -> None:
-    n_shards = params.shards.of(split)
-    log.info("%s: %d windows", split, len(windows))
-    if windows and all(window.is_special.all() for window in windows):
-        raise CorpusError(
-            f"The text of the split {split!r} holds nothing but special tokens of this model, which "
-            "are left out everywhere. Give a text without markup for the tokenizer."
-        )
-    if len(windows) < n_shards:
-        text = params.transfer if split == TRANSFER and params.transfer else params.text
-        own = [
-            split in (TRANSFER, _split_of(params, number))
-            for number, _ in enumerate(read_documents(text, corpus))
-        ]
-        raise CorpusError(
-            f"The split {split!r} is empty or too short: the text gives it {len(windows)} windows, fewer "
-            f"than its {n_shards} shards. {what_is_missing(params, text, own, len(windows))}"
-        )
-
-
-def _windows(
-    params: ExtractStep, text: TextConfig, corpus: Path | None, lm: tuple[Any, Any],
-    special: Iterable[int],
-) -> Iterator[Window]:  # fmt: skip
-    """Windows of a text, whose tokens the model all embeds."""
-    model, tokenizer = lm
-    for window in cut_windows(
-        tokenizer, enumerate(read_documents(text, corpus)),
-        params.window_tokens, params.min_window_tokens, params.add_bos, special,
-    ):  # fmt: skip
-        place = f"{text.path or corpus}: document {window.document_id} (the first is 0)"
-        require_embedded(model, tokenizer, window.token_ids, place)
-        yield window
-
-
-def _split_of(params: ExtractStep, document_id: int) -> str:
-    """Split of a document: by a hash of its number, so that more text moves no document."""
-    unit = stream_seed(params.root_seed, "extract", "split", document_id) / UNIT_INTERVAL
-    if unit < params.test_fraction:
-        return "test"
-    return "val" if unit < params.test_fraction + params.val_fraction else "train"
-
-
 class _Extraction(NamedTuple):
-    """One run of `extract_activations`: the model, and where finished shards wait."""
+    """One run of `extract_activations`: the model, and the folder of finished shards."""
 
     params: ExtractStep
     model: Any
@@ -193,7 +90,7 @@ class _Extraction(NamedTuple):
 def _recipe(
     params: ExtractStep, model: Any, lm_folder: Path | None, splits: dict[str, list[Window]]
 ) -> dict[str, Any]:
-    """What the activations depend on, with fingerprints in place of paths and names."""
+    """Everything the activations depend on, with fingerprints in place of paths and names."""
     return {
         "step": "extract activations",
         "model": model_fingerprint(params.lm, lm_folder, model),
@@ -212,7 +109,7 @@ def _data_fingerprint(windows: list[Window]) -> str:
 
 
 def _make_split(job: _Extraction, split: str, windows: list[Window]) -> list[dict[str, Any]]:
-    """Manifest entries of a split, its windows dealt evenly to its shards."""
+    """Manifest entries of a split, whose windows are divided evenly among its shards."""
     count = job.params.shards.of(split)
     cuts = [number * len(windows) // count for number in range(count + 1)]
     return [
@@ -222,13 +119,13 @@ def _make_split(job: _Extraction, split: str, windows: list[Window]) -> list[dic
 
 
 def _make_shard(job: _Extraction, windows: list[Window], name: str) -> dict[str, Any]:
-    """Manifest entry of one shard; computed unless a finished one waits in the scratch folder."""
+    """Manifest entry of one shard, which is computed unless the scratch folder holds it finished."""
     path = job.work / name
     sidecar = path.with_suffix(".json")
     if path.exists() and sidecar.exists():
         entry: Any = read_json(sidecar)
         if entry.get("file") == path.name and sha256_of(path) == entry.get("sha256"):
-            log.info("%s: finished before, kept", name)
+            log.info("%s: already finished", name)
             return entry
     activations = _run(job, windows, name)
     columns = _token_columns(windows)
@@ -247,7 +144,7 @@ def _make_shard(job: _Extraction, windows: list[Window], name: str) -> dict[str,
 
 
 def _run(job: _Extraction, windows: list[Window], name: str) -> np.ndarray:
-    """Activations of all tokens of the windows, in order; windows of like length share a batch."""
+    """Activations of all tokens of the windows, in order; windows of similar length share a batch."""
     by_length = sorted(range(len(windows)), key=lambda i: -len(windows[i].token_ids))
     rows: list[np.ndarray] = [np.empty(0)] * len(windows)
     size = job.params.batch_windows

@@ -1,4 +1,4 @@
-"""Where the chapter's equations are.
+"""The functions and classes with the chapter's equations.
 
 Must not: compute.
 """
@@ -6,4 +6,4 @@ Must not: compute.
 EQUATIONS = {
     "fit_standardiser": ("fispace.store.standardiser:Standardiser",),
 }
-"""Functions and classes that hold a step's equations, by the function of the command."""
+"""Functions and classes with the equations of a step, by the function of the command."""

@@ -1,11 +1,11 @@
-"""`factorial activations`: the LM on every text, once for all seeds, one file a half.
+"""`factorial activations`: the LM reads every text once, for all seeds; one file per half.
 
 Must not: know a trained model.
 """
 
 import torch
 
-from fispace.chapters.factorial.item_split import CONFIRM, SELECT
+from fispace.chapters.factorial.design import CONFIRM, SELECT
 from fispace.chapters.factorial.tables import ITEMS
 from fispace.lm.load import load_lm
 from fispace.lm.stimuli import stimulus_table
@@ -15,7 +15,7 @@ from fispace.study.config.factorial import BatteryActivationsStep
 from fispace.study.step import Reads, ReadsFolder, Writes, command
 
 IN_COLUMN = "special_tokens"
-"""Parameter that no recipe repeats: the column `is_special` says of each token what came of it."""
+"""Parameter that the recipe leaves out: the column `is_special` holds its effect on each token."""
 
 
 @command("factorial", "activations", sections=("extract",))

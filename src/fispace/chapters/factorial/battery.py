@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from fispace.chapters.factorial.item_split import CONFIRM, split_items
+from fispace.chapters.factorial.design import CONFIRM, split_items
 from fispace.chapters.factorial.stimuli import (
     read_battery,
     read_prompts,
@@ -35,8 +35,8 @@ def write_battery(
     """Write the validated battery: items with their half, response words, and contexts to clamp in.
 
     `responses` is a CSV, or the testbed's grammar.json with its list `planted`. The contexts are the
-    neutral prompts, where there are any, each its own item and of no cell, and then the texts of the
-    confirm items.
+    neutral prompts, if there are any, followed by the texts of the confirm items. Each neutral prompt
+    is an item of its own and belongs to no cell.
 
     Raises:
         StimuliError: if a file breaks a rule of its schema; names file, row and rule.
@@ -56,12 +56,12 @@ def write_battery(
 
 
 def clamped_texts(table: Any, n_items: int | None) -> Any:
-    """Rows of the first `n_items` confirm items by name; of all for None."""
+    """Rows of the first `n_items` confirm items in alphabetical order; of all confirm items if None."""
     confirm = table[table["half"] == CONFIRM]
     names = sorted(set(confirm["item"]))
     if n_items is not None and n_items > len(names):
         log.warning(
-            "factorial.clamp_items=%d, but %d items confirm: all of them are used",
+            "factorial.clamp_items=%d, but the confirm half has %d items: all of them are used",
             n_items,
             len(names),
         )
@@ -69,16 +69,16 @@ def clamped_texts(table: Any, n_items: int | None) -> Any:
 
 
 def contexts_of(texts: Any, neutral: list[pd.DataFrame], names: list[str]) -> pd.DataFrame:
-    """Contexts to clamp in: columns item, one per factor, prompt.
+    """Contexts in which latents are clamped: columns item, one per factor, prompt.
 
     Raises:
-        StimuliError: if an item of the battery has the name of a prompt's.
+        StimuliError: if an item of the battery has the same name as a neutral prompt.
     """
     for prompts in neutral:
         both = sorted(set(prompts["item"]) & set(texts["item"]))
         if both:
             raise StimuliError(
-                f"The battery's item {both[0]!r} has the name of a neutral prompt; name it otherwise."
+                f"The battery's item {both[0]!r} has the same name as a neutral prompt; rename the item."
             )
     found = pd.concat([*neutral, texts.rename(columns={"text": "prompt"})], ignore_index=True)
     return found[["item", *names, "prompt"]]

@@ -16,15 +16,13 @@ import pandas as pd
 from jaxtyping import Float
 from statsmodels.stats.proportion import proportion_confint
 
-from fispace.chapters.factorial.design_array import by_cell
-from fispace.chapters.factorial.item_split import CONFIRM, SELECT
+from fispace.chapters.factorial.design import CONFIRM, SELECT, by_cell, require_same
 from fispace.chapters.factorial.select_confirm import (
     published_procedure,
     select_then_confirm,
     word_procedures,
 )
 from fispace.chapters.factorial.simulate import flipped_cells, synthetic_halves, word_tables
-from fispace.chapters.factorial.split_checks import require_same
 from fispace.chapters.factorial.tables import CALIBRATION, POWER
 from fispace.seeds import numpy_stream
 from fispace.store.responses import read_responses
@@ -35,7 +33,7 @@ from fispace.study.step import Reads, Writes, command
 Halves = tuple[np.ndarray, np.ndarray]
 
 BANDS = {"contrast": (0.03, 0.07), "max-F": (0.03, 0.07), "FDR": (0.0, 0.07)}
-"""Shares of false positives at alpha = 0.05 that a sound procedure must show."""
+"""Range in which the false-positive rate of a sound procedure must lie, at alpha = 0.05."""
 
 PROCEDURES = {
     "search_max": ("max-F", "max-F over all latents, select half"),
@@ -53,7 +51,7 @@ PROCEDURES = {
     "words_published": ("published", "row-paired F, as published"),
     "words_two_way": ("words pooled", "two-way ANOVA, rows pooled"),
 }
-"""What each p-value of a run is: kind of test, and what it is of."""
+"""Kind of test behind each p-value of a run, and what is tested."""
 
 
 @command("factorial", "calibrate", target="full")
@@ -63,11 +61,11 @@ def calibrate(
 ) -> None:  # fmt: skip
     """Write false-positive rates on null data sets, and power against the planted size, as CSV.
 
-    Null data sets are synthetic, and measured ones (every seed) whose interactions have random
-    signs. `table` holds both as Parquet with the parameters.
+    Null data sets are synthetic, or measured (from any seed) with the sign of every item's interaction
+    drawn at random. `table` holds both as Parquet, with the parameters.
 
     Raises:
-        ArtifactMismatchError: if a file is not of the half it is given for.
+        ArtifactMismatchError: if a file belongs to the other half.
     """
     measured = [
         (_cells(params, one, SELECT), _cells(params, other, CONFIRM))
@@ -115,8 +113,8 @@ def null_runs(
 ) -> Iterator[dict[str, float]]:
     """p-values of every procedure on each null data set.
 
-    The leak is our own procedure, confirmed on the half that selected; its rate shows that the
-    calibration would notice.
+    The leak is our own procedure with the select half used again to confirm. Its inflated rate shows
+    that the calibration detects such a mistake.
     """
     own = params.calibration
     for number in range(own.n_datasets):
@@ -130,7 +128,7 @@ def null_runs(
 
 
 def _word_rates(params: CalibrateStep, n_items: int) -> Iterator[pd.DataFrame]:
-    """Rates on null effects on words: with words that differ, and with words that do not."""
+    """Rates on word effects without an interaction: with words that differ, and with equal words."""
     own = params.calibration
     for name, word_sd in (("words alike", 0.0), ("words differ", own.word_sd)):
         runs = []
@@ -167,7 +165,7 @@ def power_curve(params: CalibrateStep, n_items: tuple[int, int]) -> pd.DataFrame
 
     found      latent 0 is a candidate, and its max-F p on the confirm half is at most alpha
     selected   latent 0 is a candidate
-    known      the t test on the confirm half, had the latent been known
+    known      the t test of latent 0 on the confirm half has p of at most alpha (no search needed)
     """
     own = params.calibration
     rows: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""`factorial clamp`: interventions inside the running LM, and what it then expects.
+"""`factorial clamp`: interventions inside the running LM, and how they change its predictions.
 
 Must not: choose latents, or test a hypothesis.
 """
@@ -14,10 +14,10 @@ from torch import Tensor
 
 from fispace.chapters.factorial.conditions import (
     Condition,
-    conditions,
+    clamp_conditions,
     moved_activations,
 )
-from fispace.chapters.factorial.design_array import Frame
+from fispace.chapters.factorial.design import Frame
 from fispace.chapters.factorial.encoder_stack import (
     Pipeline,
     encode_all,
@@ -33,8 +33,8 @@ from fispace.chapters.factorial.tables import CANDIDATES, CONTEXTS, WORDS
 from fispace.lm.hooks import read_activations
 from fispace.lm.intervention_scoring import Moves, prompt_log_probs, score_checked
 from fispace.lm.load import load_lm
-from fispace.lm.score import PAD_ID, WordPlan, next_token_log_probs, plan_words, require_scorable
-from fispace.lm.windows import padded
+from fispace.lm.score import WordPlan, next_token_log_probs, plan_words, require_scorable
+from fispace.lm.windows import PAD_ID, padded
 from fispace.stats.metrics import kl_per_token
 from fispace.store.metric_registry import with_units
 from fispace.store.tables import read_csv, write_table
@@ -50,14 +50,14 @@ def clamp_latents(
     secondary: Reads, candidates: Reads, words: Reads, contexts: Reads, select: Reads,
     effects: Writes, planted: Writes, checks: Writes,
 ) -> None:  # fmt: skip
-    """Write each word's change of log-probability by intervention, and what the identity costs.
+    """Write each word's change of log-probability by intervention, and the KL of the unmoved pipeline.
 
-    `planted` holds the change of the planted contrast per item; without rows where the battery has
-    none.
+    `planted` holds the change of the planted contrast per item. It has no rows if the battery has no
+    planted contrast.
 
     Raises:
-        ModelError: if the LM cannot be loaded, has too few positions for a prompt with its words, or does
-            not embed a token of them.
+        ModelError: if the LM cannot be loaded, has too few positions for a prompt and a word, or has no
+            embedding for one of their tokens.
         StimuliError: if a response word cannot be scored with the LM's tokenizer.
     """
     torch.set_num_threads(params.threads)
@@ -68,7 +68,7 @@ def clamp_latents(
     key = {"arm": pipe.arm, "seed": pipe.seed}
     recipe = params.plain() | key | {"step": "factorial clamp", "lm": params.lm.recorded}
     codes = encode_all(pipe, read_stimulus_tokens(select, pipe.units).z)
-    found = conditions(params, pipe, chosen, codes)
+    found = clamp_conditions(params, pipe, chosen, codes)
     texts = prompts["prompt"].tolist(), listed["word"].tolist()
     plan = plan_words(tokenizer, *texts, params.add_bos)
     require_scorable(model, tokenizer, plan, *texts)
@@ -92,7 +92,7 @@ def scores_of(
 
 
 def _moves(params: ClampStep, pipe: Pipeline, found: list[Condition]) -> Moves:
-    """What the hook point holds, first on the unmoved pipeline and then under each condition."""
+    """Activations at the hook point: of the unmoved pipeline first, then under each condition."""
     return Moves(
         *(
             moved_activations(pipe, found, params.add_back_errors, n_prefix)
@@ -105,7 +105,7 @@ def effect_table(
     prompts: Frame, found: list[Condition],
     changes: Float[np.ndarray, "conditions prompts words"], words: Frame,
 ) -> pd.DataFrame:  # fmt: skip
-    """Each word's change by condition, averaged over the prompts of an item; zero at multiplier 1."""
+    """Each word's change by condition in nats, averaged over an item's prompts; 0 at multiplier 1."""
     items = sorted(set(prompts["item"]))
     place = prompts["item"].map({item: i for i, item in enumerate(items)}).to_numpy()
     share = np.eye(len(items))[:, place]
@@ -132,7 +132,7 @@ def planted_contrast_table(
     base: Float[np.ndarray, "prompts words"],
     moved: Float[np.ndarray, "conditions prompts words"], words: Frame,
 ) -> pd.DataFrame:  # fmt: skip
-    """Change of the planted contrast of each item, by condition, and how far it could have gone."""
+    """Change of each item's planted contrast by condition, and the largest change possible (`reach`)."""
 
     def rows() -> Iterator[tuple[Any, ...]]:
         before = planted_contrast(base, prompts, words, params.factors)
@@ -149,10 +149,10 @@ def planted_contrast_table(
 def identity_checks(
     params: ClampStep, pipe: Pipeline, model: Any, plan: WordPlan, chosen: Frame
 ) -> pd.DataFrame:
-    """KL(original || unmoved pipeline) after the prompts, and the prompts each latent is active in.
+    """KL(original || unmoved pipeline) after the prompts, and the share of prompts with a latent active.
 
-    The original is a plain pass; the unmoved pipeline goes through the passes that the scores come
-    from. A multiplier does nothing to a latent that is not active: the share says how often it could.
+    The original is an ordinary forward pass. The unmoved pipeline uses the same passes as the scores. A
+    multiplier does nothing where a latent is inactive, so the share bounds how often it has an effect.
     """
     kl, active = [], []
     unmoved = _moves(params, pipe, [])
@@ -170,7 +170,7 @@ def _is_active(
     params: ClampStep, pipe: Pipeline, model: Any, batch: tuple[tuple[int, ...], ...],
     chosen: Frame,
 ) -> np.ndarray:  # fmt: skip
-    """[prompts latents] whether a chosen latent fires on any token of the prompt after BOS."""
+    """[prompts latents] 1 if the latent fires on any token of the prompt after BOS; NaN if not clamped."""
     ids, mask = padded([np.array(sequence) for sequence in batch], PAD_ID)
     x = read_activations(model, params.lm.hook_point, ids, mask).float()
     mask[:, : int(params.add_bos)] = 0

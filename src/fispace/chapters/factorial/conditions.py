@@ -1,4 +1,4 @@
-"""Which interventions a seed's latents are put through, and how each moves the hook point.
+"""The interventions on the latents of one seed, and how each changes the activation at the hook point.
 
 Must not: run the language model, choose a latent, or test.
 """
@@ -11,43 +11,47 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fispace.chapters.factorial.design_array import Frame
+from fispace.chapters.factorial.design import Frame
 from fispace.chapters.factorial.encoder_stack import Pipeline
-from fispace.models.interventions import Intervention, Target, base_of, movement
+from fispace.lm.hooks import Replace
+from fispace.models.interventions import Intervention, InterventionTarget, base_of, movement
 from fispace.models.sparse import Codes
 from fispace.seeds import torch_stream
 from fispace.study.config.factorial import IDENTITY, ClampStep
 
 LINEAR = "linear"
-DIRECTIONS: dict[str, Target] = {"candidate": "direction", "primary": "primary_direction"}
-"""Kind of latent: its control, a random direction of the same length."""
+DIRECTIONS: dict[str, InterventionTarget] = {
+    "candidate": "direction",
+    "primary": "primary_direction",
+}
+"""Control of each kind of latent: a random direction, moved as far as the latent would."""
 
-TARGETS: dict[str, Target] = {"primary": "primary", "secondary": "secondary"}
-"""Space of a chosen latent: how it acts on the LM. The control SAE on residuals is not clamped."""
+TARGETS: dict[str, InterventionTarget] = {"primary": "primary", "secondary": "secondary"}
+"""Target of an intervention, by the space of the latent. Latents of the residual SAE are not clamped."""
 
 SET_KINDS = ("candidate", "insensitive", "random")
-"""Kinds that are also set to a quantile, at every token: active or not. All are secondary latents."""
+"""Kinds that are also set to a quantile, at active and inactive tokens alike. All are secondary."""
 
 NO_LATENT = -1
 
 
 class Condition(NamedTuple):
-    """One intervention by its place in the tables."""
+    """One intervention, with the columns that identify it in the tables."""
 
     kind: str
     rank: int
     latent: int
     mode: str
     clamp: float
-    """Multiplier, or the quantile that the latent is set to."""
+    """Multiplier, or the quantile of its activations to which the latent is set."""
     change: Intervention
     direction: Float[Tensor, " d_model"] | None
 
 
-def conditions(
+def clamp_conditions(
     params: ClampStep, pipe: Pipeline, chosen: Frame, codes: dict[str, Codes]
 ) -> list[Condition]:
-    """Every intervention of one seed; `codes` are those of the select half, for the quantiles."""
+    """Every intervention of one seed; the quantiles are taken from `codes`, those of the select half."""
     return [
         *(found for row in chosen.to_dict("records") for found in _of_latent(params, row, codes)),
         *_directions(params, pipe, chosen),
@@ -80,7 +84,7 @@ def _of_latent(
 
 
 def _directions(params: ClampStep, pipe: Pipeline, chosen: Frame) -> Iterator[Condition]:
-    """A random direction beside each candidate and primary latent, as long at every token."""
+    """A random direction for each candidate and primary latent, with the same length at every token."""
     for row in chosen[chosen["kind"].isin(list(DIRECTIONS))].to_dict("records"):
         kind, rank, latent = DIRECTIONS[row["kind"]], row["rank"], row["latent"]
         unit = random_direction(pipe, params.root_seed, kind, rank)
@@ -92,13 +96,13 @@ def _directions(params: ClampStep, pipe: Pipeline, chosen: Frame) -> Iterator[Co
 def random_direction(
     pipe: Pipeline, root_seed: int, kind: str, rank: int
 ) -> Float[Tensor, " d_model"]:
-    """Unit vector, uniform on the sphere, the same wherever this control of this seed is used."""
+    """Unit vector, uniform on the sphere; it depends on the seeds, arm, kind and rank only."""
     names = ("factorial", kind, pipe.arm, pipe.seed, rank)
     drawn = torch.randn(pipe.model.shape.d_model, generator=torch_stream(root_seed, *names))
     return drawn / drawn.norm()
 
 
-def _multiplied(target: Target, latent: int, amount: float) -> Intervention:
+def _multiplied(target: InterventionTarget, latent: int, amount: float) -> Intervention:
     return Intervention(target, latent, "multiply", amount)
 
 
@@ -106,16 +110,13 @@ def _multipliers(params: ClampStep) -> list[float]:
     return [clamp for clamp in params.clamps if clamp != IDENTITY]
 
 
-Replace = Callable[[Float[Tensor, "batch pos d_model"]], Float[Tensor, "batch pos d_model"]]
-
-
 def moved_activations(
     pipe: Pipeline, found: list[Condition], add_back_errors: bool, n_prefix: int
 ) -> Callable[[Float[Tensor, "batch pos d_model"]], Iterator[Float[Tensor, "batch pos d_model"]]]:
-    """What the hook point holds, first unmoved and then under each condition.
+    """Function from activations at the hook point to their variants: unmoved, then by condition.
 
-    Standardised in, moved, and restored. The first `n_prefix` positions (BOS) stay as they are: no
-    part of the pipeline was trained on them.
+    Activations are standardised, moved, and transformed back. The first `n_prefix` positions (BOS) stay
+    unchanged, because no part of the pipeline was trained on them.
     """
 
     def variants(x: Tensor) -> Iterator[Tensor]:
@@ -135,7 +136,7 @@ def moved_activations(
 def replacement(
     pipe: Pipeline, condition: Condition | None, add_back_errors: bool, n_prefix: int
 ) -> Replace:
-    """The same as one function to splice in, for one condition; None is the unmoved pipeline."""
+    """Function to splice in for one condition; None stands for the unmoved pipeline."""
     variants = moved_activations(
         pipe, [] if condition is None else [condition], add_back_errors, n_prefix
     )

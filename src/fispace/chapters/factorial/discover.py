@@ -1,4 +1,4 @@
-"""`factorial discover`: tests of every latent on the select half, and the latents to confirm.
+"""`factorial discover`: tests of every latent on the select half, and the choice of latents to confirm.
 
 Must not: read anything of the confirm half.
 """
@@ -9,10 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from fispace.chapters.factorial.design_array import Frame, by_cell
-from fispace.chapters.factorial.item_split import SELECT
+from fispace.chapters.factorial.design import SELECT, Frame, by_cell, require_same
 from fispace.chapters.factorial.select_latents import INTERACTION, choose_latents
-from fispace.chapters.factorial.split_checks import require_same
 from fispace.chapters.factorial.tables import CANDIDATES, DISCOVERY
 from fispace.seeds import numpy_stream
 from fispace.stats.two_by_two import (
@@ -58,7 +56,7 @@ def discovery_table(
     activations: dict[str, np.ndarray],
     names: Sequence[str | int],
 ) -> pd.DataFrame:
-    """One row per space, test and latent of the select half; `names` key the random stream.
+    """One row per space, test and latent of the select half; `names` identify the random stream.
 
     Main effects: Welch's t between the item means of a factor's two levels, corrected by
     Benjamini-Hochberg over all latents of the space. Interaction: the per-item contrast, corrected
@@ -87,10 +85,10 @@ def discovery_table(
 
 
 def _warn_of_few_items(n_items: int, alpha: float) -> None:
-    """A pattern of signs and its opposite are the same |t|: no p is below 2 / 2^items."""
+    """Warn if no p can reach alpha: a sign pattern and its opposite have one |t|, so p >= 2 / 2^items."""
     if 2 / 2**n_items > alpha:
         log.warning(
-            "%d items select: sign flips give no p below %.2g, so that none reaches alpha=%g",
+            "the select half has %d items: sign flips give no p below %.2g, so none reaches alpha=%g",
             n_items, 2 / 2**n_items, alpha,
         )  # fmt: skip
 

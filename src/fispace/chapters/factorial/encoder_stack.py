@@ -1,4 +1,4 @@
-"""From the hook point to the secondary latents: one arm and seed, loaded and run as it was trained.
+"""From the hook point to the secondary latents: loading and running the models of one arm and seed.
 
 Must not: train, test a hypothesis, or choose a latent.
 """
@@ -24,7 +24,7 @@ from fispace.store.tables import read_arrow
 
 
 class Pipeline(NamedTuple):
-    """Everything between the hook point and the secondary latents, of one arm and seed."""
+    """The models between the hook point and the secondary latents, of one arm and seed."""
 
     units: Standardiser
     model: IntegratedModel
@@ -40,11 +40,11 @@ class StimulusTokens(NamedTuple):
 
     z: Float[Tensor, "tokens d_model"]
     text: np.ndarray
-    """Row of the text that a token belongs to."""
+    """Row number of each token's text."""
 
 
 def load_arm(weights: Path, standardiser: Path) -> Trained:
-    """Trained model with an interaction, and its record.
+    """Trained model with an interaction, and the record of its training.
 
     Raises:
         ArtifactMismatchError: if it has no interaction, or was trained on other activations or in other units.
@@ -59,7 +59,7 @@ def load_arm(weights: Path, standardiser: Path) -> Trained:
 def load_pipeline(
     weights: Path, standardiser: Path, secondary: Path, residual: Path | None = None
 ) -> Pipeline:
-    """Pipeline of one arm and seed; with `residual`, the control SAE as well.
+    """Pipeline of one arm and seed; with the control SAE if `residual` is given.
 
     Raises:
         ArtifactMismatchError: if an SAE was trained on another model.
@@ -112,7 +112,7 @@ def read_stimulus_tokens(path: Path, units: Standardiser) -> StimulusTokens:
 
 @torch.no_grad()
 def encode_all(pipe: Pipeline, z: Float[Tensor, "tokens d_model"]) -> dict[str, Codes]:
-    """Codes of every SAE, through the same forward pass that training used."""
+    """Codes of every SAE, from the same forward pass as in training."""
     codes = pipe.model.sae.encode(z)
     hidden = pipe.model.interaction.hidden(codes)
     found = {"primary": codes, "secondary": pipe.secondary.encode(hidden)}

@@ -1,4 +1,4 @@
-"""Figures of the factorial chapter's data: clamping, activations by cell, and one latent alone.
+"""Figures of the factorial chapter's data: clamping, activations by cell, and secondary activations.
 
 Must not: compute; every plotted number is a cell of the table.
 """
@@ -35,9 +35,9 @@ KIND_LABELS = {
 def clamping(table: Frame) -> Figure:
     """Change of log-probability of the words of each cell against the clamp (paper F4).
 
-    Marks are means with their interval over items, dots the items, lines the mixed model (items and
-    words crossed) with its interval. A seed has one scale: its latents are compared with their own
-    controls, and those of another seed may be stronger by orders of magnitude.
+    Markers are means with their interval over items, dots are items, lines are fits of the mixed model
+    (items and words crossed) with intervals. Each seed has its own scale: its latents are compared with
+    their own controls, and effects differ between seeds by orders of magnitude.
 
     Columns: seed, kind, latent, row (mean, item or fit), cell, clamp, item, value, low, high, n.
     """
@@ -83,7 +83,7 @@ def _panel(axis: Axes, rows: Frame, looks: dict[str, tuple[str, str]]) -> None:
 
 
 def interaction(table: Frame) -> Figure:
-    """Mean activation in the four cells of the confirm items: parallel lines are no interaction.
+    """Mean activation in the four cells of the confirm items; parallel lines mean no interaction.
 
     Columns: seed, kind, latent, first, second, value, low, high, n. Intervals within items.
     """
@@ -120,8 +120,8 @@ def _cell_lines(axis: Axes, rows: Frame) -> None:
 def secondary_activations(table: Frame) -> Figure:
     """Secondary activations on tokens where the strongest primary latent is active (paper F3).
 
-    Columns: arm, seed, primary_latent, bin_low, bin_high, count. Only active latents are counted;
-    a latent that is alone adds nothing, since pooling sums over pairs.
+    Columns: arm, seed, primary_latent, bin_low, bin_high, count. Only active secondary latents are
+    counted. A primary latent alone would add nothing, because pooling is a sum over pairs.
     """
     seeds = sorted(table["seed"].unique())
     figure, axes = new_figure(COLUMN, 2.4)

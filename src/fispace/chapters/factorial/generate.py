@@ -1,6 +1,6 @@
-"""`factorial generate`: continuations under clamps, greedy and sampled, and the words in them.
+"""`factorial generate`: greedy and sampled continuations under clamps, and the response words in them.
 
-Must not: choose a latent, or judge a text by anything but the response words in it.
+Must not: choose a latent, or judge a text by anything but its response words.
 """
 
 import logging
@@ -20,9 +20,15 @@ from fispace.chapters.factorial.conditions import (
     random_direction,
     replacement,
 )
-from fispace.chapters.factorial.design_array import Frame
+from fispace.chapters.factorial.design import Frame
 from fispace.chapters.factorial.encoder_stack import Pipeline, load_pipeline
-from fispace.chapters.factorial.tables import CANDIDATES, CONTEXTS, GENERATION_COUNTS, WORDS
+from fispace.chapters.factorial.tables import (
+    CANDIDATES,
+    CONTEXTS,
+    FIRST_RANK,
+    GENERATION_COUNTS,
+    WORDS,
+)
 from fispace.lm.cached import Replacements
 from fispace.lm.generate import Choose, continue_texts, greedy, sampler
 from fispace.lm.load import load_lm
@@ -37,7 +43,6 @@ log = logging.getLogger(__name__)
 
 UNMOVED = "unmoved"
 KINDS = ("candidate", "insensitive", "random", "primary")
-FIRST_RANK = 1
 
 
 @command("factorial", "generate", sections=("extract",))
@@ -46,11 +51,11 @@ def generate_texts(
     secondary: Reads, candidates: Reads, words: Reads, contexts: Reads, texts: Writes,
     counts: Writes,
 ) -> None:  # fmt: skip
-    """Write continuations of the first contexts, and how often they hold words of each cell.
+    """Write continuations of the first contexts, and how often they contain words of each cell.
 
     Raises:
         ModelError: if the LM cannot be loaded, has too few positions for a context with its
-            continuation, or does not embed a token of a context.
+            continuation, or has no embedding for a token of a context.
         StimuliError: if a response word cannot be scored with the LM's tokenizer.
     """
     torch.set_num_threads(params.threads)
@@ -59,11 +64,11 @@ def generate_texts(
     listed, prompts = read_csv(words, WORDS), read_csv(contexts, CONTEXTS)
     if params.generation.n_contexts > len(prompts):
         log.warning(
-            "factorial.generation.n_contexts=%d, but the battery gives %d contexts: all are continued",
+            "factorial.generation.n_contexts=%d, but the battery has %d contexts: all are continued",
             params.generation.n_contexts, len(prompts),
         )  # fmt: skip
     prompts = prompts.head(params.generation.n_contexts)
-    found = list(conditions(params, pipe, read_csv(candidates, CANDIDATES)))
+    found = list(generation_conditions(params, pipe, read_csv(candidates, CANDIDATES)))
     rows = [row for c in found for row in continuations(params, pipe, lm, c, prompts)]
     key = {"arm": pipe.arm, "seed": pipe.seed}
     table = pd.DataFrame(rows).assign(**key)
@@ -72,10 +77,10 @@ def generate_texts(
     write_csv(counts, word_counts(table, listed), GENERATION_COUNTS)
 
 
-def conditions(
+def generation_conditions(
     params: GenerateStep, pipe: Pipeline, chosen: Frame
 ) -> Iterator[tuple[str, float, Condition | None]]:
-    """The unmoved pipeline, and every clamp of the first latent of each kind and of the linear part."""
+    """The unmoved pipeline, then every clamp of the first latent of each kind and of the linear part."""
     yield UNMOVED, 1.0, None
     first = chosen[(chosen["rank"] == FIRST_RANK) & chosen["kind"].isin(KINDS)]
     latents = [(row["kind"], row["space"], row["latent"]) for row in first.to_dict("records")]
@@ -119,7 +124,7 @@ def continuations(
 
 
 def _decodings(params: GenerateStep, n_prompts: int) -> Iterator[tuple[str, Choose]]:
-    """Greedy, and sampled with the same uniform numbers under every condition."""
+    """Greedy decoding, and sampling with the same uniform random numbers under every condition."""
     yield "greedy", greedy
     stream = numpy_stream(params.root_seed, "factorial", "generate")
     uniforms = stream.random((n_prompts, params.generation.n_tokens))
@@ -127,9 +132,9 @@ def _decodings(params: GenerateStep, n_prompts: int) -> Iterator[tuple[str, Choo
 
 
 def word_counts(texts: Frame, words: Frame) -> pd.DataFrame:
-    """Response words of each cell by condition, and how many texts differ from the unmoved ones.
+    """Number of response words by condition and cell, and of texts that differ from the unmoved ones.
 
-    A word counts at word boundaries, case ignored.
+    Only whole words count; case is ignored.
     """
     factors = WORDS.factors(words)
     keys = ["arm", "seed", "kind", "latent", "clamp", "decoding"]

@@ -1,4 +1,4 @@
-"""The declared families of tests on the confirm half: every response, latent, rank and seed.
+"""The declared families of tests on the confirm half, over all responses, latents, ranks and seeds.
 
 Must not: choose a latent, a clamp or a test; read a file.
 """
@@ -10,11 +10,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from fispace.chapters.factorial.design_array import Frame
-from fispace.chapters.factorial.tables import FAMILY
+from fispace.chapters.factorial.design import Frame
+from fispace.chapters.factorial.tables import FAMILY, UNDECLARED
 from fispace.seeds import numpy_stream
 from fispace.stats.anova import TwoWay, published_anova, two_way_anova
-from fispace.stats.equivalence import tost
 from fispace.stats.mixed import MixedFit
 from fispace.stats.two_by_two import (
     benjamini_hochberg,
@@ -22,23 +21,22 @@ from fispace.stats.two_by_two import (
     one_sample_t,
     sign_flip_test,
     sign_flips,
+    tost,
 )
 from fispace.study.config.factorial import InferStep
 
 ACTIVATION, SLOPE, PLANTED_SLOPE = "activation", "clamp_slope", "planted_slope"
 PER_CLAMP, PER_QUANTILE = "clamp", "set"
-"""Responses. Single clamps, as published, and quantiles that a latent is set to are listed beside and
-belong to no declared family: they are one linear direction, and its slope is the one hypothesis."""
+"""Responses. Single clamps (as published) and quantiles to which a latent is set are reported too, but
+belong to no declared family. They move along one direction, whose slope is the declared hypothesis."""
 
 RESPONSES = (ACTIVATION, SLOPE, PLANTED_SLOPE, PER_CLAMP, PER_QUANTILE)
-
-UNDECLARED = "none"
 
 KEPT, INACTIVE = "no", "active in too few contexts"
 
 
 class Question(NamedTuple):
-    """One hypothesis: no interaction in these values."""
+    """One null hypothesis: these values have no interaction."""
 
     key: dict[str, Any]
     """arm, seed, kind, rank, latent."""
@@ -49,23 +47,23 @@ class Question(NamedTuple):
     contrasts: Float[np.ndarray, " items"]
     """Per item; the same items in every question of a response."""
     replicates: Float[np.ndarray, "items 2 2 words"] | None
-    """Items x cells x words; the published analysis takes items and words for replicates alike."""
+    """By item, cell and word. The published analysis treats items and words alike as replicates."""
     bound: float
-    """Of the equivalence test, in the unit of the contrasts."""
+    """Bound of the equivalence test, in the unit of the contrasts."""
     active_share: float
-    """Of the contexts; NaN where nothing is clamped."""
+    """Share of the contexts in which the latent is active; NaN where nothing is clamped."""
     mixed: MixedFit | None
-    """Mixed model of the replicates, of a clamping slope."""
+    """Mixed model of the replicates; only for a clamping slope."""
 
 
 def family_table(params: InferStep, questions: Sequence[Question]) -> pd.DataFrame:
-    """One row per question, each family corrected as a whole, with the ANOVAs beside.
+    """One row per question, corrected over its family, with the analyses of variance for comparison.
 
     p          Student's t of the per-item contrasts          p_sign_flip   the same by sign flips
     p_max      sign flips against the family's largest F      q             Benjamini-Hochberg over p
     p_equivalence   two one-sided tests that the effect is inside the bound
     mixed_*    crossed item and word effects (clamping slopes only)
-    published_*, two_way_*   rows as replicates: as the paper has it, and as the textbook has it
+    published_*, two_way_*   rows treated as replicates: the paper's test, and the textbook's
     """
     named = [(question, _hypothesis(params, question)) for question in questions]
     found: list[pd.DataFrame] = []
@@ -89,7 +87,7 @@ def _hypothesis(params: InferStep, question: Question) -> str:
 
 
 def _family(params: InferStep, name: str, questions: list[Question]) -> pd.DataFrame:
-    """All questions of one family at once: columns are hypotheses, rows items."""
+    """Tests of all questions of one family; in the arrays, columns are hypotheses and rows items."""
     contrasts = np.stack([question.contrasts for question in questions], axis=1)
     test = one_sample_t(contrasts, 1 - params.alpha)
     excluded = np.array([_is_excluded(params, question) for question in questions])
@@ -112,8 +110,8 @@ def _corrected(
 ) -> pd.DataFrame:
     """Family-wise and false-discovery corrections over the rows that are not excluded.
 
-    One pattern of signs flips an item in every column, so latents and seeds stay as dependent as
-    they are. The items are sorted by name: no p-value depends on the order of a file's rows.
+    A sign pattern flips an item in every column, which preserves the dependence between latents and
+    seeds. Items are sorted by name, so no p-value depends on the order of rows in a file.
     """
     stream = numpy_stream(params.root_seed, "factorial", "infer", name, frame["family"].iloc[0])
     flips = sign_flips(len(contrasts), params.n_permutations, stream)
@@ -141,7 +139,7 @@ def _head(question: Question) -> dict[str, Any]:
 
 
 def _beside(question: Question) -> dict[str, Any]:
-    """The analyses that stand beside the contrast; missing where there is nothing to analyse."""
+    """The analyses reported with the contrast; missing where there are no replicates."""
     values: dict[str, Any] = {}
     rows = question.replicates
     if rows is not None:
@@ -165,12 +163,12 @@ def _anova(name: str, tests: TwoWay) -> dict[str, float]:
 
 
 def contrasts_of(cells: Float[np.ndarray, "items 2 2 words"]) -> Float[np.ndarray, " items"]:
-    """Interaction contrast of each item, the words of a cell averaged."""
+    """Interaction contrast of each item, averaged over the words of a cell."""
     return interaction_contrasts(cells.mean(3, keepdims=True))[:, 0]
 
 
 def declared(params: InferStep) -> Iterator[dict[str, Any]]:
-    """The hypotheses as declared, one row each, to stand beside their answers."""
+    """The hypotheses as declared, one row each."""
     for name, row in params.hypotheses.items():
         bound = getattr(params.equivalence, row.response)
         yield {

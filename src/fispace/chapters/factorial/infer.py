@@ -1,6 +1,6 @@
-"""`factorial infer`: the declared families of tests on the confirm half, and what figures plot of it.
+"""`factorial infer`: the declared families of tests on the confirm half, and the tables for figures.
 
-Must not: choose a latent, a clamp or a test; all are given before it sees a number.
+Must not: choose a latent, a clamp or a test; all are fixed before it reads a number.
 """
 
 import logging
@@ -11,10 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fispace.chapters.factorial.design_array import Frame
+from fispace.chapters.factorial.design import CONFIRM, Frame, require_same
 from fispace.chapters.factorial.hypothesis_tests import Question, declared, family_table
-from fispace.chapters.factorial.item_split import CONFIRM
-from fispace.chapters.factorial.split_checks import require_same
 from fispace.chapters.factorial.tables import (
     ACTIVATION_CELLS,
     CANDIDATES,
@@ -49,7 +47,7 @@ def infer(
     hypotheses: Writes, activation_cells: Writes, cells: Writes, points: Writes, fits: Writes,
     secondary: Writes,
 ) -> None:  # fmt: skip
-    """Write the declared families of tests on the confirm half, all seeds, and the plotted tables.
+    """Write the declared families of tests on the confirm half, over all seeds, and the plotted tables.
 
     Raises:
         ArtifactMismatchError: if responses are not those of the confirm half.
@@ -104,8 +102,8 @@ def _cells(params: InferStep) -> list[dict[str, str]]:
 def response_cells(params: InferStep, questions: list[Question]) -> pd.DataFrame:
     """Mean activation per latent and cell of the confirm items, with its interval over items.
 
-    The interval is of the cell's deviation from its item's mean: what the item adds to all cells
-    is no error of a comparison within items (Cousineau 2005; Morey 2008, factor 4/3).
+    The interval is for comparisons within items: each item's mean over its cells is removed first, since
+    it does not affect them (Cousineau 2005; Morey 2008, factor 4/3).
     """
     rows: list[dict[str, Any]] = []
     for question in questions:
@@ -123,7 +121,7 @@ def response_cells(params: InferStep, questions: list[Question]) -> pd.DataFrame
 
 
 def clamp_cells(params: InferStep, effects: Frame) -> pd.DataFrame:
-    """Mean effect per latent, clamp and word cell with its interval over items (F4)."""
+    """Mean effect per latent, clamp and word cell, with its interval over items (paper, F4)."""
     names = _factor_names(params)
     keys = [*KEYS, "mode", "clamp", *names]
     per_item = effects.groupby([*keys, "item"], sort=False)["value"].mean().reset_index()
@@ -138,7 +136,7 @@ def clamp_cells(params: InferStep, effects: Frame) -> pd.DataFrame:
 
 
 def clamp_items(params: InferStep, effects: Frame) -> pd.DataFrame:
-    """Effect per item of the first latent of each kind and seed (F4's points)."""
+    """Effect per item, for the first latent of each kind and seed (points of the paper's F4)."""
     names = _factor_names(params)
     first = effects[(effects["rank"] == 1) & (effects["mode"] == MULTIPLY)]
     keys = [*KEYS, "clamp", *names, "item"]
@@ -146,7 +144,7 @@ def clamp_items(params: InferStep, effects: Frame) -> pd.DataFrame:
 
 
 def clamp_fits(params: InferStep, questions: list[Question]) -> pd.DataFrame:
-    """Mixed-model line of every latent and word cell, at the clamps (F4's lines)."""
+    """Line fitted by the mixed model for every latent and word cell (lines of the paper's F4)."""
     rows: list[dict[str, Any]] = []
     for question in questions:
         if question.mixed is None:

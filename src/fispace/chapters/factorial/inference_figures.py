@@ -1,4 +1,4 @@
-"""Figures of the factorial chapter's inference: the declared family, calibration, and texts.
+"""Figures of the factorial chapter's inference: declared families, calibration, and generated texts.
 
 Must not: compute; every plotted number is a cell of the table.
 """
@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from fispace.chapters.factorial.figures import CELL_LOOKS
 from fispace.plotting.style import (
     BLUE,
     GREEN,
@@ -15,7 +16,6 @@ from fispace.plotting.style import (
     ORANGE,
     PALE,
     PLAIN,
-    PURPLE,
     TEXT,
     VERMILION,
     Frame,
@@ -29,7 +29,6 @@ RESPONSES = {
     "planted_slope": "clamping: planted",
 }
 SEED_MARKERS = ("o", "s", "^", "D", "v")
-CELL_LOOKS = ((BLUE, "o"), (VERMILION, "s"), (PURPLE, "^"), (ORANGE, "D"))
 CRITERIA = {
     "known": ("latent known, t test", GREY, "D"),
     "selected": ("selected", ORANGE, "s"),
@@ -38,11 +37,11 @@ CRITERIA = {
 
 
 def family(table: Frame) -> Figure:
-    """Every declared hypothesis in units of its equivalence bound (dashed): a forest plot.
+    """Forest plot of every declared hypothesis, in units of its equivalence bound (dashed lines).
 
-    Thick: interval over items; thin: of the mixed model, where there is one. Filled: max-F p at
-    most alpha; grey: excluded. Columns: family, kind, rank, seed, value, low, high, mixed_low,
-    mixed_high, is_significant_max, excluded.
+    Thick lines are intervals over items; thin lines those of the mixed model, if there is one. A filled
+    marker has a max-F p of at most alpha; a grey one is excluded. Columns: family, kind, rank, seed, value,
+    low, high, mixed_low, mixed_high, is_significant_max, excluded.
     """
     shown = [name for name in RESPONSES if name in set(table["family"])]
     rows = table.groupby("family")[["kind", "rank"]].apply(lambda own: own.drop_duplicates())
@@ -87,12 +86,12 @@ def _forest(axis: Axes, table: Frame) -> None:
 
 
 def _named(kind: str) -> str:
-    """Kind of latent or control as a figure says it."""
+    """Name of a kind of latent or control in a figure."""
     return {"primary_direction": "direction (prim.)", "linear": "linear part"}.get(kind, kind)
 
 
 def calibration(table: Frame) -> Figure:
-    """False-positive rates of every procedure with the band they must lie in, and power.
+    """False-positive rates of every procedure with their permitted range, and power.
 
     Columns: table (calibration or power), null, test, what, size, criterion, rate, low, high, n.
     """
@@ -135,7 +134,7 @@ def _power(axis: Axes, power: Frame) -> None:
 
 
 def generations(table: Frame) -> Figure:
-    """Response words of each cell in continuations, and texts that a clamp changes.
+    """Response words of each cell in continuations, and number of texts that a clamp changes.
 
     Columns: kind, clamp, decoding, cell, words_per_100, changed_per_100, n_texts.
     """

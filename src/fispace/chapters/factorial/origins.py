@@ -1,18 +1,18 @@
-"""What the rows of the chapter's tables, and of those that its figures show, are made of.
+"""The input rows behind each row of the chapter's tables and of its figures' tables.
 
 Must not: compute.
 """
 
 from typing import Any
 
+from fispace.chapters.factorial.tables import FIRST_RANK
 from fispace.store.origins import Inputs, Origin, Origins, Row, Rows, is_missing
 
 HERE = "fispace.chapters.factorial"
 KEYS = ("arm", "seed", "kind", "rank", "latent")
 IN_TABLES = {*KEYS, "mode", "clamp", "unit", "value", "low", "high", "n", "p", "converged", "item"}
 IN_TABLES |= {"decoding", "n_texts", "n_changed", "count"}
-"""Columns that are no factor of the design."""
-FIRST_RANK = 1
+"""Columns that are not factors of the design."""
 
 
 def _picked(row: Row, *columns: str) -> dict[str, Any]:
@@ -20,7 +20,7 @@ def _picked(row: Row, *columns: str) -> dict[str, Any]:
 
 
 def of_test(row: Row, _: Inputs) -> Origin:
-    """The latent's row on the select half, and its responses or effects on the confirm half."""
+    """The latent's test on the select half, and its responses or effects on the confirm half."""
     latent = _picked(row, *KEYS)
     read = {"select": Rows("candidates", latent, "t")}
     family = row["family"]
@@ -39,7 +39,7 @@ def of_test(row: Row, _: Inputs) -> Origin:
 
 
 def of_activation_cell(row: Row, _: Inputs) -> Origin:
-    """The latent's activations on the confirm half, of one cell."""
+    """The latent's activations in one cell of the confirm half."""
     read = {"select": Rows("candidates", _picked(row, *KEYS), "t")}
     read["confirm"] = Rows("responses", _picked(row, "seed"))
     return Origin(f"{HERE}.infer:response_cells", read)
@@ -52,12 +52,12 @@ def _of_effects(function: str, row: Row, **more: object) -> Origin:
 
 
 def of_clamp_cell(row: Row, _: Inputs) -> Origin:
-    """Effects of one latent and clamp on the words of one cell, over items."""
+    """Effects of one latent and clamp on the words of one cell, for all items."""
     return _of_effects("clamp_cells", row)
 
 
 def of_clamp_item(row: Row, _: Inputs) -> Origin:
-    """Effects of one latent and clamp on the words of one cell, of one item."""
+    """Effects of one latent and clamp on the words of one cell, for one item."""
     return _of_effects("clamp_items", row, mode="multiply")
 
 
@@ -68,7 +68,7 @@ def of_clamp_fit(row: Row, _: Inputs) -> Origin:
 
 
 def of_secondary(row: Row, _: Inputs) -> Origin:
-    """The same row of the quality of an SAE, or of the checks of the clamps."""
+    """The same row in the quality table of an SAE, or in the checks of the clamps."""
     place = _picked(row, "arm", "seed", "site", "split", "metric")
     table = "checks" if row["site"] == "clamp" else "quality"
     return Origin(f"{HERE}.infer:infer", {"value": Rows(table, place, "value")})
@@ -87,7 +87,7 @@ def of_hypothesis(_row: Row, _: Inputs) -> Origin:
 
 
 def of_answer(row: Row, _: Inputs) -> Origin:
-    """Tests of one kind of latents, what their clamps move, or the LM's and the observer's scores."""
+    """Tests of one kind of latent, the effects of its clamps, or the scores of the LM and the observer."""
     question, kind = str(row["question"]), {"kind": row["subject"]}
     if question in ("planted", "carried", "share_of_bayes"):
         read = {name: Rows(name, {}) for name in ("lm_folder", "grammar", "words", "contexts")}
@@ -101,13 +101,13 @@ def of_answer(row: Row, _: Inputs) -> Origin:
 
 
 def _levels(inputs: Inputs, table: str, levels: list[Any]) -> dict[str, Any]:
-    """Levels of a cell by the names that the factors have in an input table."""
+    """Levels of a cell, by the factors' column names in an input table."""
     factors = [name for name in inputs.table(table).columns if name not in IN_TABLES]
     return dict(zip(factors, levels, strict=True))
 
 
 def of_clamping_plot(row: Row, inputs: Inputs) -> Origin:
-    """The row of the means, of the items, or of the fitted lines."""
+    """The same row of the cell means, the items, or the fitted lines."""
     table = {"mean": "cells", "item": "points", "fit": "fits"}[row["row"]]
     place = _picked(row, "seed", "kind", "latent", "clamp") | {"rank": FIRST_RANK}
     place |= {"mode": "multiply"} if table == "cells" else {}
@@ -150,7 +150,7 @@ def of_calibration_plot(row: Row, _: Inputs) -> Origin:
     """The row of the calibration, or of the power curve."""
     columns = ("table", "null", "test", "procedure", "what", "size", "criterion")
     rows = Rows("table", _picked(row, *columns), "rate")
-    return Origin(f"{HERE}.calibration_plots:write_calibration_plots", {"rate": rows})
+    return Origin(f"{HERE}.plots:write_calibration_plots", {"rate": rows})
 
 
 ORIGINS: Origins = {
@@ -168,7 +168,7 @@ ORIGINS: Origins = {
     },
     "write_calibration_plots": {"calibration": of_calibration_plot},
 }  # fmt: skip
-"""By the function of the command and the option that names the table."""
+"""Function that finds a row's origin, by the command's function and the option that names the table."""
 
 EQUATIONS = {
     "train_secondary": ("fispace.models.secondary:hidden_vectors", "fispace.models.sae:TopKSae"),
@@ -177,4 +177,4 @@ EQUATIONS = {
     "discover": ("fispace.stats.two_by_two:welch_t", "fispace.stats.two_by_two:sign_flip_test"),
     "infer": ("fispace.stats.two_by_two:one_sample_t",),
 }
-"""Functions and classes that hold a step's equations, by the function of the command."""
+"""Functions and classes whose docstrings give a step's equations, by the command's function."""

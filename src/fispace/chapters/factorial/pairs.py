@@ -1,4 +1,4 @@
-"""`factorial pairs`: the strongest pairs of primary latents behind each chosen secondary latent.
+"""`factorial pairs`: the pairs of primary latents that contribute most to each chosen secondary latent.
 
 Must not: choose a secondary latent, or read the confirm half.
 """
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from fispace.chapters.factorial.design_array import Frame
+from fispace.chapters.factorial.design import Frame
 from fispace.chapters.factorial.encoder_stack import Pipeline, load_pipeline, read_stimulus_tokens
 from fispace.chapters.factorial.tables import CANDIDATES, PAIRS
 from fispace.models.pairs import Pairs, active_pairs, pair_readout, pair_weights
@@ -47,8 +47,9 @@ def strongest_pairs(
 ) -> pd.DataFrame:
     """Pairs with the largest mean |contribution| = |weight| mean(f_i f_j) to the pre-activation.
 
-    `share` is that of the summed |contributions| of all pairs: small if no pair stands out. With a
-    pooling whose pairs have no weights, the pairs most active together, their weights missing.
+    `share` is the pair's share of the summed |contributions| of all pairs; it is small if no pair stands
+    out. If the pooling gives pairs no weights, these are the pairs with the largest mean(f_i f_j), and
+    their weights are missing.
     """
     readout, constant = pair_readout(pipe.model, pipe.secondary, row["latent"])
     weights = pair_weights(pipe.model, readout, pairs)

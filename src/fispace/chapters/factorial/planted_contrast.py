@@ -1,4 +1,4 @@
-"""The planted contrast in a table of word scores: what the grammar put in, seen in log-probabilities.
+"""The planted contrast, measured in a table of word log-probabilities.
 
 Must not: run a model, or know the grammar.
 """
@@ -8,14 +8,14 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from fispace.chapters.factorial.design_array import Frame, by_cell
+from fispace.chapters.factorial.design import Frame, by_cell
 from fispace.chapters.factorial.stimuli import PLANTED_CONTRAST
 from fispace.stats.two_by_two import interaction_contrasts
 from fispace.study.config.factorial import FactorConfig
 
 
 def has_planted_contrast(contexts: Frame, words: Frame, factors: Sequence[FactorConfig]) -> bool:
-    """Whether the battery has planted words, and only contexts of a cell to see them in."""
+    """Whether the battery has planted words, and every context belongs to a cell."""
     names = [factor.name for factor in factors]
     return PLANTED_CONTRAST in words and bool(
         contexts.reindex(columns=names).notna().all(axis=None)
@@ -25,7 +25,7 @@ def has_planted_contrast(contexts: Frame, words: Frame, factors: Sequence[Factor
 def among_words(
     scores: Float[np.ndarray, "*moves prompts words"],
 ) -> Float[np.ndarray, "*moves prompts words"]:
-    """Log-probabilities given that a response word follows: the scale on which words are planted."""
+    """Log-probabilities given that a response word follows: the scale of the planted contrasts."""
     return scores - np.logaddexp.reduce(scores, axis=-1, keepdims=True)
 
 
@@ -40,10 +40,10 @@ def planted_contrast(
     scores: Float[np.ndarray, "prompts words"], contexts: Frame, words: Frame,
     factors: Sequence[FactorConfig],
 ) -> Float[np.ndarray, " items"]:  # fmt: skip
-    """Per item, the mean over words of contrast times the sign that was planted, in nats.
+    """Per item, the mean over words of the contrast times its planted sign, in nats.
 
-    The strength planted, the same for every word, if a model carried exactly what was planted; 0
-    if it carried only main effects.
+    A model that carries exactly what was planted has the planted strength, which is the same for every
+    word. A model with main effects only has 0.
     """
     signs = planted_signs(words)
     return word_contrasts(among_words(scores), contexts, factors) @ signs / np.abs(signs).sum()
@@ -58,11 +58,10 @@ def planted_reach(
     change: Float[np.ndarray, "prompts words"], contexts: Frame, words: Frame,
     factors: Sequence[FactorConfig],
 ) -> Float[np.ndarray, " items"]:  # fmt: skip
-    """Per item, how far a change of the scores of this length could move the planted contrast, nats.
+    """Per item, the largest |change of the planted contrast| for a change of scores this large, in nats.
 
-    |planted contrast of the change| is at most this, and equals it if the change is the planted
-    pattern and nothing else; their squared quotient is the pattern's share of the change. What a
-    context adds to all its words is no change among them.
+    The two are equal if the change is exactly the planted pattern. Their squared quotient is the pattern's
+    share of the change. A shift common to all words of a context does not count.
     """
     among = change - change.mean(axis=1, keepdims=True)
     squares = np.square(by_cell(contexts, among, factors)).sum((1, 2, 3))

@@ -1,21 +1,24 @@
-"""`report factorial-plots`: the numbers that the figures of the factorial chapter draw.
+"""`factorial plots` and `factorial calibration-plots`: the numbers that the chapter's figures draw.
 
-Must not: draw, or test.
+Must not: draw, simulate, or test.
 """
 
 import pandas as pd
 
 from fispace.chapters.factorial.tables import (
     ACTIVATION_CELLS,
+    CALIBRATION_PLOT,
     CLAMP_CELLS,
     CLAMP_FITS,
     CLAMP_ITEMS,
     CLAMPING_PLOT,
     FAMILY_PLOT,
+    FIRST_RANK,
     GENERATION_COUNTS,
     GENERATIONS_PLOT,
     HISTOGRAM,
     INTERACTION_PLOT,
+    UNDECLARED,
 )
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_csv, read_table, write_csv
@@ -23,8 +26,6 @@ from fispace.study.step import Reads, Writes, command
 
 CLAMPED_KINDS = ("candidate", "random", "direction")
 ACTIVE_KINDS = ("candidate", "insensitive", "primary", "residual")
-FIRST_RANK = 1
-UNDECLARED = "none"
 KEYS = ["seed", "kind", "latent"]
 
 
@@ -34,10 +35,10 @@ def write_factorial_plots(
     counts: list[Reads], clamping: Writes, secondary_activations: Writes, interaction: Writes,
     forest: Writes, generations: Writes,
 ) -> None:  # fmt: skip
-    """Write five tables as CSV, one a figure.
+    """Write five tables as CSV, one per figure.
 
     `clamping` (F4)            change of log-probability by clamp and word cell: mean, items, mixed fit
-    `secondary_activations` (F3)  counts of secondary activations where one primary latent is on
+    `secondary_activations` (F3)  counts of secondary activations where one primary latent is active
     `interaction`              mean activation of the first latent of each kind in the four cells
     `forest`                   every declared hypothesis, in units of its equivalence bound
     `generations`              response words in continuations, and texts changed, by clamp
@@ -54,7 +55,7 @@ def write_factorial_plots(
 
 
 def clamping_rows(means: Frame, items: Frame, fits: Frame) -> Frame:
-    """Means with intervals over items, each item, and the mixed model's line, of first latents."""
+    """For the first latent of each kind: means with intervals, single items, and the fitted line."""
     factors = CLAMP_CELLS.factors(means)
     multiplied = means[means["mode"] == "multiply"].assign(row="mean")
     fitted = fits.assign(row="fit")
@@ -75,7 +76,7 @@ def interaction_rows(activation: Frame) -> Frame:
 
 
 def forest_rows(family: Frame) -> Frame:
-    """Declared hypotheses with intervals over items and of the mixed model, divided by the bound."""
+    """Estimates and intervals (over items, and mixed model) of declared hypotheses, over the bound."""
     own = family[family["hypothesis"] != UNDECLARED]
     scaled = {
         name: own[name] / own["bound"]
@@ -91,7 +92,7 @@ def forest_rows(family: Frame) -> Frame:
 
 
 def generation_rows(counts: Frame) -> Frame:
-    """Sums over seeds: words of each cell and changed texts, also per 100 texts."""
+    """Response words of each cell and changed texts, summed over seeds; also per 100 texts."""
     named = counts.assign(cell=cell_names(counts, GENERATION_COUNTS.factors(counts)))
     keys = ["kind", "clamp", "decoding", "cell"]
     summed = named.groupby(keys, sort=False)[["count", "n_texts", "n_changed"]].sum().reset_index()
@@ -102,5 +103,15 @@ def generation_rows(counts: Frame) -> Frame:
 
 
 def cell_names(rows: Frame, factors: list[str]) -> Frame:
-    """`level, level` of each row."""
+    """Name of each row's cell: the levels of both factors, joined by a comma."""
     return rows[factors].agg(", ".join, axis=1)
+
+
+@command("factorial", "calibration-plots", target="full")
+def write_calibration_plots(*, table: Reads, calibration: Writes) -> None:
+    """Write false-positive rates with their permitted range, and the power curve, as one CSV."""
+    rows: Frame = read_table(table)
+    rates = rows[rows["table"] == "calibration"]
+    power = rows[rows["table"] == "power"]
+    shown: Frame = pd.concat([rates, power], ignore_index=True)
+    write_csv(calibration, shown[list(CALIBRATION_PLOT.columns)], CALIBRATION_PLOT)

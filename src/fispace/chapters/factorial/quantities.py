@@ -1,4 +1,4 @@
-"""Named quantities from the factorial chapter: the tests on the confirm half, the secondary SAE.
+"""Named quantities of the factorial chapter: tests on the confirm half, and quality of the secondary SAE.
 
 Must not: know a claim, or choose a latent; rank 1 was chosen on the select half.
 """
@@ -6,13 +6,13 @@ Must not: know a claim, or choose a latent; rank 1 was chosen on the select half
 from collections.abc import Iterator
 from typing import Any
 
+from fispace.chapters.factorial.tables import FIRST_RANK
 from fispace.store.metric_registry import RESPONSE, unit_of
 from fispace.store.origins import Cell, Rows, derive, unchanged
 from fispace.store.quantities import NO_SEED, Frame, Quantity, quantity
 
-FIRST_RANK = 1
 KINDS = ("candidate", "insensitive", "random")
-"""Kinds that claims ask for: named even where a seed has none."""
+"""Kinds that claims refer to: their quantities exist, with missing values, even if no seed has one."""
 
 PER_CLAMP, PER_QUANTILE = "clamp", "set"
 COLUMNS = ("t", "p", "p_sign_flip", "p_max", "q", "p_equivalence", "partial_eta2")
@@ -44,11 +44,11 @@ def factorial_quantities(family: Frame, secondary: Frame) -> Iterator[Quantity]:
         value = derive(unchanged, value=cell)
         yield quantity(f"{row['site']}.{row['metric']}", seed, value, unit, n)
         if row["metric"] == "fvu":
-            explained = derive(variance_explained, fvu=cell)
+            explained = derive(explained_share, fvu=cell)
             yield quantity(f"{row['site']}.variance_explained", seed, explained, unit, n)
 
 
-def variance_explained(fvu: float) -> float:
+def explained_share(fvu: float) -> float:
     """Share of the variance that a reconstruction explains: 1 - fvu."""
     return 1 - fvu
 
@@ -64,7 +64,7 @@ def smallest(values: Frame) -> float:
 
 
 def missing_kind(rows: Any) -> float:
-    """No value: no latent of this kind was found."""
+    """NaN: no latent of this kind was found."""
     del rows
     return float("nan")
 
@@ -96,7 +96,7 @@ def _cell(row: dict[Any, Any], column: str) -> Cell:
 
 
 def _absent(found: list[Quantity], kinds: set[str]) -> Iterator[Quantity]:
-    """Missing values for a kind of latent that no seed has, under the names it would have had."""
+    """Missing values for each kind that no seed has, under the names that its quantities would have."""
     for kind in set(KINDS) - kinds:
         place = Rows("family", {"kind": kind, "rank": FIRST_RANK})
         none = derive(missing_kind, rows=Cell(None, place))

@@ -1,4 +1,4 @@
-"""`factorial responses`: mean activation of every latent on every text, one file a half.
+"""`factorial responses`: mean activation of every latent on every text, one file per half.
 
 Must not: compare cells.
 """
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from fispace.chapters.factorial.design import CONFIRM, SELECT
 from fispace.chapters.factorial.encoder_stack import (
     Pipeline,
     StimulusTokens,
@@ -16,7 +17,6 @@ from fispace.chapters.factorial.encoder_stack import (
     load_pipeline,
     read_stimulus_tokens,
 )
-from fispace.chapters.factorial.item_split import CONFIRM, SELECT
 from fispace.chapters.factorial.tables import ITEMS
 from fispace.store.responses import Responses, write_responses
 from fispace.store.tables import read_csv

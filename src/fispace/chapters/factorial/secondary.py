@@ -12,16 +12,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from fispace.chapters.factorial.design import require_same
 from fispace.chapters.factorial.encoder_stack import initial_sae, load_arm
-from fispace.chapters.factorial.split_checks import require_same
 from fispace.errors import ParamsError, named_divergence
-from fispace.models.fit import Schedule, fit
+from fispace.models.fit import Schedule, fit, fix_numerics
 from fispace.models.integrated import IntegratedModel
-from fispace.models.numerics import fix_numerics
-from fispace.models.objective import squared_error
-from fispace.models.progress import CurveRow
+from fispace.models.objective import squared_error_objective
 from fispace.models.secondary import SecondarySae, hidden_vectors, residual_vectors
-from fispace.models.training_state import Checkpoints, surroundings
+from fispace.models.training_state import Checkpoints, CurveRow, surroundings
 from fispace.seeds import torch_stream
 from fispace.stats.metrics import FvuSums, dead_fraction, l0
 from fispace.store.activations import ActivationStore
@@ -40,7 +38,7 @@ SITES: dict[str, Reader] = {SECONDARY: hidden_vectors, RESIDUAL: residual_vector
 
 
 class Vectors(NamedTuple):
-    """What the SAE is trained on: one site of one model, over the stored tokens."""
+    """The training vectors of the SAE: one site of one model, over the stored tokens."""
 
     model: IntegratedModel
     units: Standardiser
@@ -48,18 +46,18 @@ class Vectors(NamedTuple):
     reader: Reader
 
     def read(self, x: Float[Tensor, "tokens d_model"]) -> Float[Tensor, "tokens width"]:
-        """The site's vectors of raw activations."""
+        """The site's vectors for raw activations."""
         return self.reader(self.model, self.units.standardise(x))
 
     def of(self, split: str) -> Iterator[Float[Tensor, "tokens width"]]:
-        """Those of all non-special tokens of a split, a row group at a time."""
+        """The site's vectors for all non-special tokens of a split, one row group at a time."""
         for group in self.store.groups(split):
             if len(group):
                 yield self.read(torch.from_numpy(group))
 
 
 class Quality(NamedTuple):
-    """One number that says how well the secondary SAE does."""
+    """One metric of the secondary SAE's quality."""
 
     metric: str
     value: float
@@ -73,11 +71,11 @@ def train_secondary(
     standardiser: Reads, scratch: Scratch, checkpoint_seconds: Unrecorded[float], secondary: Writes,
     curve: Writes, quality: Writes,
 ) -> None:  # fmt: skip
-    """Train the SAE of one site, arm and seed; writes its test quality.
+    """Train the SAE of one site, arm and seed, and write its quality on the test split.
 
-    Site `secondary` is the interaction's first MLP layer, `residual` what the linear parts leave
-    over: the same number of latents, K, tokens and optimiser. `scratch` and `checkpoint_seconds` are
-    those of `train arm`.
+    Site `secondary` is the interaction's first MLP layer. Site `residual` is the error of the linear
+    parts. Both use the same number of latents, k, tokens and optimiser. `scratch` and
+    `checkpoint_seconds` are as in `train arm`.
 
     Raises:
         ParamsError: if there is no such site.
@@ -108,7 +106,7 @@ def train_secondary(
 
 
 def reader_of(site: str) -> Reader:
-    """How the vectors of a site are read off the model.
+    """Function that computes the vectors of a site.
 
     Raises:
         ParamsError: if there is no such site.
@@ -124,7 +122,7 @@ def fit_secondary(
 ) -> tuple[SecondarySae, list[CurveRow]]:  # fmt: skip
     """SAE trained on the site's vectors of train tokens, and its training curve.
 
-    `names` key its random streams.
+    `names` identify its random streams.
     """
     fix_numerics(params.threads)
     root, n_taken = (params.root_seed, "factorial", *names), checkpoints.n_steps
@@ -144,7 +142,7 @@ def fit_secondary(
     clipped = _clipped_as_the_arms(params, width, vectors.model.shape.d_model)
     curve = fit(
         sae,
-        squared_error(lambda h: sae.decode(sae.encode(h))),
+        squared_error_objective(lambda h: sae.decode(sae.encode(h))),
         map(fitted.standardise, _take(stream("order", n_taken), params.n_steps - n_taken)),
         Schedule(clipped, lr, params.n_steps, params.log_every, params.val_every),
         lambda: secondary_quality(secondary, vectors.of("val"))[0].value,
@@ -154,7 +152,7 @@ def fit_secondary(
 
 
 def _clipped_as_the_arms(params: SecondaryStep, width: int, d_model: int) -> SecondaryStep:
-    """The parameters with the clip that cuts gradients of the mean squared error at the arms' norm."""
+    """The parameters with grad_clip rescaled, so that gradients are clipped at the same norm as the arms'."""
     if params.grad_clip is None:
         return params
     return params.changed(grad_clip=params.grad_clip * width / d_model)
@@ -164,7 +162,7 @@ def _clipped_as_the_arms(params: SecondaryStep, width: int, d_model: int) -> Sec
 def secondary_quality(
     secondary: SecondarySae, batches: Iterator[Float[Tensor, "tokens width"]]
 ) -> list[Quality]:
-    """FVU in standardised units, L0 and share of dead latents, over whole batches of tokens."""
+    """FVU in standardised units, L0, and share of dead latents, over all tokens of the batches."""
     n_latents, width = secondary.sae.W_dec.shape
     sums, active, fired = FvuSums(width), 0.0, torch.zeros(n_latents, dtype=torch.bool)
     for hidden in batches:

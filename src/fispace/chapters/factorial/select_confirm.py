@@ -1,6 +1,6 @@
-"""The complete select -> confirm procedure on arrays, and the paper's, for calibration.
+"""The complete select-then-confirm procedure on arrays, and the paper's procedure, for calibration.
 
-The tests are those of `factorial`; nothing is defined twice. Must not: simulate data, or read files.
+Both use the tests of the chapter itself. Must not: simulate data, define a test, or read files.
 """
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
@@ -16,6 +16,7 @@ from scipy import stats
 from fispace.stats.anova import published_anova, two_way_anova
 from fispace.stats.mixed import fit_crossed
 from fispace.stats.two_by_two import (
+    CellArray,
     benjamini_hochberg,
     interaction_contrasts,
     one_sample_t,
@@ -23,19 +24,18 @@ from fispace.stats.two_by_two import (
     sign_flips,
 )
 
-Cells = Float[np.ndarray, "items 2 2 latents"]
-
 
 def select_then_confirm(
-    select: Cells, confirm: Cells, n_candidates: int, n_permutations: int,
+    select: CellArray, confirm: CellArray, n_candidates: int, n_permutations: int,
     generator: np.random.Generator,
 ) -> dict[str, float]:  # fmt: skip
-    """Smallest p-values of one run: the search on one half, and the tests on the other.
+    """Smallest p-values of one run: of the search on the select half, and of the tests on the other.
 
     search_max           smallest max-F p over all latents of the select half
     contrast_t, _flip    first candidate on the confirm half
     family_max, _fdr     smallest corrected p over the candidates on the confirm half
-    rank_0               candidate rank of latent 0, or NaN; p_max_0, p_t_0: its p there
+    rank_0               position of latent 0 among the candidates from 0, or NaN if it is none
+    p_max_0, p_t_0       p of latent 0 on the confirm half: max-F (1 if no candidate), and t
     """
     found = interaction_contrasts(select)
     search = sign_flip_test(found, sign_flips(len(found), n_permutations, generator))
@@ -57,14 +57,14 @@ def select_then_confirm(
     }
 
 
-def published_procedure(cells: Cells) -> dict[str, float]:
+def published_procedure(cells: CellArray) -> dict[str, float]:
     """The paper's p-values: latent chosen by F over the four cells, tested on the same texts.
 
-    published_cells         that F itself, reported as sensitivity to the conjunction (p11b)
+    published_cells         p of that F, reported as sensitivity to the conjunction (p11b)
     published_interaction   the row-paired one-way test of the chosen latent (p13)
     published_search        the same with the latent of the largest row-paired F
 
-    A latent without variance has no F; its p is 1, so that every data set counts.
+    A latent without variance has no F. Its p is set to 1, so that every data set counts.
     """
     flat = cells.reshape(len(cells), 4, -1)
     by_cell = _one_way_p(*(flat[:, i] for i in range(4)))
@@ -90,8 +90,8 @@ def word_procedures(
 ) -> dict[str, float]:
     """p-values of one clamp's effect on words, by every analysis of the table.
 
-    words_contrast takes the words as fixed: it holds for these words. words_mixed holds for words
-    of the kind; words_published and words_two_way take items x words for replicates.
+    words_contrast treats words as fixed: its result holds for these words only. words_mixed generalises
+    to other words of the same kind. words_published and words_two_way treat items x words as replicates.
     """
     rows = np.moveaxis(table, 3, 1).reshape(-1, 2, 2)
     contrast = interaction_contrasts(table.mean(3, keepdims=True))

@@ -1,6 +1,6 @@
-"""Which latents go from the select half to the confirm half: candidates, and their controls.
+"""The latents chosen on the select half for the confirm half: candidates and their controls.
 
-Must not: test, or see a number of the confirm half.
+Must not: test, or read anything of the confirm half.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fispace.chapters.factorial.design_array import Frame
+from fispace.chapters.factorial.design import Frame
 from fispace.seeds import numpy_stream
 from fispace.stats.two_by_two import TTest
 from fispace.study.config.factorial import DiscoverStep
@@ -20,7 +20,7 @@ CANDIDATE, INSENSITIVE, RANDOM = "candidate", "insensitive", "random"
 PRIMARY, MAIN, RESIDUAL = "primary", "main", "residual"
 
 INSENSITIVE_P = 0.5
-"""An insensitive control has a sign-flip p of at least this on the select half."""
+"""Smallest sign-flip p, on the select half, of an insensitive control."""
 
 COLUMNS = ("kind", "rank", "space", "effect", "latent", "mean_activation", *TTest._fields)
 COLUMNS += ("q", "p_sign_flip", "p_max", "n_items", "is_significant")
@@ -29,14 +29,14 @@ COLUMNS += ("q", "p_sign_flip", "p_max", "n_items", "is_significant")
 def choose_latents(
     params: DiscoverStep, discovery: Frame, names: Sequence[str | int]
 ) -> pd.DataFrame:
-    """Latents to confirm, by kind and rank; those silent on the select half are never chosen.
+    """Latents to confirm, by kind and rank; a latent that never fires on the select half is not chosen.
 
     candidate     secondary, largest |t| of the interaction
-    insensitive   secondary, p >= 0.5, the mean activation nearest its candidate's (in log)
-    random        secondary, any other
+    insensitive   secondary, sign-flip p >= 0.5, log mean activation nearest to its candidate's
+    random        secondary, drawn at random from the others
     primary       primary, largest |t| of the interaction
     main          primary, largest |t| of each factor's main effect; rank 1 is the first factor
-    residual      as `candidate`, of the control SAE on the residuals, where there is one
+    residual      as `candidate`, from the control SAE on the residuals, if there is one
     """
     live = discovery[discovery["mean_activation"] > 0]
     tables = [
@@ -65,14 +65,14 @@ def _kinds(
 
 
 def _strongest(live: Frame, space: str, effect: str) -> Frame:
-    """Rows of one space and test, largest |t| first, ties by number."""
+    """Rows of one space and test, largest |t| first; ties in the order of latents."""
     rows = live[(live["space"] == space) & (live["effect"] == effect)]
     sized = rows.assign(size=rows["t"].abs())
     return sized.sort_values(["size", "latent"], ascending=[False, True])
 
 
 def _nearest(candidates: Frame, pool: Frame) -> Frame:
-    """One row of `pool` for each candidate, nearest in log mean activation, none twice."""
+    """For each candidate the row of `pool` nearest in log mean activation; no row is used twice."""
     taken: list[int] = []
     for size in candidates["mean_activation"]:
         left = pool[~pool["latent"].isin(taken)]

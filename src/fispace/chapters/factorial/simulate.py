@@ -1,4 +1,4 @@
-"""Data sets without an interaction, or with a planted one: what the procedure is calibrated on.
+"""Simulated data sets for calibration, without an interaction or with a planted one.
 
 Must not: test anything.
 """
@@ -6,24 +6,24 @@ Must not: test anything.
 import numpy as np
 from jaxtyping import Float
 
-Cells = Float[np.ndarray, "items 2 2 latents"]
+from fispace.stats.two_by_two import CellArray
 
 ITEM_SD, MAIN_SD, SHARED = 3.0, 1.0, 0.5
-"""Of items and of main effects, in units of the noise; share of the noise's variance that a latent has
-in common with the others: items swamp the cells, and latents depend on each other."""
+"""Standard deviations of items and of main effects, in units of the noise's; and the share of the noise
+variance that all latents have in common. Items vary much more than cells, and latents are dependent."""
 
 CONTRAST_SD = 2.0
-"""Of y11 - y10 - y01 + y00 of four cells with independent noise of variance 1."""
+"""Standard deviation of y11 - y10 - y01 + y00 over four cells with independent noise of variance 1."""
 
 PATTERN = np.array([[1.0, -1.0], [-1.0, 1.0]])
-"""Cells of a pure interaction; its contrast is 4."""
+"""CellArray of a pure interaction; its contrast is 4."""
 
 
 def synthetic_halves(
     generator: np.random.Generator, n_items: tuple[int, int], n_latents: int, skew: float,
     size: float = 0.0,
-) -> tuple[Cells, Cells]:  # fmt: skip
-    """Select and confirm half of one population: y = item + two main effects + noise.
+) -> tuple[CellArray, CellArray]:  # fmt: skip
+    """Select and confirm halves from one population: y = item + two main effects + noise.
 
     `size` is a contrast planted in latent 0, in units of the contrast's standard deviation.
     """
@@ -44,7 +44,7 @@ def _first(n_latents: int) -> Float[np.ndarray, "2 2 latents"]:
 
 def _additive(
     generator: np.random.Generator, n_items: int, n_latents: int, skew: float, main: np.ndarray
-) -> Cells:
+) -> CellArray:
     level = np.array([0.0, 1.0])
     effects = level[:, None, None] * main[0] + level[None, :, None] * main[1]
     items = ITEM_SD * generator.normal(size=(n_items, 1, 1, n_latents))
@@ -56,7 +56,7 @@ def _additive(
 def skewed(
     generator: np.random.Generator, shape: tuple[int, ...], skew: float
 ) -> Float[np.ndarray, "..."]:
-    """Noise of mean 0 and variance 1: log-normal with this sigma, or normal if it is 0."""
+    """Noise of mean 0 and variance 1: log-normal with sigma `skew`, or normal if `skew` is 0."""
     if skew == 0:
         return generator.normal(size=shape)
     drawn = np.exp(skew * generator.normal(size=shape))
@@ -64,11 +64,11 @@ def skewed(
     return (drawn - mean) / np.sqrt(variance)
 
 
-def flipped_cells(cells: Cells, signs: Float[np.ndarray, " items"]) -> Cells:
-    """Measured cells with the sign of each item's interaction contrast drawn at random.
+def flipped_cells(cells: CellArray, signs: Float[np.ndarray, " items"]) -> CellArray:
+    """Measured cells, with each item's interaction contrast multiplied by its sign.
 
-    Main effects, items, and the dependence between latents stay as measured; on average over the
-    signs there is no interaction.
+    Item effects, main effects, and the dependence between latents stay as measured. With random signs
+    there is no interaction on average.
     """
     contrast = cells[:, 1, 1] - cells[:, 1, 0] - cells[:, 0, 1] + cells[:, 0, 0]
     change = (signs - 1)[:, None] * contrast / 4
@@ -78,9 +78,9 @@ def flipped_cells(cells: Cells, signs: Float[np.ndarray, " items"]) -> Cells:
 def word_tables(
     generator: np.random.Generator, n_items: int, n_words: int, skew: float, word_sd: float
 ) -> Float[np.ndarray, "items 2 2 words"]:
-    """Effects of a clamp on words without an interaction: items, cells of an item, words, noise.
+    """Simulated effects of a clamp on words, without an interaction: item + item x cell + word + noise.
 
-    Words differ by `word_sd`: four lists drawn from one population of words.
+    Word effects have standard deviation `word_sd`: the four lists come from one population of words.
     """
     item = generator.normal(size=(n_items, 1, 1, 1))
     cell = 0.5 * generator.normal(size=(n_items, 2, 2, 1))

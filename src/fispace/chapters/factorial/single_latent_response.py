@@ -1,4 +1,4 @@
-"""`factorial singles`: what one primary latent does to the secondary ones, among others and alone.
+"""`factorial singles`: effect of one primary latent on secondary latents, among others and alone.
 
 Must not: choose a secondary latent.
 """
@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fispace.chapters.factorial.design_array import Frame
+from fispace.chapters.factorial.design import Frame
 from fispace.chapters.factorial.encoder_stack import Pipeline, load_pipeline, read_stimulus_tokens
 from fispace.chapters.factorial.tables import HISTOGRAM, ITEMS, SINGLES
 from fispace.store.metric_registry import with_units
@@ -27,7 +27,7 @@ def measure_singles(
     secondary: list[Reads], discovery: list[Reads], confirm: Reads, singles: Writes,
     histogram: Writes,
 ) -> None:  # fmt: skip
-    """Write what one primary latent does to the secondary ones: among others, and alone (F3)."""
+    """Write the effect of one primary latent on secondary latents, among others and alone (paper, F3)."""
     torch.set_num_threads(params.threads)
     factors = ITEMS.factors(read_csv(item_table, ITEMS))
     numbers, bars = [], []
@@ -55,9 +55,9 @@ def single_latent(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Numbers and histogram of secondary activations on tokens where a primary latent is active.
 
-    `among others` keeps all codes of the token. `alone` keeps the one latent: factor pooling sums
-    over pairs, so what it adds is exactly zero, and the hidden vector is the bias. The author's
-    linear pooling made it look otherwise (p11:470-487).
+    `among others` keeps all codes of the token. `alone` keeps the one latent. Factor pooling is a sum
+    over pairs, so a single latent adds exactly zero and the hidden vector is the bias. The author's linear
+    pooling gave another result (p11:470-487).
     """
     codes = pipe.model.sae.encode(z)
     is_own = (codes.indices == latent) & (codes.values > 0)

@@ -1,4 +1,4 @@
-"""Stimulus batteries: CSV to validated frames of items crossed with conditions.
+"""Reading stimulus batteries: CSV files to validated tables of items crossed with conditions.
 
 Must not: generate stimuli, run a model, or repair a broken battery.
 """
@@ -13,21 +13,22 @@ import pandas as pd
 
 from fispace.errors import StimuliError
 from fispace.store.columns import NUMBER
-from fispace.store.csv_files import CsvError, read_cells
+from fispace.store.text_files import CsvError, read_cells
 from fispace.study.config.factorial import FactorConfig
+from fispace.study.names import plain_text
 
 FRAME = "frame"
-"""Optional column: what an item's texts have in common."""
+"""Optional column: the wording that an item's texts share."""
 
 PLANTED_CONTRAST = "contrast"
 """Column of a word's planted y11 - y10 - y01 + y00 in nats, where a battery has ground truth."""
 
 
 def read_battery(path: Path, factors: Sequence[FactorConfig], variant: str | None) -> pd.DataFrame:
-    """Items crossed with conditions: item, frame if there is one, one per factor, text; by item and cell.
+    """Columns item, frame (optional), one per factor, text; one row per item and cell, sorted.
 
-    One factor with two levels is a matched-pair battery, two factors are a 2x2 one. With `variant`,
-    only the rows of that variant are kept; the whole file is validated all the same.
+    One factor with two levels makes a matched-pair battery, two factors a 2x2 battery. With `variant`,
+    only the rows of that variant are kept, but the whole file is validated.
 
     Raises:
         StimuliError: if the file breaks a rule of the schema; the message names file, row and rule.
@@ -46,7 +47,7 @@ def read_battery(path: Path, factors: Sequence[FactorConfig], variant: str | Non
 
 
 def read_words(path: Path, factors: Sequence[FactorConfig]) -> pd.DataFrame:
-    """Response words: columns word, one per factor, and `contrast` if planted; equally many a cell.
+    """Response words: columns word, one per factor, and `contrast` if planted; as many in every cell.
 
     Raises:
         StimuliError: if the file breaks a rule of the schema; the message names file, row and rule.
@@ -55,7 +56,7 @@ def read_words(path: Path, factors: Sequence[FactorConfig]) -> pd.DataFrame:
 
 
 def validated_words(path: Path, frame: Any, factors: Sequence[FactorConfig]) -> pd.DataFrame:
-    """The response words `frame` that were read from `path`, once they keep the rules.
+    """The response words in `frame`, which was read from `path`, after checking the rules.
 
     Raises:
         StimuliError: as `read_words`.
@@ -65,7 +66,7 @@ def validated_words(path: Path, frame: Any, factors: Sequence[FactorConfig]) -> 
     _require_filled(path, frame, ["word", *names])
     for factor in factors:
         _require_levels(path, frame, factor)
-    _require_trimmed(path, frame, "word")
+    _require_plain(path, frame, "word")
     _require_distinct(path, frame, ["word"], "a response word may belong to one cell only")
     counts = Counter(frame[names].itertuples(index=False, name=None))
     sizes = {cell: counts[cell] for cell in product(*(factor.levels for factor in factors))}
@@ -81,10 +82,10 @@ def validated_words(path: Path, frame: Any, factors: Sequence[FactorConfig]) -> 
 
 
 def read_prompts(path: Path) -> pd.DataFrame:
-    """Neutral prompts, each its own item: columns item and prompt.
+    """Neutral prompts, each an item of its own: columns item and prompt.
 
-    Items are numbered by the prompts' own order, not the file's: sign flips go by item, and no
-    p-value may depend on the order of rows.
+    Items are numbered in the alphabetical order of the prompts. Sign flips go by item, and no p-value may
+    depend on the order of rows in the file.
 
     Raises:
         StimuliError: if the column `prompt` is missing, or a prompt is empty or occurs twice.
@@ -104,7 +105,7 @@ def _read_columns(path: Path, columns: list[str]) -> Any:
 
 
 def _read(path: Path) -> Any:
-    """All cells as texts; rows are numbered by their lines, as an editor shows them."""
+    """All cells as text; the index holds each row's line number in the file."""
     try:
         cells = read_cells(path)
     except (FileNotFoundError, IsADirectoryError):
@@ -116,7 +117,7 @@ def _read(path: Path) -> Any:
         raise StimuliError(f"{path} is not readable as CSV in UTF-8, {error}.") from None
     twice = [name for name, count in Counter(cells.header).items() if count > 1]
     if twice:
-        raise StimuliError(f"{path}, row 1: the column {twice[0]!r} is there twice.")
+        raise StimuliError(f"{path}, row 1: the column {twice[0]!r} occurs twice.")
     if not cells.rows:
         raise StimuliError(f"{path}: the file has a header but no row.")
     return pd.DataFrame(cells.rows, columns=pd.Index(cells.header), index=cells.lines, dtype="str")
@@ -144,37 +145,39 @@ def _require_levels(path: Path, frame: Any, factor: FactorConfig) -> None:
         found = frame.loc[unknown[0], factor.name]
         raise StimuliError(
             f"{path}, row {unknown[0]}: unknown level {_shown(found)} of {factor.name!r}; "
-            f"declared in factorial.factors are {', '.join(factor.levels)}."
+            f"the levels declared in factorial.factors are {', '.join(factor.levels)}."
         )
 
 
 def _shown(text: str) -> str:
-    """The text in quotes, with the codes of letters that may look like others."""
+    """The text in quotes, with the codes of non-ASCII letters, which may look like ASCII ones."""
     return repr(text) if text.isascii() else f"{text!r} ({text!a})"
 
 
-def _require_trimmed(path: Path, frame: Any, column: str) -> None:
-    odd = frame.index[frame[column] != frame[column].str.strip()]
-    if len(odd):
-        raise StimuliError(
-            f"{path}, row {odd[0]}: the {column} {frame.loc[odd[0], column]!r} begins or ends with a "
-            "space, which would be scored as a part of it; leave it out."
-        )
+def _require_plain(path: Path, frame: Any, column: str) -> None:
+    """Refuse invisible characters and outer spaces, which would be scored as part of the word."""
+    for row, cell in frame[column].items():
+        try:
+            plain_text(cell)
+        except ValueError as error:
+            raise StimuliError(f"{path}, row {row}: the {column} {error}.") from None
 
 
 def _numbers(path: Path, frame: Any, column: str) -> list[float]:
-    """The column's numbers; a grammar has them as numbers, a CSV as texts."""
+    """The numbers of a column, which a grammar stores as numbers and a CSV as text."""
     for row, cell in frame[column].items():
         if isinstance(cell, str) and not NUMBER.kind.pattern.fullmatch(cell):
             raise StimuliError(
-                f"{path}, row {row}: {column} is {cell!r}, and should be a number: what was planted for "
-                "this word, in nats. If it is not meant as that, give the column another name."
+                f"{path}, row {row}: {column} is {cell!r}, but must be a number: the contrast planted "
+                "for this word, in nats. If the column means something else, rename it."
             )
     return [float(cell) for cell in frame[column]]
 
 
 def _require_distinct(path: Path, frame: Any, columns: list[str], rule: str) -> None:
-    folded = frame[columns].apply(lambda column: column.str.strip().str.casefold())
+    folded = frame[columns].apply(
+        lambda column: column.str.normalize("NFC").str.strip().str.casefold()
+    )
     again = frame.index[folded.duplicated()]
     if len(again):
         first = frame.index[(folded == folded.loc[again[0]]).all(axis=1)][0]
@@ -194,7 +197,11 @@ def _require_variant(path: Path, frame: Any, variant: str | None) -> None:
     if variant is not None and variant not in known:
         raise StimuliError(
             f"{path}: no row of the variant {variant!r} (factorial.variant); "
-            + (f"there are {', '.join(known)}." if known else "the file has no column 'variant'.")
+            + (
+                f"the file has {', '.join(known)}."
+                if known
+                else "the file has no column 'variant'."
+            )
         )
 
 

@@ -1,6 +1,6 @@
 """CSV tables of the chapter `factorial`, and of its figures.
 
-Levels of factors are texts, whatever they look like. Must not: hold anything but declarations.
+Levels of factors are text, even if they look like numbers. Must not: hold anything but declarations.
 """
 
 from fispace.store.columns import (
@@ -32,7 +32,7 @@ CONTEXTS = Table(
     {"item": TEXT, FACTORS: optional(TEXT), "prompt": TEXT},
     key=("item",),
 )
-"""A neutral prompt has no cell: its levels are missing."""
+"""A neutral prompt belongs to no cell: its levels are missing."""
 
 LATENT: dict[str, Column] = {
     "arm": TEXT, "seed": INTEGER, "kind": TEXT, "rank": INTEGER, "latent": INTEGER,
@@ -45,7 +45,7 @@ OF_TEST: dict[str, Column] = {
     "p_sign_flip": optional(NUMBER), "p_max": optional(NUMBER), "n_items": INTEGER,
     "is_significant": BOOLEAN,
 }  # fmt: skip
-"""Sign flips are missing for main effects, which are tested between items."""
+"""Sign-flip p-values are missing for main effects, which are tested between items."""
 
 DISCOVERY = Table("factorial/discovery", OF_TEST, key=("space", "effect", "latent"))
 CANDIDATES = Table(
@@ -80,6 +80,12 @@ SINGLES = Table(
     },
     key=("seed", "metric"),
 )  # fmt: skip
+FIRST_RANK = 1
+"""Rank of the latent that figures and named quantities show of each kind."""
+
+UNDECLARED = "none"
+"""Hypothesis of a test that belongs to no declared family."""
+
 HISTOGRAM = Table(
     "factorial/singles_histogram.csv",
     {
@@ -109,8 +115,8 @@ FAMILY = Table(
     key=("hypothesis", "family", "kind", "seed", "rank", "latent", "clamp"),
     may_lack=(*BESIDE, *MIXED),
 )  # fmt: skip
-"""Missing are: the corrected p-values of excluded rows, and the analyses beside the contrast of
-responses that have none, or whose mixed model has no error."""
+"""Missing values: corrected p-values of excluded rows; published, two-way and mixed analyses of responses
+without replicates; intervals of a mixed model without a standard error."""
 HYPOTHESES = Table(
     "factorial/hypotheses.csv",
     {
@@ -165,11 +171,11 @@ TRUTH = Table(
 RATE: dict[str, Column] = {
     "rate": optional(NUMBER), "low": optional(NUMBER), "high": optional(NUMBER), "n": INTEGER,
 }  # fmt: skip
-"""Missing where no data set counts."""
+"""Missing if no data set gave a p-value."""
 BAND: dict[str, Column] = {
     "band_low": optional(NUMBER), "band_high": optional(NUMBER), "in_band": optional(TEXT),
 }  # fmt: skip
-"""Missing for procedures that promise nothing."""
+"""Missing for procedures without a required range."""
 CALIBRATION = Table(
     "factorial/calibration.csv",
     {

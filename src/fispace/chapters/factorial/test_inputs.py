@@ -1,4 +1,4 @@
-"""From the chapter's long tables to questions: which values answer which hypothesis.
+"""From the chapter's long tables to questions: the values that test each hypothesis.
 
 Must not: test, or choose a latent.
 """
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from fispace.chapters.factorial.design_array import Frame, by_cell
+from fispace.chapters.factorial.design import Frame, by_cell
 from fispace.chapters.factorial.hypothesis_tests import (
     ACTIVATION,
     PER_CLAMP,
@@ -31,7 +31,7 @@ SLOPE_UNIT = "nats per unit of multiplier"
 def activation_questions(
     params: InferStep, candidates: Frame, responses: dict[int, Responses]
 ) -> Iterator[Question]:
-    """Does the latent itself respond to the conjunction on the confirm items?"""
+    """Questions whether a latent itself responds to the conjunction on the confirm items."""
     for row in candidates.to_dict("records"):
         found = responses[row["seed"]]
         values = found.activations[row["space"]][:, [row["latent"]]]
@@ -44,7 +44,10 @@ def activation_questions(
 
 
 def clamp_questions(params: InferStep, effects: Frame, shares: Frame) -> Iterator[Question]:
-    """Does clamping it move the words of the four cells non-additively? As one slope, and singly."""
+    """Questions whether clamping a latent moves the words of the four cells non-additively.
+
+    One question for the slope over all multipliers, and one for each multiplier.
+    """
     own = effects[effects["mode"] == MULTIPLY]
     for key, rows in own.groupby(list(KEYS), sort=True):
         named: dict[str, Any] = dict(zip(KEYS, key, strict=True))
@@ -67,7 +70,7 @@ def clamp_questions(params: InferStep, effects: Frame, shares: Frame) -> Iterato
 
 
 def set_questions(params: InferStep, effects: Frame) -> Iterator[Question]:
-    """The same for a latent set to a quantile of its activations at every token, active or not."""
+    """The same for a latent that is set to a quantile of its activations at every token."""
     own = effects[effects["mode"] == SET]
     for key, rows in own.groupby([*KEYS, "clamp"], sort=True):
         named: dict[str, Any] = dict(zip(KEYS, key[:-1], strict=True))
@@ -79,7 +82,7 @@ def set_questions(params: InferStep, effects: Frame) -> Iterator[Question]:
 def planted_contrast_questions(
     params: InferStep, planted: Frame, shares: Frame
 ) -> Iterator[Question]:
-    """Does clamping it move the contrast that the grammar planted?"""
+    """Questions whether clamping a latent moves the contrast that the grammar planted."""
     own = planted[planted["mode"] == MULTIPLY]
     for key, rows in own.groupby(list(KEYS), sort=True):
         named: dict[str, Any] = dict(zip(KEYS, key, strict=True))
@@ -94,7 +97,7 @@ def planted_contrast_questions(
 def slope_over(effects: dict[float, np.ndarray]) -> np.ndarray:
     """Least-squares slope over the multipliers, through zero at multiplier 1.
 
-    One linear direction clamped several times is one effect: its slope is one hypothesis.
+    Clamps of one latent move along one direction, so together they test one hypothesis: the slope.
     """
     offsets = np.array([clamp - IDENTITY for clamp in effects])
     weights = offsets / np.square(offsets).sum()
@@ -102,7 +105,7 @@ def slope_over(effects: dict[float, np.ndarray]) -> np.ndarray:
 
 
 def word_array(effects: Frame, params: InferStep) -> Float[np.ndarray, "items 2 2 words"]:
-    """Effects of one latent and clamp; words of a cell in alphabetical order."""
+    """Effects of one latent and clamp in nats; the words of a cell are in alphabetical order."""
     cell = ["item", *(factor.name for factor in params.factors)]
     order = effects.sort_values(["item", "word"], kind="stable")
     order = order.assign(place=order.groupby(cell).cumcount())
@@ -111,7 +114,7 @@ def word_array(effects: Frame, params: InferStep) -> Float[np.ndarray, "items 2 
 
 
 def active_share(shares: Frame, key: dict[str, Any]) -> float:
-    """Share of the contexts in which a latent is active; NaN for what is no latent."""
+    """Share of the contexts in which a latent is active; NaN for a direction or the linear part."""
     name = f"active_prompts_{key['kind']}_{key['rank']}"
     own = shares[(shares["metric"] == name) & (shares["seed"] == key["seed"])]["value"]
     return float(own.iloc[0]) if len(own) else float("nan")

@@ -1,6 +1,7 @@
-"""`fidelity bounds`: the LM undisturbed, and with nothing at the hook point; the scale of CE recovered.
+"""`fidelity bounds`: the unchanged LM, and the LM with zeros or a mean at the hook point.
 
-Must not: load a trained model; the bounds belong to LM and text, and are measured once a study.
+They set the scale of `ce_recovered`. They depend on LM and text alone, so a study measures them once.
+Must not: load a trained model.
 """
 
 import pandas as pd
@@ -9,20 +10,25 @@ from torch import Tensor
 from tqdm import tqdm
 
 from fispace.chapters.fidelity.document_sums import (
+    CONDITION_KEY,
     EVALUATED,
     INCLUDED,
-    KEY,
     MASKED,
     MEAN_ABLATION,
     NO_ARM,
-    NO_SEED,
     ORIGINAL,
     ZERO_ABLATION,
 )
-from fispace.chapters.fidelity.spliced_evaluation import Pass, Scored, split_mean, undisturbed
+from fispace.chapters.fidelity.spliced_evaluation import (
+    Scored,
+    UnchangedPass,
+    split_mean,
+    unchanged_pass,
+)
 from fispace.lm.window_batches import load_extracted_lm, window_batches
 from fispace.lm.windows import pad_id_of
 from fispace.store.activations import ActivationStore
+from fispace.store.quantities import NO_SEED
 from fispace.store.standardiser import Standardiser, load_standardiser
 from fispace.store.tables import write_table
 from fispace.study.config.fidelity import FidelityBoundsStep
@@ -34,7 +40,7 @@ def measure_bounds(
     params: FidelityBoundsStep, *, manifest: Reads, standardiser: Reads,
     lm_folder: ReadsFolder | None, bounds: Writes,
 ) -> None:  # fmt: skip
-    """Write sums per document of the original, of zeros, and of the train split's mean activation.
+    """Write sums per document for the original, for zeros, and for the train split's mean activation.
 
     Raises:
         ArtifactError, ArtifactMismatchError: if shards and LM do not belong together.
@@ -48,15 +54,15 @@ def measure_bounds(
         mean = split_mean(store, split)
         batches = window_batches(store, split, params.batch_windows, pad_id_of(tokenizer))
         for batch in tqdm(batches, desc=split, unit="batch", mininterval=5):
-            done = undisturbed(lm, params.lm.hook_point, batch)
+            done = unchanged_pass(lm, params.lm.hook_point, batch)
             frames.extend(frame.assign(split=split) for frame in _bounds_of(done, units, mean))
     rows = pd.concat(frames).assign(arm=NO_ARM, seed=NO_SEED)
-    sums = rows.groupby([*KEY, "document_id"]).sum(min_count=1).reset_index()
+    sums = rows.groupby([*CONDITION_KEY, "document_id"]).sum(min_count=1).reset_index()
     write_table(bounds, sums, {"step": "fidelity bounds", **params.lm.recorded})
 
 
 @torch.no_grad()
-def _bounds_of(done: Pass, units: Standardiser, mean: Tensor) -> list[pd.DataFrame]:
+def _bounds_of(done: UnchangedPass, units: Standardiser, mean: Tensor) -> list[pd.DataFrame]:
     found: list[pd.DataFrame] = []
     fills: dict[str, Tensor] = {
         ZERO_ABLATION: torch.zeros_like(units.mean),

@@ -1,7 +1,7 @@
-"""`fidelity arm`: one trained model by every set of its parts, and the LM run on the reconstruction.
+"""`fidelity arm`: reconstruction error and LM predictions for every set of parts of one trained model.
 
-Post-hoc ablation is a row here (other parts of one trained model), retrained ablation another arm.
-Must not: fit anything; train tokens are never read.
+An ablation after training is another set of parts of the same model; a retrained ablation is another
+arm. Must not: fit anything, or read train tokens.
 """
 
 import logging
@@ -16,15 +16,20 @@ from torch import Tensor
 from tqdm import tqdm
 
 from fispace.chapters.fidelity.document_sums import (
+    CONDITION_KEY,
     EPSILON,
     EVALUATED,
     INCLUDED,
-    KEY,
     MASKED,
     ORIGINAL,
     RECONSTRUCTION,
 )
-from fispace.chapters.fidelity.spliced_evaluation import Pass, Scored, split_mean, undisturbed
+from fispace.chapters.fidelity.spliced_evaluation import (
+    Scored,
+    UnchangedPass,
+    split_mean,
+    unchanged_pass,
+)
 from fispace.chapters.fidelity.split_errors import (
     OF_SPLIT,
     SplitErrors,
@@ -50,13 +55,13 @@ from fispace.study.step import Reads, ReadsFolder, Writes, command
 log = logging.getLogger(__name__)
 
 ISOTROPIC: tuple[Control, ...] = ("epsilon_random",)
-"""Controls run with special tokens included: the paper's, which the schema requires."""
+"""Controls measured with special tokens included: the paper's own, which params must list."""
 
 POSITION_KEY = ["split", "special_tokens", "condition", "document_id", "position"]
 
 
-class Measurement(NamedTuple):
-    """One reconstruction, which tokens it replaces, and the controls run beside it."""
+class PartsMeasurement(NamedTuple):
+    """One reconstruction: its parts, the tokens that it replaces, and the controls measured beside it."""
 
     parts: tuple[Part, ...]
     special_tokens: str
@@ -65,7 +70,7 @@ class Measurement(NamedTuple):
 
 @dataclass
 class _Split:
-    """What is measured on one split, and what has been found so far."""
+    """A split that is being measured, with the tables found so far."""
 
     params: FidelityArmStep
     model: IntegratedModel
@@ -80,12 +85,12 @@ class _Split:
 
 
 @command("fidelity", "arm")
-def measure_arm(
+def evaluate_arm(
     params: FidelityArmStep, *, arm: str, seed: int, weights: Reads, manifest: Reads,
     standardiser: Reads, lm_folder: ReadsFolder | None, documents: Writes, positions: Writes,
     latents: Writes,
 ) -> None:  # fmt: skip
-    """Write sums per document and condition, the same by position, and how often each latent fired.
+    """Write sums per document and condition, sums per position, and how often each latent fired.
 
     Raises:
         ArtifactError, ArtifactMismatchError: if checkpoint, shards, or LM do not belong together.
@@ -106,37 +111,40 @@ def measure_arm(
         "controls": params.controls, "epsilon_draws": params.epsilon_draws,
     }  # fmt: skip
     own = {"arm": arm, "seed": seed}
-    write_table(documents, summed([s.documents for s in done], [*KEY, "document_id"], own), record)
+    write_table(
+        documents, summed([s.documents for s in done], [*CONDITION_KEY, "document_id"], own), record
+    )
     write_table(positions, summed([s.positions for s in done], POSITION_KEY, own), record)
     write_table(latents, pd.concat([_firing_frame(s).assign(**own) for s in done]), record)
 
 
-def plan(parts: Sequence[Part], params: FidelityArmStep) -> list[Measurement]:
-    """What is measured of an arm with these parts.
+def plan(parts: Sequence[Part], params: FidelityArmStep) -> list[PartsMeasurement]:
+    """The measurements of an arm with these parts.
 
-    Every set of parts that keeps the SAE; every set without a decoder, so that decoder, bias and
-    interaction can be told apart whatever the split between `sae` and `linear` is; and all parts
-    once more with special tokens included.
+    They are: every set of parts that keeps the SAE; every set without a decoder, which the canonical
+    Shapley values need; and all parts once more with special tokens included.
     """
     full = tuple(parts)
     return [
         *(
-            Measurement(kept, MASKED, params.controls if kept == full else params.ablation_controls)
+            PartsMeasurement(
+                kept, MASKED, params.controls if kept == full else params.ablation_controls
+            )
             for kept in ablations(parts)
         ),
-        *(Measurement(kept, MASKED, ()) for kept in without_decoder(parts)),
-        Measurement(full, INCLUDED, ISOTROPIC),
+        *(PartsMeasurement(kept, MASKED, ()) for kept in without_decoder(parts)),
+        PartsMeasurement(full, INCLUDED, ISOTROPIC),
     ]
 
 
 def without_decoder(parts: Sequence[Part]) -> list[tuple[Part, ...]]:
-    """Every non-empty subset of the parts that are no decoder, smallest first."""
+    """Every non-empty set of parts that contains no decoder, smallest first."""
     others: list[Part] = [part for part in parts if part not in DECODERS]
     return [kept for size in range(len(others)) for kept in combinations(others, size + 1)]
 
 
 def summed(frames: list[list[pd.DataFrame]], key: list[str], own: dict[str, Any]) -> pd.DataFrame:
-    """Rows of the same key added up; what was measured in none of them stays missing."""
+    """Rows of the same key added up; a sum that was measured in none of them stays missing."""
     rows = pd.concat([frame for of_split in frames for frame in of_split]).assign(**own)
     return (
         rows.groupby([*(name for name in own if name not in key), *key])
@@ -162,21 +170,23 @@ def _measure_split(
     window = min(params.dead_window_tokens, n_tokens)
     if window < params.dead_window_tokens:
         log.warning(
-            "fidelity.dead_window_tokens=%d, but the split %r holds %d tokens: its one window is the whole "
-            "split, so that dead_fraction_window is dead_fraction",
+            "fidelity.dead_window_tokens=%d, but the split %r holds %d tokens. Its only window is the whole "
+            "split, so dead_fraction_window equals dead_fraction",
             params.dead_window_tokens, split, n_tokens,
         )  # fmt: skip
     firing = FiringCounts(n_latents, n_tokens, window)
     found = _Split(params, model, units, split, split_mean(store, split), of_split, firing)
     batches = window_batches(store, split, params.batch_windows, pad_id)
     for number, batch in enumerate(tqdm(batches, desc=split, unit="batch", mininterval=5)):
-        _measure_batch(found, undisturbed(lm, params.lm.hook_point, batch), measurements, number)
+        _measure_batch(found, unchanged_pass(lm, params.lm.hook_point, batch), measurements, number)
     return found
 
 
 @torch.no_grad()
-def _measure_batch(found: _Split, done: Pass, measurements: list[Measurement], number: int) -> None:
-    """Add one batch: the original, and every measurement with its controls."""
+def _measure_batch(
+    found: _Split, done: UnchangedPass, measurements: list[PartsMeasurement], number: int
+) -> None:
+    """Add one batch: the original, then every measurement with its controls."""
     first = found.firing.n_seen
     for special_tokens in (MASKED, INCLUDED):
         scored = Scored(done, special_tokens)
@@ -199,7 +209,7 @@ def _measure_batch(found: _Split, done: Pass, measurements: list[Measurement], n
 
 
 def _n_active(parts: tuple[Part, ...], codes: Codes, residual_codes: Codes | None) -> Tensor:
-    """Active latents of each token: of the SAE, and of the second one where its part is kept."""
+    """Active latents of each token in the SAE, plus those of the second SAE if its part is kept."""
     first = l0(codes.values)
     if residual_codes is None or "residual_sae" not in parts:
         return first
@@ -210,11 +220,11 @@ def _measure_control(
     found: _Split, scored: Scored, parts: tuple[Part, ...], control: Control, x_hat: Tensor,
     place: tuple[int, int],
 ) -> None:  # fmt: skip
-    """Add one control of one batch; `place` is its first token's and its own number in the split."""
+    """Add one control of one batch; `place` holds the number of its first token and of the batch."""
     first, number = place
     n_draws = found.params.epsilon_draws if control == EPSILON else 1
     for draw in range(n_draws):
-        # arms and seeds share their draws: the difference between two is paired
+        # arms and seeds share their draws, so that their differences are paired
         stream = ("fidelity", control, found.name, scored.special_tokens, number, draw)
         generator = torch_stream(found.params.root_seed, *stream)
         error = x_hat - scored.rows

@@ -1,7 +1,7 @@
 """`fidelity audit`: the headline arms measured again with one published weakness switched on at a time.
 
-Weaknesses of training come as trained models, those of measuring are switched on here. Must not:
-train, or compute a gain.
+Weaknesses of training come with their trained models; weaknesses of measuring are switched on here.
+Must not: train, or compute a gain.
 """
 
 import json
@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fispace.chapters.fidelity.document_sums import MASKED
-from fispace.chapters.fidelity.spliced_evaluation import Scored, undisturbed
+from fispace.chapters.fidelity.spliced_evaluation import Scored, unchanged_pass
 from fispace.errors import ArtifactMismatchError
 from fispace.lm.hooks import following_block
 from fispace.lm.window_batches import load_extracted_lm, window_batches
@@ -45,30 +45,30 @@ from fispace.study.config.fidelity import FidelityAuditStep
 from fispace.study.config.parts import Part
 from fispace.study.step import Reads, ReadsFolder, Writes, command
 
-KEY = ["switch", "arm", "parts", "split", "document_id"]
+AUDIT_KEY = ["switch", "arm", "parts", "split", "document_id"]
 
 
 @dataclass(frozen=True)
-class Measurement:
-    """One model by some of its parts, under one switch."""
+class SwitchMeasurement:
+    """Some parts of one model, measured under one switch."""
 
     switch: str
     arm: str
     model: IntegratedModel
     parts: tuple[Part, ...]
     units: Standardiser | None
-    """None: every token by the moments of the row group that it is stored in."""
+    """None: every token is standardised by the moments of the row group in which it is stored."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where activations are read and replaced."""
+class HookedSplit:
+    """The hook point at which activations are read and replaced, and the split of the documents."""
 
     hook_point: int | str
     split: str
 
 
-Plan = dict[Place, list[Measurement]]
+Plan = dict[HookedSplit, list[SwitchMeasurement]]
 
 
 @command("fidelity", "audit", target="full")
@@ -77,16 +77,16 @@ def measure_audit(
     arm_switched: list[Reads], baseline_weights: Reads, baseline_switched: list[Reads],
     manifest: Reads, standardiser: Reads, lm_folder: ReadsFolder | None, documents: Writes,
 ) -> None:  # fmt: skip
-    """Write sums per document of arm and baseline, as they are and under every switch.
+    """Write sums per document of arm and baseline, without a switch and under every switch.
 
     `audit` is the section `train.audit` as JSON; `arm_switched` and `baseline_switched` are the
     trainings of its switches, in order. Columns: switch arm parts split document_id, the sums error,
-    n_dimensions, kl, kl_squares, n_tokens, seed. A hook point with no block after it has no rows of
-    the switch `hook_off_by_one`.
+    n_dimensions, kl, kl_squares, n_tokens, and seed. If no block follows the hook point, the switch
+    `hook_off_by_one` has no rows.
 
     Raises:
         ArtifactError, ArtifactMismatchError: if checkpoints, shards, or LM do not belong together, or
-            a checkpoint differs from the plain one by more or less than its switch.
+            a checkpoint does not differ from the plain one by exactly its switch.
         ParamsError: if `audit` is not such a section.
     """
     torch.set_num_threads(params.threads)
@@ -104,37 +104,37 @@ def measure_audit(
             trained[arm, switch] = load_trained(path, expected | {"arm": arm})
             _require_switch(trained[arm, NO_SWITCH], trained[arm, switch], changed, path)
     following = following_block(lm, params.lm.hook_point)
-    plan = planned(trained, units, Place(params.lm.hook_point, "test"), following)
+    plan = planned(trained, units, HookedSplit(params.lm.hook_point, "test"), following)
     found = [
         frame
         for place, measurements in plan.items()
         for frame in _measured(params, store, lm, pad_id_of(tokenizer), place, measurements)
     ]
     record = {"step": "fidelity audit", "seed": seed, "audit": settings.plain()}
-    rows = pd.concat(found).groupby(KEY).sum().reset_index()
+    rows = pd.concat(found).groupby(AUDIT_KEY).sum().reset_index()
     write_table(documents, rows.assign(seed=seed), record)
 
 
 def _require_switch(plain: Trained, switched: Trained, changed: dict[str, Any], path: Path) -> None:
-    """Refuse a training that differs from the plain one by more or less than its switch says."""
+    """Refuse a training that does not differ from the plain one by exactly its switch."""
     if switched.record.params.plain() != plain.record.params.plain() | changed:
         raise ArtifactMismatchError(
-            f"{path} was not trained as the plain arm but for {changed or 'nothing'}; give the weights "
-            "in the order of train.audit.switches, or run the rule train_arm_switched again."
+            f"{path} was not trained as the plain arm with only {changed or 'nothing'} changed. Give the "
+            "weights in the order of train.audit.switches, or run the rule train_arm_switched again."
         )
 
 
 def planned(
-    trained: Mapping[tuple[str, str], Trained], units: Standardiser, place: Place,
+    trained: Mapping[tuple[str, str], Trained], units: Standardiser, place: HookedSplit,
     following: int | None,
 ) -> Plan:  # fmt: skip
-    """What is measured where; `trained` is by arm and switch."""
+    """The measurements at each hook point and split; `trained` is by arm and switch."""
     plain = {arm: of for (arm, switch), of in trained.items() if switch == NO_SWITCH}
     models = {arm: of.model for arm, of in plain.items()}
     here = [
         *_under(NO_SWITCH, models, units),
         *(
-            Measurement(NO_SWITCH, arm, model, ("sae",), units)
+            SwitchMeasurement(NO_SWITCH, arm, model, ("sae",), units)
             for arm, model in models.items()
             if "linear" in model.parts
         ),
@@ -146,20 +146,22 @@ def planned(
             is_alone = of.record.params.standardise_per == "row_group"
             here.extend(_under(switch, {arm: of.model}, None if is_alone else units))
     plan = {place: here}
-    plan[Place(place.hook_point, "train")] = _under(TRAIN_SPLIT, models, units)
+    plan[HookedSplit(place.hook_point, "train")] = _under(TRAIN_SPLIT, models, units)
     if following is not None:
-        plan[Place(following, place.split)] = _under(HOOK_OFF_BY_ONE, models, units)
+        plan[HookedSplit(following, place.split)] = _under(HOOK_OFF_BY_ONE, models, units)
     return plan
 
 
 def _under(
     switch: str, models: Mapping[str, IntegratedModel], units: Standardiser | None
-) -> list[Measurement]:
-    return [Measurement(switch, arm, model, model.parts, units) for arm, model in models.items()]
+) -> list[SwitchMeasurement]:
+    return [
+        SwitchMeasurement(switch, arm, model, model.parts, units) for arm, model in models.items()
+    ]
 
 
 def _linearly_pooled(trained: Mapping[str, Trained]) -> dict[str, IntegratedModel]:
-    """The models that have an interaction, its MLP given the sum of single factors (W4)."""
+    """The models with an interaction, whose MLP now reads the sum of single factors (W4)."""
     return {
         arm: with_pooling(of, "sum")
         for arm, of in trained.items()
@@ -168,10 +170,10 @@ def _linearly_pooled(trained: Mapping[str, Trained]) -> dict[str, IntegratedMode
 
 
 def _measured(
-    params: FidelityAuditStep, store: ActivationStore, lm: Any, pad_id: int, place: Place,
-    measurements: list[Measurement],
+    params: FidelityAuditStep, store: ActivationStore, lm: Any, pad_id: int, place: HookedSplit,
+    measurements: list[SwitchMeasurement],
 ) -> Iterator[pd.DataFrame]:  # fmt: skip
-    """Sums of the windows of the split, or of as many of its first as hold the test split's tokens."""
+    """Sums of the split's windows, of the first ones only if it has more tokens than the test split."""
     store.verify(place.split)
     n_done, n_wanted = 0, store.n_tokens("test")
     is_alone = any(measurement.units is None for measurement in measurements)
@@ -179,7 +181,7 @@ def _measured(
     for batch in window_batches(store, place.split, params.batch_windows, pad_id):
         if n_done >= n_wanted:
             return
-        scored = Scored(undisturbed(lm, place.hook_point, batch), MASKED)
+        scored = Scored(unchanged_pass(lm, place.hook_point, batch), MASKED)
         of_batch = None if own is None else own.of_tokens(n_done, n_done + len(scored.rows))
         n_done += len(scored.rows)
         for measurement in measurements:
@@ -194,18 +196,18 @@ def _measured(
 
 @dataclass(frozen=True)
 class TokenStandardiser(Standardiser):
-    """Every token by a mean and a deviation of its own."""
+    """Standardises every token with its own mean and deviation."""
 
     mean: Float[Tensor, "tokens d_model"]
     std: Float[Tensor, "tokens d_model"]
 
     def of_tokens(self, first: int, last: int) -> "TokenStandardiser":
-        """That of the tokens numbered `first` to `last` - 1."""
+        """The standardiser of the tokens `first` to `last` - 1."""
         return TokenStandardiser(self.mean[first:last], self.std[first:last])
 
 
 def own_units(store: ActivationStore, split: str) -> TokenStandardiser:
-    """Mean and deviation of every token's own row group, in the order in which they are stored."""
+    """Mean and deviation of each token's row group, in the order in which tokens are stored."""
     groups = [torch.from_numpy(group) for group in store.groups(split) if len(group)]
     units = [own_standardiser(group) for group in groups]
     sizes = torch.tensor([len(group) for group in groups])
@@ -214,8 +216,8 @@ def own_units(store: ActivationStore, split: str) -> TokenStandardiser:
 
 
 @torch.no_grad()
-def _sums(scored: Scored, measurement: Measurement, units: Standardiser) -> pd.DataFrame:
-    """Sums over each window; the error is in the units that the model was given its tokens in."""
+def _sums(scored: Scored, measurement: SwitchMeasurement, units: Standardiser) -> pd.DataFrame:
+    """Sums over each window; the error is in the units of the model's input."""
     z = units.standardise(scored.rows)
     z_hat = measurement.model(z, measurement.parts)
     found = scored.splice(units.restore(z_hat))

@@ -1,26 +1,25 @@
-"""Named quantities from the gain curve, at the k that stand for those of the published cuts.
+"""Named quantities from the gain curve, at the values of k that correspond to the published cuts.
 
 Must not: know a claim.
 """
 
 from collections.abc import Iterable, Iterator
 
-from fispace.chapters.fidelity.document_sums import NO_SEED
 from fispace.chapters.fidelity.quantities import SPLIT
 from fispace.stats.published import PAPER_CUT_KS, PAPER_K, Number, improvement
 from fispace.store.metric_registry import unit_of
 from fispace.store.origins import Cell, Derived, Rows, derive, unchanged
-from fispace.store.quantities import Frame, Quantity, quantity
+from fispace.store.quantities import NO_SEED, Frame, Quantity, quantity
 
 FVU, GAIN = "fvu", "gain"
 TRAINED = ("arm_trained", "sae_trained")
 """The arm and the SAE that were trained at the k of the cut."""
-Cells = dict[tuple[str, int], dict[str, Cell]]
-"""Numbers of one seed by metric and k, and model."""
+CurveCells = dict[tuple[str, int], dict[str, Cell]]
+"""Cells of one seed, by (metric, k) and by model."""
 
 
 def curve_quantities(curve: Frame) -> Iterator[Quantity]:
-    """What the test split of the curve gives, per seed; K is 250 or 500, of the published 1,024.
+    """Quantities of the curve's test split, per seed; K is 250 or 500, of the published 1,024.
 
     cut_share.at_K                              the k that stands for K, as a share of the trained one
     cut_fvu.model.at_K                          FVU at that k
@@ -38,10 +37,10 @@ def curve_quantities(curve: Frame) -> Iterator[Quantity]:
 
 
 def published_ks(ks: Iterable[int]) -> dict[int, int]:
-    """The k, below the largest, whose share of it is nearest to that of each published cut.
+    """The measured k that corresponds to each published cut: its share of the trained k is nearest.
 
-    The largest is the k that the SAE was trained with. Two cuts may share one k; where k was never
-    cut there is none.
+    The largest of `ks` is the k that the SAE was trained with, and is never chosen. Two cuts may
+    share one k. The result is empty if k was never cut.
     """
     *below, trained = sorted(set(ks))
     return {
@@ -52,7 +51,7 @@ def published_ks(ks: Iterable[int]) -> dict[int, int]:
 
 
 def share_of_k(k: int, trained: int) -> float:
-    """A k at test time as a share of the one that the SAE was trained with: k / trained."""
+    """A k at test time as a share of the k that the SAE was trained with: k / trained."""
     return k / trained
 
 
@@ -61,8 +60,8 @@ def drop(first: Number, last: Number) -> Number:
     return first - last
 
 
-def _cells(of_seed: Frame) -> Cells:
-    cells: Cells = {}
+def _cells(of_seed: Frame) -> CurveCells:
+    cells: CurveCells = {}
     for row in of_seed.to_dict("records"):
         place = {name: row[name] for name in ("split", "k", "model", "metric", "seed")}
         models = cells.setdefault((str(row["metric"]), int(row["k"])), {})
@@ -70,7 +69,9 @@ def _cells(of_seed: Frame) -> Cells:
     return cells
 
 
-def _named(cells: Cells, chosen: dict[int, int], trained: int) -> Iterator[tuple[str, Derived]]:
+def _named(
+    cells: CurveCells, chosen: dict[int, int], trained: int
+) -> Iterator[tuple[str, Derived]]:
     gains = {cut: cells[GAIN, k] for cut, k in chosen.items()}
     for cut, k in chosen.items():
         fvus = cells[FVU, k]

@@ -1,32 +1,38 @@
-"""Sums per document and condition: their key, their names, and the ratios that metrics are.
+"""Sums per document and condition, the metrics that are ratios of them, and the shared resamples.
 
-Must not: read files; every metric is a ratio of sums over documents.
+Must not: run a model. Every metric is a ratio of sums over documents, never a mean of ratios.
 """
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from fispace.seeds import numpy_stream
 from fispace.stats.bootstrap import document_weights, ratio_samples
-
-Frame = Any  # pandas ships no types
+from fispace.store.quantities import Frame
+from fispace.store.tables import read_table
 
 ORIGINAL, RECONSTRUCTION, EPSILON = "original", "reconstruction", "epsilon_random"
 ZERO_ABLATION, MEAN_ABLATION = "zero_ablation", "mean_ablation"
-"""Conditions of the study itself: the hook point holds zeros, or the train split's mean activation."""
+"""Conditions without a model: zeros, or the train split's mean activation, at the hook point."""
 
 MASKED, INCLUDED = "masked", "included"
-"""Special tokens (BOS) keep their activations and are not scored; or are replaced and scored."""
+"""Masked: special tokens (BOS) keep their activations and are not scored. Included: they are replaced
+and scored."""
 
 EVALUATED = ("test", "transfer")
-NO_ARM, NO_SEED = "", -1
-"""Arm and seed of a condition that no training enters."""
+NO_ARM = ""
+"""Arm of a condition that involves no trained model; its seed is `NO_SEED`."""
 
-KEY = ["arm", "parts", "seed", "split", "special_tokens", "condition"]
-RATIOS = {
+TableRow = dict[str, Any]
+"""One row of a table: its cells by column."""
+
+CONDITION_KEY = ["arm", "parts", "seed", "split", "special_tokens", "condition"]
+METRIC_SUMS = {
     "fvu": ("error", "deviation"),
     "fvu_raw": ("error_raw", "deviation_raw"),
     "mse": ("error", "n_dimensions"),
@@ -41,8 +47,8 @@ RATIOS = {
 """Numerator and denominator of each metric; its unit is in `fispace.store.metric_registry`.
 
 `excess_ce`: CE less the original's CE on the same tokens. `ce_recovered_*`: (CE of the ablated LM - CE)
-/ (CE of the ablated LM - CE of the original), at most 1 up to noise, 0 for the ablation itself,
-negative for what is worse than it; undefined (empty) where the ablation costs nothing.
+/ (CE of the ablated LM - CE of the original). It is at most 1 up to noise, 0 for the ablation itself,
+negative if the CE is higher than the ablation's, and undefined (empty) if the ablation costs nothing.
 """
 
 
@@ -56,7 +62,7 @@ class Resampled(NamedTuple):
 def resampled(
     sums: Frame, n_bootstrap: int, streams: Mapping[str, np.random.Generator]
 ) -> dict[str, Resampled]:
-    """Resamples of every split's documents; all conditions, arms and seeds share them: paired."""
+    """Resamples of every split's documents, shared by all conditions, arms and seeds (paired)."""
     found: dict[str, Resampled] = {}
     for split, frame in sums.groupby("split"):
         ids = np.sort(frame["document_id"].unique())
@@ -66,9 +72,10 @@ def resampled(
 
 
 def with_references(sums: Frame, bounds: Frame) -> pd.DataFrame:
-    """The sums and the study's bounds as one table, each row beside the CE of its references.
+    """Rows of the sums and of the study's bounds, with columns for the CE of the reference conditions.
 
-    Adds `excess_ce`, `saved_*` and `range_*`, document by document; they are missing for the original.
+    Adds `excess_ce`, `saved_*` and `range_*` of each document; `excess_ce` and `saved_*` are missing
+    for the original.
     """
     rows = pd.concat([sums, bounds], ignore_index=True)
     place = ["split", "special_tokens", "document_id"]
@@ -87,18 +94,20 @@ def with_references(sums: Frame, bounds: Frame) -> pd.DataFrame:
     return rows
 
 
-def conditions(rows: Frame, documents: Mapping[str, Resampled]) -> Iterator[tuple[Any, Frame]]:
-    """Key of every condition with its rows in the order of the split's documents."""
-    for key, group in rows.groupby(KEY):
-        named = dict(zip(KEY, key, strict=True))
+def rows_by_condition(
+    rows: Frame, documents: Mapping[str, Resampled]
+) -> Iterator[tuple[Any, Frame]]:
+    """Key and rows of every condition, the rows in the order of the split's documents."""
+    for key, group in rows.groupby(CONDITION_KEY):
+        named = dict(zip(CONDITION_KEY, key, strict=True))
         yield named, group.set_index("document_id").loc[documents[str(named["split"])].ids]
 
 
 def metric_samples(
     by_document: Frame, metric: str, weights: Float[np.ndarray, "samples n_documents"]
 ) -> Float[np.ndarray, " samples"] | None:
-    """The metric of the sample and of each resample; None where it was not measured."""
-    numerator, denominator = RATIOS[metric]
+    """The metric of the sample and of each resample; None if it was not measured."""
+    numerator, denominator = METRIC_SUMS[metric]
     above = by_document[numerator].to_numpy(dtype=np.float64)
     below = by_document[denominator].to_numpy(dtype=np.float64)
     if np.isnan(above).any() or np.isnan(below).any():
@@ -112,6 +121,27 @@ def sizes(by_document: Frame) -> dict[str, int]:
 
 
 def is_full(rows: Frame) -> pd.Series:
-    """Whether a row's parts are all parts of its arm."""
+    """Whether each row's parts are all parts of its arm."""
     n_parts = rows["parts"].str.count("[+]") + 1
     return n_parts == n_parts.groupby(rows["arm"]).transform("max")
+
+
+def read_sums(documents: list[Path], bounds: Path) -> pd.DataFrame:
+    """Sums of all arms and seeds and the bounds, as `with_references` joins them.
+
+    Raises:
+        ArtifactError: if a table is missing or damaged.
+    """
+    sums = pd.concat([read_table(path) for path in documents], ignore_index=True)
+    return with_references(sums, read_table(bounds))
+
+
+def resampled_documents(
+    rows: pd.DataFrame, root_seed: int, n_bootstrap: int
+) -> dict[str, Resampled]:
+    """Resamples of each split's documents, the same for every table of a study."""
+    streams = {
+        str(split): numpy_stream(root_seed, "fidelity", "bootstrap", str(split))
+        for split in rows["split"].unique()
+    }
+    return resampled(rows, n_bootstrap, streams)

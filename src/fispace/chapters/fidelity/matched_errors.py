@@ -1,14 +1,14 @@
-"""Errors of a reconstruction's own size that know less than the reconstruction: the epsilon family.
+"""Random errors with the size of a reconstruction's own error.
 
-Every control keeps |e_t|, the norm of each token's own error, in the units of x (raw LM coordinates),
-and differs in what else it keeps. From the least to the most:
+Every control keeps |e_t|, the norm of each token's own error, in the units of x (raw LM coordinates).
+The controls differ in what else they keep, from the least to the most:
 
     epsilon_random     nothing: directions uniform on the sphere (Gurnee 2024)
     cosine_noise       the angle between error and activation
     covariance_noise   mean and covariance of the errors over the split
     shuffled_error     the errors themselves, given to other tokens
 
-Must not: read files, or know a language model; a control is an error, to be added to x.
+Must not: read files, or know a language model. A control is an error to be added to x.
 """
 
 from typing import NamedTuple
@@ -22,14 +22,14 @@ Errors = Float[Tensor, "tokens d_model"]
 
 
 def rescaled(directions: Errors, error: Errors) -> Errors:
-    """The directions at the errors' norms: |e_t| g_t / |g_t|; a zero direction stays zero."""
+    """Directions rescaled to the errors' norms: |e_t| g_t / |g_t|; a zero direction stays zero."""
     return F.normalize(directions, dim=1) * error.norm(dim=1, keepdim=True)
 
 
 def isotropic_error(error: Errors, generator: torch.Generator) -> Errors:
     """Control `epsilon_random`: |e_t| u_t, with u_t uniform on the unit sphere.
 
-    Source: Gurnee 2024, there added to the activation as here, x + |x_hat - x| u.
+    Source: Gurnee 2024, x + |x_hat - x| u.
     """
     return rescaled(_gaussian(error, generator), error)
 
@@ -37,8 +37,8 @@ def isotropic_error(error: Errors, generator: torch.Generator) -> Errors:
 def cosine_matched_error(x: Errors, error: Errors, generator: torch.Generator) -> Errors:
     """Control `cosine_noise`: |n_t| = |e_t| and cos(n_t, x_t) = cos(e_t, x_t), otherwise random.
 
-    With xu = x / |x|, a = e . xu and b = e - a xu:  n = a xu + |b| w, and w uniform on the unit
-    sphere orthogonal to x. So |x + n| = |x_hat| and cos(x + n, x) = cos(x_hat, x) as well.
+    With xu = x / |x|, a = e . xu and b = e - a xu:  n = a xu + |b| w, where w is uniform on the
+    unit sphere orthogonal to x. So |x + n| = |x_hat| and cos(x + n, x) = cos(x_hat, x) as well.
     """
     unit = F.normalize(x, dim=1)
     along = (error * unit).sum(1, keepdim=True) * unit
@@ -85,9 +85,9 @@ def covariance_matched_error(
 
 
 def shuffled_error(error: Errors, others: Errors) -> Errors:
-    """Control `shuffled_error`: |e_t| e_s / |e_s|, s = pi(t) another token of the split.
+    """Control `shuffled_error`: |e_t| e_s / |e_s|, where s = pi(t) is another token of the split.
 
-    `others` holds e_pi(t); over the split pi is a permutation, so every direction occurs once.
+    `others` holds e_pi(t). pi is a permutation of the split, so every direction occurs once.
     """
     return rescaled(others, error)
 

@@ -1,4 +1,4 @@
-"""Named quantities from the fidelity summary: levels, gains over a baseline, what a part adds.
+"""Named quantities from the fidelity summary: levels, gains over a baseline, contributions of a part.
 
 A condition is written `arm.parts`; `full` stands for all parts of the arm. Must not: know a claim.
 """
@@ -9,8 +9,8 @@ from typing import NamedTuple
 import pandas as pd
 
 from fispace.chapters.fidelity.document_sums import (
+    CONDITION_KEY,
     EPSILON,
-    KEY,
     MASKED,
     NO_ARM,
     RECONSTRUCTION,
@@ -22,42 +22,42 @@ from fispace.store.origins import Cell, Derived, Rows, derive, unchanged
 from fispace.store.quantities import Frame, Quantity, quantity
 
 LOSSES = ("mse", "fvu", "kl", "ce", "excess_ce")
-"""Levels that are compared; less is better."""
+"""Levels that are compared; lower is better."""
 SPLIT = "test"
 FULL, SAE, SAE_BIAS = "full", "sae", "sae_bias"
 BASELINE_ARMS = ("sae", SAE_BIAS, "joint_no_interaction")
-"""Arms that parts of an arm are compared with as well."""
-ROW = [*KEY, "metric"]
-"""Columns that name a row of the summary."""
+"""Trained arms with which every set of parts is compared."""
+ROW = [*CONDITION_KEY, "metric"]
+"""Columns that identify a row of the summary."""
 FIRST_ARMS = ("sae", "sae_bias", "joint_no_interaction", "joint_no_linear", "sequential", "joint")
 """Order of the known arms in figures; others follow by name."""
 
 Conditions = dict[tuple[str, str], Cell]
-"""Level by condition (arm, parts) of one seed, a value or its draws under resampling."""
+"""Level by (arm, parts) of one seed: a value, or its draws under resampling."""
 Levels = dict[str, Conditions]
 """Levels by metric."""
-Named = tuple[str, Derived]
+NamedValue = tuple[str, Derived]
 """Name and value of a quantity, before seed, unit and n are added."""
-STEPS = {"interaction": "sae+linear+bias", "linear": "sae+bias+interaction"}
-"""Parts that an arm has before its last step adds the one named."""
+LAST_STEPS = {"interaction": "sae+linear+bias", "linear": "sae+bias+interaction"}
+"""Parts of the arm before the last step, which adds the part of that name."""
 SHARES = {"interaction": "sae+bias+interaction", "linear": "sae+linear+bias", "bias": "sae+bias"}
-"""Parts whose gain over the SAE part is a share of the full model's."""
+"""Parts whose gain over the SAE part is given as a share of the full model's gain."""
 
 
 class RatioParts(NamedTuple):
-    """What a quantity that is a ratio is made of, by the names of other quantities.
+    """The two quantities, by name, from which a quantity that is a ratio is computed.
 
     ratio = neutral + difference / denominator
     """
 
     difference: str
-    """In the unit of the denominator; zero where the ratio has its neutral value."""
+    """In the unit of the denominator; zero if the ratio has its neutral value."""
     denominator: str
     neutral: float
 
 
 def fidelity_quantities(summary: Frame) -> Iterator[Quantity]:
-    """Every quantity that the test split of the summary gives, per seed.
+    """Every quantity of the summary's test split, per seed.
 
     metric.arm.parts                       the level itself
     metric_gain.arm.parts.over.arm.parts   1 - level / baseline's level; baselines are the arm's own
@@ -85,7 +85,7 @@ def fidelity_quantities(summary: Frame) -> Iterator[Quantity]:
 
 
 def ratio_parts(name: str, known: Collection[str]) -> RatioParts | None:
-    """The parts of a ratio among the `known` quantities; None for what is no ratio of two of them."""
+    """The parts of a ratio among the `known` quantities; None if it is not a ratio of two of them."""
     metric, _, place = name.partition(".")
     loss = next((of for of in LOSSES if metric.startswith(f"{of}_")), "")
     form = metric.removeprefix(f"{loss}_")
@@ -110,14 +110,14 @@ def ratio_parts(name: str, known: Collection[str]) -> RatioParts | None:
 
 
 def of_decoders(summary: Frame) -> pd.DataFrame:
-    """Rows of the test split with special tokens masked whose parts hold a decoder."""
+    """Rows of the test split, special tokens masked, whose parts contain a decoder."""
     has_decoder = summary["parts"].str.split("+").str[0].isin((SAE, ""))
     chosen = (summary["split"] == SPLIT) & (summary["special_tokens"] == MASKED)
     return summary[chosen & has_decoder & (summary["arm"] != NO_ARM)].copy()
 
 
-def named_quantities(levels: Levels, random: Levels) -> Iterator[Named]:
-    """The quantities of one seed, from the levels of the arms and of random errors beside them."""
+def named_quantities(levels: Levels, random: Levels) -> Iterator[NamedValue]:
+    """The quantities of one seed, from the levels of the arms and of their random errors."""
     yield from _level_quantities(levels)
     yield from _gains(levels)
     yield from _last_steps(levels)
@@ -126,7 +126,7 @@ def named_quantities(levels: Levels, random: Levels) -> Iterator[Named]:
 
 
 def short_parts(rows: Frame) -> pd.Series:
-    """`full` for all parts of an arm, the parts' own name for fewer."""
+    """`full` for all parts of an arm, the names of the parts otherwise."""
     return rows["parts"].mask(is_full(rows), FULL)
 
 
@@ -140,7 +140,7 @@ def _levels(rows: Frame, condition: str) -> Levels:
     return levels
 
 
-def _level_quantities(levels: Levels) -> Iterator[Named]:
+def _level_quantities(levels: Levels) -> Iterator[NamedValue]:
     for metric, by_condition in levels.items():
         for (arm, parts), level in by_condition.items():
             yield f"{metric}.{arm}.{parts}", derive(unchanged, value=level)
@@ -151,7 +151,7 @@ def reduction(baseline: Number, value: Number) -> Number:
     return baseline - value
 
 
-def _gains(levels: Levels) -> Iterator[Named]:
+def _gains(levels: Levels) -> Iterator[NamedValue]:
     for metric, by_condition in _losses(levels):
         for (arm, parts), level in by_condition.items():
             for base in by_condition:
@@ -178,13 +178,13 @@ def last_reduction(without: Number, whole: Number) -> Number:
     return without - whole
 
 
-def _last_steps(levels: Levels) -> Iterator[Named]:
+def _last_steps(levels: Levels) -> Iterator[NamedValue]:
     for metric, by_condition in _losses(levels):
         if (SAE_BIAS, FULL) not in by_condition:
             continue
         control = by_condition[SAE_BIAS, FULL]
         for (arm, parts), without in by_condition.items():
-            for part, rest in STEPS.items():
+            for part, rest in LAST_STEPS.items():
                 if parts == rest and (arm, FULL) in by_condition:
                     cells = {"without": without, "whole": by_condition[arm, FULL]}
                     step = derive(last_step, **cells, control=control)
@@ -197,7 +197,7 @@ def share_of_gain(baseline: Number, value: Number, whole: Number) -> Number:
     return improvement(baseline, value) / improvement(baseline, whole)
 
 
-def _gain_shares(levels: Levels) -> Iterator[Named]:
+def _gain_shares(levels: Levels) -> Iterator[NamedValue]:
     for metric, by_condition in _losses(levels):
         for (arm, parts), level in by_condition.items():
             for part, own in SHARES.items():
@@ -208,7 +208,7 @@ def _gain_shares(levels: Levels) -> Iterator[Named]:
 
 
 def over_random(value: Number, random: Number) -> Number:
-    """A loss over that of random errors: value / random."""
+    """A loss relative to that of random errors: value / random."""
     return value / random
 
 
@@ -217,7 +217,7 @@ def above_random(value: Number, random: Number) -> Number:
     return value - random
 
 
-def _over_epsilon(levels: Levels, random: Levels) -> Iterator[Named]:
+def _over_epsilon(levels: Levels, random: Levels) -> Iterator[NamedValue]:
     of_random = random.get("kl", {})
     for (arm, parts), level in levels.get("kl", {}).items():
         if (arm, parts) in of_random:

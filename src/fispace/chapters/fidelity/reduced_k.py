@@ -1,6 +1,6 @@
-"""`fidelity cut`: FVU where k is cut below the one that the SAE was trained with, and its remedies.
+"""`fidelity cut`: FVU with k cut below its trained value, and with remedies for the loss.
 
-Must not: run the LM, or train; the linear ceiling is solved from train tokens.
+Must not: run the LM, or train. The best linear decoder is solved for on train tokens.
 """
 
 from collections.abc import Callable, Mapping
@@ -30,7 +30,7 @@ Reconstruction = Callable[[Tensor, Codes], Tensor]
 
 
 class Models(NamedTuple):
-    """What is compared: the SAE and the arm on it, and those trained at each k by that k."""
+    """The models compared: the SAE and the arm built on it, and those trained at each k, by k."""
 
     sae: IntegratedModel
     arm: IntegratedModel
@@ -43,15 +43,15 @@ def measure_cut(
     params: FidelityCutStep, *, seed: int, sae: Reads, arm: Reads, saes: list[Reads],
     arms: list[Reads], manifest: Reads, standardiser: Reads, cut: Writes,
 ) -> None:  # fmt: skip
-    """Write the FVU by k of the SAE whose codes are cut, and of what may win the loss back.
+    """Write the FVU by k of the SAE whose codes are cut, and of models that may recover the loss.
 
-    sae_cut         the SAE with its codes cut to the k largest, as the published comparison has it (W3)
-    decoder_refit   the same codes and the decoder with bias that reads them best on the train tokens
+    sae_cut         the SAE with its codes cut to the k largest, as in the published comparison (W3)
+    decoder_refit   the same codes, with the best decoder and bias for them on the train tokens
     sae_trained     an SAE trained at that k
-    arm_cut         the arm trained on the whole codes, given the cut ones
+    arm_cut         the arm trained on the whole codes, applied to the cut codes
     arm_trained     the arm trained on the cut codes
 
-    The k are those of `saes` and `arms`, and the SAE's own.
+    The values of k are those of `saes` and `arms`, and the SAE's own.
 
     Raises:
         ArtifactError, ArtifactMismatchError: if checkpoints or shards do not belong together.

@@ -1,6 +1,6 @@
-"""One batch of windows through the LM: the undisturbed pass, spliced ones, and their sums.
+"""One batch of windows through the LM: the unchanged pass, spliced passes, and their sums.
 
-Must not: know a trained model; what is spliced in comes as rows of activations.
+Must not: know a trained model; the caller gives the rows of activations that are spliced in.
 """
 
 from typing import Any, NamedTuple
@@ -24,8 +24,8 @@ from fispace.store.activations import ActivationStore
 from fispace.store.standardiser import Standardiser
 
 
-class Pass(NamedTuple):
-    """The undisturbed pass over a batch."""
+class UnchangedPass(NamedTuple):
+    """A pass of the unchanged LM over a batch."""
 
     lm: Any
     hook_point: int | str
@@ -37,12 +37,12 @@ class Pass(NamedTuple):
     """[batch pos] cross-entropy of the next token, nats."""
 
 
-def undisturbed(lm: Any, hook_point: int | str, batch: WindowBatch) -> Pass:
+def unchanged_pass(lm: Any, hook_point: int | str, batch: WindowBatch) -> UnchangedPass:
     """Activations, predictions and CE of the batch with nothing replaced."""
     x, found = hooked_pass(lm, hook_point, batch)
     log_p = log_probabilities(found)
     ce = next_token_ce(log_p, batch.token_ids)
-    return Pass(lm, hook_point, batch, x, prediction_of(log_p), ce)
+    return UnchangedPass(lm, hook_point, batch, x, prediction_of(log_p), ce)
 
 
 def split_mean(store: ActivationStore, split: str) -> Tensor:
@@ -52,13 +52,13 @@ def split_mean(store: ActivationStore, split: str) -> Tensor:
 
 
 class Scored:
-    """One batch with its special tokens masked or included; per-token values to document sums.
+    """One batch with its special tokens masked or included, and the sums over its scored tokens.
 
-    Masked: special tokens keep their own activations, and neither they nor padding are scored.
-    Included: every token that is no padding is replaced and scored, BOS with them, as the author does.
+    Masked: special tokens keep their own activations; neither they nor padding are scored.
+    Included: every token except padding is replaced and scored, BOS too, as the author does.
     """
 
-    def __init__(self, done: Pass, special_tokens: str) -> None:
+    def __init__(self, done: UnchangedPass, special_tokens: str) -> None:
         """Choose the tokens that are replaced and scored."""
         present = done.batch.attention_mask == 1
         batch = done.batch
@@ -72,7 +72,7 @@ class Scored:
 
     @property
     def original(self) -> dict[str, Tensor]:
-        """CE of the undisturbed LM."""
+        """CE of the unchanged LM."""
         return {"ce": self.done.ce * self.is_next}
 
     def splice(self, rows: Tensor) -> dict[str, Tensor]:
@@ -82,10 +82,10 @@ class Scored:
         return {"kl": kl * self.batch.is_token, "ce": ce * self.is_next}
 
     def errors(self, units: Standardiser, x_hat: Tensor, mean: Tensor) -> dict[str, Tensor]:
-        """Squared errors of the scored tokens, standardised and raw, and what FVU divides them by.
+        """Squared errors of the scored tokens, standardised and raw, and the denominators of FVU.
 
-        FVU is defined on non-special tokens alone: `mean` is theirs, and a BOS of a hundred times the
-        norm would make every reconstruction look perfect.
+        FVU is defined on non-special tokens alone, and `mean` is their mean. A BOS with a hundred
+        times their norm would make every reconstruction look perfect.
         """
         z, z_hat = units.standardise(self.rows), units.standardise(x_hat)
         found = {
@@ -108,7 +108,7 @@ class Scored:
     def frame(
         self, parts: str, condition: str, values: dict[str, Tensor], share: float = 1.0
     ) -> pd.DataFrame:
-        """One row a window: sums over its tokens, and their number, times the share of a draw."""
+        """One row per window: sums over its scored tokens and their number, times the share of a draw."""
         sums = values | {"n_tokens": self.batch.is_token, "n_next": self.is_next}
         columns = {name: value.sum(1).double().numpy() * share for name, value in sums.items()}
         fixed = {
@@ -122,7 +122,7 @@ class Scored:
     def position_frame(
         self, condition: str, values: dict[str, Tensor], share: float = 1.0
     ) -> pd.DataFrame:
-        """One row a scored token: its document, its position in the window, KL and excess CE."""
+        """One row per scored token: its document, its position in the window, KL and excess CE."""
         window, position = torch.nonzero(self.batch.is_token, as_tuple=True)
         sums = {
             "kl": values["kl"],

@@ -1,6 +1,6 @@
-"""The errors of one condition over a whole split: what shuffled and covariance-matched controls need.
+"""Errors of one condition over a whole split, which shuffled and covariance-matched controls need.
 
-Must not: run the LM; the split's activations are read from the store.
+Must not: run the LM; activations are read from the store.
 """
 
 from collections.abc import Sequence
@@ -31,8 +31,8 @@ OF_SPLIT: frozenset[Control] = frozenset({"covariance_noise", "shuffled_error"})
 class SplitErrors:
     """Errors x_hat - x of the split's non-special tokens in stored order, and a partner for each token.
 
-    Memory: one float32 matrix [tokens d_model] a condition. The activations are those of the store
-    (float16 by default), so an error differs from the forward pass's by their rounding.
+    Memory: one float32 matrix [tokens d_model] per condition. The activations come from the store
+    (float16 by default), so an error differs from that of a forward pass by their rounding.
     """
 
     def __init__(self, errors: Tensor, generator: torch.Generator) -> None:
@@ -46,7 +46,7 @@ class SplitErrors:
         return error_moments(self.errors)
 
     def of_partners(self, first: int, n_tokens: int) -> Tensor:
-        """Errors of the partners of `n_tokens` tokens from the token `first` on."""
+        """Errors of the partners of `n_tokens` tokens, starting at token `first`."""
         return self.errors[self.partner[first : first + n_tokens]]
 
 
@@ -68,10 +68,10 @@ def control_error(
     control: Control, x: Tensor, error: Tensor, of_split: SplitErrors | None, first: int,
     generator: torch.Generator,
 ) -> Tensor:  # fmt: skip
-    """Error of the named control for the tokens from `first` on, at the given errors' norms.
+    """Error of the named control, with the norms of the given errors; `first` numbers the first token.
 
     Raises:
-        ValueError: if the control needs the split's errors and has none.
+        ValueError: if the control needs the split's errors and they are not given.
     """
     if control == "epsilon_random":
         return isotropic_error(error, generator)

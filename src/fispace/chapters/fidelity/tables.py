@@ -6,9 +6,11 @@ Must not: hold anything but declarations.
 from fispace.store.columns import BOOLEAN, INTEGER, NUMBER, TEXT, Column, Table, optional
 
 INTERVAL: dict[str, Column] = {name: optional(NUMBER) for name in ("value", "low", "high")}
-"""Of a mean or a quotient: missing where there is nothing to resample, or where what it divides by is not
-positive."""
+"""An estimate with its interval. A cell is missing if there is nothing to resample, or if the
+denominator is not positive."""
 SIZES: dict[str, Column] = {"n_documents": INTEGER, "n_tokens": INTEGER}
+OVER_DOCUMENTS, OVER_SEEDS = "documents", "seeds"
+"""What an interval is over: resampled documents of one seed, or the seeds themselves."""
 CONDITION: dict[str, Column] = {
     "arm": TEXT, "parts": TEXT, "seed": INTEGER, "split": TEXT, "special_tokens": TEXT,
 }  # fmt: skip
@@ -59,7 +61,7 @@ RECONSTRUCTION_PLOT = Table(
     },
     key=("arm", "parts", "seed"),
 )  # fmt: skip
-"""Rows without a seed are the means over seeds; the control is missing where its arm is."""
+"""Rows without a seed are the means over seeds. The control is missing if the study lacks its arm."""
 KL_PLOT = Table(
     "report/figures/kl.csv",
     {

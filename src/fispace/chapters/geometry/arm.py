@@ -1,8 +1,8 @@
 """`geometry arm`: norms, Gram, spectra, modes and contributions of one trained arm, with nulls.
 
-Every number is computed on the trained weights and on the same arm's initial weights; beside them
-stand norms dealt out at random, and random directions by sample and by their exact law.
-Must not: define a measure; those are in `measure`.
+Every number is computed on the trained and on the initial weights of the arm. Further nulls are
+permuted norms, and random directions, both sampled and by their exact law. Must not: define a
+measure; those are in `fispace.stats`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,15 +15,15 @@ import torch
 from torch import Tensor
 
 from fispace.chapters.geometry.latent_table import functional_rows, log_norm_mixture, mode_rows
-from fispace.chapters.geometry.outputs import Batches, Outputs, run
+from fispace.chapters.geometry.outputs import Batches, Outputs, pass_over
 from fispace.chapters.geometry.weight_table import (
     INITIAL,
     MIXTURE_SPLIT,
     PUBLISHED_SPLIT,
     RANDOM,
     TRAINED,
+    GeometryRow,
     Ratios,
-    Row,
     Spectra,
     Weights,
     factor_rows,
@@ -51,14 +51,14 @@ from fispace.study.step import Reads, Writes, command
 
 
 @command("geometry", "arm")
-def measure_arm(
+def measure_geometry(
     params: GeometryArmStep, *, arm: str, seed: int, weights: Reads, manifest: Reads,
     standardiser: Reads, latents: Writes, spectrum: Writes, table: Writes,
 ) -> None:  # fmt: skip
     """Write the geometry of one arm and seed.
 
-    `table` is long (arm seed state metric unit value n); `latents` has one row a latent; `spectrum`
-    one row a component, state and centring.
+    `table` is long (arm seed state metric unit value n). `latents` has one row per latent, `spectrum`
+    one row per component, state and centring.
 
     Raises:
         ArtifactError: if the checkpoint or a shard is missing or altered.
@@ -75,7 +75,7 @@ def measure_arm(
         return numpy_stream(params.root_seed, "geometry", arm, seed, name)
 
     drawn = _drawn(len(by_state[TRAINED]["decoder"]), params.functional_latents, stream("drawn"))
-    outputs = {state: run(model, test, params, drawn) for state, model in models.items()}
+    outputs = {state: pass_over(model, test, params, drawn) for state, model in models.items()}
     of = spectra(by_state, stream(RANDOM))
     ratios = ratios_by_state(by_state, stream("permuted"))
     mixtures = {
@@ -120,7 +120,7 @@ def _test_batches(manifest: Path, standardiser: Path, batch_tokens: int) -> Batc
 
 
 def _drawn(n_latents: int, n_drawn: int, stream: np.random.Generator) -> np.ndarray:
-    """Which latents are taken out of the interaction one by one: all, or that many at random."""
+    """Whether each latent is removed from the interaction in turn: all, or `n_drawn` of them at random."""
     is_drawn = np.zeros(n_latents, dtype=bool)
     is_drawn[stream.choice(n_latents, min(n_drawn, n_latents), replace=False)] = True
     return is_drawn
@@ -129,8 +129,8 @@ def _drawn(n_latents: int, n_drawn: int, stream: np.random.Generator) -> np.ndar
 def _weight_rows(
     by_state: Mapping[str, Weights], of: Spectra, ratios: Ratios,
     thresholds: Mapping[str, float], params: GeometryArmStep, stream: np.random.Generator,
-) -> Iterator[Row]:  # fmt: skip
-    """Rows that need only the weights."""
+) -> Iterator[GeometryRow]:  # fmt: skip
+    """Rows computed from the weights alone."""
     pairs = _pairs(by_state, params)
     yield from norm_rows(by_state)
     yield from gram_rows(by_state, pairs)
@@ -145,33 +145,33 @@ def _pairs(by_state: Mapping[str, Weights], params: GeometryArmStep) -> np.ndarr
     return geometry.sample_pairs(len(by_state[TRAINED]["decoder"]), params.gram_pairs, stream)
 
 
-def _parameter_rows(model: IntegratedModel) -> Iterator[Row]:
+def _parameter_rows(model: IntegratedModel) -> Iterator[GeometryRow]:
     for part in model.parts:
-        yield Row(TRAINED, f"n_parameters_{part}", model.n_parameters(part), 1)
-    yield Row(TRAINED, "n_latents", model.shape.n_latents, 1)
+        yield GeometryRow(TRAINED, f"n_parameters_{part}", model.n_parameters(part), 1)
+    yield GeometryRow(TRAINED, "n_latents", model.shape.n_latents, 1)
 
 
-def _output_rows(outputs: Mapping[str, Outputs]) -> Iterator[Row]:
+def _output_rows(outputs: Mapping[str, Outputs]) -> Iterator[GeometryRow]:
     for state, output in outputs.items():
         n = output.n_tokens
-        yield Row(state, "variance_explained_published", output.variance_explained, n)
-        yield Row(state, "active_share", output.firings.mean() / n, n)
-        yield Row(state, "never_fired_share", (output.firings == 0).mean(), n)
+        yield GeometryRow(state, "variance_explained_published", output.variance_explained, n)
+        yield GeometryRow(state, "active_share", output.firings.mean() / n, n)
+        yield GeometryRow(state, "never_fired_share", (output.firings == 0).mean(), n)
         for part, value in output.mean_abs.items():
-            yield Row(state, f"mean_abs_output_{part}", value, n)
+            yield GeometryRow(state, f"mean_abs_output_{part}", value, n)
         if len(output.mean_abs) == 2:
             shares = published.mean_output_shares(**output.mean_abs)
             for part, value in zip(("linear", "interaction"), shares, strict=True):
-                yield Row(state, f"mean_output_share_{part}", value, n)
+                yield GeometryRow(state, f"mean_output_share_{part}", value, n)
         if output.live_units is not None:
-            yield Row(state, "interaction_live_units", output.live_units, n)
+            yield GeometryRow(state, "interaction_live_units", output.live_units, n)
 
 
 def _latent_rows(
     by_state: Mapping[str, Weights], outputs: Mapping[str, Outputs], drawn: np.ndarray,
     mixtures: Mapping[str, Mixture], thresholds: Mapping[str, float], stream: np.random.Generator,
-) -> Iterable[Row]:  # fmt: skip
-    """Rows of norm modes and of functional contributions, on weights and outputs together."""
+) -> Iterable[GeometryRow]:  # fmt: skip
+    """Rows of norm modes and functional contributions, which need weights and outputs."""
     for state, output in outputs.items():
         squared = geometry.squared_norms(by_state[state]["decoder"])
         modes = mixtures[state], thresholds[PUBLISHED_SPLIT]

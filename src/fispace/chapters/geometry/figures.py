@@ -10,12 +10,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator
 
-from fispace.plotting.parts import LOOKS
 from fispace.plotting.style import (
     BLUE,
     COLUMN,
     GREY,
     INK,
+    LOOKS,
     ORANGE,
     SKY,
     TEXT,
@@ -41,7 +41,7 @@ STATE_LABELS = {
 GROUP_PLACES = {"low": 0.0, "high": 1.0}
 HALF_WIDTH = 0.42
 HEADROOM = 1.8
-"""Height of the norm histograms over the highest trained bin; the narrow initial peak runs out."""
+"""Height of the norm histograms / the highest trained bin; the narrow initial peak is cut off."""
 SQUARED_NORM = "squared norm of the decoder row"
 
 
@@ -105,7 +105,7 @@ def _firing_rates(axis: Axes, trained: Frame) -> None:
 
 
 def norm_ratios(table: Frame) -> Figure:
-    """Violins of the four published ratios by norm group, beside their null (paper F8).
+    """Violins of the four published ratios by norm group, beside a null (paper F8).
 
     Columns: state, ratio, group, n, position, density, quartile_1, median, quartile_3.
     """

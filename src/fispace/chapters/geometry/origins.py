@@ -1,28 +1,24 @@
-"""What the rows of the chapter's tables, and of those that its figures show, are made of.
+"""Which rows of its inputs each row of the chapter's tables was computed from, plotted tables included.
 
 Must not: compute.
 """
 
-from fispace.chapters.geometry.weight_table import (
-    INITIAL,
-    MARCHENKO_PASTUR,
-    TRAINED,
-)
+from fispace.chapters.geometry.tables import RATIO_ARM
+from fispace.chapters.geometry.weight_table import INITIAL, MARCHENKO_PASTUR, TRAINED
 from fispace.store.origins import Inputs, Origin, Origins, Row, Rows
 
 PLOTS = "fispace.chapters.geometry.plots"
-RATIO_ARM = "joint"
 
 
-def of_summary(row: Row, _: Inputs) -> Origin:
-    """The same row of the table of its arm and seed."""
+def of_arm_metric(row: Row, _: Inputs) -> Origin:
+    """The same row in the table of its arm and seed."""
     place = {name: row[name] for name in ("arm", "seed", "metric", "state")}
     read = {"value": Rows("documents", place, "value")}
-    return Origin("fispace.chapters.geometry.summary:summarise", read)
+    return Origin("fispace.chapters.geometry.quantities:summarise_geometry", read)
 
 
 def of_norm(row: Row, _: Inputs) -> Origin:
-    """All latents of the arm, of every seed."""
+    """All latents of the arm, in every seed."""
     column = f"squared_norm_decoder_{row['state']}"
     read = {column: Rows("latents", {"arm": row["arm"]}, column)}
     if row["state"] == TRAINED:
@@ -31,14 +27,14 @@ def of_norm(row: Row, _: Inputs) -> Origin:
 
 
 def of_norm_ratio(row: Row, _: Inputs) -> Origin:
-    """The ratios of the latents of one norm group, of every seed."""
+    """The ratios of the latents of one norm group, in every seed."""
     column = f"ratio_{row['ratio']}_{row['state']}"
     place = {"arm": RATIO_ARM, "is_low": row["group"] == "low"}
     return Origin(f"{PLOTS}:write_geometry_plots", {column: Rows("latents", place, column)})
 
 
 def of_scatter(row: Row, _: Inputs) -> Origin:
-    """The latent of this number; the figure shows those of the first seed."""
+    """The latent with this number; the figure shows latents of the first seed."""
     place = {"arm": RATIO_ARM, "latent": row["latent"]}
     norm = INITIAL if row["state"] == INITIAL else TRAINED
     columns = {"value": f"ratio_{row['ratio']}_{row['state']}"}
@@ -48,7 +44,7 @@ def of_scatter(row: Row, _: Inputs) -> Origin:
 
 
 def of_spectrum(row: Row, _: Inputs) -> Origin:
-    """The component of every seed; a null is the same for every arm."""
+    """The component in every seed; a null is the same for every arm."""
     series = row["series"]
     is_null = series in (INITIAL, MARCHENKO_PASTUR)
     place = {"state": series} if is_null else {"state": TRAINED, "arm": series}
@@ -57,7 +53,7 @@ def of_spectrum(row: Row, _: Inputs) -> Origin:
 
 
 ORIGINS: Origins = {
-    "summarise": {"summary": of_summary, "table": of_summary},
+    "summarise_geometry": {"summary": of_arm_metric, "table": of_arm_metric},
     "write_geometry_plots": {
         "norms": of_norm, "norm_ratios": of_norm_ratio, "ratio_scatter": of_scatter,
         "spectrum": of_spectrum,
@@ -66,10 +62,10 @@ ORIGINS: Origins = {
 """By the function of the command and the option that names the table."""
 
 EQUATIONS = {
-    "measure_arm": (
-        "fispace.stats.published:norm_ratios", "fispace.stats.published:mean_output_shares",
-        "fispace.chapters.geometry.functional:interaction_growth",
+    "measure_geometry": (
+        "fispace.stats.published:norm_shares", "fispace.stats.published:mean_output_shares",
+        "fispace.models.leave_one_out:interaction_growth",
         "fispace.stats.directions:variance_spectrum",
     ),
 }  # fmt: skip
-"""Functions and classes that hold a measurement's equations, by the function of the command."""
+"""Functions and classes with the equations of a measurement, by the function of the command."""

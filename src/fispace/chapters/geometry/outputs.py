@@ -1,4 +1,4 @@
-"""What an arm's model does on the test tokens: firing, part outputs, functional contributions.
+"""One pass of an arm's model over the test tokens: firing, part outputs, functional contributions.
 
 Must not: define a measure, or write a file.
 """
@@ -12,44 +12,44 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from fispace.models.active import active_entries
+from fispace.chapters.geometry.weight_table import LatentValues
 from fispace.models.integrated import IntegratedModel
 from fispace.models.leave_one_out import DecoderTerms, interaction_growth
-from fispace.models.sparse import Codes
+from fispace.models.sparse import Codes, active_entries
 from fispace.stats import published
 from fispace.stats.metrics import FvuSums
 from fispace.study.config.geometry import GeometryArmStep
 
 Batches = Callable[[], Iterable[Float[Tensor, "tokens d_model"]]]
-PerLatent = Float[np.ndarray, " n_latents"]
 
 
 class Outputs(NamedTuple):
-    """What one model does on the test tokens."""
+    """Sums and means of one model over the test tokens."""
 
-    firings: PerLatent
-    """Tokens on which a latent is active."""
-    activation: PerLatent
-    """Sum of a latent's activations over the tokens."""
-    growth: dict[str, PerLatent]
-    """Growth of the FVU without one latent in one part: decoder, linear, interaction as the arm has.
+    firings: LatentValues
+    """Number of tokens on which each latent is active."""
+    activation: LatentValues
+    """Sum of each latent's activations over the tokens."""
+    growth: dict[str, LatentValues]
+    """Growth of the FVU when a latent is removed from one part, by part: those of decoder, linear and
+    interaction that the arm has.
 
-    In the interaction NaN for latents that were not drawn.
+    In the interaction it is NaN for latents that were not drawn.
     """
     mean_abs: dict[str, float]
-    """Mean |output| of those of the parts linear and interaction that the arm has."""
+    """Mean |output| of the parts linear and interaction, as far as the arm has them."""
     live_units: float | None
-    """Share of the interaction's hidden units that any token activates; None without interaction."""
+    """Share of the interaction's hidden units that some token activates; None without interaction."""
     variance_explained: float
     n_tokens: int
 
 
 @torch.no_grad()
-def run(
+def pass_over(
     model: IntegratedModel, test: Batches, params: GeometryArmStep,
     is_drawn: Bool[np.ndarray, " n_latents"],
 ) -> Outputs:  # fmt: skip
-    """One pass over the test tokens; only drawn latents are taken out of the interaction."""
+    """Outputs of the model on the test tokens; only drawn latents are removed from the interaction."""
     sums = _Sums(model, torch.from_numpy(is_drawn))
     scores: list[float] = []
     for number, z in enumerate(test()):
@@ -57,12 +57,12 @@ def run(
         z_hat = model.reconstruct(codes, model.parts)
         sums.add(z, z_hat, codes)
         if number < params.n_published_batches and len(z) > 1:
-            scores.append(published.variance_explained(z.numpy(), z_hat.numpy()))
+            scores.append(published.batch_variance_explained(z.numpy(), z_hat.numpy()))
     return sums.outputs(float(np.mean(scores)))
 
 
 class _Sums:
-    """Sums over the test tokens of everything that `Outputs` needs."""
+    """Sums over the test tokens from which `Outputs` is made."""
 
     def __init__(self, model: IntegratedModel, is_drawn: Bool[Tensor, " n_latents"]) -> None:
         n_latents, d_model = model.shape.n_latents, model.shape.d_model
@@ -92,7 +92,7 @@ class _Sums:
             hidden = head.hidden(codes)
             fired = (hidden > 0).any(0).numpy()
             self.is_live = fired | self.is_live if len(self.is_live) else fired
-            # with its mean, as the author has it
+            # the mean is included, as in the author's code
             self._add_output("interaction", head.output(hidden))
 
     def _add_output(self, part: str, output: Tensor) -> None:
@@ -107,7 +107,7 @@ class _Sums:
             variance_explained, self.n_tokens,
         )  # fmt: skip
 
-    def _growth(self) -> dict[str, PerLatent]:
+    def _growth(self) -> dict[str, LatentValues]:
         found = {"decoder": self.terms.growth(self.model.sae.W_dec)}
         if "linear" in self.model.parts:
             found["linear"] = self.terms.growth(self.model.W_lin)

@@ -1,4 +1,4 @@
-"""`report geometry-plots`: the numbers that the norm, ratio and spectrum figures draw.
+"""`geometry plots`: the numbers that the norm, ratio and spectrum figures draw.
 
 Must not: draw.
 """
@@ -12,6 +12,7 @@ from scipy import stats
 from fispace.chapters.geometry.tables import (
     NORM_RATIOS_PLOT,
     NORMS_PLOT,
+    RATIO_ARM,
     RATIO_SCATTER_PLOT,
     SPECTRUM_PLOT,
 )
@@ -30,9 +31,8 @@ from fispace.study.config.report import GeometryPlotsStep
 from fispace.study.step import Reads, Writes, command
 
 NORM_ARMS = ("sae", "joint")
-"""F6 shows the standalone SAE, F7 and all ratio figures the joint model."""
-RATIO_ARM = "joint"
-STATES = (TRAINED, DECODER_TRAINED, INITIAL)
+"""F6 shows the SAE trained alone, F7 the joint model."""
+RATIO_STATES = (TRAINED, DECODER_TRAINED, INITIAL)
 NORM_STATES = (TRAINED, INITIAL)
 
 
@@ -41,16 +41,16 @@ def write_geometry_plots(
     params: GeometryPlotsStep, *, latents: list[Reads], spectra: list[Reads], norms: Writes,
     norm_ratios: Writes, ratio_scatter: Writes, spectrum: Writes,
 ) -> None:  # fmt: skip
-    """Write four tables as CSV, one a figure.
+    """Write four tables as CSV, one per figure.
 
-    `norms` (F6, F7): share of latents by bin of the squared decoder norm, all seeds pooled, and the
-    share and firing rate of those on test tokens.
+    `norms` (F6, F7): share of latents by bin of the squared decoder norm, all seeds pooled, with the
+    share that never fired on test tokens and the mean firing rate.
     `norm_ratios` (F8): outline and quartiles of each ratio by norm group, all seeds pooled.
     `ratio_scatter` (F9): squared norm and ratio of latents of the first seed, thinned at random.
     `spectrum` (F5): variance share of the first components, mean over seeds.
 
     Raises:
-        ParamsError: if the study has not the arms that these figures show.
+        ParamsError: if the study does not have the arms that these figures show.
     """
     of_latents = pd.concat([read_table(path) for path in latents], ignore_index=True)
     _require_arms(set(of_latents["arm"]))
@@ -74,7 +74,7 @@ def _require_arms(arms: set[str]) -> None:
 
 
 def _norm_histograms(latents: Frame, params: GeometryPlotsStep) -> Iterator[pd.DataFrame]:
-    """Shares of latents on a common grid of bins, equal in log norm, and how those in a bin fire."""
+    """Shares of latents and their firing, on a common grid of bins of equal width in the log norm."""
     shown = latents[latents["arm"].isin(NORM_ARMS)]
     values = shown[[f"squared_norm_decoder_{state}" for state in NORM_STATES]].to_numpy()
     positive = values[values > 0]
@@ -85,7 +85,7 @@ def _norm_histograms(latents: Frame, params: GeometryPlotsStep) -> Iterator[pd.D
         for state in NORM_STATES:
             squared = of_arm[f"squared_norm_decoder_{state}"].to_numpy()
             histogram = _norm_histogram(squared.clip(min=edges[0]), rate, edges)
-            if state != TRAINED:  # firing is that of the trained model
+            if state != TRAINED:  # only the trained model's firing was measured
                 histogram[["never_fired", "firing_rate"]] = np.nan
             yield histogram.assign(
                 arm=arm, state=state, mean=squared.mean(), n_seeds=of_arm["seed"].nunique()
@@ -93,7 +93,7 @@ def _norm_histograms(latents: Frame, params: GeometryPlotsStep) -> Iterator[pd.D
 
 
 def _norm_histogram(squared: np.ndarray, rate: np.ndarray, edges: np.ndarray) -> pd.DataFrame:
-    """One row a bin: share of latents, share that is there and never fired, mean firing rate."""
+    """One row per bin: share of latents, share of latents that never fired, mean firing rate."""
     place = np.clip(np.digitize(squared, edges) - 1, 0, len(edges) - 2)
     n_bins, n = len(edges) - 1, len(squared)
     counts = np.bincount(place, minlength=n_bins)
@@ -141,7 +141,7 @@ def _scatter(joint: Frame, params: GeometryPlotsStep) -> Iterator[pd.DataFrame]:
     n_shown = min(params.scatter_latents, len(first))
     chosen = np.sort(stream.choice(len(first), n_shown, replace=False))
     shown = first.iloc[chosen]
-    for state in STATES:
+    for state in RATIO_STATES:
         norm_state = INITIAL if state == INITIAL else TRAINED
         for ratio in RATIOS:
             yield pd.DataFrame(
@@ -162,7 +162,7 @@ def _spectrum(spectra: Frame, params: GeometryPlotsStep) -> pd.DataFrame:
         & spectra["state"].isin([TRAINED, *nulls])
         & (spectra["component"] <= params.spectrum_components)
     ]
-    # nulls are the same for every arm: one curve each
+    # a null is the same for every arm, so it is one curve
     named = shown.assign(series=shown["arm"].where(shown["state"] == TRAINED, shown["state"]))
     by = ["series", "centred", "component"]
     means = named.groupby(by, as_index=False)["share"].mean()

@@ -1,16 +1,30 @@
-"""Named quantities from the geometry summary.
+"""`geometry summary`: the numbers of all arms and seeds as one table, and the quantities named from it.
 
-Must not: know a claim.
+Must not: measure, or know a claim.
 """
 
 from collections.abc import Iterator, Sequence
 
+import pandas as pd
+
+from fispace.chapters.geometry.tables import SUMMARY
 from fispace.store.metric_registry import unit_of
 from fispace.store.origins import Cell, Rows, derive, unchanged
 from fispace.store.quantities import Frame, Quantity, quantity
+from fispace.store.tables import read_table, write_csv, write_table
+from fispace.study.step import Reads, Writes, command
 
 NFM_PARTS = ("linear", "bias", "interaction")
-COUNT = "n_parameters_"
+PARAMETER_COUNT = "n_parameters_"
+
+
+@command("geometry", "summary")
+def summarise_geometry(*, documents: list[Reads], summary: Writes, table: Writes) -> None:
+    """Write the long tables of all arms and seeds as one, as Parquet and as CSV."""
+    frame = pd.concat([read_table(path) for path in documents], ignore_index=True)
+    frame = frame.sort_values(["arm", "metric", "state", "seed"], ignore_index=True)
+    write_table(summary, frame, {"step": "geometry summary"})
+    write_csv(table, frame, SUMMARY)
 
 
 def geometry_quantities(summary: Frame) -> Iterator[Quantity]:
@@ -30,19 +44,21 @@ def total(counts: Sequence[float]) -> float:
 
 
 def parameter_share(parts: Sequence[float], counts: Sequence[float]) -> float:
-    """Parameters of some parts as a share of those of all parts: sum(parts) / sum(counts)."""
+    """Parameters of some parts as a share of all: sum(parts) / sum(counts)."""
     return sum(parts) / sum(counts)
 
 
 def _parameter_shares(summary: Frame) -> Iterator[Quantity]:
-    counts = summary[summary["metric"].str.startswith(COUNT)]
+    counts = summary[summary["metric"].str.startswith(PARAMETER_COUNT)]
     for (arm, seed), rows in counts.groupby(["arm", "seed"]):
         every = _counts(rows)
         number = derive(total, counts=every)
         yield quantity(f"n_parameters.{arm}", int(seed), number, unit_of("n_parameters"), 1)
-        parts = {part: [part] for part in rows["metric"].str.removeprefix(COUNT)}
+        parts = {part: [part] for part in rows["metric"].str.removeprefix(PARAMETER_COUNT)}
         for name, chosen in (parts | {"nfm": NFM_PARTS}).items():
-            own = _counts(rows[rows["metric"].isin([f"{COUNT}{part}" for part in chosen])])
+            own = _counts(
+                rows[rows["metric"].isin([f"{PARAMETER_COUNT}{part}" for part in chosen])]
+            )
             share = derive(parameter_share, parts=own, counts=every)
             unit = unit_of("parameter_share")
             yield quantity(f"parameter_share.{arm}.{name}", int(seed), share, unit, 1)

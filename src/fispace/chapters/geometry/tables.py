@@ -9,9 +9,11 @@ LONG = {
     "arm": TEXT, "seed": INTEGER, "state": TEXT, "metric": TEXT, "unit": TEXT,
     "value": optional(NUMBER), "n": INTEGER,
 }  # fmt: skip
-"""A value is missing where it is not defined, as a mean of no latents is."""
+"""A value is missing if it is not defined, such as a mean over no latents."""
 SUMMARY = Table("geometry/summary.csv", LONG, key=("arm", "seed", "state", "metric"))
 HISTORY = Table("geometry/history.csv", LONG, key=("arm", "seed", "state", "metric"))
+RATIO_ARM = "joint"
+"""Arm whose contribution ratios the figures show."""
 NORMS_PLOT = Table(
     "report/figures/norms.csv",
     {

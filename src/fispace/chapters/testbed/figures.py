@@ -1,4 +1,4 @@
-"""Figure of the planted pairs: recovery against their strength, captured variance, and gains.
+"""Figure of the planted pairs: recovery, captured variance and gain against their strength.
 
 Must not: compute; every plotted number is a cell of the table.
 """
@@ -29,7 +29,7 @@ ARM_LOOKS = {
     "joint": (VERMILION, "s", "-", "joint"),
     "joint_first_order": (ORANGE, "s", ":", "joint, first order"),
 }
-FOUND, FALSE = "found_functional", "false_functional"
+FOUND, FALSE_PAIRS = "found_functional", "false_functional"
 PANELS = (
     ("auc_factor", "planted pairs: factor vectors", "AUC over all pairs"),
     ("auc_functional", "… double differences", "AUC over all pairs"),
@@ -39,8 +39,8 @@ PANELS = (
     ("gain", "gain over a linear readout", "share of its error"),
 )
 CHANCE = {"auc_factor": 0.5, "auc_functional": 0.5, "gain": 0.0, "captured_interaction": 0.0}
-WIDTH = 0.13
-"""Distance of neighbouring arms, in shares shown."""
+ARM_STEP = 0.13
+"""Distance of neighbouring arms, in steps of the share on the axis."""
 
 
 def planted_pairs(table: Frame) -> Figure:
@@ -53,8 +53,8 @@ def planted_pairs(table: Frame) -> Figure:
     shares = sorted(table["share"].unique())
     for axis, (metric, title, label) in zip(axes.flat, PANELS, strict=True):
         _panel(axis, table[table["metric"] == metric], shares)
-        if metric == FOUND:  # not joined by a line: a share of other pairs than beside it
-            _panel(axis, table[table["metric"] == FALSE], shares)
+        if metric == FOUND:  # no line joins them, because the false ones are a share of other pairs
+            _panel(axis, table[table["metric"] == FALSE_PAIRS], shares)
         if metric in CHANCE:
             axis.axhline(CHANCE[metric], color=GREY, linewidth=0.6, linestyle="--")
         axis.set_title(title)
@@ -78,7 +78,7 @@ def planted_pairs(table: Frame) -> Figure:
 def _panel(axis: Axes, rows: Frame, shares: list[float]) -> None:
     for number, (arm, (colour, marker, line, _)) in enumerate(ARM_LOOKS.items()):
         own = rows[rows["arm"] == arm].sort_values("share")
-        shift = (number - (len(ARM_LOOKS) - 1) / 2) * WIDTH
+        shift = (number - (len(ARM_LOOKS) - 1) / 2) * ARM_STEP
         means, each = own[own["world"].isna()], own[own["world"].notna()]
         x = [shares.index(share) + shift for share in means["share"]]
         axis.vlines(x, means["low"], means["high"], color=colour, linewidth=0.8)

@@ -1,4 +1,4 @@
-"""`testbed corpus` and `testbed lm`: grammar, study corpus and battery; the LM beside the floor.
+"""`testbed corpus` and `testbed lm`: grammar, corpus and battery; the LM and its Bayes floor.
 
 Must not: define probabilities, an architecture or a training loop.
 """
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 STUDY, TRAINING = "study", "lm-training"
-"""Purposes of the two document streams; no document belongs to both."""
+"""Names of the two document streams, which share no document."""
 
 
 @command("testbed", "corpus")
 def write_corpus(
     params: TestbedCorpusStep, *, grammar: Writes, corpus: Writes, stimuli: Writes
 ) -> None:
-    """Write the grammar, the labelled study corpus, and the factorial battery.
+    """Write the grammar, the labelled corpus of the study, and the factorial battery.
 
     Raises:
         StimuliError: if the lexicon is too small for the battery.
@@ -58,19 +58,19 @@ def write_corpus(
 def train_lm(
     params: TestbedLmStep, *, corpus: Reads, lm_folder: WritesFolder, curve: Writes, floor: Writes
 ) -> None:
-    """Write the trained LM with its tokenizer, the training curve, and LM loss beside Bayes floor.
+    """Write the trained LM with its tokenizer, its training curve, and its loss with the Bayes floor.
 
-    Both are scored on every word of the first documents of the study corpus, given BOS and the
-    words before it; the LM is trained on documents of another stream.
+    LM and grammar are both scored on every word of the first documents of the study corpus, given
+    BOS and the preceding words. The LM is trained on documents of another stream.
 
     Raises:
         ParamsError: if a document can be longer than the LM's positions.
         ArtifactMismatchError: if the corpus has fewer documents than are to be scored.
-        CorpusError: if the corpus was not written by this grammar.
+        CorpusError: if the corpus was not drawn from this grammar.
         DivergedError: if the loss becomes non-finite.
     """
-    from fispace.testbed import language_model as lm  # torch and transformers, for this step alone
-    from fispace.testbed.tokenizer import build_tokenizer
+    from fispace.testbed import language_model as lm  # only this step needs torch and transformers
+    from fispace.testbed.language_model import build_tokenizer
 
     grammar, config = build_grammar(params.grammar), params.lm
     _require_positions(params)

@@ -1,4 +1,4 @@
-"""What the rows of the chapter's tables, and of those that its figures show, are made of.
+"""Which rows of its inputs each row of the chapter's tables was computed from, plotted tables included.
 
 Must not: compute.
 """
@@ -8,18 +8,18 @@ from typing import Any
 from fispace.store.origins import Inputs, Origin, Origins, Row, Rows, is_missing
 from fispace.study.config.planted import FIRST_ORDER, ORACLE
 
-SUMMARY = "fispace.chapters.testbed.planted_summary:summarise_worlds"
+HERE = "fispace.chapters.testbed.planted_summary"
 AUC, NO_PAIRS = "auc_", 0.0
 
 
 def _world_of(row: Row) -> dict[str, Any]:
-    """The row's world; nothing for a mean over all of them."""
+    """The row's world; empty for a mean over worlds."""
     world = row.get("world", float("nan"))
     return {} if is_missing(world) else {"world": int(world)}
 
 
 def of_planted(row: Row, _: Inputs) -> Origin:
-    """The measured metric, or those that a derived one is made of, of one world or of all."""
+    """The measured metric, or those from which a derived one is computed, of one world or of all."""
     metric, share, arm = str(row["metric"]), row["share"], str(row["arm"])
     place = _world_of(row) | {"arm": arm, "share": share}
     if metric.startswith(("found_", "false_")):
@@ -38,11 +38,11 @@ def of_planted(row: Row, _: Inputs) -> Origin:
         read = _of_excess(metric, place | {"metric": "gain"})
     else:
         read = {metric: Rows("metrics", place | {"metric": metric}, "value")}
-    return Origin(SUMMARY, read)
+    return Origin(f"{HERE}:summarise_worlds", read)
 
 
 def _of_excess(metric: str, gain: dict[str, Any]) -> dict[str, Rows]:
-    """The gain, and what is taken off: the gain without pairs, the control's, or both."""
+    """The gain and what is subtracted from it: the gain without pairs, the control's gain, or both."""
     control = gain | {"arm": f"{gain['arm']}{FIRST_ORDER}"}
     nothing = {"share": NO_PAIRS}
     places = {"gain": gain}
@@ -56,10 +56,10 @@ def _of_excess(metric: str, gain: dict[str, Any]) -> dict[str, Rows]:
 
 
 def of_planted_plot(row: Row, _: Inputs) -> Origin:
-    """The row of the summary over worlds, or of one world."""
+    """The row of the summary, over worlds or of one world."""
     place: dict[str, Any] = {name: row[name] for name in ("metric", "arm", "share")}
     read = {"mean": Rows("table", place | {"world": row["world"]}, "mean")}
-    return Origin("fispace.chapters.testbed.plots:write_planted_plots", read)
+    return Origin(f"{HERE}:write_planted_plots", read)
 
 
 ORIGINS: Origins = {
@@ -75,4 +75,4 @@ EQUATIONS = {
     ),
     "write_corpus": ("fispace.testbed.grammar:Grammar",),
 }  # fmt: skip
-"""Functions and classes that hold a step's equations, by the function of the command."""
+"""Functions and classes with the equations of a step, by the function of the command."""

@@ -1,4 +1,4 @@
-"""`testbed planted`: which planted pairs are found, and how much of their variance, in one world.
+"""`testbed planted`: how well the arms recover the planted pairs and their variance, in one world.
 
 Must not: define a model, a score, or an interval.
 """
@@ -12,10 +12,10 @@ import pandas as pd
 import torch
 from jaxtyping import Float
 
-from fispace.chapters.testbed.planted_arms import Found, Tokens, train_arms
-from fispace.models.fixed_codes import dense
-from fispace.models.numerics import fix_numerics
+from fispace.chapters.testbed.planted_arms import Tokens, TrainedArm, train_arms
+from fispace.models.fit import fix_numerics
 from fispace.models.pair_scores import all_pairs, factor_scores, functional_scores
+from fispace.models.sparse import to_dense
 from fispace.seeds import numpy_stream
 from fispace.stats.recovery import (
     auc,
@@ -27,31 +27,29 @@ from fispace.stats.recovery import (
 from fispace.store.tables import write_table
 from fispace.study.config.planted import SCORES, PlantedStep
 from fispace.study.step import Writes, command
-from fispace.testbed.planted import Sample, World, draw, plant
+from fispace.testbed.planted import World, WorldTokens, draw, plant
 
 log = logging.getLogger(__name__)
-
-Row = dict[str, Any]
 
 
 @command("testbed", "planted", target="full")
 def measure_world(params: PlantedStep, *, world: int, metrics: Writes, pairs: Writes) -> None:
-    """Write one world's measurements at every share, and the scores of all its pairs of features.
+    """Write the metrics of one world at every share, and the scores of all its pairs of features.
 
-    `metrics` is long: arm, share, metric, value; metrics are
+    `metrics` is long: arm, share, metric, value. The metrics are
 
-    auc_factor, auc_functional      of the planted pairs among all pairs, by either score
+    auc_factor, auc_functional      AUC of the planted pairs among all pairs, by each score
     captured_interaction, _all      share of the planted non-linear variance in the interaction's
                                     output, or in the whole reconstruction
-    net_captured_interaction        the same, less all else that the interaction puts out
+    net_captured_interaction        the same, less the rest of the interaction's output
     gain                            1 - error / error of the best linear readout of the same codes
-    fvu, match                      of the reconstruction; median correlation of matched latents
+    fvu, match                      FVU of the reconstruction; median correlation of matched latents
 
     Raises:
         DivergedError: if a loss becomes non-finite.
     """
     fix_numerics(params.threads)
-    rows: list[Row] = []
+    rows: list[dict[str, Any]] = []
     scores: list[pd.DataFrame] = []
     for share in params.planted.shares:
         planted = plant(params.planted.world, share, params.root_seed, world)
@@ -69,9 +67,9 @@ def measure_world(params: PlantedStep, *, world: int, metrics: Writes, pairs: Wr
 
 
 def _tokens(params: PlantedStep, world: World, number: int) -> tuple[Tokens, Tokens]:
-    """Training and held-out tokens, in the units of the training tokens.
+    """Training and held-out tokens, centred and scaled by the moments of the training tokens.
 
-    One scale for all dimensions keeps the noise isotropic and the shares exact.
+    All dimensions share one scale, which keeps the noise isotropic and the shares exact.
     """
     sizes = {"train": params.planted.n_tokens, "heldout": params.planted.n_heldout_tokens}
     samples = [
@@ -84,17 +82,19 @@ def _tokens(params: PlantedStep, world: World, number: int) -> tuple[Tokens, Tok
     return train, heldout
 
 
-def _in_units(sample: Sample, mean: Float[np.ndarray, " d_model"], scale: np.floating) -> Tokens:
+def _in_units(
+    sample: WorldTokens, mean: Float[np.ndarray, " d_model"], scale: np.floating
+) -> Tokens:
     arrays = ((sample.x - mean) / scale, sample.features, sample.interaction / scale)
     return Tokens(*(torch.from_numpy(array) for array in arrays))
 
 
-def _measured(found: Found, heldout: Tokens) -> Row:
+def _measured(found: TrainedArm, heldout: Tokens) -> dict[str, Any]:
     features = heldout.features.numpy()
     planted = beyond_linear(features, heldout.planted.numpy())
     whole = beyond_linear(features, found.z_hat.numpy())
     error = (heldout.z - found.z_hat).square().sum()
-    values: Row = {
+    values: dict[str, Any] = {
         "captured_all": captured_share(planted, whole),
         "gain": float(1 - error / (heldout.z - found.linear).square().sum()),
         "fvu": float(error / (heldout.z - heldout.z.mean(0)).square().sum()),
@@ -106,15 +106,19 @@ def _measured(found: Found, heldout: Tokens) -> Row:
     return values
 
 
-def _scored(found: Found, heldout: Tokens, world: World) -> pd.DataFrame:
-    """Scores of all pairs of features, each by the latents matched to the two."""
+def _scored(found: TrainedArm, heldout: Tokens, world: World) -> pd.DataFrame:
+    """Scores of all pairs of features, computed from the latents matched to them."""
     n_latents = found.model.shape.n_latents
-    activations = dense(found.codes, n_latents).numpy()
+    activations = to_dense(found.codes, n_latents).numpy()
     matched = match_features(heldout.features.numpy(), activations)
     first, second = np.triu_indices(len(matched.latents), 1)
     is_planted = np.zeros((len(matched.latents),) * 2, dtype=np.bool_)
     is_planted[world.pairs[:, 0], world.pairs[:, 1]] = True
-    columns: Row = {"first": first, "second": second, "is_planted": is_planted[first, second]}
+    columns: dict[str, Any] = {
+        "first": first,
+        "second": second,
+        "is_planted": is_planted[first, second],
+    }
     for name, values in _scores(found, matched.latents):
         columns[name] = values
     frame = pd.DataFrame(columns)
@@ -122,7 +126,7 @@ def _scored(found: Found, heldout: Tokens, world: World) -> pd.DataFrame:
     return frame
 
 
-def _scores(found: Found, latents: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+def _scores(found: TrainedArm, latents: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     if found.output is None:
         return
     if found.model.interaction.no_pair_weights is None:
@@ -130,7 +134,7 @@ def _scores(found: Found, latents: np.ndarray) -> Iterator[tuple[str, np.ndarray
     yield "functional", functional_scores(found.model, found.codes, latents)
 
 
-def _aucs(scored: pd.DataFrame) -> Row:
+def _aucs(scored: pd.DataFrame) -> dict[str, Any]:
     planted = scored["is_planted"].to_numpy()
     found = {
         f"auc_{name}": auc(scored[name].to_numpy(), planted) for name in SCORES if name in scored

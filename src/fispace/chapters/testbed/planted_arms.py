@@ -1,4 +1,4 @@
-"""The models that look for planted pairs: trained on one world, applied to its held-out tokens.
+"""The arms that are tested for planted pairs: trained on one world, applied to its held-out tokens.
 
 Must not: score pairs, or write files.
 """
@@ -12,61 +12,62 @@ from torch import Tensor
 
 from fispace.errors import named_divergence
 from fispace.models.fit import Schedule, fit
-from fispace.models.fixed_codes import FixedCodes, sparse
 from fispace.models.integrated import IntegratedModel
-from fispace.models.objective import ArmObjective, Objective
+from fispace.models.objective import ArmObjective, FixedCodes, Objective
 from fispace.models.parts import ModelShape
 from fispace.models.readout import fit_readout
-from fispace.models.sparse import Codes
+from fispace.models.sparse import Codes, from_dense
 from fispace.seeds import stream_seed, torch_stream
 from fispace.study.config.parts import PARTS, Part, Pooling
 from fispace.study.config.planted import FIRST_ORDER, ORACLE, PlantedStep
 
-Matrix = Float[Tensor, "tokens width"]
-HEAD: tuple[Part, ...] = ("linear", "bias", "interaction")
-BASE: tuple[Part, ...] = ("sae", "bias")
+TokenMatrix = Float[Tensor, "tokens width"]
+HEAD_PARTS: tuple[Part, ...] = ("linear", "bias", "interaction")
+BASE_PARTS: tuple[Part, ...] = ("sae", "bias")
 SUFFIXES: tuple[tuple[str, Pooling], ...] = (("", "pairs"), (FIRST_ORDER, "sum"))
-"""Suffix of an arm's name, and its pooling."""
+"""Suffix of an arm's name, and the pooling it stands for."""
 
 
 class Tokens(NamedTuple):
-    """Tokens of a world in units of its training tokens: centred, of mean variance 1 a dimension."""
+    """Tokens of a world, centred and scaled so that training tokens have mean variance 1 per dimension."""
 
-    z: Matrix
-    features: Matrix
-    """True codes a, in their own units."""
-    planted: Matrix
+    z: TokenMatrix
+    features: TokenMatrix
+    """True codes a, not scaled."""
+    planted: TokenMatrix
     """The planted term in the units of z, not centred."""
 
 
-class Found(NamedTuple):
-    """An arm on the held-out tokens."""
+class TrainedArm(NamedTuple):
+    """A trained arm, and what it gives on the held-out tokens."""
 
     model: IntegratedModel
     codes: Codes
-    output: Matrix | None
-    """Contribution of the interaction part; None in an arm that has none."""
-    z_hat: Matrix
-    linear: Matrix
+    output: TokenMatrix | None
+    """Contribution of the interaction part; None if the arm has none."""
+    z_hat: TokenMatrix
+    linear: TokenMatrix
     """Best linear readout of the same codes, fitted on the training tokens."""
 
 
 def train_arms(
     params: PlantedStep, number: int, train: Tokens, heldout: Tokens
-) -> Iterator[tuple[str, Found]]:
+) -> Iterator[tuple[str, TrainedArm]]:
     """Every arm by name.
 
-    oracle      interaction part on the true codes, on what their best linear readout leaves
-    sae         SAE with bias: no interaction
-    sequential  interaction part on the codes of that SAE, frozen, on what their readout leaves
-    joint       SAE, linear, bias and interaction part trained together
-    *_first_order   the same with the pooling sum_i f_i v_i, which holds no product
+    oracle      linear, bias and interaction on the true codes, fitted to the residual of their best
+                linear readout
+    sae         SAE with bias, no interaction
+    sequential  linear, bias and interaction on the frozen codes of that SAE, fitted to the residual
+                of their best linear readout
+    joint       SAE, linear, bias and interaction, trained together
+    *_first_order   the same with the pooling sum_i f_i v_i, which contains no product
     """
     own = params.planted.training
-    true = tuple(sparse(tokens.features, own.oracle_k) for tokens in (train, heldout))
+    true = tuple(from_dense(tokens.features, own.oracle_k) for tokens in (train, heldout))
     n_features = train.features.shape[1]
     yield ORACLE, _head(params, number, ORACLE, "pairs", n_features, true, train)
-    base = _whole(params, number, "sae", "pairs", BASE, train, heldout)
+    base = _whole(params, number, "sae", "pairs", BASE_PARTS, train, heldout)
     yield "sae", base
     codes = (encoded(base.model, train.z), base.codes)
     for suffix, pooling in SUFFIXES:
@@ -78,7 +79,7 @@ def train_arms(
 
 
 @torch.no_grad()
-def encoded(model: IntegratedModel, z: Matrix) -> Codes:
+def encoded(model: IntegratedModel, z: TokenMatrix) -> Codes:
     """Codes of the model's SAE."""
     return model.sae.encode(z)
 
@@ -86,30 +87,31 @@ def encoded(model: IntegratedModel, z: Matrix) -> Codes:
 def _head(
     params: PlantedStep, number: int, arm: str, pooling: Pooling, n_latents: int,
     codes: tuple[Codes, ...], train: Tokens,
-) -> Found:  # fmt: skip
-    """Linear, bias and interaction part on given codes.
+) -> TrainedArm:  # fmt: skip
+    """Linear, bias and interaction on given codes.
 
-    They are fitted to what the codes' best linear readout leaves, divided by its deviation: a part
-    that starts while the decoder still moves follows the decoder instead, and loses its hidden units.
+    They are fitted to the residual of the codes' best linear readout, divided by its standard
+    deviation. If the decoder were trained at the same time, the interaction would first follow the
+    decoder and lose its hidden units.
     """
     readout = fit_readout(codes[0], train.z, n_latents)
     left = train.z - readout(codes[0])
     scale = left.square().mean().sqrt()
-    model = _model(params, number, n_latents, pooling, HEAD)
+    model = _model(params, number, n_latents, pooling, HEAD_PARTS)
     objective = FixedCodes(model, codes[0], left / scale)
     _fit(params, number, arm, model, objective.batches(_order(params, number)), objective)
     with torch.no_grad():
         linear = readout(codes[1])
-        z_hat = linear + scale * model.reconstruct(codes[1], HEAD)
+        z_hat = linear + scale * model.reconstruct(codes[1], HEAD_PARTS)
         output = scale * model.interaction(codes[1])
-    return Found(model, codes[1], output, z_hat, linear)
+    return TrainedArm(model, codes[1], output, z_hat, linear)
 
 
 def _whole(
     params: PlantedStep, number: int, arm: str, pooling: Pooling, parts: tuple[Part, ...],
     train: Tokens, heldout: Tokens,
-) -> Found:  # fmt: skip
-    """An arm of the study, by its objective: everything is trained, from its initial weights."""
+) -> TrainedArm:  # fmt: skip
+    """An arm whose parts are all trained together from their initial weights, by the study's objective."""
     n_latents = params.planted.training.n_latents
     model = _model(params, number, n_latents, pooling, parts)
     batches = (train.z[rows] for rows in _order(params, number))
@@ -119,7 +121,7 @@ def _whole(
     with torch.no_grad():
         output = model.interaction(codes) if "interaction" in parts else None
         z_hat = model.reconstruct(codes, parts)
-    return Found(model, codes, output, z_hat, readout(codes))
+    return TrainedArm(model, codes, output, z_hat, readout(codes))
 
 
 def _model(
@@ -139,7 +141,7 @@ def _fit(
 ) -> None:  # fmt: skip
     torch.manual_seed(stream_seed(params.root_seed, "testbed", "planted", number, "dropout", arm))
     own = params.planted.training
-    at_end = own.n_steps  # nothing is logged or validated before
+    at_end = own.n_steps  # nothing is logged or validated earlier
     schedule = Schedule(own, own.lr, own.n_steps, log_every=at_end, val_every=at_end)
     with named_divergence(f"planted world {number}"):
         fit(model, objective, batches, schedule, lambda: float("nan"))
@@ -147,7 +149,7 @@ def _fit(
 
 
 def _order(params: PlantedStep, number: int) -> Iterator[Int[Tensor, " _"]]:
-    """Rows of every batch: whole batches of one shuffle after another, the same for all arms."""
+    """Rows of every batch, the same for all arms: the whole batches of one shuffle, then of the next."""
     own, n_tokens = params.planted.training, params.planted.n_tokens
     stream = torch_stream(params.root_seed, "testbed", "planted", number, "order")
     n_whole = n_tokens // own.batch_tokens

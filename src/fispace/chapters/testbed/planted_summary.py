@@ -1,6 +1,6 @@
-"""`testbed planted-summary`: what is found over worlds, with intervals, beside null and control.
+"""`testbed planted-summary` and `planted-plots`: recovery of planted pairs over worlds.
 
-Must not: train, or score a pair.
+Means and intervals stand beside their null and control. Must not: train, or score a pair.
 """
 
 from collections.abc import Iterator
@@ -9,17 +9,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fispace.chapters.testbed.tables import PLANTED_PAIRS
+from fispace.chapters.testbed.tables import PLANTED_PAIRS, PLANTED_PAIRS_PLOT
 from fispace.stats.intervals import t_interval
 from fispace.stats.recovery import null_threshold, share_above
+from fispace.store.quantities import Frame
 from fispace.store.tables import read_table, write_csv, write_table
 from fispace.study.config.planted import FIRST_ORDER, ORACLE, SCORES, PlantedSummaryStep
 from fispace.study.step import Reads, Writes, command
 
-Frame = Any  # pandas ships no types
-Row = dict[str, Any]
-
-KEYS = ["world", "share", "arm"]
+WORLD_KEY = ["world", "share", "arm"]
+PLOTTED_METRICS = (
+    "auc_factor", "auc_functional", "found_functional", "captured_interaction", "captured_all", "gain",
+)  # fmt: skip
+FALSE_PAIRS = "false_functional"
+"""Plotted only where no pair is planted, so that every pair found is false."""
 
 
 @command("testbed", "planted-summary", sections=("testbed.planted",), target="full")
@@ -27,20 +30,21 @@ def summarise_worlds(
     params: PlantedSummaryStep, *, metrics: list[Reads], pairs: list[Reads], summary: Writes,
     table: Writes,
 ) -> None:  # fmt: skip
-    """Write means and t intervals over worlds; `table` holds every world beside them.
+    """Write means and t intervals over worlds; `table` holds the value of every world as well.
 
-    To the measured metrics come, each within a world,
+    These metrics are derived from the measured ones within each world:
 
     of_oracle_*       (AUC - 1/2) / (AUC of the oracle - 1/2)
-    excess_null       gain less the same arm's gain where no pair is planted
-    excess_control    gain less the first-order control's gain in the same world and share
-    excess            gain less both: (gain - control) less the same where no pair is planted
+    excess_null       gain - gain of the same arm where no pair is planted
+    excess_control    gain - gain of the first-order control in the same world, at the same share
+    excess            (gain - control's gain) - the same difference where no pair is planted
     found_*           share of the planted pairs above the threshold of the null
     false_*           share of all other pairs above it; where none is planted, of all pairs
 
-    The threshold of an arm and score is the (1 - alpha) quantile of that score over all pairs of a
-    world without planted pairs, the largest of those of the *other* worlds: no world is judged by
-    its own scores, and worlds may differ without more than alpha of the pairs being false.
+    In a world without planted pairs, the (1 - alpha) quantile of a score over all pairs is taken for
+    each arm. The threshold is the largest of these quantiles over the *other* worlds. So no world is
+    judged by its own scores, and differences between worlds do not raise the share of false pairs
+    above alpha.
     """
     measured: Frame = pd.concat([read_table(path) for path in metrics], ignore_index=True)
     scored: Frame = pd.concat([read_table(path) for path in pairs], ignore_index=True)
@@ -58,11 +62,11 @@ def _values(measured: Frame, metric: str) -> dict[tuple[int, float, str], float]
     return {(r["world"], r["share"], r["arm"]): r["value"] for r in own.to_dict("records")}
 
 
-def _row(key: tuple[int, float, str], metric: str, value: float) -> Row:
-    return dict(zip(KEYS, key, strict=True)) | {"metric": metric, "value": value}
+def _row(key: tuple[int, float, str], metric: str, value: float) -> dict[str, Any]:
+    return dict(zip(WORLD_KEY, key, strict=True)) | {"metric": metric, "value": value}
 
 
-def _against_oracle(measured: Frame) -> Iterator[Row]:
+def _against_oracle(measured: Frame) -> Iterator[dict[str, Any]]:
     for score in SCORES:
         values = _values(measured, f"auc_{score}")
         for (world, share, arm), value in values.items():
@@ -70,7 +74,7 @@ def _against_oracle(measured: Frame) -> Iterator[Row]:
             yield _row((world, share, arm), f"of_oracle_{score}", of_oracle)
 
 
-def _excesses(measured: Frame) -> Iterator[Row]:
+def _excesses(measured: Frame) -> Iterator[dict[str, Any]]:
     gains = _values(measured, "gain")
     for (world, share, arm), gain in gains.items():
         null = gains[world, 0.0, arm]
@@ -82,7 +86,7 @@ def _excesses(measured: Frame) -> Iterator[Row]:
             yield _row((world, share, arm), "excess", gain - control - null)
 
 
-def _found(scored: Frame, alpha: float) -> Iterator[Row]:
+def _found(scored: Frame, alpha: float) -> Iterator[dict[str, Any]]:
     for arm, of_arm in scored.groupby("arm", sort=False):
         for score in SCORES:
             own = of_arm.dropna(subset=[score]) if score in of_arm else of_arm.iloc[:0]
@@ -97,10 +101,19 @@ def _found(scored: Frame, alpha: float) -> Iterator[Row]:
 
 
 def _over_worlds(every: Frame, confidence: float) -> Frame:
-    rows: list[Row] = []
+    rows: list[dict[str, Any]] = []
     for (share, arm, metric), own in every.groupby(["share", "arm", "metric"], sort=False):
         values = own["value"].dropna().to_numpy(np.float64)
         if len(values):
             found = t_interval(values, confidence)
             rows.append({"share": share, "arm": arm, "metric": metric, **found._asdict()})
     return pd.DataFrame(rows)
+
+
+@command("testbed", "planted-plots", target="full")
+def write_planted_plots(*, table: Reads, planted: Writes) -> None:
+    """Write the rows that the figure draws: means over worlds with intervals, and every world (`world`)."""
+    rows: Frame = read_table(table)
+    is_null = (rows["metric"] == FALSE_PAIRS) & (rows["share"] == 0)
+    shown = rows[rows["metric"].isin(PLOTTED_METRICS) | is_null]
+    write_csv(planted, shown[list(PLANTED_PAIRS_PLOT.columns)], PLANTED_PAIRS_PLOT)

@@ -1,4 +1,4 @@
-"""Named quantities from the planted pairs: where none is planted, and where they carry the most.
+"""Named quantities from the planted pairs: without planted pairs, and at their largest share.
 
 Must not: know a claim, or measure.
 """
@@ -13,7 +13,7 @@ NONE, STRONGEST = "none", "strongest"
 
 
 def planted_pair_quantities(planted: Frame, alpha: float) -> Iterator[Quantity]:
-    """Every metric of every world; a world is to these numbers what a seed is to others.
+    """Every metric of every world; the number of the world takes the place of the seed.
 
     planted_metric.arm.none        no pair is planted
     planted_metric.arm.strongest   the pairs have the largest share of the study

@@ -18,7 +18,7 @@ PLANTED_PAIRS = Table(
     },
     key=("share", "arm", "metric"),
 )  # fmt: skip
-"""Means over worlds; the interval is missing where there is one world."""
+"""Means over worlds; the interval is missing if there is only one world."""
 PLANTED_PAIRS_PLOT = Table(
     "report/figures/planted.csv",
     {

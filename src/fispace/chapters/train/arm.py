@@ -14,12 +14,11 @@ import torch
 from torch import Tensor
 
 from fispace.errors import named_divergence
-from fispace.models.fit import Schedule, fit
+from fispace.models.fit import Schedule, fit, fix_numerics
 from fispace.models.integrated import IntegratedModel
-from fispace.models.numerics import fix_numerics, selection_dtype
 from fispace.models.objective import ArmObjective
 from fispace.models.parts import matched_n_latents
-from fispace.models.progress import CurveRow
+from fispace.models.topk import selection_dtype
 from fispace.models.trained import (
     Trained,
     TrainingRecord,
@@ -27,13 +26,13 @@ from fispace.models.trained import (
     load_trained,
     model_shape,
 )
-from fispace.models.training_state import Checkpoints, surroundings
+from fispace.models.training_state import Checkpoints, CurveRow, surroundings
 from fispace.seeds import stream_seed
 from fispace.stats.metrics import FvuSums
 from fispace.store.activations import ActivationStore
+from fispace.store.batches import prefetched
 from fispace.store.checkpoint import data_record, save_checkpoint
 from fispace.store.files import read_json, sha256_of
-from fispace.store.prefetch import prefetched
 from fispace.store.standardiser import (
     Standardiser,
     load_standardiser,
@@ -46,7 +45,7 @@ from fispace.study.config.train import ArmModel, TrainArmStep
 from fispace.study.step import Reads, Scratch, Unrecorded, Writes, command
 
 PLAIN_SAE = ArmModel(parts=("sae",), frozen_sae_from=None, pooling=None, matched_to=None)
-"""What a learning rate is tried on."""
+"""The arm on which learning rates are tried."""
 
 
 @command("train", "arm")
@@ -58,18 +57,20 @@ def train_arm(
 ) -> None:  # fmt: skip
     """Train one arm with one seed at the chosen rate; writes checkpoint, curve and history of the latents.
 
-    An arm whose parameter count equals another's has as many latents as that takes, not
-    `params.n_latents`; `matched_row` is the other's row. `changed` is a mapping, as JSON, of
-    parameters that take the place of those of `params`; of a copied SAE a smaller k cuts the codes.
-    Where `params.topk_dtype` is auto, a copied SAE goes on selecting in the precision it was trained in.
+    `row` is the arm's row in params, as JSON. If `matched_row` is given, the number of latents is not
+    `params.n_latents` but the one that matches the parameter count of the arm of that row. `changed`
+    is a mapping, as JSON, of parameters that replace those of `params`; a smaller k cuts the codes of
+    a copied SAE. If `params.topk_dtype` is auto, a copied SAE keeps selecting in the precision in
+    which it was trained.
 
-    The training is kept in `scratch` every `checkpoint_seconds`, so a killed one goes on from there
-    to the bytes that it would have written undisturbed.
+    The training is saved in `scratch` every `checkpoint_seconds`. If it is killed, it continues from
+    there and writes the same bytes as without the interruption.
 
     Raises:
         ArtifactError: if a shard is missing or altered.
         ArtifactMismatchError: if the frozen SAE was trained on other data or with other sizes.
-        ParamsError: if a row is not that of an arm, or `changed` holds what is no parameter of a training.
+        ParamsError: if a row does not describe an arm, or `changed` names something that is not a parameter
+            of a training.
         DivergedError: if the loss becomes non-finite.
     """
     peak, own = float(read_json(lr)["lr"]), ArmModel.read(json.loads(row), f"train.arms.{arm}")
@@ -112,7 +113,7 @@ def train_candidate(
 ) -> None:  # fmt: skip
     """Train the arm `sae` at one candidate learning rate; writes only the curve.
 
-    `scratch` and `checkpoint_seconds` are those of `train arm`.
+    `scratch` and `checkpoint_seconds` are as in `train arm`.
 
     Raises:
         ArtifactError: if a shard is missing or altered.
@@ -141,9 +142,9 @@ def mean_interaction(model: IntegratedModel, batches: Iterator[Tensor]) -> Tenso
 
 
 def _decided(params: TrainArmStep, manifest: Path, copied: Trained | None) -> TrainArmStep:
-    """The parameters with the precision of the selection decided: one for all arms, whatever their size.
+    """The parameters with the precision of the TopK selection decided, alike for arms of every size.
 
-    The record of a training, and so every reader of its weights on any machine, has the decision.
+    The decision is stored in the record of the training, so it holds for every reader of the weights.
     """
     if copied is not None and params.topk_dtype == "auto":
         return params.changed(topk_dtype=copied.record.params.topk_dtype)
@@ -152,7 +153,7 @@ def _decided(params: TrainArmStep, manifest: Path, copied: Trained | None) -> Tr
 
 
 def _matched(params: TrainArmStep, arm: ArmModel, like: ArmModel, manifest: Path) -> TrainArmStep:
-    """The parameters with the latents that give the arm's model the other's parameter count."""
+    """The parameters, with the number of latents that matches the other arm's parameter count."""
     shape = model_shape(params, like, ActivationStore(manifest).d_model)
     return params.changed(n_latents=matched_n_latents(shape, arm.parts, like.parts))
 
@@ -166,7 +167,7 @@ def _record(
 
 
 def _identity(record: TrainingRecord, frozen: Path | None) -> dict[str, Any]:
-    """All that decides the numbers of a training: its record, and what else is another elsewhere."""
+    """All that decides the numbers of a training: its record, its frozen SAE, and its surroundings."""
     source = None if frozen is None else sha256_of(frozen)
     return record.plain() | {"frozen": source} | surroundings(__name__)
 
@@ -174,7 +175,7 @@ def _identity(record: TrainingRecord, frozen: Path | None) -> dict[str, Any]:
 def _open(
     params: TrainArmStep, manifest: Path, standardiser: Path
 ) -> tuple[ActivationStore, Standardiser]:
-    """The store and the standardiser of what it gives; by row group, it has been applied already."""
+    """The store, and the standardiser of its rows; a store standardised per row group needs none."""
     is_alone = params.standardise_per == "row_group"
     store = ActivationStore(manifest, standardised_alone if is_alone else None)
     store.verify("train")
@@ -183,11 +184,11 @@ def _open(
 
 
 class Fitted(NamedTuple):
-    """What a training leaves behind besides the weights."""
+    """The tables of a training."""
 
     curve: pd.DataFrame
     lifecycle: pd.DataFrame
-    """One row a latent at every validation; columns: models.latent_history.Snapshot."""
+    """One row per latent and validation; columns: models.latent_history.Snapshot."""
 
 
 def _fit(
@@ -197,7 +198,7 @@ def _fit(
     fix_numerics(params.threads)
     seed, (store, units) = record.seed, data
     torch.manual_seed(stream_seed(params.root_seed, "train", seed, "dropout", record.arm))
-    # Data order is keyed without the arm, so arms of a seed are paired.
+    # the name of the stream does not contain the arm, so all arms of a seed see the same batches
     stream = (params.root_seed, "train", seed, "order")
     rows = store.shuffled_batches(
         "train", params.batch_tokens, params.pool_groups, stream, checkpoints.n_steps

@@ -1,4 +1,4 @@
-"""`train choose-lr`: the peak learning rate of every arm, chosen on the arm `sae`.
+"""`train choose-lr`: the peak learning rate that all arms share, chosen on the arm `sae`.
 
 Must not: train, or import torch.
 """
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 def choose_lr(params: ChooseLrStep, *, curves: list[Reads], lr: Writes) -> None:
     """Write the candidate peak learning rate with the lowest final validation FVU of the arm `sae`.
 
-    A single candidate is taken without a training; its validation FVU is null then.
+    A single candidate is chosen without a training; its validation FVU is then null.
     """
     found = {read_recipe(path)["lr"]: read_table(path)["val_fvu"].iloc[-1] for path in curves}
     candidates = [
@@ -30,5 +30,5 @@ def choose_lr(params: ChooseLrStep, *, curves: list[Reads], lr: Writes) -> None:
         max(params.lr_candidates),
     )
     if is_at_edge:
-        log.warning("the best learning rate %g lies at the edge of train.lr_candidates", best["lr"])
+        log.warning("the best learning rate %g is at the edge of train.lr_candidates", best["lr"])
     write_json(lr, best | {"candidates": candidates, "is_at_edge": is_at_edge})

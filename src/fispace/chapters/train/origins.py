@@ -1,4 +1,4 @@
-"""Where the chapter's equations are.
+"""The functions and classes with the chapter's equations.
 
 Must not: compute.
 """
@@ -8,4 +8,4 @@ MODEL = (
     "fispace.models.objective:ArmObjective", "fispace.models.objective:aux_k_loss",
 )  # fmt: skip
 EQUATIONS = {"train_arm": MODEL, "train_candidate": MODEL}
-"""Functions and classes that hold a step's equations, by the function of the command."""
+"""Functions and classes with the equations of a step, by the function of the command."""

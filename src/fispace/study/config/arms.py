@@ -1,4 +1,4 @@
-"""All arms of a study, and what their rows may refer to.
+"""The section `train` of params.yaml: all arms of a study, and what their rows may refer to.
 
 Must not: hold a default, or know what a part computes.
 """
@@ -25,21 +25,21 @@ BASELINE_ARM = "sae"
 
 
 class MoreSeedsConfig(Config):
-    """Trainings of the target full beyond seeds."""
+    """Trainings of the target full with further seeds."""
 
     seeds: Annotated[Distinct[Seed], Field(min_length=1, max_length=1000)]
     """Further seeds, none of them in train.seeds."""
     arms: Distinct[str]
-    """Arms that are trained with them; all others have train.seeds."""
+    """Arms that are trained with these as well; all others have train.seeds only."""
 
 
 class GainCurveConfig(Config):
-    """Trainings of the target full that show an arm's gain over its SAE where k is cut at test time."""
+    """Trainings of the target full for the curve of an arm's gain over its SAE against k at test time."""
 
     arm: str
-    """Arm with a copied SAE; trained again at each k on the codes of that SAE, cut to the k largest."""
+    """Arm with a copied SAE. It is trained again at each k, on the k largest codes of that SAE."""
     k_shares: Annotated[Distinct[InnerShare], Field(min_length=1, max_length=100)]
-    """Smaller k as shares of train.k, rounded, at least 1; an SAE is trained at each as well."""
+    """Smaller k as shares of train.k, rounded to at least 1; an SAE is trained at each of them too."""
 
 
 class TrainSection(ArmTraining, ChooseLrStep, Audited, Threaded):
@@ -48,18 +48,18 @@ class TrainSection(ArmTraining, ChooseLrStep, Audited, Threaded):
     renamed: ClassVar[dict[str, str]] = {"control_arms": "arms, with `target: full` in the row"}
 
     seeds: Annotated[Distinct[Seed], Field(min_length=1, max_length=1000)]
-    """One training of every arm for each; arms of one seed see the data in the same order."""
+    """Every arm is trained once per seed; arms of the same seed see the data in the same order."""
     lr_search_seed: Seed
     """Seed of the trainings that choose the learning rate."""
     checkpoint_seconds: Annotated[int, Field(ge=1, le=86_400)]
-    """Seconds between savings of an unfinished training, which a restarted job continues; they change no
-    result."""
+    """Seconds between saves of an unfinished training, from which a restarted job continues. The value
+    changes no result."""
     arms: Annotated[dict[ArmName, ArmConfig], Field(min_length=1, max_length=200)]
-    """One row per arm; its name is a file name. Arm sae is needed: the learning rate is chosen on it."""
+    """One row per arm; its name is a file name. The arm sae is required: the learning rate is chosen on it."""
     more_seeds: MoreSeedsConfig
-    """Trainings of the target full beyond seeds."""
+    """Trainings of the target full with further seeds."""
     gain_curve: GainCurveConfig
-    """Trainings of the target full that show an arm's gain over its SAE where k is cut at test time."""
+    """Trainings of the target full for the curve of an arm's gain over its SAE against k at test time."""
 
     @property
     def arms_of_every_run(self) -> dict[str, ArmConfig]:
@@ -89,8 +89,8 @@ class TrainSection(ArmTraining, ChooseLrStep, Audited, Threaded):
             if seed in self.seeds:
                 raise Refusal(
                     ("more_seeds", "seeds"),
-                    f"{seed} is one of train.seeds={list(self.seeds)}; every arm is trained with it "
-                    "already",
+                    f"{seed} is one of train.seeds={list(self.seeds)}; every arm is already trained "
+                    "with it",
                 )
         return self
 
@@ -100,7 +100,7 @@ class TrainSection(ArmTraining, ChooseLrStep, Audited, Threaded):
         if arm not in self.arms or self.arms[arm].frozen_sae_from is None:
             raise Refusal(
                 ("gain_curve", "arm"),
-                f"{arm!r} must be an arm with frozen_sae_from; its gain over that SAE is shown",
+                f"{arm!r} must be an arm with frozen_sae_from: the curve shows its gain over that SAE",
             )
         return self
 
@@ -109,7 +109,7 @@ class TrainSection(ArmTraining, ChooseLrStep, Audited, Threaded):
         if self.standardise_per != "split":
             raise Refusal(
                 "standardise_per",
-                f"{self.standardise_per!r} is for a switch of train.audit.switches alone; every other "
+                f"{self.standardise_per!r} is allowed in train.audit.switches only; every other "
                 "analysis of a model uses the stored standardiser of the train split",
             )
         for key, name in (("arm", self.audit.arm), ("baseline", self.audit.baseline)):
@@ -124,8 +124,8 @@ class TrainSection(ArmTraining, ChooseLrStep, Audited, Threaded):
         if not {"linear", "interaction"} <= set(self.arms[self.audit.arm].parts):
             raise Refusal(
                 ("audit", "arm"),
-                f"{self.audit.arm!r} must have the parts linear and interaction; the audit cuts the one "
-                "away and pools the other otherwise",
+                f"{self.audit.arm!r} must have the parts linear and interaction: the audit removes the "
+                "first and changes the pooling of the second",
             )
         if self.audit.arm == self.audit.baseline:
             raise Refusal(("audit", "baseline"), "must be another arm than train.audit.arm")
@@ -137,9 +137,7 @@ class TrainSection(ArmTraining, ChooseLrStep, Audited, Threaded):
         for name, changed in self.audit.switches.items():
             where = ("audit", "switches", name)
             if name in (NO_SWITCH, *MEASURED):
-                raise Refusal(
-                    where, "the audit measures a switch of this name already; choose another"
-                )
+                raise Refusal(where, "the audit already has a switch of this name; choose another")
             if not changed:
                 raise Refusal(where, "changes no parameter")
             try:
@@ -150,7 +148,7 @@ class TrainSection(ArmTraining, ChooseLrStep, Audited, Threaded):
 
 
 def arms_of(train: Mapping[str, Any], target: Literal["all", "full"]) -> dict[str, dict[str, Any]]:
-    """Plain rows, by arm, of what a training of the target depends on; those of `all` come first."""
+    """Rows of the target's arms as plain values, those of `all` first, with only what a training depends on."""
     rows: dict[str, dict[str, Any]] = {}
     for own in ("all",) if target == "all" else ("all", "full"):
         for name, row in train["arms"].items():
@@ -160,7 +158,7 @@ def arms_of(train: Mapping[str, Any], target: Literal["all", "full"]) -> dict[st
 
 
 def gain_ks(train: Mapping[str, Any]) -> list[int]:
-    """The k of the gain curve below `train.k`, ascending; none where k is 1."""
+    """The smaller k of the gain curve, ascending; none if `train.k` is 1."""
     shares = train["gain_curve"]["k_shares"]
     return sorted({max(1, round(share * train["k"])) for share in shares} - {train["k"]})
 

@@ -1,4 +1,4 @@
-"""The audit: published weaknesses that are switched on one at a time, and the number they move.
+"""The audit: weaknesses of the published study, switched on one at a time.
 
 Must not: know how a weakness is switched on.
 """
@@ -20,23 +20,23 @@ MEASURED = (
     ABLATED_BASELINE, HOOK_OFF_BY_ONE, NO_STANDARDISER, LINEAR_POOLING, TRAIN_SPLIT, TOKEN_TEST,
     UNTRAINED_NORMS,
 )  # fmt: skip
-"""Switches of measuring, in the order of tables; those of training are named by the study."""
+"""Switches that change a measurement, in the order of tables; params.yaml names those of training."""
 
 
 class AuditConfig(Config):
-    """Which number published weaknesses are to move, and which of them are switches of training."""
+    """The number that the audit follows, and the weaknesses that change a training."""
 
     arm: str
     """Arm whose gain over the baseline is the headline number; must have linear and interaction parts."""
     baseline: str
-    """Arm that it is compared with."""
+    """Arm that this gain is over."""
     switches: Annotated[dict[Name, dict[str, Any]], Field(max_length=100)]
-    """Parameters of train that take the place of the study's own, by the name of the weakness."""
+    """By the name of a weakness, the parameters of train that replace the study's own."""
 
 
 class Audited(Config):
     """The audit of the target full."""
 
     audit: AuditConfig
-    """Trainings of the target full with one weakness of the published study switched on: how far does it
-    alone move the headline number?"""
+    """Trainings of the target full with one weakness of the published study switched on, to see how far it
+    alone moves the headline number."""

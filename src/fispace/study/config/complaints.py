@@ -1,4 +1,4 @@
-"""What a validation error says to a user: which parameter, what is wrong with it, and what it means.
+"""Turns a validation error into a message: which parameter is wrong, why, and what the parameter means.
 
 Must not: validate, or know which file a value is from.
 """
@@ -10,13 +10,12 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from fispace.study.config.base import Config, Keys, Refusal, dotted
-from fispace.study.config.meanings import meaning
+from fispace.study.config.base import Config, Keys, Refusal, dotted, meaning
 
 SHOWN_CHARACTERS = 200
-"""Most characters of a value that a message repeats."""
-ON_TEXTS = "; a text that YAML takes for something else stands in quotes, as in '1' or 'no'"
-ON_NUMBERS = "; numbers stand without quotes and with a decimal point, as in 1.0e-3"
+"""Longest quotation of a value in a message, in characters."""
+ON_TEXTS = "; put a text that YAML reads as something else in quotes, as in '1' or 'no'"
+ON_NUMBERS = "; write numbers without quotes and with a decimal point, as in 1.0e-3"
 SCALARS = {
     "int_type": "integer",
     "float_type": "number",
@@ -39,17 +38,17 @@ BOUNDS = {
     "string_too_long": "has more than {max_length} characters",
     "string_pattern_mismatch": "does not match {pattern}",
 }
-"""Sentences about a value, by pydantic's name of the error, with the bound that it gives."""
+"""Sentences about a value by pydantic's name of the error; pydantic fills in the bound."""
 
 
 class _Place(NamedTuple):
-    """Where in a model an error is."""
+    """Where in a model the error occurred."""
 
     keys: Keys
     annotation: Any
-    """Type that the parameters' declaration gives the value; None for an unknown key."""
+    """Declared type of the value; None for an unknown key."""
     holder: type[BaseModel] | None
-    """Model of which the last key is a field, or should be."""
+    """Model that has, or lacks, the last key as a field."""
     meant: str | None
 
     @property
@@ -59,7 +58,7 @@ class _Place(NamedTuple):
 
 
 def first_complaint(error: ValidationError, model: type[BaseModel]) -> Refusal:
-    """The complaint that a user should read first: that of the outermost key, in the order given."""
+    """The complaint that a user should read first: the first one about the outermost key."""
     details = error.errors(include_url=False)
     places = [_placed(detail, model) for detail in details]
     first = min(range(len(details)), key=lambda i: _urgency(details[i], places[i], i))
@@ -70,7 +69,7 @@ def first_complaint(error: ValidationError, model: type[BaseModel]) -> Refusal:
 
 
 def _urgency(detail: ErrorDetails, place: _Place, order: int) -> tuple[int, bool, int]:
-    """Smallest for the error to show: outer before inner, what a value must be before its type."""
+    """Sort key, smallest first: outer keys before inner ones, ranges before types."""
     names_key = detail["type"] in ("missing", "extra_forbidden")
     return len(place.keys) - names_key, detail["type"] in SCALARS, order
 
@@ -114,7 +113,7 @@ def _bare(annotation: Any) -> Any:
 
 
 def _below(annotation: Any, key: int | str) -> tuple[Any, str | None]:
-    """Type and meaning of what stands below a key of a value of this type."""
+    """Type and meaning of the value below a key, given the type of the whole."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         field = annotation.model_fields.get(str(key))
         return (None if field is None else field.annotation), meaning(annotation, str(key))
@@ -139,7 +138,7 @@ def _complaint(detail: ErrorDetails, together: list[ErrorDetails], place: _Place
 
 
 def _sentence(detail: ErrorDetails, together: list[ErrorDetails], place: _Place) -> str:
-    """What is wrong, in words like those that JSON Schema's validators use."""
+    """What is wrong, worded like the messages of JSON Schema validators."""
     kind, value, bounds = detail["type"], shown(detail["input"]), detail.get("ctx", {})
     match kind:
         case "missing":
@@ -162,7 +161,7 @@ def _sentence(detail: ErrorDetails, together: list[ErrorDetails], place: _Place)
 
 
 def _known(place: _Place) -> str:
-    """What to write in the place of an unknown key."""
+    """What to write instead of an unknown key."""
     groups = [] if place.holder is None else place.holder.__mro__
     for group in groups:
         if place.keys[-1] in vars(group).get("renamed", {}):
@@ -173,8 +172,8 @@ def _known(place: _Place) -> str:
 
 
 def shown(value: Any) -> str:
-    """The value as Python writes it, cut to a length that a message can hold."""
+    """The value as Python writes it, shortened for a message."""
     try:
         return f"{value!r:.{SHOWN_CHARACTERS}}"
-    except ValueError:  # Python writes no integer of thousands of digits
+    except ValueError:  # Python refuses to print an integer of thousands of digits
         return "a number of thousands of digits"

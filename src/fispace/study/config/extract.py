@@ -61,8 +61,8 @@ class TextConfig(Config):
         if self.source == "testbed" and self.path is not None:
             raise Refusal(
                 "path",
-                f"must be null: source='testbed' is the corpus that the testbed writes. For {self.path} set "
-                "source to txt, jsonl, parquet or hub",
+                f"must be null: source='testbed' is the corpus that the testbed writes. To read {self.path}, "
+                "set source to txt, jsonl, parquet or hub",
             )
         if self.source == "txt" and self.delimiter is None:
             raise Refusal(
@@ -79,11 +79,11 @@ class PerSplit(Config):
     train: Count
     """Of the split that models are trained on."""
     val: Count
-    """Of the split that chooses the learning rate."""
+    """Of the split on which the learning rate is chosen."""
     test: Count
     """Of the split that everything is measured on."""
     transfer: Count
-    """Of the second text, where there is one."""
+    """Of the second text, if there is one."""
 
     def of(self, split: str) -> int:
         """The number of one split."""
@@ -91,28 +91,28 @@ class PerSplit(Config):
 
 
 class BosOption(Config):
-    """How a token sequence begins."""
+    """First token of a sequence."""
 
     add_bos: bool
     """Whether every window begins with the tokenizer's BOS token."""
 
 
 class SpecialTokensConfig(Config):
-    """Changes to the tokens that are neither trained on nor scored, beside what the tokenizer marks."""
+    """Changes to the set of special tokens, which are neither trained on nor scored."""
 
     add: Distinct[NonEmpty]
-    """Further tokens to treat as special, as they stand in the tokenizer's vocabulary."""
+    """Further tokens to treat as special, written as in the tokenizer's vocabulary."""
     exempt: Distinct[NonEmpty]
-    """Tokens marked as special that are treated as ordinary ones."""
+    """Tokens that the tokenizer marks as special but the study treats as ordinary."""
 
 
 class Windows(BosOption, WindowBatches):
-    """Windows in which a language model reads a text."""
+    """Windows into which a text is cut."""
 
     window_tokens: Annotated[int, Field(ge=2, le=1_048_576)]
     """Tokens of a window, BOS included."""
     special_tokens: SpecialTokensConfig
-    """Tokens that count as special beside those that the tokenizer marks, and marked ones that do not."""
+    """Exceptions to the tokenizer's own list of special tokens."""
 
 
 class Texts(Windows):
@@ -131,7 +131,7 @@ class Texts(Windows):
     max_tokens: PerSplit
     """Non-special tokens taken of each split."""
     shards: PerSplit
-    """Parquet files of each split."""
+    """Number of Parquet files of each split."""
     store_dtype: Literal["float16", "float32"]
     """Number format of the stored activations."""
     row_group_tokens: Annotated[int, Field(ge=1, le=10_000_000)]
@@ -155,7 +155,7 @@ class Texts(Windows):
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Splits that this study extracts."""
+        """The splits of this study."""
         return ("train", "val", "test") + (("transfer",) if self.transfer else ())
 
 

@@ -36,7 +36,7 @@ from fispace.study.names import (
 )
 
 IDENTITY = 1.0
-"""Multiplier that leaves a latent as it is; effects are differences from it."""
+"""Multiplier that leaves a latent unchanged; effects are differences from it."""
 
 ColumnName = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$", max_length=60)]
 FactorName = Annotated[ColumnName, AfterValidator(factor_name)]
@@ -46,7 +46,7 @@ Multiplier = Annotated[float, Field(ge=-1000, le=1000)]
 
 
 class FactorConfig(Config):
-    """One factor of a battery: its column, and its two levels, index 0 first."""
+    """One factor of a battery: its column and its two levels."""
 
     name: FactorName
     """Column of the battery."""
@@ -69,8 +69,7 @@ class Factors(Config):
     """The two factors."""
 
     factors: ListOf[FactorConfig]
-    """The two factors: columns of the battery, and their two levels, index 0 first. The contrast is
-    y11 - y10 - y01 + y00."""
+    """The two factors. With levels indexed 0 and 1, the interaction contrast is y11 - y10 - y01 + y00."""
 
     @model_validator(mode="after")
     def _require_two_names(self) -> "Factors":
@@ -85,15 +84,15 @@ class Factors(Config):
 
 
 class StimulusHalves(Config):
-    """Which stimuli are used, and for what."""
+    """Which stimuli are used, and their division into a select and a confirm half."""
 
     variant: PlainText | None
     """Value of the battery's column `variant` whose rows are used; null where it has no such column."""
     select_fraction: InnerShare
     """Share of the items on which latents are selected; the tests run on the others."""
     clamp_items: Annotated[int, Field(ge=2, le=100_000)] | None
-    """Confirm items, the first by name, after whose texts clamps are measured, beside all neutral
-    prompts; null = all. Every word is scored after each of their texts, under every clamp."""
+    """Number of confirm items whose texts are prompts for measuring clamps, besides all neutral prompts: the
+    first by name, or all if null. Every word is scored after each prompt under every clamp."""
 
 
 class Alpha(Config):
@@ -107,40 +106,40 @@ class Permutations(Alpha):
     """Permutation tests."""
 
     n_permutations: Annotated[int, Field(ge=19, le=1_000_000)]
-    """Random sign flips of a permutation test; all patterns where there are no more than this."""
+    """Random sign flips of a permutation test; all patterns of signs if there are no more than this."""
 
 
 class Candidates(Config):
-    """Latents that are carried from the select half to the confirm half."""
+    """Latents chosen on the select half and tested on the confirm half."""
 
     n_candidates: Annotated[int, Field(ge=1, le=1000)]
-    """Secondary latents carried from select to confirm, with as many insensitive and as many random
-    controls."""
+    """Secondary latents chosen on the select half and tested on the confirm half, with equal numbers of
+    insensitive and of random controls."""
 
 
 class Clamps(Config):
-    """Multipliers of a latent."""
+    """Multipliers of clamped latents."""
 
     clamps: Annotated[Distinct[Multiplier], Field(min_length=2, max_length=100)]
-    """Multipliers of a clamped latent (paper); must hold 1, against which effects are measured."""
+    """Multipliers of a clamped latent (paper). 1 must be among them: effects are differences from it."""
 
     @model_validator(mode="after")
     def _require_identity(self) -> "Clamps":
         if IDENTITY not in self.clamps:
             raise Refusal(
                 "clamps",
-                "must hold the multiplier 1, which effects are measured against",
+                "must hold the multiplier 1: effects are differences from it",
                 list(self.clamps),
             )
         return self
 
 
 class AddedErrors(Config):
-    """What becomes of the errors of the autoencoders."""
+    """Treatment of the autoencoders' errors."""
 
     add_back_errors: bool
-    """Whether the reconstruction error and the secondary SAE's error are added back, so that multiplier
-    1 is the identity (false: as in the paper)."""
+    """Whether the errors of the reconstruction and of the secondary SAE are added back, which makes the
+    multiplier 1 the identity (false: as in the paper)."""
 
 
 class ContextBatches(Config):
@@ -151,15 +150,15 @@ class ContextBatches(Config):
 
 
 class Interventions(Candidates, Clamps, AddedErrors, ContextBatches):
-    """What latents are set to, and after which texts the response words are scored."""
+    """Values to which latents are set, and the batches in which response words are scored."""
 
     quantiles: Annotated[Distinct[Share], Field(max_length=20)]
-    """A latent is also set, at every token, to these quantiles of its non-zero activations on the select
-    half."""
+    """A latent is also set to each of these quantiles of its non-zero activations on the select half, at
+    every token."""
 
 
 class Calibration(Alpha, Candidates):
-    """The procedure on data whose truth is known."""
+    """Calibration on simulated data."""
 
     calibration: CalibrationConfig
     """False positives and power of the complete select-confirm procedure on simulated data (target
@@ -174,41 +173,41 @@ class SecondaryConfig(Config):
     k: Size
     """Latents that may be active per token (250 in the paper)."""
     n_tokens: Count
-    """Token presentations of its training."""
+    """Tokens presented in its training, repetitions included."""
     standardiser_tokens: Annotated[int, Field(ge=2, le=1_000_000_000_000)]
-    """Train tokens on which mean and standard deviation of its input are fitted."""
+    """Train tokens from which the mean and standard deviation of its input are estimated."""
 
 
 class GenerationConfig(Config):
-    """Greedy and sampled continuations of the first contexts, with counts of the response words."""
+    """Greedy and sampled continuations of the first contexts, and counts of response words in them."""
 
     n_contexts: Annotated[int, Field(ge=1, le=100_000)]
-    """Contexts that are continued."""
+    """Number of contexts that are continued."""
     n_tokens: Annotated[int, Field(ge=1, le=10_000)]
     """Tokens of a continuation."""
     temperature: Annotated[float, Field(gt=0, le=100)]
-    """Of the sampled continuations."""
+    """Temperature of the sampled continuations."""
     clamps: Annotated[Distinct[Multiplier], Field(min_length=1)]
-    """Multipliers."""
+    """Multipliers of a clamped latent."""
 
 
 class Continuations(AddedErrors):
-    """Texts under an intervention."""
+    """Continuations under an intervention."""
 
     generation: GenerationConfig
-    """Greedy and sampled continuations of the first contexts, with counts of the response words."""
+    """Greedy and sampled continuations of the first contexts, and counts of response words in them."""
 
 
 class Families(Config):
     """Hypotheses, declared before the run."""
 
     hypotheses: Annotated[dict[HypothesisName, Hypothesis], Field(min_length=1)]
-    """Families of hypotheses, declared before the run: the interaction contrast of a response, for kinds
-    of latents and controls. Each is corrected as a whole, every seed in it."""
+    """Families of hypotheses by name: the interaction contrast of a response is zero, for some kinds of
+    latents and controls. Each family is corrected as a whole, over all seeds."""
     equivalence: EquivalenceConfig
-    """Bounds of the equivalence tests (TOST): an effect inside counts as none."""
+    """Bounds of the equivalence tests (TOST); an effect within them counts as none."""
     exclusions: ExclusionConfig
-    """Rows that leave their family before it is corrected; they stay in the table, marked."""
+    """Which rows are left out of their family before it is corrected; they stay in the table, marked."""
 
     @model_validator(mode="after")
     def _require_disjoint(self) -> "Families":
@@ -217,7 +216,7 @@ class Families(Config):
         if twice:
             raise Refusal(
                 "hypotheses",
-                f"{twice[0][0]} of the kind {twice[0][1]!r} stands in two families; a hypothesis "
+                f"{twice[0][0]} of the kind {twice[0][1]!r} is in two families; a hypothesis "
                 "belongs to one",
             )
         return self

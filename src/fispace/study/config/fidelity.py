@@ -8,7 +8,7 @@ from fispace.study.config.base import Config, Distinct, InnerShare, Seeded, Thre
 from fispace.study.config.lm import ReadsLm, WindowBatches
 
 Control = Literal["epsilon_random", "cosine_noise", "covariance_noise", "shuffled_error"]
-"""Errors of a condition's own size; formulas: fispace.chapters.fidelity.matched_errors."""
+"""Random errors of the same size as a reconstruction's; formulas: fispace.chapters.fidelity.matched_errors."""
 
 PUBLISHED: Control = "epsilon_random"
 
@@ -29,17 +29,17 @@ Controls = Annotated[
 
 
 class Comparisons(Config):
-    """Arms that others are compared with."""
+    """Arms with which others are compared."""
 
     compared_with: Distinct[str]
-    """Arms that the reconstruction by all parts of every other arm is compared with."""
+    """Arms with which every other arm is compared, each reconstructing by all its parts."""
 
 
 class ControlsOf(Config):
-    """Gains over controls."""
+    """Gains of arms over their controls."""
 
     controls_of: dict[str, Annotated[Distinct[str], Field(min_length=1)]]
-    """Arms, and the controls over which the gain of each is tabled."""
+    """By arm, the controls over which its gain is tabulated."""
 
 
 class FullComparisons(Comparisons, ControlsOf):
@@ -47,37 +47,37 @@ class FullComparisons(Comparisons, ControlsOf):
 
 
 class ForwardPasses(WindowBatches, ReadsLm, Threaded):
-    """Runs of the language model on windows of a split."""
+    """Forward passes of the language model over the windows of a split."""
 
 
 class MatchedErrors(Config):
     """Controls of a reconstruction's error, and windows in which latents are counted."""
 
     controls: Controls
-    """Errors of the condition's own size, run beside all parts of an arm; formulas in
-    fispace.chapters.fidelity.matched_errors. The claims point to epsilon_random."""
+    """Random errors of the same size as the reconstruction's by all parts of an arm; formulas in
+    fispace.chapters.fidelity.matched_errors. Claims refer to epsilon_random, so it must be there."""
     ablation_controls: Controls
-    """The same, run beside every set of parts that is left when others are dropped after training. The
-    claims point to epsilon_random."""
+    """The same for reconstructions by some of an arm's parts, the others dropped after training. Claims
+    refer to epsilon_random, so it must be there."""
     epsilon_draws: Annotated[int, Field(ge=1, le=1000)]
-    """Draws of the control epsilon_random; the other controls are drawn once."""
+    """Number of draws of the control epsilon_random; the other controls are drawn once."""
     dead_window_tokens: Annotated[int, Field(ge=1)]
-    """Tokens of a window in which a latent must fire not to be dead in it; a split with fewer tokens is one
+    """Tokens of a window; a latent that fires on none of them is dead in it. A split with fewer tokens is one
     window."""
 
 
 class FidelityConfidence(Config):
-    """Coverage of intervals."""
+    """Coverage of the intervals."""
 
     confidence: InnerShare
     """Coverage of the intervals."""
 
 
 class Bootstrap(FidelityConfidence):
-    """Intervals from resampled documents."""
+    """Bootstrap over documents."""
 
     n_bootstrap: Annotated[int, Field(ge=1, le=1_000_000)]
-    """Resamples of documents behind every interval."""
+    """Resamples of the documents for each interval."""
 
 
 class FidelityBoundsStep(ForwardPasses):

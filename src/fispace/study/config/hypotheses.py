@@ -1,4 +1,4 @@
-"""What the factorial chapter declares before it runs, and how it is calibrated."""
+"""Parameters of the factorial chapter's tests, which are declared before it runs, and of their calibration."""
 
 from typing import Annotated, Literal
 
@@ -10,27 +10,27 @@ LatentKind = Literal[
     "candidate", "insensitive", "random", "primary", "main", "residual", "direction",
     "primary_direction", "linear",
 ]  # fmt: skip
-"""Latents, and controls of them."""
+"""Kinds of latents and of their controls."""
 Million = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 class Hypothesis(Config):
-    """One declared family: no interaction in a response, for every latent of some kinds."""
+    """One family of null hypotheses: a response shows no interaction, for every latent of some kinds."""
 
     response: Literal["activation", "clamp_slope", "planted_slope"]
-    """activation on the confirm items; slope of the words' log-probability over the multipliers; slope
-    of the planted contrast (batteries with planted words)."""
+    """activation: on the confirm items; clamp_slope: slope of the words' log-probability over the
+    multipliers; planted_slope: the same of the planted contrast (batteries with planted words)."""
     kinds: Annotated[Distinct[LatentKind], Field(min_length=1)]
     """Latents and controls that belong to the family."""
     expected: Literal["effect", "none"]
-    """effect: tested against zero; none: a control, also tested for equivalence with zero."""
+    """effect: tested against zero; none: a control, tested for equivalence with zero as well."""
 
 
 class EquivalenceConfig(Config):
-    """Bounds of the equivalence tests (TOST): an effect inside counts as none."""
+    """Bounds of the equivalence tests (TOST); an effect within them counts as none."""
 
     activation: Positive
-    """Times the latent's mean activation on the select half."""
+    """In multiples of the latent's mean activation on the select half."""
     clamp_slope: Positive
     """Nats per unit of the multiplier."""
     planted_slope: Positive
@@ -38,7 +38,7 @@ class EquivalenceConfig(Config):
 
 
 class ExclusionConfig(Config):
-    """Rows that leave their family before it is corrected; they stay in the table, marked."""
+    """Which rows are left out of their family before it is corrected; they stay in the table, marked."""
 
     min_active_share: Share
     """Share of the contexts in which a clamped latent must be active."""
@@ -48,11 +48,11 @@ class CalibrationConfig(Config):
     """False positives and power of the complete select-confirm procedure on simulated data."""
 
     n_datasets: Million
-    """Null data sets."""
+    """Number of null data sets."""
     n_latents: Annotated[int, Field(ge=2, le=1_000_000)]
     """Latents searched in each synthetic data set."""
     n_words: Annotated[int, Field(ge=1, le=10_000)]
-    """Response words a cell."""
+    """Response words in each cell."""
     n_permutations: Annotated[int, Field(ge=19, le=1_000_000)]
     """Random sign flips of a test."""
     noise_skew: Annotated[float, Field(ge=0, le=3)]

@@ -1,6 +1,6 @@
-"""Parameters that another parameter, of the same section or of another, leaves without effect or without data.
+"""Limits that one parameter sets to another; beyond them it would have no effect, or no data.
 
-Must not: read a file; what only the text or the battery can tell is checked where they are read.
+Must not: read a file. Limits that depend on the text or the battery are checked where these are read.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def broken_limits(study: "StudyConfig") -> Iterator[Refusal]:
-    """Every limit that one parameter sets to another and that the study does not keep."""
+    """Every such limit that the study breaks."""
     yield from _of_testbed(study)
     yield from _of_tokens(study)
     yield from _of_training(study)
@@ -27,7 +27,7 @@ def _at_most(keys: tuple[str, ...], value: int, limit: int, what: str) -> Iterat
 
 
 def _of_testbed(study: "StudyConfig") -> Iterator[Refusal]:
-    """What the testbed's LM and battery can give."""
+    """Limits set by the testbed's LM and battery."""
     lm = study.testbed.lm
     if study.lm.is_testbed:
         positions = f"testbed.lm.n_positions={lm.n_positions}"
@@ -53,22 +53,22 @@ def _of_testbed(study: "StudyConfig") -> Iterator[Refusal]:
 
 
 def _of_tokens(study: "StudyConfig") -> Iterator[Refusal]:
-    """What the splits hold at most."""
+    """Limits set by the size of the splits."""
     most = study.extract.max_tokens
     what = "the tokens of extract.max_tokens.train: one batch"
     yield from _at_most(("train", "batch_tokens"), study.train.batch_tokens, most.train, what)
     rows = study.extract.row_group_tokens
-    what = "the tokens of extract.row_group_tokens: no batch is of more than one row group"
+    what = "the tokens of extract.row_group_tokens: a batch never spans two row groups"
     yield from _at_most(("geometry", "batch_tokens"), study.geometry.batch_tokens, rows, what)
 
 
 def _of_training(study: "StudyConfig") -> Iterator[Refusal]:
-    """What happens within the steps of a training."""
+    """Limits within a training."""
     train = study.train
     if train.val_every % train.log_every:
         yield Refusal(
             ("train", "val_every"),
-            f"must be a multiple of log_every={train.log_every}: a validation is part of a row of the "
+            f"must be a multiple of log_every={train.log_every}: validation results go into rows of the "
             "training curve",
             train.val_every,
         )
@@ -81,13 +81,13 @@ def _of_training(study: "StudyConfig") -> Iterator[Refusal]:
 
 
 def _of_latents(study: "StudyConfig") -> Iterator[Refusal]:
-    """How many latents there are to choose from."""
+    """Limits set by the number of latents."""
     factorial, calibration = study.factorial, study.factorial.calibration
     n_secondary = factorial.secondary.expansion * study.train.d_embed
     what = "the latents of the secondary SAE, expansion x train.d_embed"
     yield from _at_most(("factorial", "secondary", "k"), factorial.secondary.k, n_secondary, what)
     n, keys = factorial.n_candidates, ("factorial", "n_candidates")
-    what = "a third of the latents of the secondary SAE, with as many of two controls"
+    what = "a third of the latents of the secondary SAE: two kinds of controls need as many"
     yield from _at_most(keys, n, n_secondary // 3, what)
     yield from _at_most(keys, n, study.train.n_latents, "the primary latents, train.n_latents")
     what = "the latents of a simulated data set, factorial.calibration.n_latents"
@@ -97,7 +97,7 @@ def _of_latents(study: "StudyConfig") -> Iterator[Refusal]:
 
 
 def _of_tests(study: "StudyConfig") -> Iterator[Refusal]:
-    """Which p-values and intervals resampling can give."""
+    """Limits on what resampling can resolve: p-values and intervals."""
     factorial, alpha = study.factorial, study.factorial.alpha
     for keys, n in (
         (("n_permutations",), factorial.n_permutations),
@@ -106,7 +106,7 @@ def _of_tests(study: "StudyConfig") -> Iterator[Refusal]:
         if 1 / (n + 1) > alpha:
             yield Refusal(
                 ("factorial", *keys),
-                f"sign flips give no p below {1 / (n + 1):.2g}: none could reach alpha={alpha}",
+                f"sign flips give no p below {1 / (n + 1):.2g}, so no test could reach alpha={alpha}",
                 n,
             )
     for name, section in (("fidelity", study.fidelity), ("report", study.report)):
@@ -114,7 +114,7 @@ def _of_tests(study: "StudyConfig") -> Iterator[Refusal]:
         if section.n_bootstrap * tail < 1:
             yield Refusal(
                 (name, "n_bootstrap"),
-                f"resamples have none in a tail of {tail:.2g}, where an interval of "
-                f"confidence={section.confidence} ends; give at least {round(1 / tail)}",
+                f"resamples are too few for an interval of confidence={section.confidence}, "
+                f"which needs one in each tail of {tail:.2g}; give at least {round(1 / tail)}",
                 section.n_bootstrap,
             )

@@ -1,4 +1,4 @@
-"""Configuration of the language model."""
+"""Parameters of the language model."""
 
 from typing import Annotated, Literal
 
@@ -10,17 +10,18 @@ TESTBED = "testbed"
 
 
 class LmConfig(Config):
-    """Which causal LM, and the hook point at which it is read and spliced."""
+    """The causal LM, and the hook point at which it is read and spliced."""
 
     name: NonEmpty
     """'testbed', a Hugging Face name, or a local folder."""
     revision: PlainText | None
     """Commit, tag or branch of a Hugging Face model; null for its newest."""
     dtype: Literal["float32", "bfloat16", "float16"]
-    """Number format the LM computes in."""
+    """Number format in which the LM computes."""
     hook_point: Annotated[int, Field(ge=0)] | NonEmpty
-    """Output of block i counted from 0, or a dotted module path. In most architectures it is
-    hidden_states[i+1], but for the last block, whose hidden state is given after the final norm."""
+    """Index i of a block, counted from 0, whose output is read, or a dotted module path. In most
+    architectures this output is hidden_states[i+1]; not for the last block, since hidden_states ends with
+    the output of the final norm."""
 
     @property
     def is_testbed(self) -> bool:
@@ -29,7 +30,7 @@ class LmConfig(Config):
 
     @property
     def recorded(self) -> dict[str, str | int]:
-        """What a result's recipe says of it: no name, which may be a folder of this machine."""
+        """The values that a result's recipe records; not the name, which may be a folder of this machine."""
         return {"dtype": self.dtype, "hook_point": self.hook_point}
 
 
@@ -37,11 +38,11 @@ class ReadsLm(Config):
     """The language model of the study."""
 
     lm: LmConfig
-    """Which causal LM, and where in it."""
+    """The causal LM, and where it is read."""
 
 
 class WindowBatches(Config):
-    """Sizes of the language model's runs."""
+    """Batch size of the language model's forward passes."""
 
     batch_windows: Annotated[int, Field(ge=1, le=100_000)]
     """Windows of one forward pass."""

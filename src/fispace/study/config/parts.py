@@ -1,6 +1,6 @@
-"""Names of the parts of a model and of the poolings of its interaction, and what each computes.
+"""Names and formulas of the parts of a model, and of the poolings of its interaction.
 
-`fispace.models.parts` and `fispace.models.interaction` hold the computations, under the same names.
+`fispace.models.parts` and `fispace.models.interaction` hold the computations by the same names.
 Must not: import anything that computes.
 """
 
@@ -10,22 +10,22 @@ Part = Literal["sae", "linear", "bias", "interaction", "residual_sae"]
 Pooling = Literal["pairs", "sum", "shuffled"]
 
 PARTS: tuple[Part, ...] = ("sae", "linear", "bias", "interaction")
-"""The published model."""
+"""Parts of the published model."""
 
 ALL_PARTS: tuple[Part, ...] = (*PARTS, "residual_sae")
-"""With those of controls, in the order in which tables name them."""
+"""All parts, those of control arms too, in the order of tables."""
 
 DECODERS: tuple[Part, ...] = ("sae", "linear")
-"""Parts f W that are linear in the codes of the SAE; their gradients are identical (W1)."""
+"""Parts f W, linear in the codes of the SAE; in joint training their gradients are identical (W1)."""
 
-FORMULAS: dict[Part, str] = {
+PART_FORMULAS: dict[Part, str] = {
     "sae": "f W_dec",
     "linear": "f W_lin",
     "bias": "b",
     "interaction": "W_out ReLU(W_hidden p + b_hidden)",
     "residual_sae": "h W_dec', h the codes of a second autoencoder",
 }
-"""What a part adds to the reconstruction; f are the codes of the SAE."""
+"""What each part adds to the reconstruction; f are the codes of the SAE."""
 
 POOLED: dict[Pooling, str] = {
     "pairs": "1/2 [(sum f_i v_i)^2 - sum (f_i v_i)^2], the published sum over pairs of active latents",
@@ -33,4 +33,4 @@ POOLED: dict[Pooling, str] = {
     "shuffled": "1/2 [(sum f_i v_i)(sum g_j v_j) - sum f_i g_i v_i^2], a control with g the codes of "
     "another token of the batch",
 }
-"""p of the interaction part, elementwise in the factor vectors v_i."""
+"""Pooled vector p of the interaction part, elementwise in the factor vectors v_i."""

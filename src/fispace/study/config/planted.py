@@ -1,4 +1,4 @@
-"""Parameters of the planted pairs."""
+"""Parameters of the simulated activations with planted pairs of features."""
 
 from typing import Annotated
 
@@ -19,11 +19,11 @@ from fispace.study.config.base import (
 from fispace.study.config.train import InitialWeights, OptimiserConfig
 
 ORACLE = "oracle"
-"""Arm on the true codes, which the others' recovery is measured by."""
+"""Arm that is given the true codes, with which the recovery of the others is compared."""
 FIRST_ORDER = "_first_order"
-"""Suffix of the arm that pools no product: the control of the arm without it."""
+"""Suffix of an arm's control that pools no products."""
 SCORES = ("factor", "functional")
-"""Scores of a pair: by its latents' factor vectors, and by the interaction's double differences."""
+"""Scores of a pair: from its latents' factor vectors, or from double differences of the interaction."""
 
 Magnitude = Annotated[float, Field(gt=0, le=100)]
 Width = Annotated[int, Field(ge=1, le=100_000)]
@@ -52,7 +52,7 @@ class WorldConfig(Config):
     n_features: Annotated[int, Field(ge=3, le=2048)]
     """True features a_i."""
     n_pairs: Width
-    """Planted pairs, drawn from all pairs of features; fewer than there are."""
+    """Planted pairs, drawn from all pairs of features; there must be more pairs than this."""
     firing: InnerShare
     """Probability that a feature is active on a token."""
     amplitude: AmplitudeConfig
@@ -73,14 +73,15 @@ class WorldConfig(Config):
 
 
 class PlantedTraining(OptimiserConfig, InitialWeights):
-    """Sizes and training of every model that looks for the pairs."""
+    """Sizes and training of the models that are to find the pairs."""
 
     n_latents: Width
     """Latents of the SAEs, at least n_features."""
     k: Width
     """Active latents per token of the SAEs."""
     oracle_k: Annotated[int, Field(ge=1, le=2048)]
-    """Largest true features kept of a token; more than are ever active together lose nothing."""
+    """Number of true features kept for each token, the largest first; nothing is lost if it is at least the
+    largest number of features active together."""
     d_embed: Annotated[int, Field(ge=1, le=4096)]
     """Width of the factor vectors."""
     batch_tokens: Annotated[int, Field(ge=1, le=1_000_000)]
@@ -92,26 +93,26 @@ class PlantedTraining(OptimiserConfig, InitialWeights):
 
 
 class PlantedIntervals(Config):
-    """Which pairs count as found, and intervals over worlds."""
+    """Threshold for pairs, and intervals over worlds."""
 
     alpha: InnerShare
-    """Share of the pairs of a world without planted ones that may count as found."""
+    """Share of pairs that may count as found in a world without planted pairs."""
     confidence: InnerShare
     """Coverage of the intervals over worlds."""
 
 
 class PlantedConfig(PlantedIntervals):
-    """Activations with planted pairs of features, and the models that look for them; target full only."""
+    """Activations with planted pairs of features, and the models that are to find them; target full only."""
 
     world: WorldConfig
     """Sizes of x = sum a_i d_i + strength sum a_i a_j e_ij + noise."""
     training: PlantedTraining
     """Sizes and training of every model."""
     shares: Annotated[ListOf[Decay], Field(min_length=1)]
-    """Shares of the variance left after regressing on the a_i that the pairs carry; 0 (none is planted)
-    must be there."""
+    """Shares of the variance that the pairs carry, of what is left after regressing on the a_i. 0 (nothing
+    planted) must be among them."""
     worlds: Annotated[ListOf[Seed], Field(min_length=2)]
-    """Numbers of the repetitions; thresholds of the null come from the other worlds, so at least two."""
+    """Numbers of the repetitions, at least two: a world's null threshold comes from the other worlds."""
     n_tokens: Annotated[int, Field(ge=2, le=100_000_000)]
     """Training tokens of a world."""
     n_heldout_tokens: Annotated[int, Field(ge=2, le=10_000_000)]
@@ -152,7 +153,7 @@ class Planted(Config):
     """The worlds with planted pairs."""
 
     planted: PlantedConfig
-    """Activations with planted pairs of features, and the models that look for them; target full only."""
+    """Activations with planted pairs of features, and the models that are to find them; target full only."""
 
 
 class PlantedStep(Planted, Seeded, Threaded):

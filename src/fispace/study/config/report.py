@@ -20,12 +20,12 @@ class Nulls(ReportConfidence):
     """Simulated nulls of published quantities."""
 
     mixture_latents: Annotated[int, Field(ge=100)]
-    """Latents drawn for the norm-mixture null and for the initial factor vectors, at the paper's scale
-    (the paper has 50,000)."""
+    """Latents drawn for the norm-mixture null and for the null of initial factor vectors (50,000 in the
+    paper)."""
     mixture_spread: Annotated[float, Field(ge=0)]
-    """Log-normal width of the two modes in that null."""
+    """Log-normal width of the two modes of the norm-mixture null."""
     null_rows: Annotated[int, Field(ge=2)]
-    """Random directions of the paper's width, for the overlap of their largest coordinates (N15)."""
+    """Random directions of the paper's width, whose largest coordinates are compared (N15)."""
     null_pairs: Annotated[int, Field(ge=1)]
     """Pairs of these directions; all pairs if there are fewer."""
 
@@ -36,16 +36,16 @@ class Resampling(ReportConfidence):
     n_bootstrap: Annotated[int, Field(ge=100)]
     """Resamples of the test documents for the intervals of the fidelity quantities."""
     few_documents: Annotated[int, Field(ge=2)]
-    """Documents of the small sample in which a claim of no significance is judged (the paper's eight
-    prompts, N7)."""
+    """Documents of the small sample in which the claim of no significance is judged (eight prompts in the
+    paper, N7)."""
 
 
 class ClaimsStep(ReportConfidence):
     """What `report claims` depends on."""
 
     explained_share: PositiveShare
-    """A claim is explained by its null if the null reaches this share of our effect, or if the paired
-    excess over it does not exclude zero."""
+    """A claim is explained by its null if the null reaches this share of our effect, or if the interval of
+    the paired excess over the null contains zero."""
 
 
 class GeometryFigures(Config):
@@ -56,7 +56,7 @@ class GeometryFigures(Config):
     density_points: Annotated[int, Field(ge=8)]
     """Grid points of a violin's outline (F8)."""
     scatter_latents: Annotated[int, Field(ge=1)]
-    """Latents shown in the norm-ratio scatters (F9); more are thinned at random."""
+    """Latents shown in the norm-ratio scatters (F9); a random sample if there are more."""
     spectrum_components: Annotated[int, Field(ge=1)]
     """Leading components shown in the spectrum figure (F5)."""
 

@@ -1,4 +1,4 @@
-"""The whole of params.yaml: every section, composed of the groups that commands depend on.
+"""All of params.yaml: every section is composed of the groups that commands depend on.
 
 Must not: hold a value of a parameter, or be imported by a step.
 """

@@ -22,7 +22,7 @@ Strength = Annotated[float, Field(ge=0, le=20)]
 
 
 class LexiconConfig(Config):
-    """Numbers of generated content words; the function and response words are fixed."""
+    """Numbers of generated content words; function and response words are fixed."""
 
     nouns_per_topic: Words
     """Nouns of a topic; each has a singular and a plural form."""
@@ -39,12 +39,12 @@ class LexiconConfig(Config):
 
 
 class GrammarConfig(Config):
-    """Lexicon sizes and planted strengths; they alone determine the grammar."""
+    """Sizes of the lexicon and planted strengths; nothing else determines the grammar."""
 
     n_topics: Annotated[int, Field(ge=1, le=32)]
     """Topics; with the four binary variables there are 16 x n_topics states."""
     lexicon: LexiconConfig
-    """Numbers of generated content words; the function and response words are fixed."""
+    """Numbers of generated content words; function and response words are fixed."""
     additive_strength: Strength
     """Log-odds (nats) of a word in its own level of a binary variable minus the other level."""
     topic_strength: Strength
@@ -54,7 +54,7 @@ class GrammarConfig(Config):
     polarity_conjunction_strength: Strength
     """Planted |y11 - y10 - y01 + y00| over affect x polarity of adverbs, nats."""
     zipf_exponent: Annotated[float, Field(ge=0, le=3)]
-    """Base weight of the word of rank r in its list: r to the power of minus this."""
+    """Exponent s of the base weights: the word of rank r in its list has weight r^-s."""
 
 
 class CorpusConfig(Config):
@@ -92,25 +92,25 @@ class TestbedLmConfig(Config):
     init_std: PositiveShare
     """Standard deviation of the initial weights."""
     n_documents: Size
-    """Documents drawn for the training, each seen once; none of them is in the study corpus."""
+    """Documents drawn for the training, each seen once. None of them is in the study corpus."""
     batch_documents: Annotated[int, Field(ge=1, le=100_000)]
     """Documents of one optimiser step."""
     lr: PositiveShare
     """Peak learning rate of AdamW."""
     warmup_fraction: Annotated[float, Field(ge=0, le=0.9)]
-    """Share of the steps in which the learning rate rises; it falls to zero over the others."""
+    """Share of the steps over which the learning rate rises; over the others it falls to zero."""
     adam_betas: Annotated[ListOf[Decay], Field(min_length=2, max_length=2)]
     """Decay rates of AdamW's two moments."""
     weight_decay: Share
     """AdamW's decay of the matrices."""
     grad_clip: Positive
-    """Greatest norm of all gradients together."""
+    """Norm at which the gradients, taken together, are clipped."""
     heldout_documents: Size
-    """First documents of the study corpus, on which LM loss and Bayes floor are compared."""
+    """Documents at the start of the study corpus on which the LM's loss is compared with the Bayes floor."""
     log_every: Annotated[int, Field(ge=1)]
     """Steps between rows of the training curve."""
     threads: Threads
-    """Torch threads of its training; nothing else can run beside it."""
+    """Torch threads of its training, which nothing runs in parallel with."""
 
     @model_validator(mode="after")
     def _require_rotations_and_a_step(self) -> "TestbedLmConfig":
@@ -136,10 +136,10 @@ class TestbedLmConfig(Config):
 
 
 class Language(Config):
-    """The language and the corpus that it writes."""
+    """The language and its corpus."""
 
     grammar: GrammarConfig
-    """Lexicon sizes and planted strengths; they alone determine the grammar."""
+    """Sizes of the lexicon and planted strengths; nothing else determines the grammar."""
     corpus: CorpusConfig
     """The study corpus."""
 
@@ -162,7 +162,7 @@ class LanguageModel(Language):
 
 
 class LanguageBattery(Language):
-    """The stimuli that the language writes."""
+    """The stimuli written in the language."""
 
     battery: BatteryConfig
     """The factorial battery of register x affect."""

@@ -1,4 +1,4 @@
-"""Parameters of the train chapter: sizes of a model, its training, and the rows of its arms."""
+"""Parameters of the train chapter: sizes of a model, its training, and the rows of arms."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -24,28 +24,28 @@ from fispace.study.config.parts import Part, Pooling
 OptimiserKind = Literal["adam", "row_sparse_adam", "half_precision_adam"]
 SelectionDtype = Literal["float32", "bfloat16"]
 TopkDtype = Literal["auto", "float32", "bfloat16"]
-"""Precision of the encoder product that selects; auto: the faster one, as `models.numerics` knows it."""
+"""Precision of the encoder product by which latents are selected; auto: see `models.topk.selection_dtype`."""
 SelectBy = Literal["pre_activation", "contribution"]
 StandardisePer = Literal["split", "row_group"]
-"""Whose mean and deviation standardise a token: the train split's, or those of its own row group."""
+"""Tokens whose mean and deviation standardise a token: the train split, or its own row group."""
 SMALLEST_HALF = 2.0**-24
 """Smallest positive float16 number."""
 
 
 class ArmModel(Config):
-    """What an arm's model is: its parts, whose SAE it copies, what it pools and whose size it has."""
+    """An arm's model: its parts, the SAE that it copies, its pooling, and the arm that it matches in size."""
 
     parts: Annotated[Distinct[Part], Field(min_length=1)]
-    """Parts summed in the reconstruction; residual_sae is a second autoencoder of the same input,
-    n_latents and k, trained on what the frozen one leaves over."""
+    """Parts summed in the reconstruction. residual_sae is a second SAE with the same input, n_latents and k,
+    trained on the error of the frozen one."""
     frozen_sae_from: str | None
-    """Arm whose trained autoencoder is copied and frozen; null = its own is trained."""
+    """Arm whose trained SAE is copied and frozen; null: the arm trains its own."""
     pooling: Pooling | None
-    """What the interaction part's MLP reads, by the formulas of fispace.study.config.parts: pairs as
-    published, or a control of the same size; null without that part."""
+    """Input of the interaction part's MLP, with the formulas of fispace.study.config.parts: pairs, as
+    published, or a control of the same size. Null if the arm lacks that part."""
     matched_to: str | None
-    """Arm whose parameter count this arm gets by its number of latents, to less than one latent's;
-    null = train.n_latents."""
+    """Arm whose number of parameters this arm has: its number of latents is chosen so that they differ by
+    less than one latent's. Null: train.n_latents."""
 
     @model_validator(mode="after")
     def _require_parts_that_fit(self) -> "ArmModel":
@@ -54,7 +54,7 @@ class ArmModel(Config):
         if "residual_sae" in self.parts and self.frozen_sae_from is None:
             raise Refusal(
                 "parts",
-                "the part 'residual_sae' is trained on what a frozen SAE leaves over; give the arm of "
+                "the part 'residual_sae' is trained on the error of a frozen SAE; give the arm of "
                 "that SAE in frozen_sae_from",
             )
         if (self.pooling is not None) != ("interaction" in self.parts):
@@ -71,7 +71,7 @@ class ArmConfig(ArmModel):
     """One row of `train.arms`."""
 
     target: Literal["all", "full"]
-    """Smallest Snakemake target that trains the arm: every run (all), or the controls of full."""
+    """Smallest Snakemake target that trains the arm: all (every run) or full."""
 
 
 class InitConfig(Config):
@@ -89,31 +89,31 @@ class AuxKConfig(Config):
     """Revival of dead latents (Gao et al. 2024, appendix A.2)."""
 
     k: Size
-    """Dead latents that reconstruct a token's error."""
+    """Number of dead latents that reconstruct a token's error."""
     coefficient: Deviation
     """Weight of the auxiliary loss (1/32 in the source)."""
     dead_tokens: Count
-    """A latent not active for this many tokens is dead."""
+    """A latent is dead if it was active on none of the last so many tokens."""
 
 
 class OptimiserConfig(Config):
-    """How the weights of every training move, whatever it trains, from its peak learning rate."""
+    """Optimiser and learning-rate schedule of every training, except the peak learning rate."""
 
     lr_end_fraction: Share
     """Learning rate at the end, as a share of the peak."""
     lr_decay_fraction: Share
     """Share of the steps over which the rate falls linearly from the peak to the end."""
     optimiser: OptimiserKind
-    """adam; row_sparse_adam: a row without a gradient is left alone, its moments too;
-    half_precision_adam: weights, gradients and moments are float16 numbers, as in the author's code."""
+    """adam; row_sparse_adam: rows without a gradient keep their weights and moments; half_precision_adam:
+    weights, gradients and moments are float16, as in the author's code."""
     adam_betas: Annotated[ListOf[Decay], Field(min_length=2, max_length=2)]
     """Decay rates of Adam's two moments."""
     adam_eps: Annotated[float, Field(gt=0, le=1)]
     """Added to the root of Adam's second moment."""
     grad_clip: Annotated[float, Field(gt=0)] | None
-    """Largest norm of all gradients together, of the squared error summed over dimensions (mean over
-    tokens); null = no clipping. Gradients of the mean over d_model dimensions are clipped at this over
-    d_model."""
+    """Norm at which the gradients, taken together, are clipped; null: no clipping. It refers to the squared
+    error summed over dimensions and averaged over tokens; gradients of the mean over dimensions are
+    clipped at this divided by d_model."""
 
     @model_validator(mode="after")
     def _require_eps_in_half_precision(self) -> "OptimiserConfig":
@@ -127,12 +127,12 @@ class OptimiserConfig(Config):
 
 
 class InitialWeights(Config):
-    """How the parts beside the SAE start, and how they are kept from overfitting."""
+    """Initial weights and dropout of the parts other than the SAE."""
 
     dropout: Decay
-    """Probability of dropping an entry after the factor pooling, in training only."""
+    """Probability of dropping an entry of the pooled factors, in training only."""
     init: InitConfig
-    """Standard deviations of the initial weights outside the autoencoder."""
+    """Standard deviations of the initial weights outside the SAE."""
 
 
 class Sizes(Config):
@@ -160,7 +160,7 @@ class BatchSize(Config):
 
 
 class Recorded(Config):
-    """How tokens are shuffled, and which steps are noted."""
+    """Shuffling of tokens, and which steps are logged."""
 
     pool_groups: Annotated[int, Field(ge=1, le=100_000)]
     """Row groups mixed in memory when tokens are shuffled."""
@@ -171,13 +171,13 @@ class Recorded(Config):
 
 
 class Switchable(OptimiserConfig, BatchSize, InitialWeights):
-    """Parameters of a training that the audit may replace by those of the published study."""
+    """Parameters of a training that a switch of the audit may replace."""
 
     n_tokens: Count
-    """Token presentations of one training."""
+    """Tokens presented in one training, repetitions included."""
     standardise_per: StandardisePer
-    """Whose mean and deviation standardise a token in training: split = the train split's, stored;
-    row_group = those of its own extract.row_group_tokens, as in the author's code."""
+    """Tokens whose mean and deviation standardise a token in training. split: the whole train split (stored);
+    row_group: its own row group of extract.row_group_tokens, as in the author's code."""
 
     @model_validator(mode="after")
     def _require_a_step(self) -> "Switchable":
@@ -191,7 +191,7 @@ class Switchable(OptimiserConfig, BatchSize, InitialWeights):
 
 
 class ArmTraining(Switchable, Sizes, Recorded):
-    """What every arm's training shares."""
+    """Parameters that the trainings of all arms share."""
 
     renamed: ClassVar[dict[str, str]] = {
         "select_in": "topk_dtype",
@@ -199,32 +199,33 @@ class ArmTraining(Switchable, Sizes, Recorded):
     }
 
     topk_dtype: TopkDtype
-    """Precision of the encoder product; in bfloat16 it picks 1.5 k candidates, and the k largest of
-    their float32 pre-activations are kept. auto: bfloat16 where that is faster: on a processor with
-    instructions for such products, with more than 262,144 encoder weights and at least 32 latents for
-    each one chosen. Decided on the machine that trains, by `n_latents` and `k` for all arms alike, and
-    kept in each checkpoint."""
+    """Precision of the encoder product. In bfloat16 it picks 1.5 k candidates, of which the k with the
+    largest float32 pre-activations are kept. auto is bfloat16 if that is faster, else float32: the
+    processor must have instructions for such products, the encoder more than 262,144 weights, and there
+    must be at least 32 latents per selected one. The training's machine decides, from the study's
+    `n_latents` and `k` for all arms alike, and the checkpoint records the decision."""
     select_by: SelectBy
-    """What the k latents of a token are the largest by: their pre-activation, or that times the length
-    of their decoder row."""
+    """Quantity by which the k largest latents of a token are selected: the pre-activation, or that times the
+    norm of the decoder row (contribution)."""
     subtract_bias: bool
-    """While an arm with a bias trains its own SAE, the encoder reads the activation less that bias (Gao
-    et al. 2024, section 2.2); afterwards the encoder's bias holds the difference."""
+    """Whether the encoder reads the activation minus the bias while an arm with a bias trains its own SAE (Gao
+    et al. 2024, section 2.2). After training, the difference is moved into the encoder's bias."""
     aux_k: AuxKConfig | None
-    """Auxiliary loss that revives dead latents (Gao et al. 2024, appendix A.2); null = off."""
+    """Auxiliary loss that revives dead latents (Gao et al. 2024, appendix A.2); null: none."""
     interaction_mean_tokens: Count
-    """Train tokens that the interaction's constant output is the mean over, in evenly spaced row
-    groups: about so many, all where there are fewer."""
+    """Train tokens, approximately, over which the interaction's mean output is taken; they come from evenly
+    spaced row groups. All tokens if there are fewer."""
     prefetch_batches: Annotated[int, Field(ge=1, le=1000)]
-    """Batches read ahead on a thread."""
+    """Batches that a thread reads ahead."""
 
 
 class TrainArmStep(ArmTraining, Seeded, Threaded):
-    """What every training depends on, whichever arm."""
+    """What the training of an arm depends on, besides its row."""
 
 
 class ChooseLrStep(Config):
     """What `train choose-lr` depends on."""
 
     lr_candidates: Annotated[Distinct[Rate], Field(min_length=1, max_length=100)]
-    """Peak learning rates; the best on arm sae's validation FVU is used for all arms. One = fixed."""
+    """Peak learning rates; the one with the lowest validation FVU of arm sae is used for all arms. A single
+    one is used without a search."""

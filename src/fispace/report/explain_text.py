@@ -1,4 +1,4 @@
-"""Explanations as text: one paragraph a command, from what is explained back to what was given.
+"""Explanations as text: one paragraph per command, from what is explained back to what was given.
 
 Must not: look anything up.
 """
@@ -8,17 +8,22 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from fispace.provenance.functions import Function
+import numpy as np
+
+from fispace.provenance.functions import Definition
 from fispace.provenance.lineage import Run
-from fispace.report.explained_derivations import REPETITIONS, Derivation, Read
-from fispace.report.explained_rows import FoundRow
-from fispace.report.explained_steps import Explanation, Step
-from fispace.report.explained_words import MOST_SHOWN, braced, cell_text, lines_text, listed
+from fispace.report.explain_chain import REPETITIONS, Derivation, Explanation, Read, Step
+from fispace.report.explain_rows import FoundRow
 from fispace.store.origins import Row, is_missing, unchanged
 
 WIDTH, INDENT = 100, "   "
 HASH_CHARACTERS = 12
-MOST_FILES, LONG_TEXT = 3, 30
+MOST_SHOWN = 8
+"""Values of a list that are printed; of more, only the number is."""
+MOST_FILES = 3
+"""Files of a list that are named with their hashes, and rows that are printed in full."""
+LONG_TEXT = 30
+"""Characters from which on a cell has a line of its own."""
 PLANNED = (
     "No record of the call that made this file was kept. Calls, parameters and file names are those that "
     "the workflow plans for the run, and only the hashes of files that are kept are known."
@@ -26,7 +31,7 @@ PLANNED = (
 
 
 def chain_lines(explained: Explanation) -> Iterator[str]:
-    """The chain: what is explained, the commands from last to first, and what was given."""
+    """The chain: what is explained, the commands from last to first, and the files that were given."""
     yield from _head(explained)
     said: set[str] = set()
     for number, step in enumerate(explained.steps, start=1):
@@ -53,7 +58,7 @@ def _head(explained: Explanation) -> Iterator[str]:
 
 
 def _cells(cells: Row) -> Iterator[str]:
-    """The filled cells of a row: long texts a line each, the others together."""
+    """The filled cells of a row: each long text on a line of its own, the others together."""
     filled = {key: cell_text(value) for key, value in cells.items() if not is_missing(value)}
     for key, text in filled.items():
         if len(text) > LONG_TEXT:
@@ -63,9 +68,9 @@ def _cells(cells: Row) -> Iterator[str]:
 
 
 def step_lines(run: Run, step: Step, number: int, said: set[str]) -> Iterator[str]:
-    """One command: its function, how the rows follow, what it read, with which parameters.
+    """One command: its function, how it computed the rows, what it read, and its parameters.
 
-    `said` holds the functions whose equations stand above, and takes up those of this step.
+    `said` holds the functions whose equations have been printed; this step's functions are added.
     """
     function = step.function
     if function is None:
@@ -90,7 +95,7 @@ def step_lines(run: Run, step: Step, number: int, said: set[str]) -> Iterator[st
 
 
 def derivation_lines(one: Derivation, said: set[str]) -> Iterator[str]:
-    """How rows follow from others: the formula, and the cells behind each of its arguments."""
+    """How rows were computed from others: the formula, and the cells behind each of its arguments."""
     made = f"{subject_text(one.made)} ({one.made[0].file}, {lines_text(one.made)})"
     yield from _wrapped(made, INDENT)
     if one.function.short_name != unchanged.__name__:
@@ -101,14 +106,14 @@ def derivation_lines(one: Derivation, said: set[str]) -> Iterator[str]:
 
 
 def subject_text(made: Sequence[FoundRow]) -> str:
-    """What the rows are: the texts that name them."""
+    """The texts of the first row, which say what the rows are about."""
     cells = made[0].cells.values()
     texts = [str(value) for value in cells if isinstance(value, str) and value]
     return " ".join(text for text in texts[:5] if len(text) <= 3 * LONG_TEXT)
 
 
 def _alike(reads: Iterable[Read]) -> Iterator[list[Read]]:
-    """Reads of the same rows together, as numerator and denominator are."""
+    """Reads of the same rows together, such as numerator and denominator."""
     found: dict[Any, list[Read]] = {}
     for read in reads:
         place = sorted((key, str(value)) for key, value in read.rows.where.items())
@@ -144,9 +149,9 @@ def _values(read: Read) -> str:
 
 
 def _formula(
-    function: Function, said: set[str], *, is_named: bool, indent: str = INDENT
+    function: Definition, said: set[str], *, is_named: bool, indent: str = INDENT
 ) -> Iterator[str]:
-    """The equations of a function; the second time, only where they are."""
+    """The equations of a function; if they have been printed before, only the function's place."""
     is_known = function.name in said
     said.add(function.name)
     if is_named:
@@ -160,7 +165,7 @@ def _formula(
 
 
 def files_text(run: Run, step: Step, names: Sequence[str]) -> str:
-    """Files by name; few of them with their hashes."""
+    """Files by name; with their hashes if they are few."""
     if len(names) > MOST_FILES:
         return f"{len(names)} files: {braced(names)}"
     hashes = [(name, _hash(run, step, name)) for name in names]
@@ -203,3 +208,75 @@ def _wrapped(text: str, indent: str) -> list[str]:
         text, WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ", break_long_words=False,
         break_on_hyphens=False,
     )  # fmt: skip
+
+
+def lines_text(rows: Sequence[FoundRow]) -> str:
+    """Seeds and lines of rows: `seeds 0-4, lines 12-16`."""
+    said = [seeds_text(rows), _ranges("line", [row.line for row in rows])]
+    return ", ".join(filter(None, said))
+
+
+def seeds_text(rows: Sequence[FoundRow]) -> str:
+    """Seeds or worlds of rows: `seeds 0-4`; empty where they have none."""
+    said: list[str] = []
+    for name in REPETITIONS:
+        numbers = [row.cells[name] for row in rows if _is_number(row.cells.get(name))]
+        if numbers:
+            said.append(_ranges(name, [int(number) for number in numbers]))
+    return ", ".join(said)
+
+
+def _ranges(word: str, numbers: Iterable[int]) -> str:
+    """Numbers with runs as `first-last`."""
+    ordered = sorted(set(numbers))
+    starts = [number for number in ordered if number - 1 not in ordered]
+    ends = [number for number in ordered if number + 1 not in ordered]
+    shown = [
+        str(one) if one == other else f"{one}-{other}"
+        for one, other in zip(starts, ends, strict=True)
+    ]
+    return f"{word}{'s' if len(ordered) > 1 else ''} {listed(shown)}"
+
+
+def braced(names: Iterable[str]) -> str:
+    """The names, with those that differ only in one number as one: `seed{0-4}.parquet`."""
+    groups: dict[str, list[int | None]] = {}
+    for name in dict.fromkeys(names):
+        stem, number = _numbered(name)
+        groups.setdefault(stem, []).append(number)
+    shown: list[str] = []
+    for stem, numbers in groups.items():
+        known = [number for number in numbers if number is not None]
+        ranged = _ranges("", known).split(" ", 1)[1] if known else ""
+        shown.append(stem.replace("#", f"{{{ranged}}}" if len(known) > 1 else ranged))
+    return ", ".join(shown)
+
+
+def _numbered(name: str) -> tuple[str, int | None]:
+    """The name with `#` in place of the first number in its last part, and that number."""
+    folder, slash, last = name.rpartition("/")
+    start = next((i for i, character in enumerate(last) if character.isdecimal()), None)
+    if start is None or "#" in name:
+        return name, None
+    end = next((i for i in range(start, len(last)) if not last[i].isdecimal()), len(last))
+    return f"{folder}{slash}{last[:start]}#{last[end:]}", int(last[start:end])
+
+
+def cell_text(value: Any) -> str:
+    """A cell for reading: a number with six digits, alternatives with a bar between them."""
+    if isinstance(value, tuple):
+        return "|".join(cell_text(one) for one in value)
+    if isinstance(value, np.ndarray):
+        return f"{len(value)} numbers"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not is_missing(value) and value >= 0
+
+
+def listed(values: Iterable[str]) -> str:
+    """The first values, and how many more there are."""
+    shown = list(values)
+    more = f" and {len(shown) - MOST_SHOWN} more" if len(shown) > MOST_SHOWN else ""
+    return ", ".join(shown[:MOST_SHOWN]) + more

@@ -1,4 +1,4 @@
-"""Rows of the tables of a run: found by what the user types, or by what an origin names.
+"""Rows of the tables of a run, found by what the user types or by what an origin names.
 
 Must not: know a command, or compute a number.
 """
@@ -15,24 +15,24 @@ import pandas as pd
 
 from fispace.errors import ArtifactError, ParamsError
 from fispace.provenance.lineage import Run
-from fispace.store.csv_files import CsvError, read_cells
 from fispace.store.files import sha256_of
 from fispace.store.origins import Row, is_missing
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_table
+from fispace.store.text_files import CsvError, read_cells
 
 CSV, PARQUET = ".csv", ".parquet"
 MOST_JOINED = 4
 """Leading columns that a row's name may join: `N5.gain`, `joint.sae.0`."""
 FIRST_LINE = 2
-WHOLE = re.compile(r"-?\d{1,15}")
+WHOLE_NUMBER = re.compile(r"-?\d{1,15}")
 N_NEAR = 6
 POSITION = "line"
-"""In place of a column: the line of the row in the file, the header being line 1."""
+"""Stands in place of a column: the line of the row in the file, whose header is line 1."""
 
 
 class FoundRow(NamedTuple):
-    """A row of a table by its place."""
+    """A row of a table, with its place."""
 
     file: str
     line: int
@@ -40,14 +40,14 @@ class FoundRow(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Table:
-    """A table of a run as it was found."""
+class FoundTable:
+    """A table of a run, as it was read."""
 
     file: str
     """The file that was read: the one asked for, or the CSV that the same call wrote beside it."""
     frame: Frame
     lines: Sequence[int]
-    """Line of each row, as an editor counts; of a Parquet file, as if it were a CSV."""
+    """Line of each row as an editor counts; in a Parquet file, the line it would have as a CSV."""
 
     def rows(self, chosen: Iterable[int]) -> list[FoundRow]:
         """Rows by their position."""
@@ -75,7 +75,7 @@ class Table:
 
 
 def _holds(cells: Frame, values: Sequence[Any]) -> Frame:
-    """Whether each cell is one of the values; an empty text and a missing value are the same in CSV."""
+    """Whether each cell is one of the values; an empty text counts as missing, as in CSV."""
     given = [value for value in values if not is_missing(value)]
     if pd.api.types.is_bool_dtype(cells):
         found = cells.astype(str).isin([str(value) for value in given])
@@ -99,22 +99,22 @@ class Tables:
     """The tables of a run, each read once."""
 
     def __init__(self, run: Run) -> None:
-        """Nothing is read before it is asked for."""
+        """Open the tables of `run`; each is read when it is first asked for."""
         self._run = run
-        self._read: dict[str, Table | str] = {}
+        self._read: dict[str, FoundTable | str] = {}
         self.memo: dict[str, dict[Any, Any]] = {}
         """What origins keep, by the path of the record."""
         self.altered: list[str] = []
-        """Tables that are not as their command left them; none of their rows is taken."""
+        """Tables that were altered after their command wrote them; their rows are not used."""
 
-    def find(self, name: str) -> Table | str:
-        """The table of this name, or its CSV where only that is kept; else why there is none."""
+    def find(self, name: str) -> FoundTable | str:
+        """The table of this name, or its CSV if only that is kept; a text says why there is none."""
         if name not in self._read:
             self._read[name] = self._find(name)
         return self._read[name]
 
-    def get(self, name: str) -> Table:
-        """The same.
+    def get(self, name: str) -> FoundTable:
+        """The table of this name, or its CSV if only that is kept.
 
         Raises:
             ArtifactError: if there is none; the message says why.
@@ -124,10 +124,10 @@ class Tables:
             raise ArtifactError(f"{self._run.path(name)}: {found}.")
         return found
 
-    def _find(self, name: str) -> Table | str:
+    def _find(self, name: str) -> FoundTable | str:
         suffix = PurePosixPath(name).suffix
         if suffix not in (CSV, PARQUET):
-            return "no table"
+            return "it is not a table"
         if self._run.path(name).is_file():
             return self._readable(name)
         maker = self._run.makers.get(name)
@@ -135,46 +135,46 @@ class Tables:
         is_twin = maker is not None and self._run.makers.get(twin) is maker
         if suffix == PARQUET and is_twin and self._run.path(twin).is_file():
             return self._readable(twin)
-        return "not kept here"
+        return "it is not kept here"
 
-    def _readable(self, name: str) -> Table | str:
+    def _readable(self, name: str) -> FoundTable | str:
         path, maker = self._run.path(name), self._run.makers.get(name)
         recorded = "" if maker is None else self._run.sha256(maker, name)
         if recorded and sha256_of(path) != recorded:
             self.altered.append(name)
-            return "altered since it was made"
+            return "it was altered since it was made"
         try:
             if name.endswith(PARQUET):
                 frame = read_table(path)
-                return Table(name, frame, range(FIRST_LINE, FIRST_LINE + len(frame)))
+                return FoundTable(name, frame, range(FIRST_LINE, FIRST_LINE + len(frame)))
             cells = read_cells(path)
         except (ArtifactError, CsvError) as error:
-            return f"not readable: {error}"
+            return f"it is not readable: {error}"
         columns = zip(*cells.rows, strict=True) if cells.rows else ((),) * len(cells.header)
         typed = {name: _typed(column) for name, column in zip(cells.header, columns, strict=True)}
-        return Table(name, pd.DataFrame(typed), cells.lines)
+        return FoundTable(name, pd.DataFrame(typed), cells.lines)
 
 
 def _typed(cells: Sequence[str]) -> np.ndarray:
-    """The cells of a column: numbers if all that are filled are numbers, else texts."""
+    """The cells of a column: numbers if every filled cell is one, else texts."""
     if not any(cells):
         return np.array(cells, dtype=object)
     try:
         numbers = np.array([cell or "nan" for cell in cells]).astype(np.float64)
     except ValueError:
         return np.array(cells, dtype=object)
-    is_whole = all(WHOLE.fullmatch(cell) for cell in cells)
+    is_whole = all(WHOLE_NUMBER.fullmatch(cell) for cell in cells)
     return numbers.astype(np.int64) if is_whole else numbers
 
 
-def select(table: Table, wanted: str, path: Path) -> list[FoundRow]:
+def select(table: FoundTable, wanted: str, path: Path) -> list[FoundRow]:
     """The rows of the table at `path` that a user means by `17`, `arm=joint,seed=0`, or a row's name.
 
-    A number is a line of the file. A name is what the first column holds, or the first columns joined
-    by dots, as in `N5.gain`.
+    A number is a line of the file. A name is the cell of the first column, or the cells of the first
+    columns joined by dots, as in `N5.gain`.
 
     Raises:
-        ParamsError: if there is no such row, or no such column; the message lists what is near.
+        ParamsError: if there is no such row or column; the message lists similar ones.
     """
     if re.fullmatch(r"\d{1,9}", wanted):
         line = int(wanted)
@@ -188,7 +188,7 @@ def select(table: Table, wanted: str, path: Path) -> list[FoundRow]:
     return _by_name(table, wanted, path)
 
 
-def _by_columns(table: Table, wanted: str, path: Path) -> list[FoundRow]:
+def _by_columns(table: FoundTable, wanted: str, path: Path) -> list[FoundRow]:
     pairs = dict(part.split("=", 1) for part in re.split(r",(?=[^,=]+=)", wanted) if "=" in part)
     columns = [str(column) for column in table.frame.columns]
     for column in pairs:
@@ -204,8 +204,8 @@ def _by_columns(table: Table, wanted: str, path: Path) -> list[FoundRow]:
     return found
 
 
-def _misses(table: Table, pairs: Mapping[str, str]) -> str:
-    """Which of the conditions no row meets, and what the column holds; or that none meets all."""
+def _misses(table: FoundTable, pairs: Mapping[str, str]) -> str:
+    """Which condition no row meets, and similar cells of that column; or that no row meets all."""
     for column, value in pairs.items():
         if not table.where({column: value}):
             held = [str(one) for one in table.frame[column].drop_duplicates()]
@@ -214,7 +214,7 @@ def _misses(table: Table, pairs: Mapping[str, str]) -> str:
     return "no row meets all of these conditions; leave one out."
 
 
-def _by_name(table: Table, wanted: str, path: Path) -> list[FoundRow]:
+def _by_name(table: FoundTable, wanted: str, path: Path) -> list[FoundRow]:
     names: list[str] = []
     texts: Frame = table.frame.iloc[:, :MOST_JOINED].astype(str)
     for n_joined in range(1, texts.shape[1] + 1):
