@@ -20,7 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # the package as it stands here
 from engine.foreign import files_below, foreign_files, is_foreign
-from engine.plan import EVERYTHING, planned_jobs, promised_files, snakemake
+from engine.plan import EVERYTHING, Job, planned_jobs, promised_files, snakemake
 from fispace.errors import ArtifactError
 from fispace.provenance.proof import Proof
 from fispace.provenance.records import FOLDER, Record, read_record
@@ -44,11 +44,27 @@ def accept_proven(
         spoilt = [f"{path} of the same job: {why}" for path, why in beside.items() if why]
         for path in reasons.keys() & set(job.outputs):
             reasons[path] = reasons[path] or (spoilt[0] if spoilt else None)
+    _refuse_what_waits_for_refused(reasons, jobs)
     adopt([path for path, why in reasons.items() if why is None], options)
     if proof.not_compared:
         names = ", ".join(sorted(proof.not_compared))
         sys.stderr.write(f"not compared, because they are not here: {names}\n")
     return {path: why for path, why in reasons.items() if why is not None}
+
+
+def _refuse_what_waits_for_refused(reasons: dict[Path, str | None], jobs: Sequence[Job]) -> None:
+    """A file whose rule waits for a refused file is refused too.
+
+    Snakemake would otherwise take the refused file as current together with the accepted one.
+    """
+    is_changed = True
+    while is_changed:
+        is_changed = False
+        for job in jobs:
+            late = next((path for path in job.inputs if reasons.get(path)), None)
+            for path in job.outputs if late else ():
+                if path in reasons and reasons[path] is None:
+                    reasons[path], is_changed = f"its rule waits for {late}: {reasons[late]}", True
 
 
 def _why_not(path: Path, proof: Proof) -> str | None:

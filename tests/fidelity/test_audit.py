@@ -91,7 +91,9 @@ def test_an_unchanged_training_has_no_shift(rows):
 
 
 def test_weights_that_were_not_trained_under_their_switch_are_refused(chapter, models):
-    with pytest.raises(ArtifactMismatchError, match=r"joint.*lr_decay_fraction.*in the order of"):
+    with pytest.raises(
+        ArtifactMismatchError, match=r"joint.*lr_decay_fraction.*in the order of.*rule train_arm\."
+    ):
         audited(chapter, models, switches={"early_decay": {"lr_decay_fraction": 0.01}})
 
 

@@ -59,7 +59,7 @@ def test_a_window_of_dead_latents_longer_than_the_split_is_the_split_and_is_said
     weights = chapter.save_model("long_window", ["sae"], make_poor)
     tables = chapter.measure("long_window", weights, dead_window_tokens=10**9)
     latents = read_table(tables["latents"])
-    assert "its one window is the whole split" in caplog.text
+    assert "Its only window is the whole split" in caplog.text
     assert (latents["n_windows"] == 1).all()
     assert (latents["n_windows_fired"] == (latents["n_fired"] > 0)).all()
 

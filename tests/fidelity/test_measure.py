@@ -1,18 +1,23 @@
 """Metrics against hand-computed values, and laws that common implementations of them violate."""
 
+from typing import Any
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fispace.chapters.fidelity.document_sums import MASKED, metric_samples
+from fispace.chapters.fidelity.spliced_evaluation import Scored, UnchangedPass
+from fispace.lm.window_batches import WindowBatch
 from fispace.stats.bootstrap import interval_of, ratio_samples, resample_counts
 from fispace.stats.metrics import (
     FiringCounts,
     FvuSums,
     dead_fraction,
-    fvu,
     kl_and_ce,
     kl_per_token,
     l0,
@@ -20,6 +25,7 @@ from fispace.stats.metrics import (
     next_token_ce,
     prediction_of,
 )
+from fispace.store.standardiser import Standardiser
 
 X = torch.tensor([[2.0, 0.0], [0.0, 4.0]])
 X_HAT = torch.tensor([[2.0, 1.0], [0.0, 3.0]])
@@ -29,20 +35,26 @@ def gaussian(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
+def fvu(x, x_hat):
+    sums = FvuSums(x.shape[1])
+    sums.add(x, x_hat)
+    return sums.fvu
+
+
 def test_fvu_of_a_hand_computed_table():
     # errors 1 + 1; deviations from (1, 2): 5 + 5
-    assert fvu(X, X_HAT).item() == pytest.approx(0.2)
+    assert fvu(X, X_HAT) == pytest.approx(0.2)
 
 
 def test_the_mean_predictor_has_fvu_one_whatever_the_mean():
     x = gaussian(500, 4) + 5
-    assert fvu(x, x.double().mean(0).expand(500, 4)).item() == pytest.approx(1)
+    assert fvu(x, x.double().mean(0).expand(500, 4)) == pytest.approx(1)
 
 
 def test_a_constant_error_counts():
     # 1 - var(x - x_hat)/var(x) would call this perfect
     x = gaussian(500, 4)
-    assert fvu(x, x + 1).item() == pytest.approx(1, rel=0.2)
+    assert fvu(x, x + 1) == pytest.approx(1, rel=0.2)
 
 
 @settings(max_examples=30, deadline=None)
@@ -51,7 +63,7 @@ def test_fvu_is_invariant_under_a_common_affine_map(scale, shift, seed):
     x = gaussian(40, 3, seed=seed).double()
     x_hat = x + 0.3 * gaussian(40, 3, seed=seed + 1).double()
     mapped = fvu(scale * x + shift, scale * x_hat + shift)
-    assert mapped.item() == pytest.approx(fvu(x, x_hat).item(), rel=1e-6)
+    assert mapped == pytest.approx(fvu(x, x_hat), rel=1e-6)
 
 
 @settings(max_examples=20, deadline=None)
@@ -61,7 +73,22 @@ def test_fvu_does_not_depend_on_how_the_split_is_batched(cuts):
     sums = FvuSums(5)
     for a, b in zip([0, *sorted(cuts)], [*sorted(cuts), 100], strict=True):
         sums.add(x[a:b], x_hat[a:b])
-    assert sums.fvu == pytest.approx(fvu(x, x_hat).item(), rel=1e-9)
+    assert sums.fvu == pytest.approx(fvu(x, x_hat), rel=1e-9)
+
+
+def test_the_sums_over_windows_give_the_same_fvu_in_both_units():
+    x = gaussian(6, 9, 5) * 3 + 10
+    ids, scored = torch.zeros(6, 9, dtype=torch.long), torch.arange(54).view(6, 9) % 4 > 0
+    batch = WindowBatch(ids, torch.ones_like(ids), scored, np.arange(6))
+    done: Any = UnchangedPass(None, 0, batch, x, None, None)
+    rows, units = x[scored], Standardiser(gaussian(5, seed=2), gaussian(5, seed=3).abs() + 0.5)
+    x_hat = rows + gaussian(*rows.shape, seed=4)
+    sums = Scored(done, MASKED).errors(units, x_hat, rows.double().mean(0))
+    by_window = pd.DataFrame({name: values.sum(1).numpy() for name, values in sums.items()})
+    found = {name: metric_samples(by_window, name, np.ones((1, 6))) for name in ("fvu", "fvu_raw")}
+    assert found["fvu_raw"] == pytest.approx(fvu(rows, x_hat), rel=1e-6)
+    z, z_hat = units.standardise(rows), units.standardise(x_hat)
+    assert found["fvu"] == pytest.approx(fvu(z, z_hat), rel=1e-6)
 
 
 def test_l0_counts_values_above_zero():

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from train.records import model_shape
 
 from fispace.chapters.fidelity.arm import without_decoder
-from fispace.chapters.fidelity.shapley import CANONICAL, DECODER, PUBLISHED, games
+from fispace.chapters.fidelity.shapley import DECODER, games
+from fispace.chapters.fidelity.tables import CANONICAL, PUBLISHED
 from fispace.models.integrated import IntegratedModel, ablations
 from fispace.models.sparse import sparse_sum
-from fispace.stats.metrics import fvu
+from fispace.stats.metrics import squared_error
 from fispace.stats.published import improvement
 from fispace.stats.shapley import coalitions, leave_one_out, shapley_value, total_value
 from fispace.study.config.train import InitConfig
@@ -101,12 +102,16 @@ def tokens(n=200):
     return torch.randn(n, SHAPE.d_model, generator=torch.Generator().manual_seed(5))
 
 
+def error(z, z_hat):
+    return squared_error(z, z_hat).sum().numpy()[None]
+
+
 def shares(model, z):
-    """Shapley shares in FVU by form and part."""
+    """Shapley shares in FVU by form and part; the FVU's denominator cancels, so errors suffice."""
     codes = model.sae.encode(z)
     sets = [*ablations(model.parts), *without_decoder(model.parts)]
-    losses = {frozenset(p): fvu(z, model.reconstruct(codes, p)).numpy()[None] for p in sets}
-    nothing = fvu(z, torch.zeros_like(z)).numpy()[None]
+    losses = {frozenset(p): error(z, model.reconstruct(codes, p)) for p in sets}
+    nothing = error(z, torch.zeros_like(z))
     return {
         form: {p: float((shapley_value(g, p) / total_value(g))[0]) for p in max(g, key=len)}
         for form, g in games(losses, nothing).items()

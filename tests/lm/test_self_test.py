@@ -156,7 +156,7 @@ def test_blocks_that_run_twice_have_no_index_and_what_serves_is_listed():
     model = build(ZOO["llama"])
     model.model.layers[1] = model.model.layers[0]  # a loop over one block
     with pytest.raises(
-        HookPointError, match=r"has no list of blocks.*serve: .*model\.embed_tokens"
+        HookPointError, match=r"has no list of blocks.*points: .*model\.embed_tokens"
     ):
         resolve_hook_point(model, 0)
     self_test(model, "model.norm")

@@ -14,12 +14,19 @@ from fispace.chapters.fidelity.quantities import fidelity_quantities, ratio_part
 from fispace.report.answers import Numbers, given_numbers, has_no_denominator, numbers_of
 from fispace.report.claims import Claim
 from fispace.report.judge import case_of, excess_over_null, judge
-from fispace.report.verdicts import EXPLAINED, NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED, Range
+from fispace.report.verdicts import (
+    EXPLAINED,
+    NOT_REPRODUCED,
+    NOT_TESTABLE,
+    REPRODUCED,
+    UNDERPOWERED,
+    Range,
+)
 from fispace.store.quantities import quantity_frame
 from fispace.study.config.report import ClaimsStep
 
 ROOT = Path(__file__).parents[2]
-PARAMS = ClaimsStep(confidence=0.95, explained_share=0.9)
+PARAMS = ClaimsStep(confidence=0.95, smallest_share=0.1, explained_share=0.9)
 GAIN = "excess_ce_gain.joint.full.over.sae_bias.full"
 REDUCTION = "excess_ce_reduction.joint.full.over.sae_bias.full"
 DENOMINATOR = "excess_ce.sae_bias.full"
@@ -143,7 +150,7 @@ def test_a_number_and_a_null_that_cannot_be_in_one_unit_are_not_compared() -> No
 def test_the_difference_must_hold_over_documents_too() -> None:
     documents = {DENOMINATOR: Range(-0.1, 4.0), REDUCTION: Range(-0.2, 1.0)}
     found = numbers(CLEAR, SAVED, documents)
-    assert judge(case_of(claim(), found, PARAMS), PARAMS).verdict == NOT_REPRODUCED
+    assert judge(case_of(claim(), found, PARAMS), PARAMS).verdict == UNDERPOWERED
 
 
 def test_a_ratio_of_kl_is_no_percentage_and_stays_one_beyond_the_whole() -> None:

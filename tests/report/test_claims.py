@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -32,8 +33,11 @@ CLAIM: dict[str, Any] = {
 
 
 def predicate(test: str = "above", reference: object = 0, **more: object) -> dict[str, Any]:
-    """The claim with another predicate."""
-    return CLAIM | {"predicate": {"test": test, "reference": reference, "against": [], **more}}
+    """The claim with another predicate; where it has no printed effect, .001 is the smallest that matters."""
+    claim = CLAIM | {"predicate": {"test": test, "reference": reference, "against": [], **more}}
+    is_other = test in ("covers", "at_most") or isinstance(reference, str) or "published" in more
+    has_bound = is_other and not test.startswith("every") and "sample" not in more
+    return claim | ({"smallest_effect": 0.001} if has_bound else {})
 
 
 SAME = {"published": "N5.gain", "controlled": "N5.gain"}
@@ -79,7 +83,7 @@ class Ledger:
         source.write_text(text if text is not None else yaml.safe_dump(content))
         ledger = self.folder / "claims.csv"
         write_claims(
-            ClaimsStep(confidence=0.95, explained_share=0.9), target=target, claims=source,
+            ClaimsStep(confidence=0.95, smallest_share=0.1, explained_share=0.9), target=target, claims=source,
             quantities=self.folder / "q.parquet", documents=self.folder / "documents.csv",
             ledger=ledger, metrics=self.folder / "claims.json",
         )  # fmt: skip
@@ -195,7 +199,12 @@ def test_an_unknown_target_is_named(ledger: Ledger) -> None:
 
 
 def test_a_claim_without_a_printed_number_is_judged_like_any_other(ledger: Ledger) -> None:
-    asked = {"printed": None, "published": None, "controlled": "gain.published"}
+    asked = {
+        "printed": None,
+        "published": None,
+        "controlled": "gain.published",
+        "smallest_effect": 0.04,
+    }
     row = ledger.write(CLAIM | asked).iloc[0]
     assert pd.isna(row["printed"]) and pd.isna(row["published_quantity"])
     assert (row["controlled_mean"], row["verdict"]) == (pytest.approx(0.5), "reproduced")
@@ -272,14 +281,17 @@ def test_a_test_at_the_papers_sizes_needs_a_number_without_seeds(ledger: Ledger)
         (predicate(published="gain.undefined"), "not testable at this scale"),
         (predicate("covers"), "not reproduced"),
         (predicate("covers", sample="few_documents"), "reproduced"),
-        (predicate("above", 0.48), "not reproduced"),  # neither over seeds nor over documents
-        (predicate("at_most", 0.48), "reproduced"),  # its interval covers the reference
+        (predicate("above", 0.48), "underpowered"),  # the printed effect is .067, the interval .5 wide
+        (predicate("above", -2) | {"printed": 1.0, "smallest_effect": 2.6}, "undecided"),
+        (predicate("at_most", 0.48), "undecided"),  # its interval contains the reference
+        (predicate("at_most", 0.8), "reproduced"),
         (predicate("at_most", 0.2), "not reproduced"),  # above it over documents
         (predicate("at_most", "gain.null"), "not reproduced"),  # above it with every seed
         (predicate("at_most", 0, published="gain.controlled", controlled="gain.null",
                    against=["controlled"]), "reproduced, explained by the null"),
         (predicate("every_below", 0.05, published="p.ours"), "reproduced"),
-        (predicate("every_above", 0.015, published="p.ours"), "not reproduced"),
+        (predicate("every_above", 0.015, published="p.ours"), "undecided"),
+        (predicate("every_above", 0.05, published="p.ours"), "not reproduced"),
         (CLAIM | {"predicate": {"test": "absolute"}}, "not testable at this scale"),
         (CLAIM | {"predicate": {"test": "at_paper_sizes", "tolerance": 0.0}, "paper_sizes": "paper.exact"},
          "reproduced"),
@@ -451,3 +463,35 @@ def test_the_reference_answers_every_question_once() -> None:
         is_controlled = rows["controlled_quantity"].notna()
         assert (is_controlled == rows["controlled_against"].notna()).all(), ledger
         assert rows[rows["printed"].isna()]["published_quantity"].isna().all(), ledger
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        predicate("covers"), predicate("at_most", 0.2), predicate(reference="gain.null"),
+        predicate(published="gain.null"), CLAIM | {"printed": 0.0},
+    ],
+)  # fmt: skip
+def test_a_claim_without_a_printed_effect_needs_its_smallest_effect(
+    ledger: Ledger, claim: dict[str, Any]
+) -> None:
+    without = {key: value for key, value in claim.items() if key != "smallest_effect"}
+    with pytest.raises(ClaimsError, match=r"claims\.yaml: N5\.gain: smallest_effect: is missing"):
+        ledger.write(without)
+    with pytest.raises(ClaimsError, match="smallest_effect"):
+        ledger.write(claim | {"smallest_effect": 0})
+
+
+def test_a_smallest_effect_that_no_test_uses_is_refused(ledger: Ledger) -> None:
+    with pytest.raises(ClaimsError, match="smallest_effect: the test 'every_above' has no use"):
+        ledger.write(predicate("every_above", 0.05, published="p.ours") | {"smallest_effect": 1.0})
+
+
+def test_the_ledger_says_what_is_excluded_and_what_would_be_seen(ledger: Ledger) -> None:
+    row = ledger.write(predicate("below")).iloc[0]  # published .4, .5, .6; documents .45 to .55
+    half = np.hypot(4.302653 * 0.1 / 3**0.5, 0.05)
+    assert row["verdict"] == "not reproduced"
+    assert row["smallest_effect"] == pytest.approx(0.0413)
+    assert row["excluded_above"] == pytest.approx(-(0.5 - half), abs=1e-6)
+    assert row["detectable"] == pytest.approx(half * (1 + 1.060660 / 4.302653), abs=1e-5)
+    assert pd.isna(row["seeds_to_decide"])

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from report.synthetic import ERRORS
 
-from fispace.report.quantities import write_documents
+from fispace.report.documents import write_documents
 from fispace.report.tables import DOCUMENTS
 from fispace.seeds import numpy_stream
 from fispace.store.tables import read_csv, write_table

@@ -7,10 +7,12 @@ import pandas as pd
 import pytest
 
 from fispace.chapters.testbed.planted import measure_world
+from fispace.chapters.testbed.planted_arms import train_arms
 from fispace.chapters.testbed.planted_summary import summarise_worlds
 from fispace.chapters.testbed.tables import PLANTED_PAIRS
 from fispace.errors import ParamsError
 from fispace.seeds import named_streams, numpy_stream
+from fispace.stats.metrics import FvuSums
 from fispace.stats.recovery import beyond_linear
 from fispace.store.tables import read_csv, read_table
 from fispace.study.config.planted import PlantedConfig, PlantedStep, PlantedSummaryStep, WorldConfig
@@ -148,6 +150,25 @@ def test_an_excess_is_a_difference_of_differences(
     above = gains[:, "joint"] - gains[:, "joint_first_order"]
     assert summary["mean"][0.8, "joint", "excess"] == pytest.approx(above[0.8] - above[0.0])
     assert (0.8, "oracle", "excess") not in summary.index
+
+
+def test_fvu_is_the_same_quantity_as_in_the_other_chapters(
+    planted: PlantedConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected: dict[str, float] = {}
+
+    def noted(params, number, train, heldout):
+        for arm, found in train_arms(params, number, train, heldout):
+            sums = FvuSums(heldout.z.shape[1])
+            sums.add(heldout.z, found.z_hat)
+            expected[arm] = sums.fvu
+            yield arm, found
+
+    monkeypatch.setattr("fispace.chapters.testbed.planted.train_arms", noted)
+    short = planted.changed(shares=(0.0,), training=planted.training.changed(n_steps=5))
+    metrics = read_table(write_world(short, 0, tmp_path)["metrics"])
+    found = metrics[metrics["metric"] == "fvu"].set_index("arm")["value"]
+    assert found.to_dict() == pytest.approx(expected, rel=1e-5)
 
 
 def test_two_runs_write_the_same_bytes(planted: PlantedConfig, tmp_path: Path) -> None:

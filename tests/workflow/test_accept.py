@@ -35,8 +35,8 @@ def world(tmp_path, monkeypatch):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")
     called: list[tuple[str, ...]] = []
-    jobs = [Job((OUT[0], OUT[1]), (Call(COMMAND, {}, (OUT[0], OUT[1])),)),
-            Job((OUT[2],), (Call(COMMAND, {}, (OUT[2],)),))]  # fmt: skip
+    jobs = [Job((), (OUT[0], OUT[1]), (Call(COMMAND, {}, (OUT[0], OUT[1])),)),
+            Job((), (OUT[2],), (Call(COMMAND, {}, (OUT[2],)),))]  # fmt: skip
     monkeypatch.setattr(sync, "planned_jobs", lambda *_, **__: jobs)
     monkeypatch.setattr(sync, "promised_files", lambda *_, **__: dict.fromkeys(OUT, True))
     monkeypatch.setattr(sync, "snakemake", lambda *words, **_: called.append(words))
@@ -66,6 +66,20 @@ def test_a_file_whose_job_wrote_another_that_is_not_proven_is_not_accepted(world
     assert f"{OUT[1]}: it is damaged" in said
     assert f"{OUT[0]}: {OUT[1]} of the same job: it is damaged" in said
     assert all(path.exists() for path in OUT)
+
+
+def test_a_proven_file_whose_rule_waits_for_a_file_that_is_not_proven_is_not_accepted(
+    world, capsys, monkeypatch
+):
+    """A page waits for figures that it only links to; with it, Snakemake would take these as current."""
+    page = Job((OUT[1],), (OUT[2],), (Call(COMMAND, {}, (OUT[2],)),))
+    figure = Job((), (OUT[0], OUT[1]), (Call(COMMAND, {}, (OUT[0], OUT[1])),))
+    monkeypatch.setattr(sync, "planned_jobs", lambda *_, **__: [page, figure])
+    Proof.refused = {OUT[1]: "it had other parameters"}
+    assert sync.main([]) == 1
+    assert touched(world) == []
+    waits = f"{OUT[2]}: its rule waits for {OUT[1]}: it had other parameters"
+    assert waits in capsys.readouterr().err
 
 
 def test_a_file_whose_job_misses_another_is_not_accepted(world):

@@ -168,7 +168,13 @@ def test_another_arm_or_seed_plans_no_training_of_those_that_are_there(finished)
 CLAIMED = {"report_claims", "report_claims_plot", "report_draw", "report_explanations"}
 CLAIMED |= {"report_summary"}
 SUMMARISED = {"geometry_summary", "report_quantities", *CLAIMED}
-MEASURED = {"geometry_arm", "geometry_plots", "report_draw_geometry", *SUMMARISED}
+MEASURED = {
+    "geometry_arm",
+    "geometry_history",
+    "geometry_plots",
+    "report_draw_geometry",
+    *SUMMARISED,
+}
 DRAWN = {f"report_draw{kind}" for kind in ("", "_factorial", "_fidelity", "_geometry", "_modules")}
 UNTRAINED = {
     "testbed_corpus", "testbed_lm", "extract_activations", "extract_standardiser",
@@ -184,7 +190,7 @@ EDITS = {
     "a measurement's parameter": (
         "params.yaml", "group_threshold: 0.2", "group_threshold: 0.3", MEASURED,
     ),
-    "a step's code": ("src/fispace/chapters/geometry/quantities.py", "", CODE, SUMMARISED),
+    "a step's code": ("src/fispace/chapters/geometry/summary.py", "", CODE, SUMMARISED),
     "code that a step imports": ("src/fispace/stats/intervals.py", "", CODE, CLAIMED),
     "code that an import imports": ("src/fispace/stats/bimodality.py", "", CODE, MEASURED),
     "code of the figures": ("src/fispace/plotting/style.py", "", CODE, {*DRAWN, "report_summary"}),
@@ -217,7 +223,7 @@ def test_another_interval_between_checkpoints_reruns_nothing(finished):
     def planned(setting: str) -> str:
         return finished.snakemake("-n", "--quiet", "rules", "--config", f"train={{{setting}}}")
 
-    assert "train_arm" in planned("log_every: 7")  # so the value given does count
+    assert "train_arm" in planned("log_every: 10")  # so the value given does count
     assert "Nothing to be done" in planned("checkpoint_seconds: 7")
 
 

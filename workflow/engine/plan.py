@@ -39,8 +39,10 @@ def promised_files(*targets: str, options: Sequence[str] = ()) -> dict[Path, boo
 
 
 class Job(NamedTuple):
-    """A planned job: the files that it writes, and the calls of commands that it makes in turn."""
+    """A planned job: its files, and the calls of commands that it makes in turn."""
 
+    inputs: tuple[Path, ...]
+    """All files that its rule waits for, also those that no command reads."""
     outputs: tuple[Path, ...]
     calls: tuple[Call, ...]
 
@@ -50,10 +52,12 @@ def planned_jobs(*targets: str, options: Sequence[str] = ()) -> Iterator[Job]:
     said = snakemake(*targets, *DRY, *options, capture=True)
     for block in re.split(r"^(?:local)?rule ", said, flags=re.MULTILINE)[1:]:
         output = re.search(r"^    output: (.*)$", block, re.MULTILINE)
+        needed = re.search(r"^    input: (.*)$", block, re.MULTILINE)
         command = re.search(r"\bpython -m fispace (.*)$", block, re.MULTILINE)
         if output and command:
             files = tuple(map(Path, output[1].split(", ")))
-            yield Job(files, tuple(_calls(shlex.split(command[1]), files)))
+            inputs = tuple(map(Path, needed[1].split(", "))) if needed else ()
+            yield Job(inputs, files, tuple(_calls(shlex.split(command[1]), files)))
 
 
 def _calls(words: Sequence[str], files: Sequence[Path]) -> Iterator[Call]:

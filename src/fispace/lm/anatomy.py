@@ -1,7 +1,7 @@
-"""Finds the blocks and outputs of a model by one pass over two short texts.
+"""Finds the blocks and outputs of a model by one pass over three short texts.
 
-The texts differ in their second halves, so the same pass shows whether the model is causal. A second
-pass over texts that share one token shows whether the first tokens, or those of a block, see each
+Two of them differ in their second halves, so the same pass shows whether the model is causal. The third
+shares one token with the first, which shows whether the tokens of a prefix or of a block see each
 other. Must not: rely on names of architectures or of modules.
 """
 
@@ -107,7 +107,7 @@ def _examined(model: Any) -> Anatomy:
 
     def keep(name: str, output: Any) -> None:
         first = tensor_of(output)
-        is_state = isinstance(first, Tensor) and first.shape[:-1] == (2, PROBE_TOKENS)
+        is_state = isinstance(first, Tensor) and first.shape[:-1] == (3, PROBE_TOKENS)
         n_calls = outputs[name].n_calls + 1 if name in outputs else 1
         width = first.shape[-1] if is_state and first.is_floating_point() else None
         outputs[name] = Output(n_calls, isinstance(output, Tensor), width)
@@ -116,13 +116,13 @@ def _examined(model: Any) -> Anatomy:
             states[name] = first.clone()
 
     with _hooked(modules, keep):
-        logits = _run(model, N_SHARED)
+        logits = _run(model)
     path = max(_block_lists(modules, outputs, order), key=lambda p: len(modules[p]), default="")
     blocks: Any = modules[path] if path else None
     last = states[f"{path}.{len(blocks) - 1}"] if path else logits
-    for seen in (last, logits[:, :N_SHARED]):
-        require_causal(model, seen[:, :N_SHARED])
-    require_causal(model, _run(model, 1)[:, :1])
+    for seen in (last, logits):
+        require_causal(model, seen[:2, :N_SHARED])
+        require_causal(model, seen[::2, :1])
     return Anatomy(path, blocks, outputs)
 
 
@@ -163,8 +163,9 @@ def two_texts(model: Any, n_shared: int = N_SHARED) -> Int[Tensor, "2 pos"]:
     return torch.stack([text, other])
 
 
-def _run(model: Any, n_shared: int) -> Float[Tensor, "2 pos vocabulary"]:
-    ids = two_texts(model, n_shared)
+def _run(model: Any) -> Float[Tensor, "3 pos vocabulary"]:
+    """Logits of a text, of one with the same first half, and of one with the same first token."""
+    ids = torch.cat([two_texts(model), two_texts(model, 1)[1:]])
     try:
         logits = plain_pass(model, ids, torch.ones_like(ids))
     except REFUSALS as error:

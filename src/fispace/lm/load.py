@@ -14,9 +14,8 @@ from transformers.utils import logging as transformers_logging
 
 from fispace.errors import ModelError
 from fispace.lm.anatomy import N_SHARED, require_causal, two_texts
-from fispace.lm.batching import rows_are_independent
-from fispace.lm.hooks import logits, read_activations, resolve_hook_point, splice
-from fispace.lm.probe import PROBE_TOKENS, TOLERANCE, deviation, refusal
+from fispace.lm.hooks import resolve_hook_point, splice
+from fispace.lm.probe import TOLERANCE, deviation, plain_pass, refusal
 from fispace.store.files import sha256_of
 from fispace.study.config.lm import LmConfig
 
@@ -124,16 +123,19 @@ def self_test(model: Any, hook_point: int | str) -> None:
         HookPointError: if the hook point does not exist, or does not give one vector per token.
     """
     resolve_hook_point(model, hook_point)
-    rows_are_independent(
-        model, PROBE_TOKENS
-    )  # cached here, so that the first batch does not pay for it
     ids = two_texts(model)
     mask = torch.ones_like(ids)
-    own = read_activations(model, hook_point, ids, mask)
-    require_causal(model, own[:, :N_SHARED])
-    expected = logits(model, ids, mask)
-    with splice(model, hook_point, lambda x: own if len(x) == len(own) else x):
-        spliced = logits(model, ids, mask)
+    held: list[torch.Tensor] = []
+
+    def kept(x: torch.Tensor) -> torch.Tensor:
+        held.append(x.clone())
+        return x
+
+    with splice(model, hook_point, kept):
+        expected = plain_pass(model, ids, mask)
+    require_causal(model, held[0][:, :N_SHARED])
+    with splice(model, hook_point, lambda _: held[0]):
+        spliced = plain_pass(model, ids, mask)
     found = deviation(spliced, expected)
     if not found <= TOLERANCE[expected.dtype]:
         raise refusal(

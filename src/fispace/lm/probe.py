@@ -105,16 +105,19 @@ _LIMITS: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
 
 def agree(model: Any, found: Tensor, expected: Tensor) -> bool:
     """Whether two tensors differ by no more than the model's own rounding; False where one holds a NaN."""
-    if model not in _LIMITS:
+    differs_by = deviation(found, expected)
+    if differs_by > CLOSE and model not in _LIMITS:
         _LIMITS[model] = _limit(model)
-    return deviation(found, expected) <= _LIMITS[model]
+    return differs_by <= _LIMITS.get(model, CLOSE)
 
 
 def _limit(model: Any) -> float:
-    """Ten times the `deviation` of a text's first half from its own pass, but at least `CLOSE`.
+    """Largest `deviation` that rounding explains, relative.
 
-    A formula that is merely close, such as a recurrence step by step beside one in chunks, differs by
-    more. The half precisions have the limit of `TOLERANCE`.
+    In float32: ten times the deviation between the first half of a text as read in a pass over the whole
+    text and in a pass of its own, but at least `CLOSE` and at most `TOLERANCE`. Formulas that agree only
+    approximately, such as a recurrence step by step and in chunks, differ by more. In half precision:
+    `TOLERANCE`.
     """
     text = probe_text(model, PROBE_TOKENS)[None]
     half = text[:, : PROBE_TOKENS // 2]

@@ -29,7 +29,7 @@ class Schedule:
 
     config: OptimiserConfig
     lr: float
-    """Peak learning rate, that of the first step."""
+    """Peak learning rate, used at the first step."""
     n_steps: int
     log_every: int
     val_every: int
@@ -49,7 +49,7 @@ class Schedule:
         """Norm at which gradients of the mean squared error are clipped; None if they are not.
 
         grad_clip is the norm for the error summed over n_dimensions dimensions, whose gradient is
-        n_dimensions times that of the mean.
+        n_dimensions times the gradient of the mean.
         """
         clip = self.config.grad_clip
         return None if clip is None else clip / n_dimensions

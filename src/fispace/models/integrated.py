@@ -1,7 +1,8 @@
 """The integrated model: the sum of SAE, linear part, bias and interaction, or of some of them.
 
-The part `residual_sae`, a second SAE, is a control: it shows how much of the error that the NFM is fitted
-to a sparse code of the same activations explains.
+The part `residual_sae` belongs to a control. It is a second SAE that reads the same activations and is
+trained on the first SAE's error. It shows how much of the error that the NFM is to remove a second sparse
+code removes.
 
 All arms use this class; an ablation is an argument. Must not: standardise, train, or read files.
 """

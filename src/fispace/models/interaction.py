@@ -30,8 +30,11 @@ class LeaveOneOut(NamedTuple):
 class Interaction(nn.Module):
     """MLP on the factor pooling of the codes (He & Chua 2017; Rendle 2010; paper, Stage 2).
 
-    p = 1/2 [(sum_i f_i v_i)^2 - sum_i (f_i v_i)^2], then Dropout, Linear(d_embed, d_embed), ReLU,
-    Linear(d_embed, d_model).
+    p = 1/2 [(sum_i f_i v_i)^2 - sum_i (f_i v_i)^2]
+    y = W_out ReLU(W_hidden Dropout(p) + b_hidden) - mean_output
+
+    Shapes: v_i [d_embed], W_hidden [d_embed d_embed], W_out [d_model d_embed]. The output layer has no bias;
+    `mean_output` is a constant, zero during training (see `forward`).
     """
 
     # DEVIATION(one-bias): the author adds an output bias here and another in the linear part. They
@@ -46,7 +49,7 @@ class Interaction(nn.Module):
         self, d_model: int, n_latents: int, d_embed: int, dropout: float,
         std_factors: float, std_mlp: float, stream: Stream,
     ) -> None:  # fmt: skip
-        """Factors N(0, std_factors^2), MLP weights N(0, std_mlp^2), hidden bias zero."""
+        """Factors from N(0, std_factors^2), MLP weights from N(0, std_mlp^2), hidden bias zero."""
         super().__init__()
         self._stream = stream
         generator = stream("init", "interaction")
@@ -111,7 +114,7 @@ class FirstOrder(Interaction):
 
 
 class ShuffledPairs(Interaction):
-    """Control of the same size with cross-token pairs: a token's latents times those of its partner.
+    """Control of the same size with cross-token pairs: a token's latents times its partner's latents.
 
     p = 1/2 [(sum_i f_i v_i) * (sum_j f^pi_j v_j) - sum_i f_i f^pi_i v_i^2], where f^pi are the codes of the
     token's partner. The products involve the same latents at the same rates, but carry no information

@@ -93,7 +93,7 @@ class LatentHistory:
         return found | {f"snapshots.{name}": torch.stack(column) for name, column in columns}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Set counts and snapshots to those of a history that started from the same decoder."""
+        """Copy counts and snapshots from a history that started from the same decoder."""
         self.n_steps, self.n_tokens = tensors["counts"].tolist()
         self.firings.copy_(tensors["firings"])
         self.last_fired.copy_(tensors["last_fired"])

@@ -41,7 +41,7 @@ def squared_error_objective(reconstruct: Callable[[Tensor], Tensor]) -> Objectiv
 
 
 class FixedCodes:
-    """Objective for training on fixed codes, the true ones or those of a frozen SAE.
+    """Objective for training on fixed codes: the true codes, or the codes of a frozen SAE.
 
     It is the mean squared error of the reconstruction by all of the model's parts. Batches must come from
     `batches`, because the objective decodes the codes of the latest batch.
@@ -69,7 +69,7 @@ class FixedCodes:
 class ArmObjective:
     """Mean squared error of an arm's full reconstruction, plus AuxK if it is configured.
 
-    The `history` counts every batch's codes, those of the second SAE if there is one.
+    The `history` counts the codes of every batch; if there is a second SAE, its codes.
     """
 
     def __init__(self, model: IntegratedModel, is_frozen: bool, aux_k: AuxKConfig | None) -> None:

@@ -143,7 +143,7 @@ class Adam:
 
 
 def _mostly_full(rows: Tensor, n_rows: int, n_all: int) -> Iterator[tuple[int, int, int]]:
-    """Blocks of n_rows consecutive rows of which most are listed: first row, start and end in the list."""
+    """Blocks of n_rows consecutive rows, most of them listed: first row, start and end in the list."""
     firsts = torch.arange(0, n_all, n_rows, device=rows.device)
     starts = torch.searchsorted(rows, firsts).tolist()
     for first, start, end in zip(firsts.tolist(), starts, [*starts[1:], len(rows)], strict=True):

@@ -76,7 +76,7 @@ class Decoder(PartKind):
         codes: Codes,
         residual_codes: Codes | None,
     ) -> Float[Tensor, "tokens d_model"]:
-        """F W."""
+        """Codes times rows: f W."""
         return sparse_sum(codes, self.rows(model))
 
 
@@ -146,7 +146,7 @@ class InteractionPart(PartKind):
         return shape.n_latents * width + width * width + width + width * shape.d_model
 
     def attach(self, model: nn.Module, shape: ModelShape, init: InitConfig, stream: Stream) -> None:
-        """Factors N(0, init.factors^2), layers N(0, init.mlp^2)."""
+        """Factors from N(0, init.factors^2), layers from N(0, init.mlp^2)."""
         assert shape.pooling is not None
         model.interaction = POOLINGS[shape.pooling](
             shape.d_model, shape.n_latents, shape.d_embed, shape.dropout,
@@ -180,7 +180,7 @@ class ResidualSaePart(PartKind):
         codes: Codes,
         residual_codes: Codes | None,
     ) -> Float[Tensor, "tokens d_model"]:
-        """H W_dec', where h are the second SAE's own codes.
+        """Codes times rows: h W_dec', where h are the second SAE's own codes.
 
         Raises:
             ValueError: if these codes are not given.
@@ -216,8 +216,8 @@ def matched_n_latents(
 ) -> int:
     """Number of latents with which `parts` has as many parameters as `matched_parts` has with `shape`.
 
-    It is the largest number that does not exceed the matched count, so the two counts differ by less than
-    the parameters of one latent. At the paper's sizes, an SAE with 77,504 latents matches the joint model
+    It is the largest number that does not exceed the matched count, so the two counts differ by fewer
+    parameters than one latent has. At the paper's sizes, an SAE with 77,504 latents matches the joint model
     (W2).
     """
 

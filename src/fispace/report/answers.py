@@ -1,7 +1,7 @@
 """The numbers that answer a claim, and whether the ledger gives them as ratios or as differences.
 
-A ratio says nothing if its denominator may be zero, and a percentage says little beyond 100 %. Such
-numbers are given and judged as differences, in the unit of the numerator. Must not: judge.
+A ratio is undefined if its denominator may be zero, and hard to read beyond 100 %. Such numbers are given
+and judged as differences, in the unit of the numerator. Must not: judge.
 """
 
 from collections.abc import Iterator, Mapping
@@ -46,6 +46,9 @@ class Given(NamedTuple):
     """Name of the ratio that a difference stands for."""
     ratio: Sample | None
     """Values of that ratio; None if its denominator may be zero."""
+    scale: float
+    """What an effect in the unit of the claim is multiplied by: 1, or the mean size of what the ratio is
+    divided by where a difference stands for it."""
     is_undefined: bool
     """Whether it is a ratio whose denominator may be zero and that no difference can stand for."""
 
@@ -81,12 +84,15 @@ def has_no_denominator(name: str, numbers: Numbers, confidence: float) -> bool:
 
 
 def given_numbers(claim: Claim, numbers: Numbers, confidence: float) -> dict[str, Given]:
-    """Every quantity that the claim shows, judges or refers to; those that it compares in one form."""
+    """Every quantity that the claim shows, judges or refers to, by name.
+
+    The two quantities that the verdict compares are either both ratios or both differences.
+    """
     names = list(dict.fromkeys(_names(claim)))
     undefined = {name for name in names if has_no_denominator(name, numbers, confidence)}
     parts = {name: of for name in names if (of := _convertible(claim, name, numbers)) is not None}
-    says_nothing = undefined | {name for name in parts if _is_beyond_whole(name, numbers)}
-    if not says_nothing & parts.keys():
+    replaced = undefined | {name for name in parts if _is_beyond_whole(name, numbers)}
+    if not replaced & parts.keys():
         parts = {}
     compared = _compared(claim)
     if len(compared & parts.keys()) < len(compared):  # a ratio cannot be compared with a difference
@@ -99,10 +105,12 @@ def _given(name: str, parts: RatioParts | None, is_undefined: bool, numbers: Num
     if parts is not None:
         own = numbers.samples[parts.difference]
         ratio = None if is_undefined else sample
-        return Given(parts.difference, own, parts.neutral, name, ratio, is_undefined=False)
+        divided = np.array(list(numbers.samples[parts.denominator].values()), dtype=np.float64)
+        scale = float(np.abs(divided).mean())
+        return Given(parts.difference, own, parts.neutral, name, ratio, scale, is_undefined=False)
     if is_undefined:
         sample = dict.fromkeys(sample, float("nan"))
-    return Given(name, sample, 0.0, None, None, is_undefined)
+    return Given(name, sample, 0.0, None, None, 1.0, is_undefined)
 
 
 def _names(claim: Claim) -> Iterator[str]:
@@ -126,8 +134,8 @@ def _parts(name: str, numbers: Numbers) -> RatioParts | None:
 def _convertible(claim: Claim, name: str, numbers: Numbers) -> RatioParts | None:
     """Parts of a ratio, if a difference can stand for it.
 
-    A judged ratio must be compared with its neutral value: only there do ratio and difference lie on the
-    same side of the reference.
+    A judged ratio is replaced only if its reference is its neutral value. The ratio then exceeds the
+    reference exactly where the difference exceeds zero; with another reference, the two can disagree.
     """
     parts = _parts(name, numbers)
     if parts is None or not isinstance(claim.predicate, OverSeeds):

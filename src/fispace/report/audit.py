@@ -213,7 +213,7 @@ def _gains(full: Frame, switch: str, compared: Compared) -> dict[str, float]:
 
 def _of(full: Frame, switch: str, arm: str) -> pd.DataFrame:
     rows = full[(full["switch"] == switch) & (full["arm"] == arm)]
-    return rows.sort_values("document_id")
+    return rows.sort_values("document_id", kind="stable")
 
 
 def _gain(ours: Frame, theirs: Frame, above: str, below: str) -> float:

@@ -66,7 +66,7 @@ class OverSeeds(Predicate):
     """The reference of `controlled`, if it differs."""
     against: Distinct[Literal["null", "controlled"]]
     """What must hold as well; otherwise the claim is explained by the null. `null`: our effect exceeds
-    that of the null. `controlled`: the controlled number passes the same test."""
+    the null's. `controlled`: the controlled number passes the same test."""
     sample: Literal["few_documents"] | None = None
     """Judge the interval over samples of `report.few_documents` documents."""
     published: QuantityName | None = None
@@ -82,11 +82,15 @@ class OverSeeds(Predicate):
         return self.reference if own is None else own
 
 
+DIRECTIONS = ("above", "below")
+"""Tests of a mean on one side of the reference."""
+
+
 class Direction(OverSeeds):
     """Our numbers lie on one side of the reference.
 
     `above`, `below`: the interval over seeds does, and the interval over documents where there is one.
-    `every_above`, `every_below`: every seed does; for numbers whose mean says nothing, such as p-values.
+    `every_above`, `every_below`: every seed does; for numbers that should not be averaged, such as p-values.
     """
 
     TESTS = ("above", "below", "every_above", "every_below")
@@ -178,6 +182,9 @@ class Claim(Entry):
     """The same quantity from the paper's own sizes alone; no model of ours enters."""
     same_as: Annotated[dict[Answer, str], Field(default_factory=dict)]
     """For each answer that is another claim's number as well: the name of that claim."""
+    smallest_effect: Annotated[float, Field(gt=0)] | None = None
+    """Effects smaller than this, in the unit of the judged number, count as none; null = the share
+    `report.smallest_share` of the printed effect. Needed where there is no printed effect."""
     predicate: Tested
     """What our numbers must show; the verdict is computed from it."""
     remark: NonEmpty | None
@@ -230,6 +237,44 @@ class Claim(Entry):
             raise Refusal(
                 ("predicate", "against"),
                 f"{self.answered_by!r} is the number that is judged, so it cannot be its own control",
+            )
+        return self
+
+    @property
+    def printed_effect(self) -> float | None:
+        """|printed number - reference|; None if the judged number is not the printed one, or is no effect.
+
+        A test of no effect has none, and tests of every seed have no bound.
+        """
+        predicate = self.predicate
+        if not isinstance(predicate, Direction) or self.printed is None:
+            return None
+        is_other = isinstance(predicate.reference, str) or predicate.published is not None
+        if is_other or predicate.test not in DIRECTIONS:
+            return None
+        return abs(self.printed - float(predicate.reference)) or None
+
+    @property
+    def has_bound(self) -> bool:
+        """Whether the verdict needs a smallest effect of interest."""
+        predicate = self.predicate
+        return isinstance(predicate, OverSeeds) and (
+            predicate.test in DIRECTIONS
+            or (isinstance(predicate, NoEffect) and predicate.sample is None)
+        )
+
+    @model_validator(mode="after")
+    def _has_a_smallest_effect(self) -> "Claim":
+        if self.has_bound and self.smallest_effect is None and self.printed_effect is None:
+            raise Refusal(
+                "smallest_effect",
+                f"is missing: the test {self.predicate.test!r} of this claim has no printed effect to take a "
+                "share of. Give the smallest effect that matters, in the unit of the judged number",
+            )
+        if not self.has_bound and self.smallest_effect is not None:
+            raise Refusal(
+                "smallest_effect",
+                f"the test {self.predicate.test!r} has no use for it; leave it out",
             )
         return self
 
@@ -313,7 +358,7 @@ def read_claims(claims: Path) -> Claims:
 
 
 def of_target(claims: Claims, target: str) -> list[Claim]:
-    """The claims that a target's ledger holds; that of `full` holds all of them.
+    """The claims that a target's ledger holds; the ledger of `full` holds all of them.
 
     Raises:
         ClaimsError: if there is no such target.

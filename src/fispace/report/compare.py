@@ -101,7 +101,7 @@ def write_bands(*, ledgers: list[Path], bands: Path) -> None:
     one more run, mean +- t_(n-1) s sqrt(1 + 1/n), if runs are draws from one normal distribution. On
     average one number in a hundred leaves its band; with few runs, a band whose runs happen to agree is
     left more often. A number has no band where a run lacks it, or where runs state different
-    quantities. Columns: those of a ledger that `fispace compare` reads, and `n_runs`.
+    quantities. Columns: the columns of a ledger that `fispace compare` reads, and `n_runs`.
 
     Raises:
         ArtifactError: if there are fewer than three ledgers, two of them are the same run, one of them

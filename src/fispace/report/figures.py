@@ -41,6 +41,8 @@ VERDICT_LOOKS = {
     "reproduced": (GREEN, "o", "full"),
     "reproduced, explained by the null": (ORANGE, "o", "left"),
     "not reproduced": (VERMILION, "o", "none"),
+    "undecided": (BLUE, "o", "none"),
+    "underpowered": (GREY, "o", "none"),
     "not testable at this scale": (GREY, "_", "none"),
 }
 """Colour, marker and fill of each verdict."""

@@ -12,7 +12,15 @@ from fispace.errors import ClaimsError
 from fispace.report import verdicts
 from fispace.report.answers import Given, Numbers, given_numbers
 from fispace.report.claims import Absolute, Answer, AtPaperSizes, Claim, OverSeeds
-from fispace.report.verdicts import CONSTANT, Range, Reading, Rule, Values
+from fispace.report.verdicts import (
+    CONSTANT,
+    Decision,
+    Outcome,
+    Range,
+    Reading,
+    Rule,
+    Values,
+)
 from fispace.study.config.report import ClaimsStep
 
 
@@ -50,7 +58,7 @@ def judge(case: Case, params: ClaimsStep) -> Reading:
     first = case.of(case.claim.answered_by)
     if first.is_undefined:
         return verdicts.without_denominator(first.quantity)
-    return _judge_over_seeds(case, predicate, rule)
+    return _judge_over_seeds(case, predicate, rule, params)
 
 
 def _judge_at_paper_sizes(case: Case, rule: Rule) -> Reading:
@@ -69,27 +77,39 @@ def _judge_at_paper_sizes(case: Case, rule: Rule) -> Reading:
     return test(rule, found.sample[CONSTANT], printed)
 
 
-def _judge_over_seeds(case: Case, predicate: OverSeeds, rule: Rule) -> Reading:
+def smallest_bound(case: Case, params: ClaimsStep) -> float:
+    """Smallest effect of interest: the claim's own, or a share of the printed effect; NaN if there is none."""
+    own, printed = case.claim.smallest_effect, case.claim.printed_effect
+    return own if own is not None else params.smallest_share * (printed or np.nan)
+
+
+def _judge_over_seeds(case: Case, predicate: OverSeeds, rule: Rule, params: ClaimsStep) -> Reading:
     first = case.claim.answered_by
-    is_held = _holds(case, predicate, rule, first)
-    explanations: dict[str, bool | None] = {}
+    scale = case.of(first).scale
+    smallest = smallest_bound(case, params) * scale
+    controls: dict[str, Outcome] = {}
     for answer in predicate.against:
         if answer == "null":
             ours, null = _differences(case, predicate, first, first, "null")
-            explanations["the null"] = verdicts.null_explains(rule, ours, null)
+            controls["the null"] = verdicts.exceeds_null(rule, ours, null, smallest)
         else:
-            is_left = _holds(case, predicate, rule, "controlled")
-            explanations["the control"] = None if is_left is None else not is_left
-    return verdicts.judged(is_held, explanations)
+            decided = _decide(case, predicate, rule, "controlled", params)
+            controls["the control"] = decided.outcome
+    decision = _decide(case, predicate, rule, first, params).in_units_of(scale)
+    return verdicts.judged(decision, controls, case.claim.printed_effect)
 
 
-def _holds(case: Case, predicate: OverSeeds, rule: Rule, answer: Answer) -> bool | None:
+def _decide(
+    case: Case, predicate: OverSeeds, rule: Rule, answer: Answer, params: ClaimsStep
+) -> Decision:
     (differences,) = _differences(case, predicate, answer, answer)
     level, found = predicate.reference_of(answer), judged_documents(case, predicate, answer)
-    if found is None or isinstance(level, str):
-        return verdicts.holds(rule, differences, None)
-    base = level - case.of(answer).neutral
-    return verdicts.holds(rule, differences, Range(found.low - base, found.high - base))
+    smallest = smallest_bound(case, params) * case.of(answer).scale
+    of_few = predicate.sample == "few_documents"
+    if found is not None and not isinstance(level, str):
+        base = level - case.of(answer).neutral
+        found = Range(found.low - base, found.high - base)
+    return verdicts.decide(rule, differences, found, smallest, of_few)
 
 
 def judged_documents(case: Case, predicate: OverSeeds, answer: Answer) -> Range | None:

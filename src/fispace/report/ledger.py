@@ -23,7 +23,14 @@ from fispace.report.claims import (
     read_claims,
     require_quantities,
 )
-from fispace.report.judge import Case, case_of, excess_over_null, judge, judged_documents
+from fispace.report.judge import (
+    Case,
+    case_of,
+    excess_over_null,
+    judge,
+    judged_documents,
+    smallest_bound,
+)
 from fispace.report.markdown import value_text
 from fispace.report.tables import CLAIMS_PLOT, DOCUMENTS, ENDS, LEDGER
 from fispace.report.verdicts import VERDICTS, Range, Reading
@@ -101,6 +108,8 @@ def _ledger_row(case: Case, claims: Claims, reading: Reading, params: ClaimsStep
     # CSV readers take a bare `null` for a missing value
     cells["against"] = ", ".join(f"the {name}" for name in claim.against) or None
     cells |= _judged_cells(case, params.confidence)
+    bound = smallest_bound(case, params) if claim.has_bound else None
+    cells |= {"smallest_effect": bound}
     return cells | reading._asdict() | {"remark": claim.remark}
 
 

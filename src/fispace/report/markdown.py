@@ -31,15 +31,15 @@ ANSWER_HEADERS = {
 """Header of each answer's column. The last column is left out if no row has that answer."""
 AGAINST = "controlled against"
 LEGEND = (
-    "Printed: the number in the paper. As published: our models, by the paper's own definition; where the "
-    "paper has no such number, there is none. Controlled: the claim's question against the comparison in "
-    "the next column. Null: the same number where the effect cannot be, such as initial weights or a "
-    "model without interaction. The paper's sizes alone: no model of ours enters. Means over seeds, for P1 "
-    "to P3 over planted worlds, with 95 % t-intervals. A row whose percentages would say nothing, because "
-    "what is divided by may be zero or the share exceeds 100 %, is in the unit of what is divided, nats or "
-    "z² (squared standardised activation: 1 is the variance of a dimension); the percentage stands beside "
-    "it where it is one. “= N5 gain”: the same number answers that claim. “by …”: the verdict rests on "
-    "this other quantity of the row, in `claims.csv`."
+    "Printed: the number in the paper. As published: our models, by the paper's own definition; a dash if "
+    "the paper has no such number. Controlled: the claim's question against the comparison in the next "
+    "column. Null: the same number where the effect cannot exist, such as at initial weights or in a model "
+    "without interaction. The paper's sizes alone: computed from these sizes, without a model of ours. "
+    "Means over seeds (P1 to P3: over simulated worlds), with 95 % t-intervals. A percentage that exceeds "
+    "100 %, or whose denominator may be zero, is replaced by the difference in its numerator, in nats or z² "
+    "(squared standardised activation: 1 is the variance of a dimension). The percentage follows in "
+    "parentheses unless its denominator may be zero. “= N5 gain”: the same number answers that claim. "
+    "“by …”: the verdict rests on this other quantity of the row, in `claims.csv`."
 )
 
 
@@ -111,7 +111,17 @@ def _cells(row: dict[Any, Any], answers: list[str], explanations: str | None) ->
         found.append(linked(interval_text(row, answer), explanations, title))
         if answer == "controlled":
             found.append(_text(row["controlled_against"]) or ABSENT)
-    return [*found, f"{row['verdict']}{_judged_by(row, answers)}"] if "verdict" in row else found
+    return [*found, verdict_text(row) + _judged_by(row, answers)] if "verdict" in row else found
+
+
+def verdict_text(row: dict[Any, Any]) -> str:
+    """The verdict, with the effects that it excludes or the number of seeds that would decide it."""
+    verdict = str(row["verdict"])
+    bound, seeds = row["excluded_above"], row["seeds_to_decide"]
+    if not pd.isna(bound):
+        above = "any effect" if bound <= 0 else f"effects above {value_text(bound, row['unit'])}"
+        return f"{verdict}, {above} excluded"
+    return verdict if pd.isna(seeds) else f"{verdict}, {seeds:.0f} seeds would decide"
 
 
 def _judged_by(row: dict[Any, Any], answers: list[str]) -> str:

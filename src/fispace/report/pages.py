@@ -53,7 +53,7 @@ CLAIMS_OF_FULL = ("N2.cut_gain", "N5.gain_over_matched", "P1.joint_recovery")
 
 
 def shown_ledger(reference: Path) -> Path:
-    """The ledger of a reference run that the pages show: that of the target `full` if it exists."""
+    """The ledger of a reference run that the pages show: the ledger of the target `full` if it exists."""
     of_full = reference / "report/full/claims.csv"
     return of_full if of_full.is_file() else reference / "report/claims.csv"
 

@@ -54,7 +54,7 @@ CAPTIONS = {
     "architecture": "The integrated model (paper F2)",
     "reconstruction": "Reconstruction by arm and parts, each seed",
     "kl": "KL by condition, with random errors of the same size",
-    "controls": "KL of all parts of an arm, and of errors of the same size that know less",
+    "controls": "KL of all parts of an arm, and of errors of the same norm that keep less of it",
     "shapley": "What each part contributes, as published and with one decoder",
     "positions": "KL along the window, special tokens masked and included",
     "norms": "Squared norms of the decoder rows (paper F6, F7), with initial norms and firing rates",

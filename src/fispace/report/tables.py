@@ -50,6 +50,8 @@ LEDGER = Table(
         "test": TEXT, "reference": optional(TEXT), "against": optional(TEXT),
         "judged_quantity": optional(TEXT), "judged_unit": optional(TEXT), **_interval("judged"),
         **{f"judged_documents_{end}": optional(NUMBER) for end in ("low", "high")},
+        **{name: optional(NUMBER) for name in ("smallest_effect", "excluded_above", "detectable")},
+        "seeds_to_decide": COUNT,
         "verdict": TEXT, "because": TEXT, "remark": optional(TEXT),
     },
     key=("id", "item"),

@@ -1,33 +1,49 @@
-"""Verdicts on printed claims: does a test of our numbers hold, and does it hold against the controls?
+"""Verdicts on printed claims: decisions with a region of indifference, and how controls change them.
 
-A verdict is computed from intervals, never typed. Must not: read files, or know a claim.
+An effect is the difference of our number from the claim's reference. Effects smaller than the claim's
+smallest effect of interest count as none, so a verdict needs an interval that lies wholly beyond that
+bound or wholly inside it. Otherwise it is undecided. A verdict is computed from intervals, never typed.
+Must not: read files, or know a claim.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
-from fispace.stats.intervals import Interval, t_interval
+from fispace.stats.intervals import (
+    Interval,
+    detectable_effect,
+    joined_interval,
+    repetitions_to_decide,
+    t_interval,
+)
 
 REPRODUCED = "reproduced"
 EXPLAINED = "reproduced, explained by the null"
 NOT_REPRODUCED = "not reproduced"
+UNDECIDED = "undecided"
+UNDERPOWERED = "underpowered"
 NOT_TESTABLE = "not testable at this scale"
-VERDICTS = (REPRODUCED, EXPLAINED, NOT_REPRODUCED, NOT_TESTABLE)
+VERDICTS = (REPRODUCED, EXPLAINED, NOT_REPRODUCED, UNDECIDED, UNDERPOWERED, NOT_TESTABLE)
 
 DIRECTIONS = {"above": 1, "below": -1}
-"""Tests of a mean: the interval lies entirely on that side of the reference."""
+"""Tests of a mean: our number lies on that side of the reference."""
 EVERY = {"every_above": 1, "every_below": -1}
 """Tests of numbers whose mean says nothing, such as p-values: every seed lies on that side."""
 COVERS, AT_MOST, AT_PAPER_SIZES = "covers", "at_most", "at_paper_sizes"
+
+POWER = 0.8
+"""Power of the smallest effect that counts as detectable."""
 
 Values = Float[np.ndarray, " seeds"]
 Sample = Mapping[int, float]
 """Values by seed; a number that depends on no seed has the one key `CONSTANT`."""
 CONSTANT = -1
+Outcome = Literal["holds", "fails", "undecided", "undefined"]
+"""Whether a test holds: its interval lies on the one side, on the other, on both; or there is none."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +67,38 @@ class Range(NamedTuple):
     high: float
 
 
+class Decision(NamedTuple):
+    """Whether a test holds, and how sure that is."""
+
+    outcome: Outcome
+    bound: float | None = None
+    """Effects beyond this are excluded, where the test of a direction fails; in the test's direction."""
+    detectable: float | None = None
+    """Smallest effect that these seeds show with power .8; None if the test has no interval."""
+    n_seeds: int | None = None
+    """Seeds that would decide an undecided test, if their mean and spread stay as they are; None if it
+    is decided, or if the documents are too few for any number of seeds."""
+
+    def in_units_of(self, scale: float) -> "Decision":
+        """The same with effects divided by `scale`."""
+        bound, detectable = (
+            None if value is None else value / scale for value in (self.bound, self.detectable)
+        )
+        return self._replace(bound=bound, detectable=detectable)
+
+
 class Reading(NamedTuple):
     """A verdict, and why."""
 
     verdict: str
     because: str
     """The test that decided, in one clause."""
+    excluded_above: float | None = None
+    """Of a claim that is not reproduced: effects larger than this are excluded, in the unit of the claim."""
+    detectable: float | None = None
+    """Smallest effect that the seeds of this study show with power .8, in the unit of the claim."""
+    seeds_to_decide: int | None = None
+    """Of an undecided claim: how many seeds would decide it."""
 
 
 def aligned(*samples: Sample) -> list[Values]:
@@ -72,64 +114,102 @@ def aligned(*samples: Sample) -> list[Values]:
     ]
 
 
-def lies_beyond(interval: Interval | Range, direction: int) -> bool | None:
-    """Whether an interval of differences lies on that side of zero; None if it has no ends."""
-    if np.isnan(interval.low) or np.isnan(interval.high):
-        return None
-    return interval.low > 0 if direction > 0 else interval.high < 0
+def has_no_ends(interval: Interval | Range) -> bool:
+    """Whether an end is not defined."""
+    return bool(np.isnan(interval.low) or np.isnan(interval.high))
 
 
 def covers_zero(interval: Interval | Range) -> bool | None:
     """Whether the interval contains zero; None if it has no ends."""
-    if np.isnan(interval.low) or np.isnan(interval.high):
-        return None
-    return interval.low <= 0 <= interval.high
+    return None if has_no_ends(interval) else interval.low <= 0 <= interval.high
 
 
-def all_beyond(differences: Values, direction: int) -> bool | None:
-    """Whether every difference has that sign; None if there are none or one is undefined."""
+def beyond(interval: Interval | Range, direction: int, smallest: float) -> Outcome:
+    """Whether effects of that direction exceed `smallest`.
+
+    holds: the whole interval does. fails: no part of it does. undecided: a part of it does.
+    """
+    if has_no_ends(interval):
+        return "undefined"
+    low, high = sorted((direction * interval.low, direction * interval.high))
+    if low > smallest:
+        return "holds"
+    return "fails" if high < smallest else "undecided"
+
+
+def within(interval: Interval | Range, smallest: float) -> Outcome:
+    """Whether effects of either direction are at most `smallest` in size (an equivalence test)."""
+    if has_no_ends(interval):
+        return "undefined"
+    if -smallest <= interval.low and interval.high <= smallest:
+        return "holds"
+    return "fails" if interval.low > smallest or interval.high < -smallest else "undecided"
+
+
+def every_seed(differences: Values, direction: int) -> Outcome:
+    """Whether every difference has that sign (holds), none has it (fails), or some (undecided)."""
     if len(differences) == 0 or np.isnan(differences).any():
-        return None
-    return bool((direction * differences > 0).all())
+        return "undefined"
+    on_side = direction * differences > 0
+    if on_side.all():
+        return "holds"
+    return "undecided" if on_side.any() else "fails"
 
 
-def holds(rule: Rule, differences: Values, documents: Range | None) -> bool | None:
+def decide(
+    rule: Rule, differences: Values, documents: Range | None, smallest: float, of_few: bool = False
+) -> Decision:
     """Whether the test holds for differences from the reference, one per seed.
 
-    A direction must hold over seeds, and over documents if there is such an interval. `covers` looks at
-    the interval over documents, or over seeds if there is none. `at_most` fails if either interval lies
-    above the reference.
+    The interval joins seeds and documents (`joined_interval`). With `of_few`, `covers` asks what the
+    paper asked: is the difference significant in a small sample of documents? That is no equivalence
+    test, and the interval over such samples alone answers it.
     """
     if rule.test in EVERY:
-        return all_beyond(differences, EVERY[rule.test])
+        return Decision(every_seed(differences, EVERY[rule.test]))
     over_seeds = t_interval(differences, rule.confidence)
-    if rule.test == COVERS:
-        return covers_zero(documents if documents is not None else over_seeds)
-    direction = 1 if rule.test == AT_MOST else DIRECTIONS[rule.test]
-    found = [lies_beyond(over_seeds, direction)]
+    if rule.test == COVERS and of_few:
+        is_covered = covers_zero(over_seeds if documents is None else documents)
+        return Decision("undefined" if is_covered is None else "holds" if is_covered else "fails")
+    joined = over_seeds
     if documents is not None:
-        found.append(lies_beyond(documents, direction))
-    if None in found:
-        return None
-    return not any(found) if rule.test == AT_MOST else all(found)
+        joined = joined_interval(over_seeds, documents.low, documents.high)
+    direction = DIRECTIONS.get(rule.test, 1)
+    if rule.test == COVERS:
+        outcome = within(joined, smallest)
+    elif rule.test == AT_MOST:
+        outcome = _opposite(beyond(joined, 1, smallest))
+    else:
+        outcome = beyond(joined, direction, smallest)
+    is_direction = rule.test in DIRECTIONS
+    bound = max(direction * joined.low, direction * joined.high)
+    return Decision(
+        outcome,
+        bound if is_direction and outcome == "fails" else None,
+        detectable_effect(joined, rule.confidence, POWER),
+        repetitions_to_decide(over_seeds, joined, smallest, rule.confidence)
+        if outcome == "undecided"
+        else None,
+    )
 
 
-def null_explains(rule: Rule, differences: Values, of_null: Values) -> bool | None:
-    """Whether a null explains an effect that holds.
+def _opposite(outcome: Outcome) -> Outcome:
+    swapped: dict[Outcome, Outcome] = {"holds": "fails", "fails": "holds"}
+    return swapped.get(outcome, outcome)
 
-    Both arguments are differences from the same reference, in order of the seeds. A null explains a
-    direction if it reaches `explained_share` of the mean effect, or if the interval of the paired excess
-    over it contains zero. It explains a test of every seed by passing the test too. None if undefined.
+
+def exceeds_null(rule: Rule, differences: Values, of_null: Values, smallest: float) -> Outcome:
+    """Whether an effect that holds exceeds its null; `fails` if the null explains it.
+
+    Both arguments are differences from the same reference, in order of the seeds. The paired excess must
+    exceed both the smallest effect of interest and the share 1 - `explained_share` of the mean effect.
+    For a test of every seed, the null must not pass the test too.
     """
     if rule.test in EVERY:
-        return all_beyond(of_null, EVERY[rule.test])
-    direction = DIRECTIONS[rule.test]
+        return _opposite(every_seed(of_null, EVERY[rule.test]))
+    rest = (1 - rule.explained_share) * abs(float(differences.mean()))
     excess = t_interval(differences - of_null, rule.confidence)
-    is_beyond = lies_beyond(excess, direction)
-    if is_beyond is None:
-        return None
-    reached = direction * of_null.mean() >= rule.explained_share * direction * differences.mean()
-    return bool(reached) or not is_beyond
+    return beyond(excess, DIRECTIONS[rule.test], max(smallest, rest))
 
 
 def is_close(value: float, printed: float, tolerance: float) -> bool:
@@ -163,22 +243,48 @@ def without_denominator(quantity: str) -> Reading:
     )
 
 
-def judged(is_held: bool | None, explanations: Mapping[str, bool | None]) -> Reading:
+def judged(
+    first: Decision, controls: Mapping[str, Outcome], printed_effect: float | None
+) -> Reading:
     """Verdict on a test of our own models.
 
-    `explanations` says of each control whether it explains the effect. With an undefined control the
-    claim is not testable rather than reproduced.
+    `first` is the decision on the claim's own test. `controls` says of each control whether the effect
+    exceeds it. `printed_effect` is the size of the printed effect; an undecided test that would not
+    show it is underpowered.
     """
-    if is_held is None:
-        return Reading(NOT_TESTABLE, "undefined in this study")
-    if not is_held:
-        return Reading(NOT_REPRODUCED, "the predicate does not hold")
-    explaining = [name for name, explains in explanations.items() if explains]
-    if explaining:
-        return Reading(EXPLAINED, f"holds, but not beyond: {', '.join(explaining)}")
-    undefined = [name for name, explains in explanations.items() if explains is None]
-    if undefined:
-        return Reading(NOT_TESTABLE, f"holds, but undefined in this study: {', '.join(undefined)}")
-    if explanations:
-        return Reading(REPRODUCED, f"holds, also beyond: {', '.join(explanations)}")
-    return Reading(REPRODUCED, "holds; no control was asked for")
+    verdict, because = _verdict(first, controls)
+    detectable = first.detectable
+    is_weak = None not in (detectable, printed_effect) and detectable > printed_effect  # type: ignore[operator]
+    if verdict == UNDECIDED and is_weak:
+        verdict, because = UNDERPOWERED, f"{because}; the printed effect would not be seen"
+    return Reading(
+        verdict,
+        because,
+        first.bound if verdict == NOT_REPRODUCED else None,
+        detectable,
+        first.n_seeds if verdict in (UNDECIDED, UNDERPOWERED) else None,
+    )
+
+
+def _verdict(first: Decision, controls: Mapping[str, Outcome]) -> tuple[str, str]:
+    if first.outcome == "undefined":
+        return NOT_TESTABLE, "undefined in this study"
+    if first.outcome == "fails":
+        return NOT_REPRODUCED, "the predicate does not hold"
+    if first.outcome == "undecided":
+        is_of_every_seed = first.detectable is None
+        return UNDECIDED, (
+            "some seeds pass and others do not" if is_of_every_seed
+            else "the interval contains the smallest effect of interest"
+        )  # fmt: skip
+    for outcome, verdict, says in (
+        ("fails", EXPLAINED, "holds, but not beyond"),
+        ("undefined", NOT_TESTABLE, "holds, but undefined in this study"),
+        ("undecided", UNDECIDED, "holds, but it is open whether beyond"),
+    ):
+        named = [name for name, found in controls.items() if found == outcome]
+        if named:
+            return verdict, f"{says}: {', '.join(named)}"
+    if controls:
+        return REPRODUCED, f"holds, also beyond: {', '.join(controls)}"
+    return REPRODUCED, "holds; no control was asked for"

@@ -19,18 +19,12 @@ def squared_error(
     return (x.double() - x_hat.double()).square().sum(1)
 
 
-def fvu(
-    x: Float[Tensor, "tokens d_model"], x_hat: Float[Tensor, "tokens d_model"]
-) -> Float[Tensor, ""]:
+class FvuSums:
     """Fraction of variance unexplained, >= 0: sum |x - x_hat|^2 / sum |x - mean(x)|^2.
 
-    The mean is over the given rows, so pass the whole split at once or use `FvuSums`.
+    Both sums, and the mean, are over all tokens added; 1 is the error of that mean. The tokens may come in
+    batches: the sums are exact, and the ratio is taken once.
     """
-    return squared_error(x, x_hat).sum() / squared_error(x, x.double().mean(0).expand_as(x)).sum()
-
-
-class FvuSums:
-    """FVU of a split that comes in batches: exact sums, one ratio at the end."""
 
     def __init__(self, d_model: int) -> None:
         """Start with no tokens."""
@@ -55,7 +49,7 @@ class FvuSums:
 
     @property
     def fvu(self) -> float:
-        """Sum of squared errors over sum of squared deviations from the split's own mean."""
+        """The ratio over all tokens added so far."""
         return float(self.error / self.squares)
 
 

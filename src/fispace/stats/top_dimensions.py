@@ -22,7 +22,7 @@ class TopOverlap(NamedTuple):
     intersection_cosine: float
     """Mean |cosine| on the intersection, over the pairs whose intersection is not empty."""
     jaccard: float
-    """Mean size of the intersection over that of the union."""
+    """Mean of size of the intersection / size of the union."""
 
 
 def top_coordinates(rows: Directions, n_top: int) -> Bool[np.ndarray, "rows width"]:

@@ -69,7 +69,7 @@ def _panel(axis: Axes, rows: Frame, looks: dict[str, tuple[str, str]]) -> None:
     axis.axhline(0, color=GREY, linewidth=0.6)
     for number, (cell, (colour, marker)) in enumerate(looks.items()):
         offset = (number - 1.5) * 0.12  # so that intervals of the cells do not hide each other
-        own = rows[rows["cell"] == cell].sort_values("clamp")
+        own = rows[rows["cell"] == cell].sort_values("clamp", kind="stable")
         items, means, fit = (own[own["row"] == row] for row in ("item", "mean", "fit"))
         axis.plot(items["clamp"] + offset, items["value"], ".", color=colour, ms=1.5, alpha=0.25)
         x = means["clamp"] + offset

@@ -121,7 +121,7 @@ def _rates(axis: Axes, rates: Frame) -> None:
 
 def _power(axis: Axes, power: Frame) -> None:
     for name, (label, colour, marker) in CRITERIA.items():
-        own = power[power["criterion"] == name].sort_values("size")
+        own = power[power["criterion"] == name].sort_values("size", kind="stable")
         axis.fill_between(own["size"], own["low"], own["high"], color=colour, alpha=0.15, lw=0)
         axis.plot(own["size"], own["rate"], color=colour, marker=marker, ms=3, label=label)
     axis.set_ylim(-0.02, 1.02)

@@ -77,7 +77,7 @@ class _Split:
     units: Standardiser
     name: str
     mean: Tensor
-    """Mean activation of the split's non-special tokens: the zero of its FVU."""
+    """Mean activation of the split's non-special tokens, which the denominator of the FVU is centred on."""
     errors: dict[tuple[Part, ...], SplitErrors]
     firing: FiringCounts
     documents: list[pd.DataFrame] = field(default_factory=list[pd.DataFrame])

@@ -119,8 +119,9 @@ def _require_switch(plain: Trained, switched: Trained, changed: dict[str, Any], 
     """Refuse a training that does not differ from the plain one by exactly its switch."""
     if switched.record.params.plain() != plain.record.params.plain() | changed:
         raise ArtifactMismatchError(
-            f"{path} was not trained as the plain arm with only {changed or 'nothing'} changed. Give the "
-            "weights in the order of train.audit.switches, or run the rule train_arm_switched again."
+            f"The parameters of {path} must differ from the plain training by exactly {changed or 'nothing'}, "
+            "and they do not. Give the weights in the order of train.audit.switches, or train them again "
+            "with the rule train_arm."
         )
 
 

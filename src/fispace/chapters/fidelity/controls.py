@@ -56,7 +56,7 @@ def control_table(
     rows: Frame, documents: Mapping[str, Resampled], controls_of: Mapping[str, Sequence[str]],
     confidence: float,
 ) -> pd.DataFrame:  # fmt: skip
-    """Long table that compares the loss of each arm of `controls_of` with that of its controls.
+    """Long table that compares the loss of each arm of `controls_of` with the loss of its controls.
 
     Columns: arm control split metric contrast interval_over seed unit value low high n_seeds n_documents
     n_tokens. `difference` is control - arm, `gain` is 1 - arm / control; above zero the arm is better.

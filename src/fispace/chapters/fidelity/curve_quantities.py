@@ -25,7 +25,7 @@ def curve_quantities(curve: Frame) -> Iterator[Quantity]:
     cut_fvu.model.at_K                          FVU at that k
     cut_gain.model.at_K                         1 - FVU / FVU of the SAE whose codes are cut
     cut_gain.arm_trained.over.sae_trained.at_K  1 - FVU / FVU of an SAE trained at that k
-    cut_gain_drop.model                         cut_gain at 250 less cut_gain at 500
+    cut_gain_drop.model                         cut_gain at 250 - cut_gain at 500
     """
     rows = curve[(curve["split"] == SPLIT) & (curve["seed"] != NO_SEED)]
     chosen = published_ks(rows["k"])
@@ -56,7 +56,7 @@ def share_of_k(k: int, trained: int) -> float:
 
 
 def drop(first: Number, last: Number) -> Number:
-    """The gain at the lower published k less that at the higher one: first - last."""
+    """Gain at the lower published k minus gain at the higher one: first - last."""
     return first - last
 
 

@@ -46,7 +46,7 @@ METRIC_SUMS = {
 }
 """Numerator and denominator of each metric; its unit is in `fispace.store.metric_registry`.
 
-`excess_ce`: CE less the original's CE on the same tokens. `ce_recovered_*`: (CE of the ablated LM - CE)
+`excess_ce`: CE minus the original's CE on the same tokens. `ce_recovered_*`: (CE of the ablated LM - CE)
 / (CE of the ablated LM - CE of the original). It is at most 1 up to noise, 0 for the ablation itself,
 negative if the CE is higher than the ablation's, and undefined (empty) if the ablation costs nothing.
 """

@@ -66,7 +66,7 @@ def gain_curve(table: Frame) -> Figure:
     axis.axhline(0, color=GREY, linewidth=0.6, linestyle="--")
     for number, (model, look) in enumerate(MODEL_LOOKS.items()):
         shift = (number - (len(MODEL_LOOKS) - 1) / 2) * MODEL_STEP
-        rows = table[table["model"] == model].sort_values("k")
+        rows = table[table["model"] == model].sort_values("k", kind="stable")
         _line(axis, rows.assign(x=[ks.index(k) + shift for k in rows["k"]]), look)
     axis.set_xticks(range(len(ks)), [_k_label(k, table) for k in ks])
     axis.set_xlabel("k of the codes (last: as trained)")

@@ -21,7 +21,7 @@ from fispace.store.quantities import NO_SEED
 HERE = "fispace.chapters.fidelity"
 CE = "ce"
 OF_REFERENCES = ("excess_ce", "saved_zero", "saved_mean", "range_zero", "range_mean")
-"""Columns that are differences between a row's cross-entropy and those of the study's bounds."""
+"""Columns that are differences between a row's cross-entropy and the cross-entropies of the study's bounds."""
 REFERENCES = (ORIGINAL, ZERO_ABLATION, MEAN_ABLATION)
 
 
@@ -106,7 +106,7 @@ def of_position(row: Row, _: Inputs) -> Origin:
 
 
 def of_gain_by_k(row: Row, _: Inputs) -> Origin:
-    """The FVU at one k; for a gain, also that of the SAE whose codes are cut."""
+    """The FVU at one k; for a gain, also the FVU of the SAE whose codes are cut."""
     place = _picked(row, "split", "k", "model") | _seed_of(row)
     read = {"fvu": Rows("cut", place, "value")}
     if row["metric"] == "gain":

@@ -14,15 +14,16 @@ from fispace.chapters.fidelity.document_sums import (
     is_full,
 )
 from fispace.chapters.fidelity.quantities import FIRST_ARMS, SAE_BIAS, SPLIT, of_decoders
-from fispace.chapters.fidelity.shapley import CANONICAL, PUBLISHED
 from fispace.chapters.fidelity.tables import (
     ARM_CONTROLS_PLOT,
+    CANONICAL,
     GAIN_CURVE_PLOT,
     KL_PLOT,
     MATCHED_ERRORS_PLOT,
     OVER_DOCUMENTS,
     OVER_SEEDS,
     POSITIONS_PLOT,
+    PUBLISHED,
     RECONSTRUCTION_PLOT,
     SHAPLEY_PLOT,
 )

@@ -41,7 +41,11 @@ NamedValue = tuple[str, Derived]
 LAST_STEPS = {"interaction": "sae+linear+bias", "linear": "sae+bias+interaction"}
 """Parts of the arm before the last step, which adds the part of that name."""
 SHARES = {"interaction": "sae+bias+interaction", "linear": "sae+linear+bias", "bias": "sae+bias"}
-"""Parts whose gain over the SAE part is given as a share of the full model's gain."""
+"""Parts whose gain over the SAE part is given as a share of the full model's gain over it.
+
+Each set contains the bias, so the share of `interaction` is the share of SAE + bias + interaction. The
+share of `bias` shows how much of it is due to the bias.
+"""
 
 
 class RatioParts(NamedTuple):
@@ -60,12 +64,12 @@ def fidelity_quantities(summary: Frame) -> Iterator[Quantity]:
     """Every quantity of the summary's test split, per seed.
 
     metric.arm.parts                       the level itself
-    metric_gain.arm.parts.over.arm.parts   1 - level / baseline's level; baselines are the arm's own
-                                           SAE part and the trained arms of `BASELINE_ARMS`; of all
-                                           parts of an arm, all parts of every other
+    metric_gain.arm.parts.over.arm.parts   1 - level / baseline's level. Baselines of any set of parts:
+                                           the arm's own SAE part, and the arms of `BASELINE_ARMS`.
+                                           Further baselines of a full arm: all other full arms
     metric_last_step.arm.part              (level without the part - level) / level of sae_bias
-    metric_gain_share.arm.part             gain of SAE + bias + part over the SAE part, as a share
-                                           of the full model's gain; part `bias`: the bias alone
+    metric_gain_share.arm.part             gain of the parts in `SHARES` over the SAE part, as a share
+                                           of the full model's gain over the SAE part
     kl_over_epsilon.arm.parts              KL / KL of random errors of the condition's own norm
     kl_over_sae_epsilon.arm.parts          the same, with the norm of the arm's SAE part's error
     kl_epsilon.arm.parts                   KL of random errors of the condition's own norm
@@ -208,12 +212,12 @@ def _gain_shares(levels: Levels) -> Iterator[NamedValue]:
 
 
 def over_random(value: Number, random: Number) -> Number:
-    """A loss relative to that of random errors: value / random."""
+    """Loss of a reconstruction over loss of random errors: value / random."""
     return value / random
 
 
 def above_random(value: Number, random: Number) -> Number:
-    """A loss less that of random errors: value - random."""
+    """Loss of a reconstruction minus loss of random errors: value - random."""
     return value - random
 
 

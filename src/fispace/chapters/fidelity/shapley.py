@@ -28,7 +28,7 @@ from fispace.chapters.fidelity.document_sums import (
     rows_by_condition,
     sizes,
 )
-from fispace.chapters.fidelity.tables import SHAPLEY
+from fispace.chapters.fidelity.tables import CANONICAL, PUBLISHED, SHAPLEY
 from fispace.stats.bootstrap import interval_of
 from fispace.stats.shapley import (
     Coalition,
@@ -46,7 +46,7 @@ from fispace.study.config.parts import DECODERS
 from fispace.study.step import Reads, Writes, command
 
 SHARED = ("fvu", "kl", "excess_ce")
-PUBLISHED, CANONICAL, DECODER = "published", "canonical", "decoder"
+DECODER = "decoder"
 LossByParts = dict[frozenset[str], np.ndarray]
 """Loss of the reconstruction by a set of parts: the estimate, then its resamples."""
 

@@ -46,7 +46,7 @@ def unchanged_pass(lm: Any, hook_point: int | str, batch: WindowBatch) -> Unchan
 
 
 def split_mean(store: ActivationStore, split: str) -> Tensor:
-    """Mean activation of a split's non-special tokens, in float64: the zero of its FVU."""
+    """Mean activation of a split's non-special tokens, in float64; it centres the FVU's denominator."""
     total = sum(group.astype(np.float64).sum(0) for group in store.groups(split))
     return torch.from_numpy(np.asarray(total) / store.n_tokens(split))
 

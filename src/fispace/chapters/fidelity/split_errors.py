@@ -32,7 +32,7 @@ class SplitErrors:
     """Errors x_hat - x of the split's non-special tokens in stored order, and a partner for each token.
 
     Memory: one float32 matrix [tokens d_model] per condition. The activations come from the store
-    (float16 by default), so an error differs from that of a forward pass by their rounding.
+    (float16 by default), so an error differs from the error of a forward pass by their rounding.
     """
 
     def __init__(self, errors: Tensor, generator: torch.Generator) -> None:

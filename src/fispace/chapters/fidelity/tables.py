@@ -11,6 +11,8 @@ denominator is not positive."""
 SIZES: dict[str, Column] = {"n_documents": INTEGER, "n_tokens": INTEGER}
 OVER_DOCUMENTS, OVER_SEEDS = "documents", "seeds"
 """What an interval is over: resampled documents of one seed, or the seeds themselves."""
+PUBLISHED, CANONICAL = "published", "canonical"
+"""The two forms of a decomposition by parts, as `fidelity shapley` defines them."""
 CONDITION: dict[str, Column] = {
     "arm": TEXT, "parts": TEXT, "seed": INTEGER, "split": TEXT, "special_tokens": TEXT,
 }  # fmt: skip

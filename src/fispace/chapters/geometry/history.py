@@ -1,6 +1,6 @@
 """`geometry history`: are latents of low norm still being learned when training ends?
 
-Two modes of the decoder norm may be two kinds of latents, or one kind of which some are trained less.
+Two modes of the decoder norm may mean two kinds of latents, or one kind with some latents trained less.
 The history of the latents during training tells the two apart. Must not: train, or define a mode.
 """
 
@@ -46,7 +46,7 @@ def summarise_history(
     norm_over_initial_low, _high  |w|^2 at the end over |w|^2 before the first step, geometric mean
     low_in_reach_share            share of the low latents whose norm would be high after training on
                                   as many tokens again, at the rate of the last part
-    late_change_firing_spearman   of that relative change with the firings in the last part
+    late_change_firing_spearman   rank correlation of the relative change with firings in that part
 
     Latents are grouped by their norm at the beginning of the last part, so that the measured change
     does not decide the group: at the published threshold, and (suffix `_mixture`) between the two

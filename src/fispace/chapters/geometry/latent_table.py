@@ -65,7 +65,7 @@ def functional_rows(
 ) -> Iterator[GeometryRow]:  # fmt: skip
     """Rows of the growth of the FVU when one latent is removed from one part, and of each part's share.
 
-    `growth` and `squared` hold the measured latents. The share of a part is its sum |growth| / that of
+    `growth` and `squared` hold the measured latents. The share of a part is its sum |growth| / the sum over
     all parts. A latent's own share is correlated with its norm, as the published ratios are. In state
     `permuted` the norms are permuted over latents. It answers weakness W9.
     """

@@ -14,7 +14,7 @@ def of_arm_metric(row: Row, _: Inputs) -> Origin:
     """The same row in the table of its arm and seed."""
     place = {name: row[name] for name in ("arm", "seed", "metric", "state")}
     read = {"value": Rows("documents", place, "value")}
-    return Origin("fispace.chapters.geometry.quantities:summarise_geometry", read)
+    return Origin("fispace.chapters.geometry.summary:summarise_geometry", read)
 
 
 def of_norm(row: Row, _: Inputs) -> Origin:

@@ -1,30 +1,16 @@
-"""`geometry summary`: the numbers of all arms and seeds as one table, and the quantities named from it.
+"""Named quantities from the geometry summary.
 
-Must not: measure, or know a claim.
+Must not: know a claim.
 """
 
 from collections.abc import Iterator, Sequence
 
-import pandas as pd
-
-from fispace.chapters.geometry.tables import SUMMARY
 from fispace.store.metric_registry import unit_of
 from fispace.store.origins import Cell, Rows, derive, unchanged
 from fispace.store.quantities import Frame, Quantity, quantity
-from fispace.store.tables import read_table, write_csv, write_table
-from fispace.study.step import Reads, Writes, command
 
 NFM_PARTS = ("linear", "bias", "interaction")
 PARAMETER_COUNT = "n_parameters_"
-
-
-@command("geometry", "summary")
-def summarise_geometry(*, documents: list[Reads], summary: Writes, table: Writes) -> None:
-    """Write the long tables of all arms and seeds as one, as Parquet and as CSV."""
-    frame = pd.concat([read_table(path) for path in documents], ignore_index=True)
-    frame = frame.sort_values(["arm", "metric", "state", "seed"], ignore_index=True)
-    write_table(summary, frame, {"step": "geometry summary"})
-    write_csv(table, frame, SUMMARY)
 
 
 def geometry_quantities(summary: Frame) -> Iterator[Quantity]:

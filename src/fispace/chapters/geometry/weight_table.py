@@ -19,7 +19,7 @@ TRAINED, INITIAL, RANDOM = "trained", "initial", "random"
 MARCHENKO_PASTUR = "marchenko_pastur"
 """The exact law of a Gaussian matrix of the same shape."""
 DECODER_TRAINED, PERMUTED = "decoder_trained", "permuted"
-"""Nulls: trained decoder norms with initial NFM norms; trained norms, with those of the NFM permuted."""
+"""Nulls: trained decoder norms with initial NFM norms; trained norms, with the NFM's norms permuted."""
 
 LatentValues = Float[np.ndarray, " n_latents"]
 """One number per latent."""
@@ -115,7 +115,7 @@ def ratios_by_state(by_state: Mapping[str, Weights], stream: np.random.Generator
     """|W_dec|^2 and the published ratios in each state; empty for an arm without both NFM parts.
 
     Two states are nulls: `decoder_trained` has trained decoder norms and initial NFM norms;
-    `permuted` has trained norms, with those of the NFM permuted over latents.
+    `permuted` has trained norms, with the NFM's norms permuted over latents.
     """
     if set(by_state[TRAINED]) != {"decoder", "linear", "factors"}:
         return {}

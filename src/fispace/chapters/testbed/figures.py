@@ -77,7 +77,7 @@ def planted_pairs(table: Frame) -> Figure:
 
 def _panel(axis: Axes, rows: Frame, shares: list[float]) -> None:
     for number, (arm, (colour, marker, line, _)) in enumerate(ARM_LOOKS.items()):
-        own = rows[rows["arm"] == arm].sort_values("share")
+        own = rows[rows["arm"] == arm].sort_values("share", kind="stable")
         shift = (number - (len(ARM_LOOKS) - 1) / 2) * ARM_STEP
         means, each = own[own["world"].isna()], own[own["world"].notna()]
         x = [shares.index(share) + shift for share in means["share"]]

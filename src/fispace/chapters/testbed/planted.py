@@ -41,7 +41,7 @@ def measure_world(params: PlantedStep, *, world: int, metrics: Writes, pairs: Wr
     auc_factor, auc_functional      AUC of the planted pairs among all pairs, by each score
     captured_interaction, _all      share of the planted non-linear variance in the interaction's
                                     output, or in the whole reconstruction
-    net_captured_interaction        the same, less the rest of the interaction's output
+    net_captured_interaction        the same, minus the rest of the interaction's output
     gain                            1 - error / error of the best linear readout of the same codes
     fvu, match                      FVU of the reconstruction; median correlation of matched latents
 

@@ -20,7 +20,7 @@ MEASURED = (
     ABLATED_BASELINE, HOOK_OFF_BY_ONE, NO_STANDARDISER, LINEAR_POOLING, TRAIN_SPLIT, TOKEN_TEST,
     UNTRAINED_NORMS,
 )  # fmt: skip
-"""Switches that change a measurement, in the order of tables; params.yaml names those of training."""
+"""Switches that change a measurement, in the order of tables; params.yaml names the switches of training."""
 
 
 class AuditConfig(Config):

@@ -19,7 +19,7 @@ class Hypothesis(Config):
 
     response: Literal["activation", "clamp_slope", "planted_slope"]
     """activation: on the confirm items; clamp_slope: slope of the words' log-probability over the
-    multipliers; planted_slope: the same of the planted contrast (batteries with planted words)."""
+    multipliers; planted_slope: slope of the planted contrast (batteries with planted words)."""
     kinds: Annotated[Distinct[LatentKind], Field(min_length=1)]
     """Latents and controls that belong to the family."""
     expected: Literal["effect", "none"]

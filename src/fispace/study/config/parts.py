@@ -13,7 +13,7 @@ PARTS: tuple[Part, ...] = ("sae", "linear", "bias", "interaction")
 """Parts of the published model."""
 
 ALL_PARTS: tuple[Part, ...] = (*PARTS, "residual_sae")
-"""All parts, those of control arms too, in the order of tables."""
+"""All parts, including parts of control arms only, in the order of tables."""
 
 DECODERS: tuple[Part, ...] = ("sae", "linear")
 """Parts f W, linear in the codes of the SAE; in joint training their gradients are identical (W1)."""

@@ -43,9 +43,12 @@ class Resampling(ReportConfidence):
 class ClaimsStep(ReportConfidence):
     """What `report claims` depends on."""
 
+    smallest_share: PositiveShare
+    """Share of a printed effect (printed number less the claim's reference) below which an effect counts as
+    none. A claim with `smallest_effect` in workflow/claims.yaml has its own bound."""
     explained_share: PositiveShare
-    """A claim is explained by its null if the null reaches this share of our effect, or if the interval of
-    the paired excess over the null contains zero."""
+    """A claim is explained by its null if the paired excess over the null is less than the rest of our
+    effect, or less than the smallest effect of interest."""
 
 
 class GeometryFigures(Config):

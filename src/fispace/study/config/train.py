@@ -199,7 +199,7 @@ class ArmTraining(Switchable, Sizes, Recorded):
     }
 
     topk_dtype: TopkDtype
-    """Precision of the encoder product. In bfloat16 it picks 1.5 k candidates, of which the k with the
+    """Precision of the encoder product. In bfloat16 it picks 1.5 k candidates; among them, the k with the
     largest float32 pre-activations are kept. auto is bfloat16 if that is faster, else float32: the
     processor must have instructions for such products, the encoder more than 262,144 weights, and there
     must be at least 32 latents per selected one. The training's machine decides, from the study's
