@@ -15,7 +15,7 @@ import argparse
 import contextlib
 import subprocess
 import sys
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))  # the package as it stands here
@@ -61,10 +61,20 @@ def _refuse_what_waits_for_refused(reasons: dict[Path, str | None], jobs: Sequen
     while is_changed:
         is_changed = False
         for job in jobs:
-            late = next((path for path in job.inputs if reasons.get(path)), None)
-            for path in job.outputs if late else ():
-                if path in reasons and reasons[path] is None:
-                    reasons[path], is_changed = f"its rule waits for {late}: {reasons[late]}", True
+            late = [path for path in job.inputs if reasons.get(path)]
+            open_ = [path for path in job.outputs if late and reasons.get(path, "") is None]
+            for path in open_:
+                reasons[path] = f"its rule waits for {late[0]}: {reasons[late[0]]}"
+            is_changed = is_changed or bool(open_)
+
+
+def _causes_first(refused: Mapping[Path, str]) -> list[tuple[Path, str]]:
+    """Files with their reasons; last those whose reason is another of these files."""
+
+    def follows(path: Path) -> bool:
+        return any(str(other) in refused[path] for other in refused if other != path)
+
+    return sorted(refused.items(), key=lambda item: follows(item[0]))
 
 
 def _why_not(path: Path, proof: Proof) -> str | None:
@@ -92,8 +102,10 @@ def sync_all(options: Sequence[str], *, discard: bool) -> int:
     refused = accept_proven(asked, [EVERYTHING], options) if asked else {}
     left = {path: why for path, why in refused.items() if path in foreign}
     sys.stderr.write(f"{folder}: accepted {len(asked) - len(refused)} files.\n")
-    for path, why in list(left.items())[:SHOWN_FILES]:
+    for path, why in _causes_first(left)[:SHOWN_FILES]:
         sys.stderr.write(f"{UNPROVEN} {path}: {why}\n")
+    if len(left) > SHOWN_FILES:
+        sys.stderr.write(f"{UNPROVEN}: {len(left) - SHOWN_FILES} more files.\n")
     if not left:
         return 0
     if discard:

@@ -108,6 +108,7 @@ def test_resuming_from_the_hook_point_gives_the_logits_of_the_full_pass_within_1
 def test_reading_activations_calls_no_later_block_and_no_lm_head(lm):
     blocks = [resolve_hook_point(lm, i)[1] for i in range(3)]
     watched = {**dict(enumerate(blocks)), "head": lm.get_output_embeddings()}
+    read_activations(lm, 1, IDS, MASK)  # the first reading tests the model, with whole passes
     calls = []
     handles = [
         module.register_forward_pre_hook(lambda *_, name=name: calls.append(name))

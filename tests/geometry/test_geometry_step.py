@@ -8,7 +8,7 @@ import pytest
 from geometry.small_study import D_MODEL, N_LATENTS, PARAMS, write_checkpoint, write_store
 
 from fispace.chapters.geometry.arm import measure_geometry
-from fispace.chapters.geometry.quantities import summarise_geometry
+from fispace.chapters.geometry.summary import summarise_geometry
 from fispace.chapters.geometry.tables import SUMMARY
 from fispace.errors import ArtifactMismatchError
 from fispace.seeds import named_streams

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -45,6 +46,7 @@ def ledger_row(name: str, **change: object) -> dict[str, object]:
         row |= {f"{answer}_unit": "fraction"}
     row |= {"controlled_against": "an SAE with bias", "judged_quantity": "some.quantity"}
     row |= {"paper_sizes_quantity": None, "verdict": "reproduced", "remark": None}
+    row |= {"excluded_above": None, "seeds_to_decide": None}
     return row | change
 
 
@@ -312,6 +314,22 @@ def test_the_summary_tells_rows_with_a_printed_number_from_those_without(tmp_pat
     text = write_page(tmp_path, tmp_path / "claims.csv")
     assert "2 rows on 1 claims, 1 of them with a printed number" in text
     assert "| N2 | better (`over_shuffled`) | – | 50.0 %" in text
+
+
+@pytest.mark.parametrize(
+    ("cells", "text"),
+    [
+        ({"verdict": "not reproduced", "excluded_above": 0.021},
+         "not reproduced, effects above 2.1 % excluded"),
+        ({"verdict": "not reproduced", "excluded_above": -0.1}, "not reproduced, any effect excluded"),
+        ({"verdict": "undecided", "seeds_to_decide": 9.0}, "undecided, 9 seeds would decide"),
+        ({"verdict": "undecided"}, "undecided"),
+    ],
+)  # fmt: skip
+def test_a_verdict_says_what_is_excluded_or_what_would_decide(
+    cells: dict[str, Any], text: str
+) -> None:
+    assert claim_table(pd.DataFrame([ledger_row("N1.mse") | cells]))[2].endswith(f"| {text} |")
 
 
 def test_a_ledger_without_verdicts_is_still_a_table() -> None:

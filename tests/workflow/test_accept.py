@@ -82,6 +82,17 @@ def test_a_proven_file_whose_rule_waits_for_a_file_that_is_not_proven_is_not_acc
     assert waits in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("world")
+def test_the_causes_are_named_first_and_what_follows_from_them_is_counted(capsys, monkeypatch):
+    monkeypatch.setattr(sync, "SHOWN_FILES", 1)
+    made_from = f"it was made from {OUT[2]}, and its bytes are not those that were written"
+    Proof.refused = {OUT[0]: made_from, OUT[1]: made_from, OUT[2]: "its bytes are not those"}
+    assert sync.main([]) == 1
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith(sync.UNPROVEN)]
+    assert said == [f"{sync.UNPROVEN} {OUT[2]}: its bytes are not those",
+                    f"{sync.UNPROVEN}: 2 more files."]  # fmt: skip
+
+
 def test_a_file_whose_job_misses_another_is_not_accepted(world):
     OUT[1].unlink()
     assert sync.main([]) == 1

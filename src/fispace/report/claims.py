@@ -89,7 +89,7 @@ DIRECTIONS = ("above", "below")
 class Direction(OverSeeds):
     """Our numbers lie on one side of the reference.
 
-    `above`, `below`: the interval over seeds does, and the interval over documents where there is one.
+    `above`, `below`: the interval over seeds and documents does, by more than the smallest effect of interest.
     `every_above`, `every_below`: every seed does; for numbers that should not be averaged, such as p-values.
     """
 
@@ -99,7 +99,8 @@ class Direction(OverSeeds):
 class NoEffect(OverSeeds):
     """Our numbers do not differ from the reference.
 
-    `covers`: the interval contains the reference. `at_most`: no interval lies above it.
+    `covers`: the interval lies within the smallest effect of interest on both sides. `at_most`: it does on
+    the upper side.
     """
 
     TESTS = ("covers", "at_most")

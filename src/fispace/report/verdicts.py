@@ -32,7 +32,7 @@ VERDICTS = (REPRODUCED, EXPLAINED, NOT_REPRODUCED, UNDECIDED, UNDERPOWERED, NOT_
 DIRECTIONS = {"above": 1, "below": -1}
 """Tests of a mean: our number lies on that side of the reference."""
 EVERY = {"every_above": 1, "every_below": -1}
-"""Tests of numbers whose mean says nothing, such as p-values: every seed lies on that side."""
+"""Tests of numbers that should not be averaged, such as p-values: every seed lies on that side."""
 COVERS, AT_MOST, AT_PAPER_SIZES = "covers", "at_most", "at_paper_sizes"
 
 POWER = 0.8
