@@ -3,7 +3,7 @@ TESTED = STUDY["interactions"]["arm"]
 
 
 rule interactions:
-    """Pairs of latents with verdicts, their contexts, and the figure of effects against p-values."""
+    """Pairs of latents with their verdicts, and the text on which they fire."""
     input:
         of_run("results/{run}/interactions/seed{seed}.pairs.parquet", seed=SEEDS),
         of_run("results/{run}/interactions/seed{seed}.summary.parquet", seed=SEEDS),
@@ -11,7 +11,6 @@ rule interactions:
             "results/{run}/interactions/{name}.csv",
             name=["pairs", "summary", "latents", "contexts"],
         ),
-        of_run("results/{run}/report/figures/volcano.{suffix}", suffix=DRAWN),
 
 
 rule interactions_pairs:

@@ -1,4 +1,4 @@
-"""Latents that share one feature: their decoder rows point the same way, and each fires on a part of its tokens.
+"""Latents that share one feature: their decoder rows point the same way.
 
 A feature that is split over two latents looks like an interaction: a product with one of them stands for
 only a part of the product with the feature, and the rest is left in the residual. Must not: test anything.
@@ -34,7 +34,7 @@ def split_groups(
     norms = np.linalg.norm(rows[firing], axis=1, keepdims=True)
     unit = np.divide(rows[firing], norms, out=np.zeros_like(rows[firing]), where=norms > 0)
     near = [
-        np.argwhere(unit[begin : begin + SLICE_ROWS] @ unit.T > max_cosine) + (begin, 0)
+        np.argwhere(unit[begin : begin + SLICE_ROWS] @ unit.T > max_cosine) + np.array([[begin, 0]])
         for begin in range(0, len(firing), SLICE_ROWS)
     ]
     first, second = np.concatenate([np.zeros((0, 2), dtype=np.int64), *near]).T

@@ -216,7 +216,15 @@ INTERACTIONS = (
            "pairs of latents that fire together often enough; those of them that are tested"),
     Metric("pairs_[a-z_]+", "pairs", NEITHER, "pairs of this verdict"),
 )  # fmt: skip
-METRICS = (*INTERACTIONS, *FIDELITY, *CONTRASTS, *GEOMETRY, *FACTORIAL, *PLANTED_PAIRS, *AT_PAPER_SIZES)
+METRICS = (
+    *INTERACTIONS,
+    *FIDELITY,
+    *CONTRASTS,
+    *GEOMETRY,
+    *FACTORIAL,
+    *PLANTED_PAIRS,
+    *AT_PAPER_SIZES,
+)
 OF_PLANTED_PAIRS = "planted_"
 """Prefix of the quantities about planted pairs."""
 LAST = ("factorial", "secondary", "residual", "clamp", "paper")

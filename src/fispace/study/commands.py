@@ -13,7 +13,16 @@ from functools import cache
 
 from fispace.study.declarations import PACKAGE_FOLDER, Function, OptionKind, declarations
 
-CHAPTERS = ("testbed", "extract", "train", "fidelity", "geometry", "interactions", "factorial", "report")
+CHAPTERS = (
+    "testbed",
+    "extract",
+    "train",
+    "fidelity",
+    "geometry",
+    "interactions",
+    "factorial",
+    "report",
+)
 """Chapters; each reads only results of those before it."""
 
 STEP_FOLDERS = {chapter: f"chapters/{chapter}" for chapter in CHAPTERS} | {"report": "report"}

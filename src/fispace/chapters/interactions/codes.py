@@ -17,8 +17,8 @@ from fispace.models.integrated import IntegratedModel
 from fispace.models.refit import lost_without, refitted
 from fispace.models.sparse import Codes, sparse_sum
 from fispace.stats.cofiring import SparseCodes, sparse_codes
-from fispace.stats.split_features import joined_codes, split_groups
 from fispace.stats.metrics import FvuSums
+from fispace.stats.split_features import joined_codes, split_groups
 from fispace.store.activations import ActivationStore
 from fispace.store.standardiser import load_standardiser
 from fispace.study.config.interactions import TestedCodes

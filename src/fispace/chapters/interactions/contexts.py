@@ -3,7 +3,7 @@
 Must not: test a pair, or choose one.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +17,6 @@ from fispace.models.trained import load_trained
 from fispace.stats.cofiring import SparseCodes
 from fispace.store.activations import ActivationStore
 from fispace.store.checkpoint import data_record
-from fispace.store.quantities import Frame
 from fispace.store.tables import read_csv, write_csv
 from fispace.study.config.interactions import InteractionsContextsStep
 from fispace.study.step import Reads, ReadsFolder, Writes, command
@@ -70,8 +69,8 @@ def write_contexts(
         for latent in np.unique(shown[["first", "second"]].to_numpy()).tolist():
             rows = text.top_tokens(tested, magnitudes(columns, latent))
             of_latents += [{"seed": seed, "latent": latent} | row for row in rows]
-        for pair in shown.to_dict("records"):
-            rows = text.contexts(tested, columns, pair)
+        for first, second in shown[["first", "second"]].to_numpy().tolist():
+            rows = text.contexts(tested, columns, first, second)
             of_pairs += [{"seed": seed} | row for row in rows]
     write_csv(latents, LATENTS.frame(of_latents), LATENTS)
     write_csv(contexts, CONTEXTS.frame(of_pairs), CONTEXTS)
@@ -124,11 +123,10 @@ class _Text:
             }  # fmt: skip
 
     def contexts(
-        self, tested: TestedTokens, columns: SparseCodes, pair: Mapping[str, Any]
+        self, tested: TestedTokens, columns: SparseCodes, first_latent: int, second_latent: int
     ) -> Iterator[dict[str, Any]]:
         """Contexts of a pair: both latents fire, only the first does, only the second does."""
-        ends = {name: int(pair[name]) for name in ("first", "second")}
-        first, second = (magnitudes(columns, latent) for latent in ends.values())
+        first, second = magnitudes(columns, first_latent), magnitudes(columns, second_latent)
         both = (first > 0) & (second > 0)
         kinds = {
             BOTH: (first * second, both),
@@ -139,7 +137,7 @@ class _Text:
             tokens = chosen_tokens(score, is_candidate, tested.documents, self.params.n_contexts)
             for rank, token in enumerate(tokens.tolist()):
                 yield {
-                    **ends, "fires": fires, "rank": rank,
+                    "first": first_latent, "second": second_latent, "fires": fires, "rank": rank,
                     "document": int(tested.documents[token]),
                     "position": int(tested.tokens["position"][token].as_py()),
                     "magnitude_first": float(first[token]),
@@ -149,14 +147,15 @@ class _Text:
 
     def _around(self, tested: TestedTokens, token: int) -> dict[str, str]:
         """Text of a token, and of those before and after it in its window."""
-        key = tuple(int(tested.tokens[name][token].as_py()) for name in ("window_id", "position"))
-        place, width = self.place[key], self.params.context_tokens
-        low, high = max(0, place - width), place + width + 1
-        is_own = self.all.window_id[low:high] == key[0]
-        ids, own = self.all.token_id[low:high], np.flatnonzero(is_own) + low
-        before, after = ids[is_own & (np.arange(low, low + len(ids)) < place)], own[own > place]
+        window, position = (
+            int(tested.tokens[name][token].as_py()) for name in ("window_id", "position")
+        )
+        place, width = self.place[window, position], self.params.context_tokens
+        near = np.arange(max(0, place - width), min(place + width + 1, len(self.all.token_id)))
+        near = near[self.all.window_id[near] == window]
+        before, after = near[near < place], near[near > place]
         return {
-            "before": self._decoded(before.tolist()),
+            "before": self._decoded(self.all.token_id[before].tolist()),
             "token": self._decoded([int(self.all.token_id[place])]),
             "after": self._decoded(self.all.token_id[after].tolist()),
         }

@@ -39,6 +39,6 @@ def volcano_rows(pairs: Frame, tokens: Frame, n_labelled: int) -> Frame:
         if None not in words:
             labels[place] = " × ".join(str(word).strip() or repr(word) for word in words)
     floor = np.finfo(np.float64).tiny
-    return rows.assign(
-        minus_log10_p=-np.log10(np.maximum(rows["p"], floor)), label=labels
-    )[list(VOLCANO_PLOT.columns)]
+    return rows.assign(minus_log10_p=-np.log10(np.maximum(rows["p"], floor)), label=labels)[
+        list(VOLCANO_PLOT.columns)
+    ]

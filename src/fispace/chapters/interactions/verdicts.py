@@ -85,11 +85,11 @@ def _claims(
     """Scale, p-value and q-value of every tested pair."""
     values = tested[statistic].to_numpy()
     if not len(values):
-        return (np.zeros(0),) * 3
+        return np.zeros(0), np.zeros(0), np.zeros(0)
     members = tested["first"].to_numpy(), tested["second"].to_numpy()
     scale = member_scales(values, *members, params.tail.begin)
     p = tail_p_values(values / scale, params.tail.begin, params.tail.end)
-    return scale, p, multipletests(p, params.fdr, "fdr_bh")[1]
+    return scale, p, np.asarray(multipletests(p, method="fdr_bh")[1])
 
 
 def _dose_q(p: PerPair, claimed: Bool[np.ndarray, " pairs"]) -> PerPair:
