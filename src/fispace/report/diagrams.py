@@ -27,7 +27,7 @@ class Shape(NamedTuple):
     """What a box stands for: a module of the package, or a name in one after a colon."""
 
 
-STEP_Y, STEP_HEIGHT = 0.62, 0.5
+STEP_Y, STEP_HEIGHT = 0.9, 0.5
 
 
 @command("report", "diagrams", sections=("train",))
@@ -43,7 +43,8 @@ def pipeline_shapes() -> list[Shape]:
     def box(x: float, y: float, label: str, detail: str, module: str, kind: str = "step") -> Shape:
         return Shape("box", kind, x, y, 1.12, STEP_HEIGHT, label, detail, module)
 
-    middle, top, low = STEP_Y + STEP_HEIGHT / 2, STEP_Y + 0.57, STEP_Y - 0.57
+    middle = STEP_Y + STEP_HEIGHT / 2
+    rows = [STEP_Y + rise for rise in (0.855, 0.285, -0.285, -0.855)]
     steps = [
         box(0.05, STEP_Y, "testbed", "text, and a language\nmodel that knows it", "fispace.chapters.testbed"),
         box(
@@ -51,13 +52,17 @@ def pipeline_shapes() -> list[Shape]:
             "fispace.chapters.extract",
         ),
         box(2.93, STEP_Y, "train", "every arm and seed,\none loop", "fispace.chapters.train"),
-        box(4.37, top, "fidelity", "FVU; KL, CE of\nthe spliced model", "fispace.chapters.fidelity"),
-        box(4.37, STEP_Y, "geometry", "norms, spectra,\ncontributions, nulls", "fispace.chapters.geometry"),
-        box(4.37, low, "factorial", "2x2 stimuli, clamping,\nsecondary SAE", "fispace.chapters.factorial"),
+        box(4.37, rows[0], "fidelity", "FVU; KL, CE of\nthe spliced model", "fispace.chapters.fidelity"),
+        box(4.37, rows[1], "geometry", "norms, spectra,\ncontributions, nulls", "fispace.chapters.geometry"),
+        box(
+            4.37, rows[2], "interactions", "pairs of latents\nthat combine",
+            "fispace.chapters.interactions",
+        ),
+        box(4.37, rows[3], "factorial", "2x2 stimuli, clamping,\nsecondary SAE", "fispace.chapters.factorial"),
         box(5.81, STEP_Y, "report", "claims with verdicts,\nfigures", "fispace.report"),
     ]  # fmt: skip
-    arrows = [Shape("arrow", None, x, middle, 0.3, 0) for x in (1.18, 2.62, 4.06, 5.5)]
-    for y in (top, low):
+    arrows = [Shape("arrow", None, x, middle, 0.3, 0) for x in (1.18, 2.62)]
+    for y in rows:
         rise = y + STEP_HEIGHT / 2 - middle
         arrows.append(Shape("arrow", None, 4.06, middle, 0.3, rise))
         arrows.append(Shape("arrow", None, 5.5, middle + rise, 0.3, -rise))

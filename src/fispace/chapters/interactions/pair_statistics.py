@@ -3,17 +3,18 @@
 Must not: decide what a pair is, or write a file.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from fispace.chapters.interactions.codes import TestedTokens
 from fispace.errors import ArtifactError
 from fispace.stats.block_scores import (
     PRODUCT,
     BlockSums,
+    Regressor,
     beside_own_rows,
     block_sums,
     document_blocks,
@@ -26,6 +27,12 @@ from fispace.stats.sign_flips import vector_test
 from fispace.study.config.interactions import PairTest
 
 Rows = Float[np.ndarray, "n_latents d_model"]
+
+
+TESTS = (
+    "statistic", "p_flips", "effect", "share_of_residual", "share_of_total",
+    "dose_t", "dose_p", "dose_ratio", "dose_error",
+)  # fmt: skip
 
 
 class PairMeasurement:
@@ -67,21 +74,13 @@ class PairMeasurement:
         reliability                   the smaller one of the two latents'
         statistic, p_flips            `vector_test` of sum_t f_i f_j r_t, own terms removed
         statistic_with_own_terms      the same, own terms not removed
-        effect                        estimated squared length of the effect of a product of mean size,
-                                      in standardised variance; below 0 where the estimate is
-        share_of_residual, _of_total  share of the residual's and of the activations' variance that the
-                                      product explains
-        dose_t, dose_p, dose_ratio, dose_error    `dose_response`; missing for pairs below the tail
+        effect                        estimated squared length of what a product of mean size adds, in
+                                      standardised variance; below 0 where the estimate is
+        share_of_residual, _of_total  share of the residual's and of the activations' sum of squares that
+                                      the product explains beyond the two latents' own terms
+        dose_t, dose_p, dose_ratio, dose_error    `dose_response`
         """
-        pairs = self.pairs
-        columns = self._tested(self.fit.residual) | {
-            "statistic_with_own_terms": self._tested(self.tested.residual)["statistic"]
-        }
-        tail = np.flatnonzero(
-            columns["statistic"] >= np.quantile(columns["statistic"], self.params.tail.begin)
-        )
-        columns |= self._doses(tail)
-        fires = np.diff(self.tested.codes.tocsc().indptr)
+        pairs, fires = self.pairs, np.diff(self.tested.codes.tocsc().indptr)
         either = fires[pairs.first] + fires[pairs.second] - pairs.cofirings
         reliability = self.tested.reliability
         return pd.DataFrame(
@@ -92,58 +91,47 @@ class PairMeasurement:
                 "overlap": pairs.cofirings / either,
                 "cosine": _cosines(self.tested.rows, pairs),
                 "reliability": np.minimum(reliability[pairs.first], reliability[pairs.second]),
-                **columns,
+                **self._tests(),
+                "statistic_with_own_terms": self._statistic_with_own_terms(),
             }
         )
 
-    def _tested(self, residual: Float[np.ndarray, "tokens d_model"]) -> dict[str, np.ndarray]:
-        n = len(self.pairs.first)
-        found = {
-            name: np.zeros(n)
-            for name in (
-                "statistic",
-                "p_flips",
-                "effect",
-                "share_of_residual",
-                "share_of_total",
-            )
-        }
+    def _tests(self) -> dict[str, np.ndarray]:
+        found = {name: np.zeros(len(self.pairs.first)) for name in TESTS}
+        powers, n_tokens = magnitude_powers(self.tested.codes), self.tested.codes.shape[0]
         left_over = float(np.square(self.tested.residual, dtype=np.float64).sum())
-        for sums in self._sums(residual, self.pairs, (PRODUCT,)):
-            test = vector_test(sums.scores[:, 0])
-            g_squares = sums.gram[:, :, 0, 0].sum(1)
+        for sums in self._sums(self.fit.residual, REGRESSORS):
+            test = vector_test(sums.scores[:, -1])
+            left = left_by_own_terms(sums, self.pairs, powers, n_tokens)
+            dose = dose_response(sums, left)
+            g_squares = sums.gram[:, :, -1, -1].sum(1) * left
             explained = test.squared_norm / g_squares
-            at = sums.pairs
-            found["statistic"][at], found["p_flips"][at] = test.statistic, test.p
-            found["effect"][at] = explained / g_squares
-            found["share_of_residual"][at] = explained / left_over
-            found["share_of_total"][at] = explained / self.tested.variance
+            values = (
+                test.statistic, test.p, explained / g_squares, explained / left_over,
+                explained / self.tested.variance, dose.z, dose.p, dose.ratio, dose.error,
+            )  # fmt: skip
+            for name, column in zip(TESTS, values, strict=True):
+                found[name][sums.pairs] = column
         return found
 
-    def _doses(self, chosen: Int[np.ndarray, " chosen"]) -> dict[str, np.ndarray]:
-        names = ("dose_t", "dose_p", "dose_ratio", "dose_error")
-        found = {name: np.full(len(self.pairs.first), np.nan) for name in names}
-        pairs, powers = self.pairs[chosen], magnitude_powers(self.tested.codes)
-        n_tokens = self.tested.codes.shape[0]
-        for sums in self._sums(self.fit.residual, pairs, REGRESSORS):
-            left = left_by_own_terms(sums, pairs, powers, n_tokens)
-            dose = dose_response(sums, left)
-            at = chosen[sums.pairs]
-            for name, values in zip(names, (dose.z, dose.p, dose.ratio, dose.error), strict=True):
-                found[name][at] = values
+    def _statistic_with_own_terms(self) -> Float[np.ndarray, " pairs"]:
+        found = np.zeros(len(self.pairs.first))
+        for sums in self._sums(self.tested.residual, (PRODUCT,)):
+            found[sums.pairs] = vector_test(sums.scores[:, 0]).statistic
         return found
 
     def _sums(
-        self, residual: Float[np.ndarray, "tokens d_model"], pairs: Pairs, regressors: tuple
+        self, residual: Float[np.ndarray, "tokens d_model"], regressors: Sequence[Regressor]
     ) -> Iterator[BlockSums]:
         sums = block_sums(
-            self.tested.codes, residual, self.blocks, self.params.n_blocks, pairs, regressors
+            self.tested.codes, residual, self.blocks, self.params.n_blocks, self.pairs, regressors
         )
-        return (beside_own_rows(each, pairs, self.tested.rows) for each in sums)
+        return (beside_own_rows(each, self.pairs, self.tested.rows) for each in sums)
 
 
 def _cosines(rows: Rows, pairs: Pairs) -> Float[np.ndarray, " pairs"]:
-    norms = np.linalg.norm(rows, axis=1)
-    products = np.einsum("pd,pd->p", rows[pairs.first], rows[pairs.second])
+    wide = rows.astype(np.float64)
+    norms = np.linalg.norm(wide, axis=1)
+    products = np.einsum("pd,pd->p", wide[pairs.first], wide[pairs.second])
     scale = norms[pairs.first] * norms[pairs.second]
     return np.divide(products, scale, out=np.zeros_like(products), where=scale > 0)

@@ -17,10 +17,10 @@ from fispace.study.step import Reads, Writes, command
 def write_interaction_plots(
     params: InteractionsPlotsStep, *, table: Reads, latents: Reads, volcano: Writes
 ) -> None:
-    """Write effect against p-value of the listed pairs of the first seed, and labels of the first ones.
+    """Write size and dose-response of the listed pairs of the first seed, and labels of the first ones.
 
-    Labelled are the `n_labelled` pairs of the smallest p-value among the interactions: the first token
-    of each latent, joined by a multiplication sign.
+    Labelled are the first `n_labelled` interactions: the first token of each latent, joined by a
+    multiplication sign.
     """
     pairs, tokens = read_csv(table, PAIRS), read_csv(latents, LATENTS)
     own = pairs[pairs["seed"] == pairs["seed"].min()]
@@ -28,8 +28,9 @@ def write_interaction_plots(
 
 
 def volcano_rows(pairs: Frame, tokens: Frame, n_labelled: int) -> Frame:
-    """One row per pair; the label is missing for pairs that are not labelled."""
-    rows = pairs.sort_values(["p", "first", "second"], kind="stable").reset_index(drop=True)
+    """One row per pair whose estimated share is above 0; the label is missing for most pairs."""
+    sized = pairs[pairs["share_of_residual"] > 0]
+    rows = sized.sort_values(["dose_p", "first", "second"], kind="stable").reset_index(drop=True)
     first_tokens = tokens[tokens["rank"] == 0].set_index(["seed", "latent"])["token"]
     named = rows.index[rows["verdict"] == INTERACTION][:n_labelled]
     labels: list[str | None] = [None] * len(rows)
@@ -39,6 +40,6 @@ def volcano_rows(pairs: Frame, tokens: Frame, n_labelled: int) -> Frame:
         if None not in words:
             labels[place] = " × ".join(str(word).strip() or repr(word) for word in words)
     floor = np.finfo(np.float64).tiny
-    return rows.assign(minus_log10_p=-np.log10(np.maximum(rows["p"], floor)), label=labels)[
+    return rows.assign(minus_log10_p=-np.log10(np.maximum(rows["dose_p"], floor)), label=labels)[
         list(VOLCANO_PLOT.columns)
     ]

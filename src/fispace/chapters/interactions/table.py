@@ -17,7 +17,7 @@ from scipy.optimize import linear_sum_assignment
 
 from fispace.chapters.interactions.codes import decoder_rows
 from fispace.chapters.interactions.tables import PAIRS, SUMMARY
-from fispace.chapters.interactions.verdicts import CLAIMED
+from fispace.chapters.interactions.verdicts import INTERACTION, LISTED_FIRST
 from fispace.models.trained import load_trained
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_recipe, read_table, write_csv
@@ -35,9 +35,10 @@ def tabulate_pairs(
 ) -> None:  # fmt: skip
     """Write the listed pairs of every seed, and the summaries of all seeds.
 
-    Listed are, for each seed, the `n_listed` tested pairs of the smallest p-value. `n_other_seeds` counts
-    the other seeds in which both latents have a partner and these partners are a tested pair, and
-    `n_found_again` those in which that pair is claimed too. See `partners`.
+    Listed are, for each seed, `n_listed` tested pairs: by verdict, interactions first, and within a verdict
+    by the p-value of the dose-response. `n_other_seeds` counts the other seeds in which both latents have
+    a partner and these partners are a tested pair, and `n_found_again` those in which that pair is an
+    interaction too. See `partners`.
 
     Raises:
         ArtifactError: if a table or a checkpoint is missing or damaged.
@@ -59,14 +60,18 @@ def _listed(
     tables: Mapping[int, Frame], rows: Mapping[int, Rows], seed: int, params: InteractionsTableStep
 ) -> Frame:
     own = tables[seed]
-    tested = own[own["q"].notna()].sort_values(["p", "first", "second"], kind="stable")
-    listed = tested.head(params.n_listed).copy()
+    tested = own[own["q"].notna()]
+    places = tested["verdict"].map({name: place for place, name in enumerate(LISTED_FIRST)})
+    order = tested.assign(place=places).sort_values(
+        ["place", "dose_p", "first", "second"], kind="stable"
+    )
+    listed = order.head(params.n_listed).drop(columns="place")
     n_other, n_again = np.zeros((2, len(listed)), dtype=np.int64)
     for other in sorted(set(tables) - {seed}):
         of = partners(rows[seed], rows[other], params.match_cosine)
-        is_tested, is_claimed = _found(listed, tables[other], of)
+        is_tested, is_found = _found(listed, tables[other], of)
         n_other += is_tested
-        n_again += is_claimed
+        n_again += is_found
     listed["n_other_seeds"], listed["n_found_again"] = n_other, n_again
     return listed[list(PAIRS.columns)]
 
@@ -91,10 +96,10 @@ def partners(rows: Rows, others: Rows, match_cosine: float) -> Int[np.ndarray, "
 def _found(
     listed: Frame, other: Frame, of: Int[np.ndarray, " n_latents"]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Whether each listed pair is tested, and whether it is claimed, among the other seed's pairs."""
+    """Whether each listed pair is tested, and whether it is an interaction, among the other seed's pairs."""
     tested = other[other["q"].notna()]
     states = {
-        (first, second): verdict in CLAIMED
+        (first, second): verdict == INTERACTION
         for first, second, verdict in zip(
             tested["first"], tested["second"], tested["verdict"], strict=True
         )
@@ -102,5 +107,5 @@ def _found(
     ends = np.stack([of[listed["first"]], of[listed["second"]]])
     keys = list(zip(ends.min(0).tolist(), ends.max(0).tolist(), strict=True))
     is_tested = np.array([key in states for key in keys], dtype=np.int64)
-    is_claimed = np.array([states.get(key, False) for key in keys], dtype=np.int64)
-    return is_tested, is_claimed
+    is_found = np.array([states.get(key, False) for key in keys], dtype=np.int64)
+    return is_tested, is_found

@@ -3,17 +3,18 @@
 Must not: hold anything but declarations.
 """
 
-from fispace.store.columns import INTEGER, NUMBER, TEXT, Table, optional
+from fispace.store.columns import BOOLEAN, INTEGER, NUMBER, TEXT, Table, optional
 
 PAIRS = Table(
     "interactions/pairs.csv",
     {
         "arm": TEXT, "seed": INTEGER, "first": INTEGER, "second": INTEGER,
         "group_first": INTEGER, "group_second": INTEGER, "verdict": TEXT, "p": NUMBER, "q": NUMBER,
+        "stands_out": BOOLEAN,
         "statistic": NUMBER, "scale": NUMBER, "cofirings": INTEGER, "effect": NUMBER,
         "share_of_residual": NUMBER, "share_of_total": NUMBER,
-        "dose_t": optional(NUMBER), "dose_p": optional(NUMBER), "dose_q": optional(NUMBER),
-        "dose_ratio": optional(NUMBER), "dose_error": optional(NUMBER),
+        "dose_t": NUMBER, "dose_p": NUMBER, "dose_q": NUMBER,
+        "dose_ratio": NUMBER, "dose_error": NUMBER,
         "overlap": NUMBER, "cosine": NUMBER, "reliability": NUMBER, "p_flips": NUMBER,
         "statistic_with_own_terms": NUMBER, "n_other_seeds": INTEGER, "n_found_again": INTEGER,
     },

@@ -23,9 +23,9 @@ SPLIT = "split feature"
 BENDING = "bending"
 UNRELIABLE = "unreliable latent"
 NONE = "none"
-VERDICTS = (INTERACTION, MISSING, UNDECIDED, SPLIT, BENDING, UNRELIABLE, NONE)
-CLAIMED = (INTERACTION, MISSING, UNDECIDED)
-"""Verdicts of pairs whose effect is larger than that of other pairs."""
+LISTED_FIRST = (INTERACTION, MISSING, UNDECIDED, BENDING, NONE)
+"""Verdicts of tested pairs, in the order in which they are listed."""
+VERDICTS = (*LISTED_FIRST, SPLIT, UNRELIABLE)
 
 PerPair = Float[np.ndarray, " pairs"]
 HALF = 0.5
@@ -33,24 +33,32 @@ HALF = 0.5
 
 
 def judged(table: pd.DataFrame, params: PairTest) -> pd.DataFrame:
-    """The table of pairs with the columns scale, p, q, dose_q and verdict.
+    """The table of pairs with the columns scale, p, q, stands_out, dose_q and verdict.
 
-    A pair is tested if both latents are reliable and it is not a split feature. Its statistic, divided
-    by the scale of its two latents (`member_scales`), has the p-value `tail_p_values` among all tested
-    pairs, and from it a q-value at which it would be claimed (Benjamini & Hochberg 1995). Verdicts, the
-    first that applies:
+    A pair is tested if both latents are reliable and it is not a split feature. Two questions are asked:
+
+    Is there an effect at all? The statistic, divided by the scale of the pair's latents
+    (`member_scales`), has the p-value `p` among all tested pairs (`tail_p_values`). A pair stands out if
+    its q-value over all tested pairs is at most fdr. Where most pairs have an effect, as in language
+    models, few stand out.
+
+    Does it grow with the product of the magnitudes? The p-value of `dose_response` is corrected
+    separately over the pairs that stand out and over all others (Benjamini & Hochberg 1995; Efron 2008 on
+    separate families). It needs no null of the effect's size.
+
+    Verdicts, the first that applies:
 
     split feature      the two latents fire on nearly the same tokens: their overlap is above max_overlap
     unreliable latent  one of them often fires where it explains no more than noise would
-    interaction        q <= fdr, and the effect grows with the product of the magnitudes: one-sided p of
-                       `dose_response`, Benjamini & Hochberg at fdr among the pairs with q <= fdr
-    missing feature    q <= fdr, and the slope within the tokens where both fire is less than half that
-                       of a product: dose_ratio + c dose_error < 1/2, c the normal quantile of .95
-    undecided          q <= fdr, and the dose-response decides neither
-    bending            q > fdr, but q <= fdr where the own terms of the two latents are not removed
+    interaction        the effect grows with the product: dose_q <= fdr
+    missing feature    the pair stands out, and the slope within the tokens where both fire is less than
+                       half that of a product: dose_ratio + c dose_error < 1/2, c the normal .95 quantile
+    undecided          the pair stands out, and the dose-response decides neither
+    bending            the pair does not stand out, but would if the own terms of the two latents were not
+                       removed
     none               every other pair
 
-    `q` is missing for pairs that are not tested.
+    `p`, `q` and `dose_q` are missing for pairs that are not tested.
     """
     found = table.copy()
     is_split = table["overlap"] > params.max_overlap
@@ -60,17 +68,18 @@ def judged(table: pd.DataFrame, params: PairTest) -> pd.DataFrame:
     scale[is_tested], p[is_tested], q[is_tested] = _claims(table[is_tested], "statistic", params)
     q_bent = np.full(len(table), np.nan)
     *_, q_bent[is_tested] = _claims(table[is_tested], "statistic_with_own_terms", params)
-    claimed = q <= params.fdr
-    dose_q = _dose_q(table["dose_p"].to_numpy(), claimed)
-    upper = table["dose_ratio"] + stats.norm.ppf(0.95) * table["dose_error"]
+    stands_out = q <= params.fdr
+    dose_q = _dose_q(table["dose_p"].to_numpy(), is_tested, stands_out)
+    upper = (table["dose_ratio"] + stats.norm.ppf(0.95) * table["dose_error"]).to_numpy()
     found["scale"], found["p"], found["q"], found["dose_q"] = scale, p, q, dose_q
+    found["stands_out"] = stands_out
     found["verdict"] = np.select(
         [
             is_split,
             is_unreliable,
-            claimed & (dose_q <= params.fdr),
-            claimed & (upper < HALF).to_numpy(),
-            claimed,
+            dose_q <= params.fdr,
+            stands_out & (upper < HALF),
+            stands_out,
             q_bent <= params.fdr,
         ],
         [SPLIT, UNRELIABLE, INTERACTION, MISSING, UNDECIDED, BENDING],
@@ -92,10 +101,12 @@ def _claims(
     return scale, p, np.asarray(multipletests(p, method="fdr_bh")[1])
 
 
-def _dose_q(p: PerPair, claimed: Bool[np.ndarray, " pairs"]) -> PerPair:
-    """q-values of the dose-response among the claimed pairs; missing for all others."""
+def _dose_q(
+    p: PerPair, is_tested: Bool[np.ndarray, " pairs"], stands_out: Bool[np.ndarray, " pairs"]
+) -> PerPair:
+    """q-values of the dose-response, in two families; missing for pairs that are not tested."""
     found = np.full(len(p), np.nan)
-    asked = claimed & np.isfinite(p)
-    if asked.any():
-        found[asked] = multipletests(p[asked], method="fdr_bh")[1]
+    for family in (is_tested & stands_out, is_tested & ~stands_out):
+        if family.any():
+            found[family] = multipletests(p[family], method="fdr_bh")[1]
     return found
