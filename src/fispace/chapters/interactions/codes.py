@@ -21,7 +21,7 @@ from fispace.stats.metrics import FvuSums
 from fispace.stats.split_features import joined_codes, split_groups
 from fispace.store.activations import ActivationStore
 from fispace.store.standardiser import load_standardiser
-from fispace.study.config.interactions import TestedCodes
+from fispace.study.config.interactions import SplitCodes, TestedCodes
 
 COLUMNS = ("document_id", "window_id", "position", "token_id")
 
@@ -59,7 +59,7 @@ class TestedTokens(NamedTuple):
 
 
 def encode_split(
-    params: TestedCodes, model: IntegratedModel, manifest: Path, standardiser: Path
+    params: SplitCodes, model: IntegratedModel, manifest: Path, standardiser: Path
 ) -> TestedTokens:
     """Codes and residuals of the tokens of the split.
 
@@ -71,13 +71,11 @@ def encode_split(
     store.verify(params.split)
     groups = store.groups_with(params.split, COLUMNS, params.max_tokens)
     batches = ((scale.standardise(torch.from_numpy(group)), table) for group, table in groups)
-    return encode(model, batches, refit=params.refit, max_cosine=params.max_cosine)
+    return encode(params, model, batches)
 
 
 @torch.no_grad()
-def encode(
-    model: IntegratedModel, batches: Iterable[Batch], *, refit: bool, max_cosine: float
-) -> TestedTokens:
+def encode(params: TestedCodes, model: IntegratedModel, batches: Iterable[Batch]) -> TestedTokens:
     """Codes and residuals by the parts of the model that are linear in the codes.
 
     The residual leaves out an interaction part: what such a part finds, the test should find too.
@@ -89,7 +87,7 @@ def encode(
         codes = model.sae.encode(z)
         offset = _offset(model, codes)
         encoded.add(z, sparse_sum(codes, rows) + offset)
-        if refit:
+        if params.refit:
             codes = refitted(z - offset, codes, rows)
         z_hat = sparse_sum(codes, rows) + offset
         whole.add(z, z_hat)
@@ -100,7 +98,7 @@ def encode(
     tested = Codes(torch.cat(values), torch.cat(indices))
     residual = np.concatenate(residuals)
     separate = sparse_codes(tested.values.numpy(), tested.indices.numpy(), len(rows))
-    groups = split_groups(separate, rows.numpy(), max_cosine)
+    groups = split_groups(separate, rows.numpy(), params.max_cosine)
     return TestedTokens(
         codes=joined_codes(separate, rows.numpy(), groups),
         residual=residual,

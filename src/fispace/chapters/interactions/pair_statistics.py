@@ -49,16 +49,16 @@ class PairMeasurement:
         n_documents = len(np.unique(tested.documents))
         if n_documents < params.n_blocks:
             raise ArtifactError(
-                f"The split {params.split!r} holds tokens of {n_documents} documents, fewer than "
+                f"The tested tokens come from {n_documents} documents, fewer than "
                 f"interactions.n_blocks={params.n_blocks}. Set interactions.n_blocks to less, "
                 "interactions.max_tokens to more, or give extract more text."
             )
         self.pairs = cofiring_pairs(tested.codes, params.min_cofirings)
         if not len(self.pairs.first):
             raise ArtifactError(
-                f"No two latents of the arm {params.arm!r} fire together on {params.min_cofirings} of the "
-                f"{tested.codes.shape[0]} tokens of the split {params.split!r}. Set "
-                "interactions.min_cofirings to less, or interactions.max_tokens to more."
+                f"No two latents fire together on {params.min_cofirings} of the "
+                f"{tested.codes.shape[0]} tested tokens. Set interactions.min_cofirings to less, or "
+                "interactions.max_tokens to more."
             )
         self.blocks = document_blocks(tested.documents, params.n_blocks)
         self.fit = without_own_terms(

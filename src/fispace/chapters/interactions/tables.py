@@ -3,7 +3,7 @@
 Must not: hold anything but declarations.
 """
 
-from fispace.store.columns import BOOLEAN, INTEGER, NUMBER, TEXT, Table, optional
+from fispace.store.columns import BOOLEAN, COUNT, INTEGER, NUMBER, TEXT, Table, optional
 
 PAIRS = Table(
     "interactions/pairs.csv",
@@ -25,6 +25,14 @@ SUMMARY = Table(
     {"arm": TEXT, "seed": INTEGER, "metric": TEXT, "unit": TEXT, "value": NUMBER},
     key=("arm", "seed", "metric"),
 )
+RECOVERY = Table(
+    "interactions/recovery.csv",
+    {
+        "share": NUMBER, "metric": TEXT, "mean": NUMBER, "low": optional(NUMBER),
+        "high": optional(NUMBER), "n": COUNT,
+    },
+    key=("share", "metric"),
+)  # fmt: skip
 LATENTS = Table(
     "interactions/latents.csv",
     {

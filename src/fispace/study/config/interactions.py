@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from fispace.study.config.base import Config, InnerShare, Refusal, Share, Threaded
 from fispace.study.config.lm import ReadsLm
+from fispace.study.config.planted import WorldTraining
 
 
 class OwnTerms(Config):
@@ -32,21 +33,30 @@ class Tail(Config):
         return self
 
 
-class TestedCodes(Config):
-    """Codes and residuals on which pairs are tested."""
+class TestedSplit(Config):
+    """The latents and tokens on which pairs are tested."""
 
     arm: str
     """Arm of train.arms whose latents are tested."""
     split: Literal["train", "val", "test"]
-    """Split of the activations. Latents were learned on train; pairs were tested nowhere before."""
+    """Split of the activations. The latents were learned on train; no pair was chosen there."""
     max_tokens: Annotated[int, Field(ge=1000, le=100_000_000)]
     """Tokens that are used at most, in whole row groups that are evenly spaced over the split. Their residuals
     are held in memory: 8 bytes x d_model for each."""
+
+
+class TestedCodes(Config):
+    """Codes on which pairs are tested."""
+
     refit: bool
     """Whether magnitudes are refitted to the activation by non-negative least squares on the active latents."""
     max_cosine: InnerShare
     """Cosine of two decoder rows above which their latents count as one split feature. Their codes are
     joined before pairs are tested."""
+
+
+class SplitCodes(TestedSplit, TestedCodes):
+    """Codes of the tested arm on the tested tokens."""
 
 
 class PairTest(TestedCodes):
@@ -61,7 +71,7 @@ class PairTest(TestedCodes):
     tail: Tail
     """Part of the pairs from which the tail of the empirical null is extrapolated."""
     fdr: InnerShare
-    """False-discovery rate of the claimed pairs, over all pairs tested (Benjamini & Hochberg 1995)."""
+    """False-discovery rate of the claimed pairs (Benjamini & Hochberg 1995)."""
     min_reliability: Share
     """Share of a latent's firings that must each explain more than noise would; a pair with a latent below it
     is not tested."""
@@ -98,11 +108,27 @@ class PairLabels(Config):
     """Interactions that the figure labels with their latents' tokens."""
 
 
-class Interactions(PairTest, PairLists, PairContexts, PairLabels):
+class NullWorlds(Config):
+    """Simulated activations without planted pairs."""
+
+    n_null_worlds: Annotated[int, Field(ge=1, le=10_000)]
+    """Worlds without planted pairs in which claims are counted, beside those of testbed.planted.worlds."""
+
+
+class WorldIntervals(Config):
+    """Intervals over worlds."""
+
+    confidence: InnerShare
+    """Coverage of the intervals over worlds."""
+
+
+class Interactions(
+    WorldIntervals, TestedSplit, PairTest, PairLists, PairContexts, PairLabels, NullWorlds
+):
     """Which pairs of latents combine: a test on what the SAE leaves unexplained."""
 
 
-class InteractionsPairsStep(PairTest, Threaded):
+class InteractionsPairsStep(SplitCodes, PairTest, Threaded):
     """What `interactions pairs` depends on."""
 
 
@@ -110,9 +136,17 @@ class InteractionsTableStep(PairLists):
     """What `interactions table` depends on."""
 
 
-class InteractionsContextsStep(TestedCodes, PairContexts, ReadsLm, Threaded):
+class InteractionsContextsStep(SplitCodes, PairContexts, ReadsLm, Threaded):
     """What `interactions contexts` depends on."""
 
 
 class InteractionsPlotsStep(PairLabels):
     """What `interactions plots` depends on."""
+
+
+class InteractionsRecoveryStep(PairTest, WorldTraining, Threaded):
+    """What `interactions recovery` depends on."""
+
+
+class InteractionsRecoverySummaryStep(WorldIntervals):
+    """What `interactions recovery-summary` depends on."""
