@@ -26,9 +26,10 @@ BOTH, ONLY_FIRST, ONLY_SECOND = "both", "only first", "only second"
 Magnitudes = Float[np.ndarray, " tokens"]
 
 
-class Window(NamedTuple):
+class SplitTokens(NamedTuple):
     """All tokens of the split, special ones included, in stored order."""
 
+    document_id: Int[np.ndarray, " tokens"]
     window_id: Int[np.ndarray, " tokens"]
     position: Int[np.ndarray, " tokens"]
     token_id: Int[np.ndarray, " tokens"]
@@ -97,6 +98,20 @@ def chosen_tokens(
     return np.concatenate([ordered[is_first], ordered[~is_first]])[:n]
 
 
+def surroundings(
+    tokens: SplitTokens, document: int, window: int, position: int, *, width: int
+) -> tuple[Int[np.ndarray, " before"], int, Int[np.ndarray, " after"]]:
+    """Ids of the tokens before, at and after a position of a window, at most `width` on either side.
+
+    Windows are numbered within their document.
+    """
+    is_own = (tokens.document_id == document) & (tokens.window_id == window)
+    own = np.flatnonzero(is_own)
+    (place,) = np.flatnonzero(tokens.position[own] == position).tolist()
+    ids = tokens.token_id[own]
+    return ids[max(0, place - width) : place], int(ids[place]), ids[place + 1 : place + 1 + width]
+
+
 class _Text:
     """Tokens of the split as text."""
 
@@ -105,9 +120,7 @@ class _Text:
     ) -> None:
         self.tokenizer, self.params = tokenizer, params
         tokens = store.tokens(params.split)
-        self.all = Window(*(tokens[name].to_numpy() for name in Window._fields))
-        keys = zip(self.all.window_id.tolist(), self.all.position.tolist(), strict=True)
-        self.place = {key: number for number, key in enumerate(keys)}
+        self.all = SplitTokens(*(tokens[name].to_numpy() for name in SplitTokens._fields))
 
     def top_tokens(self, tested: TestedTokens, magnitude: Magnitudes) -> Iterator[dict[str, Any]]:
         """The tokens that hold the largest shares of a latent's summed magnitude."""
@@ -147,17 +160,15 @@ class _Text:
 
     def _around(self, tested: TestedTokens, token: int) -> dict[str, str]:
         """Text of a token, and of those before and after it in its window."""
-        window, position = (
-            int(tested.tokens[name][token].as_py()) for name in ("window_id", "position")
+        place = (
+            int(tested.tokens[name][token].as_py())
+            for name in ("document_id", "window_id", "position")
         )
-        place, width = self.place[window, position], self.params.context_tokens
-        near = np.arange(max(0, place - width), min(place + width + 1, len(self.all.token_id)))
-        near = near[self.all.window_id[near] == window]
-        before, after = near[near < place], near[near > place]
+        before, own, after = surroundings(self.all, *place, width=self.params.context_tokens)
         return {
-            "before": self._decoded(self.all.token_id[before].tolist()),
-            "token": self._decoded([int(self.all.token_id[place])]),
-            "after": self._decoded(self.all.token_id[after].tolist()),
+            "before": self._decoded(before.tolist()),
+            "token": self._decoded([own]),
+            "after": self._decoded(after.tolist()),
         }
 
     def _decoded(self, ids: list[int]) -> str:

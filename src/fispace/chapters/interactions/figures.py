@@ -13,6 +13,7 @@ from fispace.plotting.style import (
     GREY,
     INK,
     ORANGE,
+    SKY,
     VERMILION,
     Frame,
     light_grid,
@@ -23,6 +24,7 @@ from fispace.plotting.style import (
 VERDICT_LOOKS = {
     "none": (GREY, ".", "none"),
     "bending": (VERMILION, "x", "bending of one latent"),
+    "graded effect": (SKY, ".", "graded effect"),
     "undecided": (BLUE, "o", "undecided"),
     "missing feature": (ORANGE, "s", "missing feature"),
     "interaction": (GREEN, "D", "interaction"),

@@ -6,7 +6,6 @@ Must not: draw, or decide what a pair is.
 import numpy as np
 
 from fispace.chapters.interactions.tables import LATENTS, PAIRS, VOLCANO_PLOT
-from fispace.chapters.interactions.verdicts import INTERACTION
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_csv, write_csv
 from fispace.study.config.interactions import InteractionsPlotsStep
@@ -19,7 +18,7 @@ def write_interaction_plots(
 ) -> None:
     """Write size and dose-response of the listed pairs of the first seed, and labels of the first ones.
 
-    Labelled are the first `n_labelled` interactions: the first token of each latent, joined by a
+    Labelled are the `n_labelled` pairs that are listed first: the first token of each latent, joined by a
     multiplication sign.
     """
     pairs, tokens = read_csv(table, PAIRS), read_csv(latents, LATENTS)
@@ -30,11 +29,10 @@ def write_interaction_plots(
 def volcano_rows(pairs: Frame, tokens: Frame, n_labelled: int) -> Frame:
     """One row per pair whose estimated share is above 0; the label is missing for most pairs."""
     sized = pairs[pairs["share_of_residual"] > 0]
-    rows = sized.sort_values(["dose_p", "first", "second"], kind="stable").reset_index(drop=True)
+    rows = sized.reset_index(drop=True)
     first_tokens = tokens[tokens["rank"] == 0].set_index(["seed", "latent"])["token"]
-    named = rows.index[rows["verdict"] == INTERACTION][:n_labelled]
     labels: list[str | None] = [None] * len(rows)
-    for place in named:
+    for place in rows.index[:n_labelled]:
         pair = rows.loc[place]
         words = [first_tokens.get((pair["seed"], pair[end])) for end in ("first", "second")]
         if None not in words:

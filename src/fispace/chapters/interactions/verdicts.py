@@ -19,11 +19,12 @@ from fispace.study.config.interactions import PairTest
 INTERACTION = "interaction"
 MISSING = "missing feature"
 UNDECIDED = "undecided"
+GRADED = "graded effect"
 SPLIT = "split feature"
 BENDING = "bending"
 UNRELIABLE = "unreliable latent"
 NONE = "none"
-LISTED_FIRST = (INTERACTION, MISSING, UNDECIDED, BENDING, NONE)
+LISTED_FIRST = (INTERACTION, MISSING, UNDECIDED, GRADED, BENDING, NONE)
 """Verdicts of tested pairs, in the order in which they are listed."""
 VERDICTS = (*LISTED_FIRST, SPLIT, UNRELIABLE)
 
@@ -37,10 +38,10 @@ def judged(table: pd.DataFrame, params: PairTest) -> pd.DataFrame:
 
     A pair is tested if both latents are reliable and it is not a split feature. Two questions are asked:
 
-    Is there an effect at all? The statistic, divided by the scale of the pair's latents
-    (`member_scales`), has the p-value `p` among all tested pairs (`tail_p_values`). A pair stands out if
-    its q-value over all tested pairs is at most fdr. Where most pairs have an effect, as in language
-    models, few stand out.
+    Is the effect larger than that of other pairs? The statistic, divided by the scale of the pair's
+    latents (`member_scales`), has the p-value `p` among all tested pairs (`tail_p_values`). A pair stands
+    out if its q-value over all tested pairs is at most fdr. Where most pairs have an effect, as in
+    language models, few stand out.
 
     Does it grow with the product of the magnitudes? The p-value of `dose_response` is corrected
     separately over the pairs that stand out and over all others (Benjamini & Hochberg 1995; Efron 2008 on
@@ -50,10 +51,11 @@ def judged(table: pd.DataFrame, params: PairTest) -> pd.DataFrame:
 
     split feature      the two latents fire on nearly the same tokens: their overlap is above max_overlap
     unreliable latent  one of them often fires where it explains no more than noise would
-    interaction        the effect grows with the product: dose_q <= fdr
+    interaction        the pair stands out, and its effect grows with the product: dose_q <= fdr
     missing feature    the pair stands out, and the slope within the tokens where both fire is less than
                        half that of a product: dose_ratio + c dose_error < 1/2, c the normal .95 quantile
     undecided          the pair stands out, and the dose-response decides neither
+    graded effect      the effect grows with the product, but the pair does not stand out
     bending            the pair does not stand out, but would if the own terms of the two latents were not
                        removed
     none               every other pair
@@ -77,12 +79,13 @@ def judged(table: pd.DataFrame, params: PairTest) -> pd.DataFrame:
         [
             is_split,
             is_unreliable,
-            dose_q <= params.fdr,
+            stands_out & (dose_q <= params.fdr),
             stands_out & (upper < HALF),
             stands_out,
+            dose_q <= params.fdr,
             q_bent <= params.fdr,
         ],
-        [SPLIT, UNRELIABLE, INTERACTION, MISSING, UNDECIDED, BENDING],
+        [SPLIT, UNRELIABLE, INTERACTION, MISSING, UNDECIDED, GRADED, BENDING],
         NONE,
     )
     return found
