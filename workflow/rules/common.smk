@@ -45,6 +45,7 @@ AUDIT, SWITCHES = STUDY["train"]["audit"], list(STUDY["train"]["audit"]["switche
 VARIANTS = {"": None} | {f"at_k{k}/": {"k": k} for k in CURVE_KS}
 VARIANTS |= {f"audit/{name}/": changed for name, changed in AUDIT["switches"].items()}
 WORLDS = STUDY["testbed"]["planted"]["worlds"]
+NULL_WORLDS = [1000 + n for n in range(STUDY["interactions"]["n_null_worlds"])]
 SPLITS = ["train", "val", "test", "transfer"][: 2 + len(TEXTS)]
 LM_FILES = ["config.json", "generation_config.json", "model.safetensors"]
 LM_FILES += ["tokenizer.json", "tokenizer_config.json"]
@@ -69,7 +70,7 @@ wildcard_constraints:
     seed=one_of(SEEDS + MORE["seeds"]),
     lr=one_of(RATES),
     variant=one_of(VARIANTS),
-    world=one_of(WORLDS),
+    world=one_of(WORLDS + NULL_WORLDS),
     full="(full/)?",  # where the target full has a table of its own beside that of all
     tag="(_full)?",
 

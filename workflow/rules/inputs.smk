@@ -36,6 +36,12 @@ def frozen_sae(wildcards):
     return [f"results/{RUN}/train/{arm}/seed{wildcards.seed}.safetensors" for arm in arms]
 
 
+def shares_of_world(wildcards):
+    """Shares that the planted pairs of a world have; none are planted in the further worlds."""
+    is_null = int(wildcards.world) in NULL_WORLDS
+    return [0.0] if is_null else STUDY["testbed"]["planted"]["shares"]
+
+
 def row(wildcards):
     """The row of the arm."""
     return ALL_ARMS[wildcards.arm]

@@ -61,6 +61,7 @@ CAPTIONS = {
     "norm_ratios": "Contribution ratios by norm group (paper F8), with the norm null",
     "ratio_scatter": "Contribution ratios against the squared norm (paper F9), with both nulls",
     "spectrum": "Spectrum of the decoder (paper F5), with its nulls",
+    "volcano": "Pairs of latents: how much of the residual their product explains, and how surely",
     "clamping": "Clamping a secondary latent (paper F4)",
     "secondary_activations": "Secondary activations of one primary latent (paper F3)",
     "interaction": "Activations in the four cells of the confirm items: parallel is no interaction",

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from fispace.chapters.factorial import tables as factorial
 from fispace.chapters.fidelity import tables as fidelity
 from fispace.chapters.geometry import tables as geometry
+from fispace.chapters.interactions import tables as interactions
 from fispace.chapters.testbed import tables as testbed
 from fispace.report.claims import ANSWERS
 from fispace.store.columns import BOOLEAN, COUNT, INTEGER, NUMBER, TEXT, Column, Table, optional
@@ -144,6 +145,7 @@ OF_FIGURES: Mapping[str, Table] = {
     "norm_ratios": geometry.NORM_RATIOS_PLOT,
     "ratio_scatter": geometry.RATIO_SCATTER_PLOT,
     "spectrum": geometry.SPECTRUM_PLOT,
+    "volcano": interactions.VOLCANO_PLOT,
     "clamping": factorial.CLAMPING_PLOT,
     "secondary_activations": factorial.HISTOGRAM,
     "interaction": factorial.INTERACTION_PLOT,

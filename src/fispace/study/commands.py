@@ -19,6 +19,7 @@ CHAPTER_CONTENTS = {
     "train": "every arm and seed,\none loop",
     "fidelity": "FVU; KL, CE of\nthe spliced model",
     "geometry": "norms, spectra,\ncontributions, nulls",
+    "interactions": "pairs of latents\nthat combine",
     "factorial": "2x2 stimuli, clamping,\nsecondary SAE",
     "report": "claims with verdicts,\nfigures",
 }

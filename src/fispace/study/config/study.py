@@ -29,6 +29,7 @@ from fispace.study.config.fidelity import (
     MatchedErrors,
 )
 from fispace.study.config.geometry import Geometry
+from fispace.study.config.interactions import Interactions
 from fispace.study.config.limits import broken_limits
 from fispace.study.config.lm import ReadsLm, WindowBatches
 from fispace.study.config.planted import Planted
@@ -56,6 +57,10 @@ class FidelitySection(WindowBatches, MatchedErrors, Comparisons, Bootstrap, Thre
 
 class GeometrySection(Geometry, Threaded):
     """Norms, Gram matrix, spectra and contribution ratios, each beside its null."""
+
+
+class InteractionsSection(Interactions, Threaded):
+    """Which pairs of latents combine: a test on what the SAE leaves unexplained."""
 
 
 class FactorialSection(
@@ -91,6 +96,8 @@ class StudyConfig(ReadsLm, Seeded, Threaded):
     """Reconstruction quality, and the LM run on the reconstruction."""
     geometry: GeometrySection
     """Norms, Gram matrix, spectra and contribution ratios, each beside its null."""
+    interactions: InteractionsSection
+    """Which pairs of latents combine: a test on what the SAE leaves unexplained."""
     factorial: FactorialSection
     """2x2 stimuli, secondary SAE, clamping and inference; the hypotheses are declared before the run."""
     report: ReportSection
@@ -99,10 +106,12 @@ class StudyConfig(ReadsLm, Seeded, Threaded):
     @model_validator(mode="after")
     def _require_arms_that_are_there(self) -> "StudyConfig":
         arms, every = self.train.arms_of_every_run, self.train.arms
-        if self.factorial.arm not in arms:
-            raise Refusal(
-                ("factorial", "arm"), f"no arm {self.factorial.arm!r} of target all in train.arms"
-            )
+        for chapter, arm in (
+            ("factorial", self.factorial.arm),
+            ("interactions", self.interactions.arm),
+        ):
+            if arm not in arms:
+                raise Refusal((chapter, "arm"), f"no arm {arm!r} of target all in train.arms")
         full = self.fidelity.full
         named = {
             ("compared_with",): (self.fidelity.compared_with, arms),
