@@ -56,5 +56,6 @@ def volcano(table: Frame) -> Figure:
     axis.set_xlabel("share of the residual variance that the product explains")
     axis.set_ylabel("−log₁₀ p: the effect grows with the product")
     light_grid(axis, "both")
-    figure.legend(loc="outside upper center", ncols=2)
+    if len(table):
+        figure.legend(loc="outside upper center", ncols=2)
     return figure
