@@ -5,6 +5,7 @@ Must not: compute; every plotted number is a cell of the table.
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from fispace.plotting.style import (
     BLUE,
@@ -13,11 +14,11 @@ from fispace.plotting.style import (
     GREY,
     INK,
     ORANGE,
+    PLAIN,
     SKY,
     VERMILION,
     Frame,
     light_grid,
-    log_scale,
     new_figure,
 )
 
@@ -31,6 +32,7 @@ VERDICT_LOOKS = {
 }
 """Colour, marker and label of the pairs of a verdict, in drawing order."""
 LABEL_CHARACTERS = 24
+TICKS = 6
 
 
 def volcano(table: Frame) -> Figure:
@@ -52,7 +54,10 @@ def volcano(table: Frame) -> Figure:
             row["label"][:LABEL_CHARACTERS], (row["share_of_residual"], row["minus_log10_p"]),
             (3, 2), textcoords="offset points", color=INK, fontsize=5.5,
         )  # fmt: skip
-    log_scale(axis, "x")
+    axis.set_xscale("log")
+    axis.xaxis.set_major_locator(LogLocator(numticks=TICKS))
+    axis.xaxis.set_major_formatter(PLAIN)
+    axis.xaxis.set_minor_locator(NullLocator())
     axis.set_xlabel("share of the residual variance that the product explains")
     axis.set_ylabel("−log₁₀ p: the effect grows with the product")
     light_grid(axis, "both")
