@@ -191,6 +191,11 @@ PLANTED_PAIRS = (
     Metric("excess", FRACTION, HIGHER, "excess_control - excess_control where no pair is planted"),
     Metric("alpha", FRACTION, NEITHER, "pairs that may count as found where none is planted"),
 )  # fmt: skip
+HEALTH = (
+    Metric("late_gain", FRACTION, LOWER,
+           "share of the validation FVU that the last tenth of a training removes"),
+    Metric("lm_gap", "nats", LOWER, "cross-entropy of the testbed's LM - that of the ideal observer"),
+)  # fmt: skip
 AT_PAPER_SIZES = (
     Metric("total|interaction_mlp", "parameters", NEITHER, "parameters at the paper's sizes"),
     Metric("(interaction_|mlp_)?share_of_nfm|share_(linear|nfm|interaction)", FRACTION, NEITHER,
@@ -198,7 +203,7 @@ AT_PAPER_SIZES = (
     Metric("pca_share", FRACTION, NEITHER, "pca_published_share of a Gaussian matrix, by its law"),
     Metric("gini_max|effective_rank_min", "1", NEITHER, "most unequal factor vector at initialisation"),
 )  # fmt: skip
-METRICS = (*FIDELITY, *CONTRASTS, *GEOMETRY, *FACTORIAL, *PLANTED_PAIRS, *AT_PAPER_SIZES)
+METRICS = (*FIDELITY, *CONTRASTS, *GEOMETRY, *FACTORIAL, *PLANTED_PAIRS, *HEALTH, *AT_PAPER_SIZES)
 OF_PLANTED_PAIRS = "planted_"
 """Prefix of the quantities about planted pairs."""
 LAST = ("factorial", "secondary", "residual", "clamp", "paper")
