@@ -30,9 +30,9 @@ def health_banner(gates: Frame) -> list[str]:
     named = ", ".join(f"`{name}`" for name in failed)
     return [
         BANNER,
-        f"> **This study is not healthy: {len(failed)} of {len(names)} gates failed** ({named}).",
-        "> Read its verdicts with caution, the negative ones above all: an effect may be missing because it",
-        "> had no chance to appear. Values and bounds: [Health](#health).",
+        f"> **This study is not healthy.** Failed gates: {named}. This is not an error, but read the verdicts",
+        "> with caution, the negative ones above all: an effect may be missing because it had no chance to",
+        "> appear. Values and bounds: [Health](#health).",
         "",
     ]
 
