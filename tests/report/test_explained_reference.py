@@ -20,7 +20,7 @@ from fispace.study.declarations import OptionKind
 ROOT = Path(__file__).parents[2]
 STUDIES = ("testbed", "stories260k")
 N_NUMBERS = 20
-NEWER_THAN_THE_REFERENCE = {"geometry history"}
+NEWER_THAN_THE_REFERENCE = {"geometry history", "geometry heads", "train validation"}
 """Commands that came after the reference was made; none is left when it is made again."""
 FROM_PARAMETERS = {"testbed planted", "testbed corpus", "report diagrams", "report quantities"}
 """Commands that read no activation: planted worlds, the grammar, sizes, and the paper's own sizes."""

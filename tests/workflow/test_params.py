@@ -106,6 +106,11 @@ def study(text: str = "", tmp_path: Path | None = None, **overrides: object) -> 
         ("extract: {text: {source: txt}}", ["extract.text.path", "text=PATH"]),
         ("extract: {transfer: {source: jsonl}}", ["mine.yaml", "extract.transfer.path", "missing"]),
         ("lm: {name: null}", ["lm.name", "model=FOLDER"]),
+        ("report: {health: {sae_kl: {at_least: null}}}", ["mine.yaml: report.health.sae_kl", "needs a bound"]),
+        ("report: {health: {lm_gap: null}}", ["mine.yaml: report.health.lm_gap"]),
+        ("report: {health: {lm_gap: {at_most: low}}}", ["mine.yaml: report.health.lm_gap.at_most", "'low'"]),
+        ("report: {health: {sae_fvu: {at_least: 0.3}}}", ["report.health.sae_fvu.at_least=0.3", "no value"]),
+        ("report: {health: {speed: {at_least: 1.0, at_most: null}}}", ["mine.yaml: report.health.speed"]),
     ],
 )  # fmt: skip
 def test_a_bad_parameter_is_refused_naming_file_and_key(text, names, tmp_path):

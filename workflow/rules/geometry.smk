@@ -93,3 +93,23 @@ rule geometry_plots:
         **call_of("geometry", "plots"),
     shell:
         CALL
+
+
+rule geometry_heads:
+    """How many hidden units of every interaction are alive, control arms included? Target full.
+    Cost: seconds."""
+    input:
+        weights=interactions,
+        manifest="results/{run}/extract/manifest.json",
+        standardiser="results/{run}/extract/standardiser.safetensors",
+    output:
+        table="results/{run}/geometry/full/heads.csv",
+    log:
+        "logs/{run}/geometry/heads.log",
+    benchmark:
+        "logs/{run}/geometry/heads.tsv"
+    threads: threads_of("geometry")
+    params:
+        **call_of("geometry", "heads"),
+    shell:
+        CALL

@@ -57,6 +57,24 @@ def changed(wildcards):
     return VARIANTS[wildcards.variant]
 
 
+def interactions(wildcards):
+    """Weights of every arm of the target full that has an interaction, with all its seeds."""
+    path, arms = "results/{run}/train/{arm}/seed{seed}.safetensors", ALL_ARMS
+    own = {arm for arm in arms if "interaction" in arms[arm]["parts"]}
+    more = of_run(path, arm=own & set(MORE["arms"]), seed=MORE["seeds"])
+    return sorted(of_run(path, arm=own, seed=SEEDS) + more)
+
+
+def live_units(wildcards):
+    """The table of live hidden units: of the arms of every run, or of all arms of the target full."""
+    return f"results/{RUN}/geometry/{'full/heads' if wildcards.full else 'summary'}.csv"
+
+
+def floor(wildcards):
+    """The LM's loss beside its Bayes floor, which is known for the testbed's LM alone."""
+    return of_run("results/{run}/testbed/floor.json") if OWN_LM else []
+
+
 def only_full(path):
     """An input function: the path if the wildcard `full` names the target full, else nothing."""
     return lambda wildcards: of_run(path) if wildcards.full else []

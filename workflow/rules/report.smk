@@ -11,7 +11,7 @@ FIGURES = [*OF_CLAIMS, *OF_MODULES, *OF_FIDELITY, *OF_GEOMETRY, *OF_INTERACTIONS
 FULL_PAGE = [figure for figure in FIGURES + OF_FULL if figure not in OF_CLAIMS]
 DRAWN = ["csv", "svg", "pdf"]
 LEDGER = ["claims.csv", "claims.json", "quantities.csv", "documents.csv"]
-LEDGER += ["explanations.md", "summary.md"]
+LEDGER += ["health.csv", "explanations.md", "summary.md"]
 
 
 rule report:
@@ -62,6 +62,25 @@ rule report_documents:
         "logs/{run}/report/{full}documents.tsv"
     params:
         **call_of("report", "documents"),
+    shell:
+        CALL
+
+
+rule report_health:
+    """Is the study healthy enough for its verdicts to be read? Cost: seconds."""
+    input:
+        fidelity="results/{run}/fidelity/{full}summary.csv",
+        heads=live_units,
+        curves="results/{run}/train/{full}validation.csv",
+        floor=floor,
+    output:
+        health="results/{run}/report/{full}health.csv",
+    log:
+        "logs/{run}/report/{full}health.log",
+    benchmark:
+        "logs/{run}/report/{full}health.tsv"
+    params:
+        **call_of("report", "health"),
     shell:
         CALL
 

@@ -8,6 +8,7 @@ rule train:
         of_run("results/{run}/train/{arm}/seed{seed}.curve.parquet", arm=ARMS, seed=SEEDS),
         of_run("results/{run}/train/{arm}/seed{seed}.lifecycle.parquet", arm=ARMS, seed=SEEDS),
         of_run("results/{run}/train/lr.json"),
+        of_run("results/{run}/train/validation.csv"),
 
 
 rule train_candidate:
@@ -77,5 +78,22 @@ rule train_arm:
             scratch="scratch/{run}/train/{variant}{arm}/seed{seed}",
             checkpoint_seconds=CHECKPOINT_SECONDS,
         ),
+    shell:
+        CALL
+
+
+rule train_validation:
+    """Do the trainings still gain when they end? {full} is empty or names the target full. Cost:
+    seconds."""
+    input:
+        curves=of_target("results/{run}/train/{arm}/seed{seed}.curve.parquet"),
+    output:
+        table="results/{run}/train/{full}validation.csv",
+    log:
+        "logs/{run}/train/{full}validation.log",
+    benchmark:
+        "logs/{run}/train/{full}validation.tsv"
+    params:
+        **call_of("train", "validation"),
     shell:
         CALL

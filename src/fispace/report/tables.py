@@ -92,6 +92,20 @@ DOCUMENTS = Table(
     },
     key=("quantity",),
 )
+YES, NO, NOT_TESTABLE = "yes", "no", "not testable"
+"""Cells of `passed`; the last one is followed by a colon and the reason."""
+HEALTH = Table(
+    "report/health.csv",
+    {
+        "gate": TEXT, "metric": TEXT, "arm": optional(TEXT), "seed": optional(INTEGER),
+        "n_seeds": optional(INTEGER), "value": optional(NUMBER), "unit": TEXT,
+        **{name: optional(NUMBER) for name in ("at_least", "at_most")},
+        "passed": TEXT, "source": optional(TEXT),
+    },
+    key=("gate", "arm"),
+)  # fmt: skip
+"""The value is that of the worst seed; it is missing where the gate is not testable, and `passed` says why.
+A gate on the LM has no arm and no seeds. `n_seeds` counts the seeds that have a value."""
 AUDIT = Table(
     "report/full/audit.csv",
     {

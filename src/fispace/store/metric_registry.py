@@ -194,6 +194,11 @@ PLANTED_PAIRS = (
     Metric("excess", FRACTION, HIGHER, "excess_control - excess_control where no pair is planted"),
     Metric("alpha", FRACTION, NEITHER, "pairs that may count as found where none is planted"),
 )  # fmt: skip
+HEALTH = (
+    Metric("late_gain", FRACTION, LOWER,
+           "share of the validation FVU that the last tenth of a training removes"),
+    Metric("lm_gap", "nats", LOWER, "cross-entropy of the testbed's LM - that of the ideal observer"),
+)  # fmt: skip
 AT_PAPER_SIZES = (
     Metric("total|interaction_mlp", "parameters", NEITHER, "parameters at the paper's sizes"),
     Metric("(interaction_|mlp_)?share_of_nfm|share_(linear|nfm|interaction)", FRACTION, NEITHER,
@@ -223,6 +228,7 @@ METRICS = (
     *GEOMETRY,
     *FACTORIAL,
     *PLANTED_PAIRS,
+    *HEALTH,
     *AT_PAPER_SIZES,
 )
 OF_PLANTED_PAIRS = "planted_"

@@ -69,7 +69,7 @@ def measure_geometry(
     trained = load_trained(weights, expected)
     models = {TRAINED: trained.model, INITIAL: initial_model(trained.record).eval()}
     by_state = {state: _weights(model) for state, model in models.items()}
-    test = _test_batches(manifest, standardiser, params.batch_tokens)
+    test = test_batches(manifest, standardiser, params.batch_tokens)
 
     def stream(name: str) -> np.random.Generator:
         return numpy_stream(params.root_seed, "geometry", arm, seed, name)
@@ -108,7 +108,12 @@ def _weights(model: IntegratedModel) -> Weights:
     return {name: weight.detach().cpu().numpy() for name, weight in rows.items()}
 
 
-def _test_batches(manifest: Path, standardiser: Path, batch_tokens: int) -> Batches:
+def test_batches(manifest: Path, standardiser: Path, batch_tokens: int) -> Batches:
+    """A function that gives the standardised tokens of the test split, without special tokens, in batches.
+
+    Raises:
+        ArtifactError: if a shard is missing or altered.
+    """
     store, scale = ActivationStore(manifest), load_standardiser(standardiser)
     store.verify("test")
 

@@ -17,6 +17,12 @@ def of_arm_metric(row: Row, _: Inputs) -> Origin:
     return Origin("fispace.chapters.geometry.summary:summarise_geometry", read)
 
 
+def of_head(row: Row, _: Inputs) -> Origin:
+    """The weights of the arm and seed."""
+    read = {"weights": Rows("weights", {name: row[name] for name in ("arm", "seed")})}
+    return Origin("fispace.chapters.geometry.heads:live_share", read)
+
+
 def of_norm(row: Row, _: Inputs) -> Origin:
     """All latents of the arm, in every seed."""
     column = f"squared_norm_decoder_{row['state']}"
@@ -53,6 +59,7 @@ def of_spectrum(row: Row, _: Inputs) -> Origin:
 
 
 ORIGINS: Origins = {
+    "measure_heads": {"table": of_head},
     "summarise_geometry": {"summary": of_arm_metric, "table": of_arm_metric},
     "write_geometry_plots": {
         "norms": of_norm, "norm_ratios": of_norm_ratio, "ratio_scatter": of_scatter,

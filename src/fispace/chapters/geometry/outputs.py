@@ -61,6 +61,11 @@ def pass_over(
     return sums.outputs(float(np.mean(scores)))
 
 
+def live_units(hidden: Float[Tensor, "tokens d_embed"]) -> Bool[np.ndarray, " d_embed"]:
+    """Whether some token activates each hidden unit: its input to the ReLU is positive."""
+    return (hidden > 0).any(0).numpy()
+
+
 class _Sums:
     """Sums over the test tokens from which `Outputs` is made."""
 
@@ -90,7 +95,7 @@ class _Sums:
             head = self.model.interaction
             self.interaction += interaction_growth(head, codes, residual, self.is_drawn)
             hidden = head.hidden(codes)
-            fired = (hidden > 0).any(0).numpy()
+            fired = live_units(hidden)
             self.is_live = fired | self.is_live if len(self.is_live) else fired
             # the mean is included, as in the author's code
             self._add_output("interaction", head.output(hidden))

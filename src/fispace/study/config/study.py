@@ -33,7 +33,7 @@ from fispace.study.config.interactions import Interactions
 from fispace.study.config.limits import broken_limits
 from fispace.study.config.lm import ReadsLm, WindowBatches
 from fispace.study.config.planted import Planted
-from fispace.study.config.report import ClaimsStep, GeometryFigures, Nulls, Resampling
+from fispace.study.config.report import ClaimsStep, GeometryFigures, HealthStep, Nulls, Resampling
 from fispace.study.config.testbed import LanguageBattery, LanguageModel
 from fispace.study.names import run_name
 
@@ -77,7 +77,7 @@ class FactorialSection(
     """The TopK SAE on the interaction part's first MLP layer."""
 
 
-class ReportSection(Nulls, Resampling, ClaimsStep, GeometryFigures):
+class ReportSection(Nulls, Resampling, ClaimsStep, HealthStep, GeometryFigures):
     """Claims ledger, tables and figures."""
 
 
