@@ -8,6 +8,7 @@ from benchmarks.tables import TABLES as BENCHMARK
 from fispace.chapters.factorial import tables as factorial
 from fispace.chapters.fidelity import tables as fidelity
 from fispace.chapters.geometry import tables as geometry
+from fispace.chapters.interactions import tables as interactions
 from fispace.chapters.testbed import tables as testbed
 from fispace.chapters.train import tables as train
 from fispace.report import tables as report
@@ -35,6 +36,11 @@ OF_RUN: Mapping[str, Table] = {
     "geometry/summary": geometry.SUMMARY,
     "geometry/heads": geometry.HEADS,
     "geometry/history": geometry.HISTORY,
+    "interactions/pairs": interactions.PAIRS,
+    "interactions/summary": interactions.SUMMARY,
+    "interactions/latents": interactions.LATENTS,
+    "interactions/contexts": interactions.CONTEXTS,
+    "interactions/recovery": interactions.RECOVERY,
     "factorial/items": factorial.ITEMS,
     "factorial/words": factorial.WORDS,
     "factorial/contexts": factorial.CONTEXTS,

@@ -32,13 +32,21 @@ def of_volcano(row: Row, _: Inputs) -> Origin:
     return Origin(f"{HERE}.plots:volcano_rows", read)
 
 
+def of_recovery(row: Row, _: Inputs) -> Origin:
+    """The metric in every world that has the share."""
+    place = {name: row[name] for name in ("share", "metric")}
+    return Origin(f"{HERE}.recovery:summarise_recovery", {"value": Rows("metrics", place, "value")})
+
+
 ORIGINS: Origins = {
     "tabulate_pairs": {"table": of_listed_pair, "summary": of_summary},
+    "summarise_recovery": {"table": of_recovery},
     "write_interaction_plots": {"volcano": of_volcano},
 }
 """By the function of the command and the option that names the table."""
 
 EQUATIONS = {
+    "measure_recovery": ("fispace.chapters.interactions.verdicts:judged", "fispace.stats.recovery:auc"),
     "measure_pairs": (
         "fispace.stats.own_terms:without_own_terms", "fispace.stats.sign_flips:vector_test",
         "fispace.stats.empirical_null:tail_p_values",
