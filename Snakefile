@@ -29,6 +29,7 @@ for chapter in CHAPTERS:
 
 include: "workflow/rules/fidelity_tables.smk"
 include: "workflow/rules/fidelity_controls.smk"
+include: "workflow/rules/interactions_checks.smk"
 include: "workflow/rules/factorial_latents.smk"
 include: "workflow/rules/factorial_infer.smk"
 include: "workflow/rules/report_pages.smk"

@@ -41,6 +41,7 @@ OF_RUN: Mapping[str, Table] = {
     "interactions/latents": interactions.LATENTS,
     "interactions/contexts": interactions.CONTEXTS,
     "interactions/recovery": interactions.RECOVERY,
+    "interactions/power": interactions.POWER,
     "factorial/items": factorial.ITEMS,
     "factorial/words": factorial.WORDS,
     "factorial/contexts": factorial.CONTEXTS,

@@ -23,7 +23,7 @@ N_NUMBERS = 20
 NEWER_THAN_THE_REFERENCE = {
     "geometry history", "geometry heads", "train validation", "interactions pairs",
     "interactions table", "interactions contexts", "interactions plots", "interactions recovery",
-    "interactions recovery-summary",
+    "interactions recovery-summary", "interactions power",
 }  # fmt: skip
 """Commands that came after the reference was made; none is left when it is made again."""
 FROM_PARAMETERS = {
@@ -32,7 +32,8 @@ FROM_PARAMETERS = {
 """Commands that read no activation: planted worlds, the grammar, sizes, and the paper's own sizes."""
 MEASURED = {
     "factorial calibrate", "factorial battery", "factorial generate", "factorial pairs",
-    "factorial single-latent-response", "interactions contexts", "report diagrams", "testbed corpus",
+    "factorial single-latent-response", "interactions contexts", "interactions power", "report diagrams",
+    "testbed corpus",
 }  # fmt: skip
 """Commands that write a table of the reference whose rows are made of whole files, or of nothing."""
 

@@ -1,5 +1,5 @@
 # Which pairs of latents combine: a test on what the SAE leaves unexplained.
-TESTED = STUDY["interactions"]["arm"]
+TESTED, SPIKE = STUDY["interactions"]["arm"], STUDY["interactions"]["spike"]
 
 
 rule interactions:
@@ -87,40 +87,5 @@ rule interactions_plots:
         "logs/{run}/interactions/plots.tsv"
     params:
         **call_of("interactions", "plots"),
-    shell:
-        CALL
-
-
-rule interactions_recovery:
-    """Does the test find the planted pairs of a world, and no others? Target full. Cost: 20 seconds
-    for each share."""
-    output:
-        metrics="results/{run}/interactions/recovery/world{world}.parquet",
-    log:
-        "logs/{run}/interactions/recovery/world{world}.log",
-    benchmark:
-        "logs/{run}/interactions/recovery/world{world}.tsv"
-    threads: threads_of("interactions")
-    params:
-        **call_of("interactions", "recovery", shares=shares_of_world),
-    shell:
-        CALL
-
-
-rule interactions_recovery_summary:
-    """What is found over worlds, and claimed where nothing is planted? Target full. Cost: seconds."""
-    input:
-        metrics=per(
-            "results/{run}/interactions/recovery/world{world}.parquet",
-            world=WORLDS + NULL_WORLDS,
-        ),
-    output:
-        table="results/{run}/interactions/recovery.csv",
-    log:
-        "logs/{run}/interactions/recovery_summary.log",
-    benchmark:
-        "logs/{run}/interactions/recovery_summary.tsv"
-    params:
-        **call_of("interactions", "recovery-summary"),
     shell:
         CALL

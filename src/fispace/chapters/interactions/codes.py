@@ -3,7 +3,7 @@
 Must not: test anything, or write a file.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from fispace.stats.metrics import FvuSums
 from fispace.stats.split_features import joined_codes, split_groups
 from fispace.store.activations import ActivationStore
 from fispace.store.standardiser import load_standardiser
-from fispace.study.config.interactions import SplitCodes, TestedCodes
+from fispace.study.config.interactions import SplitCodes, TestedCodes, TestedSplit
 
 COLUMNS = ("document_id", "window_id", "position", "token_id")
 
@@ -67,11 +67,19 @@ def encode_split(
         ArtifactError: if a shard is missing or altered.
         RefitError: if the refit of a token does not converge.
     """
+    return encode(params, model, split_batches(params, manifest, standardiser))
+
+
+def split_batches(params: TestedSplit, manifest: Path, standardiser: Path) -> Iterator[Batch]:
+    """The tokens of the split on which pairs are tested.
+
+    Raises:
+        ArtifactError: if a shard is missing or altered.
+    """
     store, scale = ActivationStore(manifest), load_standardiser(standardiser)
     store.verify(params.split)
-    groups = store.groups_with(params.split, COLUMNS, params.max_tokens)
-    batches = ((scale.standardise(torch.from_numpy(group)), table) for group, table in groups)
-    return encode(params, model, batches)
+    for group, table in store.groups_with(params.split, COLUMNS, params.max_tokens):
+        yield scale.standardise(torch.from_numpy(group)), table
 
 
 @torch.no_grad()

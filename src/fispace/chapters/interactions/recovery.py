@@ -63,13 +63,14 @@ def measure_recovery(
         DivergedError: if a loss becomes non-finite.
     """
     fix_numerics(params.threads)
+    test = params.model_copy(update={"min_cofirings": params.world_min_cofirings})
     rows: list[dict[str, Any]] = []
     for share in shares:
         planted = plant(params.planted.world, share, params.root_seed, world)
         train, heldout = world_tokens(params, planted, world)
         arm = train_whole(params, world, "sae", "pairs", SAE_PARTS, train, heldout)
         tested = encode(params, arm.model, _batches(train))
-        table = judged(PairMeasurement(params, tested).table(), params)
+        table = judged(PairMeasurement(test, tested).table(), test)
         values = _measured(table, tested, train, planted)
         rows += [
             {"world": world, "share": share, "metric": metric, "value": value}

@@ -33,6 +33,14 @@ RECOVERY = Table(
     },
     key=("share", "metric"),
 )  # fmt: skip
+POWER = Table(
+    "interactions/power.csv",
+    {
+        "share": optional(NUMBER), "metric": TEXT, "value": optional(NUMBER), "low": optional(NUMBER),
+        "high": optional(NUMBER), "n": COUNT,
+    },
+    key=("share", "metric"),
+)  # fmt: skip
 LATENTS = Table(
     "interactions/latents.csv",
     {

@@ -4,7 +4,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from fispace.study.config.base import Config, InnerShare, Refusal, Share, Threaded
+from fispace.study.config.base import (
+    Config,
+    InnerShare,
+    ListOf,
+    PositiveShare,
+    Refusal,
+    Seed,
+    Seeded,
+    Share,
+    Threaded,
+)
 from fispace.study.config.lm import ReadsLm
 from fispace.study.config.planted import WorldTraining
 
@@ -79,13 +89,18 @@ class PairTest(TestedCodes):
     """Tokens on which both latents fire / tokens on which either fires, above which they count as split."""
 
 
-class PairLists(Config):
+class Matching(Config):
+    """When latents of two seeds are the same."""
+
+    match_cosine: InnerShare
+    """Smallest cosine of the decoder rows of two seeds' latents that count as the same latent."""
+
+
+class PairLists(Matching):
     """Which pairs are listed."""
 
     n_listed: Annotated[int, Field(ge=1, le=100_000)]
-    """Pairs listed for each seed: the tested ones of the smallest p-value."""
-    match_cosine: InnerShare
-    """Smallest cosine of the decoder rows of two seeds' latents that count as the same latent."""
+    """Pairs listed for each seed, interactions first."""
 
 
 class PairContexts(Config):
@@ -108,6 +123,48 @@ class PairLabels(Config):
     """Interactions that the figure labels with their latents' tokens."""
 
 
+class SpikeConfig(Config):
+    """Products of two latents' codes that are added to the activations, to see how small ones are found."""
+
+    seed: Seed
+    """Seed of train.seeds whose SAE is tested."""
+    donor_seed: Seed
+    """Seed of train.seeds whose SAE gives the codes of the products; another one than `seed`."""
+    n_pairs: Annotated[int, Field(ge=2, le=10_000)]
+    """Pairs that get a product, all at the same time, no latent in two of them."""
+    shares: Annotated[ListOf[PositiveShare], Field(min_length=1)]
+    """Sum of squares of each product, beyond the own terms of its latents, over that of the tested SAE's
+    residual."""
+    power: InnerShare
+    """Share of the pairs to be found, for which the smallest product is interpolated."""
+
+    @model_validator(mode="after")
+    def _require_another_seed(self) -> "SpikeConfig":
+        if self.seed == self.donor_seed:
+            raise Refusal(
+                "donor_seed",
+                f"must be another seed than seed={self.seed}: the tested SAE would be given its own codes",
+                self.donor_seed,
+            )
+        if list(self.shares) != sorted(set(self.shares)):
+            raise Refusal("shares", "must rise, and hold none twice", list(self.shares))
+        return self
+
+
+class Spikes(Config):
+    """Products that are added to the activations."""
+
+    spike: SpikeConfig
+    """Products of two latents' codes that are added to the activations, to see how small ones are found."""
+
+
+class WorldTest(Config):
+    """The test on simulated activations."""
+
+    world_min_cofirings: Annotated[int, Field(ge=10)]
+    """`min_cofirings` in a world, which has fewer tokens and features than a language model."""
+
+
 class NullWorlds(Config):
     """Simulated activations without planted pairs."""
 
@@ -115,15 +172,23 @@ class NullWorlds(Config):
     """Worlds without planted pairs in which claims are counted, beside those of testbed.planted.worlds."""
 
 
-class WorldIntervals(Config):
-    """Intervals over worlds."""
+class SimulatedIntervals(Config):
+    """Intervals of the checks on simulated data."""
 
     confidence: InnerShare
-    """Coverage of the intervals over worlds."""
+    """Coverage of the intervals over worlds, and over the pairs that a product was added to."""
 
 
 class Interactions(
-    WorldIntervals, TestedSplit, PairTest, PairLists, PairContexts, PairLabels, NullWorlds
+    TestedSplit,
+    PairTest,
+    PairLists,
+    PairContexts,
+    PairLabels,
+    Spikes,
+    WorldTest,
+    NullWorlds,
+    SimulatedIntervals,
 ):
     """Which pairs of latents combine: a test on what the SAE leaves unexplained."""
 
@@ -144,9 +209,15 @@ class InteractionsPlotsStep(PairLabels):
     """What `interactions plots` depends on."""
 
 
-class InteractionsRecoveryStep(PairTest, WorldTraining, Threaded):
+class InteractionsRecoveryStep(WorldTest, PairTest, WorldTraining, Threaded):
     """What `interactions recovery` depends on."""
 
 
-class InteractionsRecoverySummaryStep(WorldIntervals):
+class InteractionsPowerStep(
+    SplitCodes, PairTest, Matching, Spikes, SimulatedIntervals, Seeded, Threaded
+):
+    """What `interactions power` depends on."""
+
+
+class InteractionsRecoverySummaryStep(SimulatedIntervals):
     """What `interactions recovery-summary` depends on."""
