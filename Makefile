@@ -7,7 +7,7 @@ MANIFEST ?=
 BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: reproduce test docs test-s3 test-clones test-processors zoo test-faults faults-reference overhead figures schema help repro sync reference rejudge stages bands bench bench-reference lock setup
+.PHONY: reproduce test docs test-browser test-s3 test-clones test-processors zoo test-faults faults-reference overhead figures schema help repro sync reference rejudge stages bands bench bench-reference lock setup
 .DEFAULT_GOAL := reproduce
 
 help:             ## this list
@@ -60,6 +60,9 @@ test: setup       ## style, types, layers, then all tests
 	lint-imports
 	snakefmt --check Snakefile workflow/rules
 	python -m pytest -q -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder  # the longest file first, not the one of most tests
+
+test-browser: setup  ## the pages in a real Chromium, which must be installed (Debian: apt install chromium)
+	python -m pytest -q -rs tests/browser/test_pages.py tests/report/test_html_in_chromium.py
 
 test-s3: setup    ## a DVC remote on a local S3 server; what that needs is added to the environment
 	$(PIP_INSTALL) --require-hashes --no-deps -r lock/s3.txt

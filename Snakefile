@@ -4,8 +4,7 @@
 #   extract/{split}/shard-{i}-of-{n}.parquet    split: train val test transfer
 #   {train,fidelity,geometry}/{arm}/seed{seed}.*    arm: a row of train.arms, of its target
 # scratch/{run}/...                      unfinished work that a restarted job continues
-# logs/{run}/{chapter}/...               what a job said (.log) and cost (.tsv)
-# logs/{run}/run.json                    commit, clock and timings of the run, in no hash
+# logs/{run}/...                         what a job said (.log) and cost (.tsv); run.json, timing.html: in no hash
 #
 # Another study, own data: snakemake --config overlay=params/local.yaml model=FOLDER text=FILE
 from snakemake.utils import min_version
@@ -35,6 +34,7 @@ include: "workflow/rules/factorial_infer.smk"
 include: "workflow/rules/report_pages.smk"
 include: "workflow/rules/report_plots.smk"
 include: "workflow/rules/draw.smk"
+include: "workflow/rules/browser.smk"
 include: "workflow/rules/aliases.smk"
 
 

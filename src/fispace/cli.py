@@ -18,7 +18,7 @@ from fispace.provenance.recording import hashed_inputs, state_of, write_record
 from fispace.seeds import named_streams
 from fispace.store.files import parse_json
 from fispace.study.commands import (
-    CHAPTERS,
+    STEP_FOLDERS,
     Command,
     Tool,
     all_tools,
@@ -108,7 +108,7 @@ def _system_error(error: OSError) -> str:
 def _overview() -> argparse.ArgumentParser:
     """A parser of the first words only; its help lists all tools, chapters and verbs."""
     tools = "".join(_entry(tool.name, tool.doc.splitlines()[0]) for tool in all_tools())
-    verbs = {chapter: [each.verb for each in commands_of(chapter)] for chapter in CHAPTERS}
+    verbs = {chapter: [each.verb for each in commands_of(chapter)] for chapter in STEP_FOLDERS}
     steps = "".join(_entry(chapter, ", ".join(known)) for chapter, known in verbs.items())
     parser = argparse.ArgumentParser(
         prog=PROGRAM,

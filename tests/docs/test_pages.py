@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fispace.study.commands import ALIASES, CHAPTERS, all_commands, all_tools
+from fispace.study.commands import ALIASES, BESIDE, CHAPTERS, all_commands, all_tools
 
 ROOT = Path(__file__).parents[2]
 KATEX = ROOT / "docs/assets/katex"
@@ -23,7 +23,7 @@ SCRIPT = re.compile(r"\bp(?:1[a-e]|[2-9][a-e]?|1\d[a-e]?)\b")
 PATH = re.compile(
     r"^(?:src|workflow|params|docs|tests|data|benchmarks|lock|results/reference)/\S*$"
 )
-PARAMETER = re.compile(rf"^(?:lm|{'|'.join(CHAPTERS)})(?:\.[a-z_]+)+$")
+PARAMETER = re.compile(rf"^(?:lm|{'|'.join((*CHAPTERS, *BESIDE))})(?:\.[a-z_]+)+$")
 
 
 def sources() -> Iterator[str]:
@@ -95,7 +95,7 @@ def test_every_command_of_the_package_exists(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_every_target_of_snakemake_exists(page):
-    rules = {*CHAPTERS, *ALIASES, "all", "full"}
+    rules = {*CHAPTERS, *BESIDE, *ALIASES, "all", "full"}
     for line in commands(page):
         found = re.match(r"snakemake ([a-z_]+)", line)
         assert not found or found[1] in rules, line

@@ -222,3 +222,22 @@ def test_digests_of_the_package_are_equal_from_other_versions_of_python():
     for version, path in pythons.items():
         done = subprocess.run([path, *arguments], capture_output=True, text=True, check=True)
         assert json.loads(done.stdout) == ours, version
+
+
+def test_files_that_a_module_copies_into_results_count_as_its_code(tmp_path):
+    (tmp_path / "html/assets").mkdir(parents=True)
+    for name in (
+        "__init__.py",
+        "html/__init__.py",
+        "html/render.py",
+        "other.py",
+        "html/assets/a.css",
+    ):
+        (tmp_path / name).write_text("")
+    (tmp_path / "page.py").write_text("from fispace.html.render import x\n")
+    modules = ("fispace.page", "fispace.html.render", "fispace.other")
+    before = {name: code_digest(name, tmp_path) for name in modules}
+    code_digest.cache_clear()
+    (tmp_path / "html/assets/a.css").write_text("/* a comment counts too */")
+    changed = {name for name in modules if code_digest(name, tmp_path) != before[name]}
+    assert changed == {"fispace.page", "fispace.html.render"}

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from workflow.conftest import Folder
 
-from fispace.study.commands import ALIASES, CHAPTERS, Command, all_commands, find_command
+from fispace.study.commands import ALIASES, BESIDE, CHAPTERS, Command, all_commands, find_command
 from fispace.study.config.study import StudyConfig
 from fispace.study.declarations import OptionKind
 
@@ -55,7 +55,7 @@ def test_every_study_has_a_complete_graph(study, copy):
     assert "report" in output
 
 
-@pytest.mark.parametrize("target", [*CHAPTERS, *ALIASES])
+@pytest.mark.parametrize("target", [*CHAPTERS, *BESIDE, *ALIASES])
 def test_every_chapter_and_alias_is_a_target(target, copy):
     assert "job" in copy.snakemake(target, "-n", "--quiet", "rules")
 
@@ -178,6 +178,18 @@ def test_a_chapter_has_one_name_everywhere(chapter):
     assert stage["outs"] == [{f"results/testbed/{chapter}": {"persist": True}}]
 
 
+@pytest.mark.parametrize("name", BESIDE)
+def test_what_stands_beside_the_chapters_has_all_of_theirs_but_a_stage(name):
+    assert name in yaml.safe_load((ROOT / "params.yaml").read_text())
+    assert name in StudyConfig.model_fields
+    assert f'include: "workflow/rules/{name}.smk"' in (ROOT / "Snakefile").read_text()
+    assert (ROOT / f"src/fispace/chapters/{name}/__init__.py").is_file()
+    assert list((ROOT / "tests" / name).glob("test_*.py"))
+    own = [command for command in all_commands() if command.chapter == name]
+    assert own and {command.target for command in own} == {"full"}
+    assert name in rule_texts() and name not in stages()
+
+
 def test_every_alias_is_a_rule():
     assert set(ALIASES) <= set(rule_texts())
 
@@ -244,7 +256,9 @@ def test_a_stage_tracks_every_parameter_section_that_its_rules_use():
         used = keys(find_command(*command_of(text)), raw)
         used |= {section for section, names in NAMES_OF.items() if re.search(names, text)}
         output = text[text.index("    output:") : text.index("    log:")]
-        for stage in set(re.findall(r"results/\{+run\}+/(\w+)/", output)) or {"report"}:  # drawn()
+        made = set(re.findall(r"results/\{+run\}+/(\w+)/", output)) or {"report"}  # drawn()
+        assert not made & set(BESIDE) or made <= set(BESIDE), name
+        for stage in made - set(BESIDE):
             tracked = set(stages()[stage]["params"])
             assert used <= tracked, (name, stage, used - tracked)
             checked.add(stage)

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from fispace.errors import ParamsError
-from fispace.study.commands import CHAPTERS, all_commands, find_command
+from fispace.study.commands import BESIDE, CHAPTERS, all_commands, find_command
 from fispace.study.config.arms import arms_of
 from fispace.study.config.base import Config, meaning
 from fispace.study.config.study import StudyConfig
@@ -239,6 +239,7 @@ BY_WORKFLOW = {
     "factorial": {"arm", "battery", "secondary"},
     "fidelity": {"full"},
     "testbed": {"threads"},
+    "browser": {"arm", "seed"},
 }  # fmt: skip
 """Parameters that no command has under this name: the workflow reads them, or commands read below them."""
 
@@ -273,7 +274,7 @@ def test_params_sections_and_commands_have_the_same_keys():
         for name in fields_of(command.config):
             place = next(s for s in command.sections if name in at(raw, s))
             used.setdefault(place, set()).add(name)
-    for chapter in CHAPTERS:
+    for chapter in (*CHAPTERS, *BESIDE):
         known = set(section(chapter).model_fields)
         assert set(raw[chapter]) | {"threads"} == known | {"threads"}
         reached = used[chapter] | BY_WORKFLOW.get(chapter, set()) | {"threads"}

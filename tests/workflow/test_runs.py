@@ -166,8 +166,8 @@ def test_another_arm_or_seed_plans_no_training_of_those_that_are_there(finished)
 
 
 CLAIMED = {"report_claims", "report_claims_plot", "report_draw", "report_explanations"}
-CLAIMED |= {"report_summary"}
-SUMMARISED = {"geometry_summary", "report_quantities", *CLAIMED}
+CLAIMED |= {"report_summary", "report_page"}
+SUMMARISED = {"geometry_summary", "report_quantities", "report_arms", *CLAIMED}
 MEASURED = {
     "geometry_arm",
     "geometry_history",
@@ -185,15 +185,21 @@ CODE = "\n\nADDED = 1\n"
 EDITS = {
     "a figure's parameter": (
         "params.yaml", "density_points: 96", "density_points: 80",
-        {"geometry_plots", "report_draw_geometry", "report_summary"},
+        {"geometry_plots", "report_draw_geometry", "report_summary", "report_page"},
     ),
     "a measurement's parameter": (
         "params.yaml", "group_threshold: 0.2", "group_threshold: 0.3", MEASURED,
     ),
     "a step's code": ("src/fispace/chapters/geometry/summary.py", "", CODE, SUMMARISED),
-    "code that a step imports": ("src/fispace/stats/intervals.py", "", CODE, CLAIMED),
+    "code that a step imports": (
+        "src/fispace/stats/intervals.py", "", CODE, {*CLAIMED, "report_arms"},
+    ),
     "code that an import imports": ("src/fispace/stats/bimodality.py", "", CODE, MEASURED),
-    "code of the figures": ("src/fispace/plotting/style.py", "", CODE, {*DRAWN, "report_summary"}),
+    "code of the figures": (
+        "src/fispace/plotting/style.py", "", CODE,
+        {*DRAWN, "report_summary", "report_arms", "report_page"},
+    ),
+    "a style of the pages": ("src/fispace/html/assets/report.css", "", "\n", {"report_page"}),
     "code of every training": ("src/fispace/models/optimiser.py", "", CODE, None),
     "a claim": ("workflow/claims.yaml", "", "\n# another text\n", CLAIMED),
     "a comment": ("src/fispace/models/optimiser.py", "", "\n# a comment\n", set()),
@@ -234,7 +240,7 @@ def test_results_name_no_folder_of_this_machine(finished):
             assert not [word for word in here if word in content], name
 
 
-REDRAWN = {"geometry plots", "report draw", "report summary"}
+REDRAWN = {"geometry plots", "report draw", "report summary", "report page"}
 
 
 @pytest.fixture(scope="module")

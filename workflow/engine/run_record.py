@@ -1,7 +1,7 @@
-"""logs/<run>/run.json, the only file of a run that may hold time, platform and commit.
+"""logs/<run>/run.json and timing.html, the only files of a run that may hold time, platform and commit.
 
-It is written when the workflow starts and when it ends. No result and no hash depends on it. Must not:
-know a step.
+They are written when the workflow starts and when it ends. No result and no hash depends on them. Must
+not: know a step.
 """
 
 import csv
@@ -15,7 +15,10 @@ from typing import Any
 
 from fispace.provenance.records import versions
 from fispace.provenance.verify import LOGS, RUN_FILE
-from fispace.store.files import write_json
+from fispace.report.html_timing import JobCost, timing_page
+from fispace.store.files import write_json, write_text
+
+TIMING = "timing.html"
 
 
 def write_started(run: str, promised: Iterable[str], config: Mapping[str, Any]) -> None:
@@ -36,21 +39,34 @@ def write_started(run: str, promised: Iterable[str], config: Mapping[str, Any]) 
 
 
 def write_ended(run: str) -> None:
-    """Add when the workflow ended, and the seconds of every job that has run so far."""
+    """Add when the workflow ended, and what every job that has run so far took; the latter as a page too."""
     content = json.loads(_path(run).read_text(encoding="utf-8"))
-    write_json(_path(run), content | {"ended": _now(), "seconds": seconds_of_jobs(run)})
+    costs = costs_of_jobs(run)
+    seconds = {cost.job: cost.seconds for cost in costs}
+    write_json(_path(run), content | {"ended": _now(), "seconds": seconds})
+    write_text(_path(run).with_name(TIMING), timing_page(run, costs))
 
 
-def seconds_of_jobs(run: str) -> dict[str, float]:
-    """Wall-clock seconds of each job, by the name of its log."""
+def costs_of_jobs(run: str) -> list[JobCost]:
+    """What each job took when it last ran, in order of their names."""
     folder = _path(run).parent
-    found = {}
+    found: list[JobCost] = []
     for path in sorted(folder.rglob("*.tsv")):
         with path.open(encoding="utf-8") as stream:
             rows = list(csv.DictReader(stream, delimiter="\t"))
-        if rows and rows[-1].get("s"):
-            found[path.relative_to(folder).with_suffix("").as_posix()] = float(rows[-1]["s"])
+        if rows and (seconds := _number(rows[-1].get("s"))) is not None:
+            name = path.relative_to(folder).with_suffix("").as_posix()
+            own = (_number(rows[-1].get(column)) for column in ("cpu_time", "max_rss"))
+            found.append(JobCost(name, seconds, *own))
     return found
+
+
+def _number(cell: str | None) -> float | None:
+    """The number in a cell; None where nothing was measured."""
+    try:
+        return float(cell or "")
+    except ValueError:
+        return None  # Snakemake writes "-" or "NA"
 
 
 def _path(run: str) -> Path:

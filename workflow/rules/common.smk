@@ -22,6 +22,7 @@ from engine.console import speak_briefly
 from engine.foreign import bring_to_now, foreign_message
 from engine.given import as_typed
 from engine.run_record import write_ended, write_started
+from engine.shown import shown_place, shown_text
 
 if workflow.config_settings.configfiles:
     raise WorkflowError(

@@ -11,11 +11,11 @@ FIGURES = [*OF_CLAIMS, *OF_MODULES, *OF_FIDELITY, *OF_GEOMETRY, *OF_INTERACTIONS
 FULL_PAGE = [figure for figure in FIGURES + OF_FULL if figure not in OF_CLAIMS]
 DRAWN = ["csv", "svg", "pdf"]
 LEDGER = ["claims.csv", "claims.json", "quantities.csv", "documents.csv"]
-LEDGER += ["health.csv", "explanations.md", "summary.md"]
+LEDGER += ["health.csv", "explanations.md", "summary.md", "arms.csv", "index.html"]
 
 
 rule report:
-    """Claims, quantities, figures and a summary in Markdown."""
+    """Claims, quantities and figures on one page: open results/<run>/report/index.html."""
     input:
         of_run("results/{run}/report/{name}", name=[*LEDGER, "quantities.parquet"]),
         of_run("results/{run}/report/figures/{figure}.{suffix}", figure=FIGURES, suffix=DRAWN),

@@ -47,3 +47,54 @@ rule report_summary:
         ),
     shell:
         CALL
+
+
+rule report_arms:
+    """What does each arm lose with all its parts? Cost: seconds."""
+    input:
+        quantities="results/{run}/report/{full}quantities.parquet",
+    output:
+        table="results/{run}/report/{full}arms.csv",
+    log:
+        "logs/{run}/report/{full}arms.log",
+    benchmark:
+        "logs/{run}/report/{full}arms.tsv"
+    params:
+        **call_of("report", "arms"),
+    shell:
+        CALL
+
+
+rule report_page:
+    """What was studied, what came out, and where does it come from, on one page to open? Cost: seconds."""
+    input:
+        ledger="results/{run}/report/{full}claims.csv",
+        arms="results/{run}/report/{full}arms.csv",
+        explanations="results/{run}/report/{full}explanations.md",
+        manifest="results/{run}/extract/manifest.json",
+        health="results/{run}/report/{full}health.csv",
+        drawings=drawings_of_page,
+    output:
+        page="results/{run}/report/{full}index.html",
+    log:
+        "logs/{run}/report/{full}page.log",
+    benchmark:
+        "logs/{run}/report/{full}page.tsv"
+    params:
+        **call_of(
+            "report",
+            "page",
+            target=target,
+            model=shown_place(STUDY["lm"]["name"]),
+            text=shown_text(STUDY["extract"]["text"]),
+            transfer=shown_text(STUDY["extract"]["transfer"]),
+            seeds=" ".join(map(str, SEEDS)),
+            more_seeds=lambda wildcards: " ".join(
+                map(str, MORE["seeds"] if wildcards.full else [])
+            ),
+            figure_folder=lambda wildcards: "../figures" if wildcards.full else "figures",
+            logs=lambda wildcards: ("../" if wildcards.full else "") + f"../../../logs/{RUN}",
+            browser=lambda wildcards: ("../" if wildcards.full else "") + "../browser/index.html",
+        ),
+    shell:
+        CALL

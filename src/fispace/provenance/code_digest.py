@@ -17,6 +17,8 @@ NOT_IN_RESULTS = frozenset({"fispace.errors"})
 """Modules that can stop a job but never change what a finished job has written."""
 QUOTING = frozenset({"fispace.report.explanations"})
 """Modules whose results quote the docstrings of functions and classes, of any module."""
+READS_FILES = {"fispace.html.render": "html/assets"}
+"""Folders of the package whose files, whole, count as code of a module: it copies them into results."""
 BLOCKS = ("body", "handlers", "cases", "orelse", "finalbody")
 """Fields of a statement that hold statements, in the order in which they stand in the source."""
 
@@ -34,6 +36,11 @@ def code_digest(module: str, source: Path = SOURCE) -> str:
     digest = hashlib.sha256()
     for name in sorted(closure(module, source)):
         digest.update(f"{name} {_read(name, source).digest}\n".encode())
+        if name in READS_FILES:
+            for path in sorted((source / READS_FILES[name]).iterdir()):
+                digest.update(
+                    f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode()
+                )
     if module in QUOTING:
         for path in sorted(source.rglob("*.py")):
             digest.update(f"{_docstrings_digest(_name(path, source), source)}\n".encode())

@@ -3,6 +3,9 @@
 Must not: compute or judge; every number is a cell of health.csv, or a count of its rows.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
 from fispace.report.markdown import ABSENT, gate_title, linked, table_line, value_text
@@ -21,10 +24,15 @@ HEALTH_LEGEND = (
 )
 
 
+def failed_gates(gates: Frame) -> list[str]:
+    """Names of the gates that an arm fails, in their order."""
+    names = dict.fromkeys(gates["gate"])
+    return [name for name in names if (gates["passed"][gates["gate"] == name] == NO).any()]
+
+
 def health_banner(gates: Frame) -> list[str]:
     """The banner that names every failed gate; no line if none failed."""
-    names = list(dict.fromkeys(gates["gate"]))
-    failed = [name for name in names if (gates["passed"][gates["gate"] == name] == NO).any()]
+    failed = failed_gates(gates)
     if not failed:
         return []
     named = ", ".join(f"`{name}`" for name in failed)
@@ -47,21 +55,24 @@ def health_lines(gates: Frame, explanations: str | None) -> list[str]:
 
 def _gate_line(name: str, rows: Frame, explanations: str | None) -> str:
     worst = rows.iloc[0]
-    value = _with_unit(worst["value"], worst["unit"])
+    value = with_unit(worst["value"], worst["unit"])
     shown = linked(value, explanations, gate_title(name))
     is_of_lm = pd.isna(worst["arm"])
     whose = "language model" if is_of_lm else f"`{worst['arm']}`"
     if not pd.isna(worst["seed"]):
         whose += f", seed {worst['seed']:.0f}"
     source = ABSENT if pd.isna(worst["source"]) else f"`{worst['source']}`"
-    return table_line([f"`{name}`", _bound(worst), _passed(rows, is_of_lm), shown, whose, source])
+    return table_line(
+        [f"`{name}`", bound_text(worst), _passed(rows, is_of_lm), shown, whose, source]
+    )
 
 
-def _bound(row: Frame) -> str:
+def bound_text(row: Mapping[Any, Any]) -> str:
+    """The bounds of a gate in words."""
     ends = (
         (word, row[column]) for word, column in (("at least", "at_least"), ("at most", "at_most"))
     )
-    given = [f"{word} {_with_unit(end, row['unit'])}" for word, end in ends if not pd.isna(end)]
+    given = [f"{word} {with_unit(end, row['unit'])}" for word, end in ends if not pd.isna(end)]
     return ", ".join(given)
 
 
@@ -80,6 +91,7 @@ def _passed(rows: Frame, is_of_lm: bool) -> str:
     return f"{word}, {tested}{left}"
 
 
-def _with_unit(value: float, unit: str) -> str:
+def with_unit(value: float, unit: str) -> str:
+    """A number with its unit, unless it is a fraction."""
     shown = value_text(value, unit)
     return shown if unit == "fraction" or shown == ABSENT else f"{shown} {unit}"

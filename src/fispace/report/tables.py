@@ -106,6 +106,15 @@ HEALTH = Table(
 )  # fmt: skip
 """The value is that of the worst seed; it is missing where the gate is not testable, and `passed` says why.
 A gate on the LM has no arm and no seeds. `n_seeds` counts the seeds that have a value."""
+ARM_NUMBERS = Table(
+    "report/arms.csv",
+    {
+        "arm": TEXT, "metric": TEXT, "unit": TEXT, **{end: optional(NUMBER) for end in ENDS},
+        "n_seeds": INTEGER,
+    },
+    key=("arm", "metric"),
+)  # fmt: skip
+"""An end is missing where there is one seed."""
 AUDIT = Table(
     "report/full/audit.csv",
     {

@@ -2,7 +2,8 @@
 
 A chapter's name is also its section of params.yaml, its rule file `workflow/rules/<chapter>.smk`, the
 first word of its commands, its package `fispace/chapters/<chapter>/`, its tests `tests/<chapter>/`, its
-results `results/<run>/<chapter>/` and its DVC stage. A command is a function in that package with the
+results `results/<run>/<chapter>/` and its DVC stage. What stands `BESIDE` the chapters has all of these but
+the stage. A command is a function in that package with the
 decorator `fispace.study.step.command`; the function's arguments are its options.
 Must not: import a step (torch stays unloaded), or hold a list of commands.
 """
@@ -28,7 +29,12 @@ CHAPTER_CONTENTS = {
 CHAPTERS = tuple(CHAPTER_CONTENTS)
 """Chapters; each reads only results of those before it."""
 
-STEP_FOLDERS = {chapter: f"chapters/{chapter}" for chapter in CHAPTERS} | {"report": "report"}
+BESIDE = ("browser",)
+"""Made like a chapter, but only by its own target and by `full`; nothing reads it, and it can be made again
+in seconds from results, so it is no DVC stage."""
+
+STEP_FOLDERS = {chapter: f"chapters/{chapter}" for chapter in (*CHAPTERS, *BESIDE)}
+STEP_FOLDERS |= {"report": "report"}
 """Folder of a chapter's steps, below the package."""
 
 TOOL_FOLDERS = ("provenance", "report", "study")
@@ -92,8 +98,8 @@ def rule_of(command: str) -> str:
 
 @cache
 def all_commands() -> tuple[Command, ...]:
-    """Every command, chapter by chapter."""
-    return tuple(found for chapter in CHAPTERS for found in commands_of(chapter))
+    """Every command, chapter by chapter, then those beside the chapters."""
+    return tuple(found for chapter in STEP_FOLDERS for found in commands_of(chapter))
 
 
 @cache
@@ -109,7 +115,7 @@ def find_command(chapter: str, verb: str) -> Command:
     Raises:
         KeyError: if there is none.
     """
-    for found in _commands_in(chapter, f'"{verb}"') if chapter in CHAPTERS else ():
+    for found in _commands_in(chapter, f'"{verb}"') if chapter in STEP_FOLDERS else ():
         if found.verb == verb:
             return found
     raise KeyError(f"{chapter} {verb}")

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from fispace.study.config.audit import Audited
 from fispace.study.config.base import Config, InnerShare, PositiveShare, Refusal, Seeded
-from fispace.study.config.train import Sizes
+from fispace.study.config.train import Sizes, Switchable
 
 
 class ReportConfidence(Config):
@@ -130,3 +130,11 @@ class DiagramsStep(Sizes):
 
 class AuditStep(Audited, ReportConfidence):
     """What `report audit` depends on."""
+
+
+class ArmsStep(ReportConfidence):
+    """What `report arms` depends on."""
+
+
+class PageStep(Switchable, Sizes):
+    """What `report page` depends on: the sizes that it names."""

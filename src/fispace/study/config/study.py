@@ -9,6 +9,7 @@ from pydantic import AfterValidator, model_validator
 
 from fispace.study.config.arms import TrainSection
 from fispace.study.config.base import Name, Refusal, Seeded, Threaded, require_a_batch
+from fispace.study.config.browser import BrowserSection
 from fispace.study.config.extract import StandardiserStep, Texts
 from fispace.study.config.factorial import (
     Calibration,
@@ -102,6 +103,19 @@ class StudyConfig(ReadsLm, Seeded, Threaded):
     """2x2 stimuli, secondary SAE, clamping and inference; the hypotheses are declared before the run."""
     report: ReportSection
     """Claims ledger, tables and figures."""
+    browser: BrowserSection
+    """Pages on which the latents of one model are looked at: target `browser`, and `full`."""
+
+    @model_validator(mode="after")
+    def _require_a_model_to_browse(self) -> "StudyConfig":
+        arm, seed = self.browser.arm, self.browser.seed
+        if arm not in self.train.arms:
+            raise Refusal(("browser", "arm"), f"no arm {arm!r} in train.arms")
+        if seed not in self.train.seeds:
+            raise Refusal(
+                ("browser", "seed"), f"must be one of train.seeds={list(self.train.seeds)}", seed
+            )
+        return self
 
     @model_validator(mode="after")
     def _require_arms_that_are_there(self) -> "StudyConfig":
