@@ -122,7 +122,8 @@ def write_gates(made: Path, *rows: dict[str, object]) -> None:
     """health.csv with these rows; what they do not name is that of a passed gate."""
     plain = {
         "gate": "sae_fvu", "metric": "fvu", "arm": "sae", "seed": 0, "n_seeds": 1, "value": 0.1,
-        "unit": "fraction", "at_least": 0.05, "at_most": 0.25, "passed": "yes", "source": "fidelity/summary.csv",
+        "unit": "fraction", "at_least": 0.05, "at_most": 0.25, "passed": "yes",
+        "source": "fidelity/summary.csv",
     }  # fmt: skip
     write_csv(made / "report/health.csv", HEALTH.frame([plain | row for row in rows]), HEALTH)
 
@@ -134,7 +135,7 @@ def page_of(folder: Path, **change: Any) -> str:
         "run": "made", "target": "all", "model": "m", "text": "t", "transfer": "", "seeds": "0 1",
         "more_seeds": "", "ledger": folder / "report/claims.csv", "arms": folder / "report/arms.csv",
         "explanations": folder / "report/explanations.md", "manifest": folder / "extract/manifest.json",
-        "health": made / "report/health.csv", "figure_folder": "figures", "logs": "../../../logs/made",
+        "health": folder / "report/health.csv", "figure_folder": "figures", "logs": "../../../logs/made",
         "drawings": [folder / f"report/figures/{name}.svg" for name in ("kl", "norms")],
         "browser": "../browser/index.html", "page": folder / "report/index.html",
     }  # fmt: skip

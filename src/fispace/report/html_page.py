@@ -104,7 +104,8 @@ def write_page(
         rendered(
             "report.html.j2", styles=("page.css", "report.css"), script="report.js", run=run,
             target=target, question=QUESTION, answer=answer(claims),
-            facts=study_facts(params, ActivationStore(manifest), source), gates=gates, failed=failed_gates(gate_table),
+            facts=study_facts(params, ActivationStore(manifest), source), gates=gates,
+            failed=failed_gates(gate_table),
             arms=arm_rows(read_csv(arms, ARM_NUMBERS)), arm_headers=list(ARM_HEADERS.values()),
             claims=rows, verdicts=list(dict.fromkeys(row.verdict for row in rows)), kinds=KINDS,
             in_words=IN_WORDS, drawings=_drawings(drawings, figure_folder, lineage),
