@@ -2,6 +2,12 @@
 ARM, BATTERY = STUDY["factorial"]["arm"], STUDY["factorial"]["battery"]
 ARM_WEIGHTS = per_seed(f"results/{{run}}/train/{ARM}/seed{{seed}}.safetensors")
 TESTBED_BATTERY = {"stimuli": "stimuli.csv", "responses": "grammar.json"}
+IMPORTS, NOTHING = imports_of(STUDY["train"]), "(?!)"  # the second matches no name
+try:
+    IMPORTED_FILES = {arm: files_of_import(arm, folder) for arm, folder in IMPORTS.items()}
+except ParamsError as error:
+    raise WorkflowError(str(error)) from None
+TRAINED, ALL_TRAINED = ([arm for arm in of if arm not in IMPORTS] for of in [ARMS, ALL_ARMS])
 FOLDER_BATTERY = {name: f"{name}.csv" for name in ["stimuli", "responses", "prompts"]}
 
 TRUTH_FILES = ["truth.csv", "truth_words.parquet"] if BATTERY == "testbed" else []
@@ -34,6 +40,11 @@ def frozen_sae(wildcards):
     """Weights of the arm whose SAE this arm copies and freezes; nothing for most arms."""
     arms = filter(None, [ALL_ARMS[wildcards.arm]["frozen_sae_from"]])
     return [f"results/{RUN}/train/{arm}/seed{wildcards.seed}.safetensors" for arm in arms]
+
+
+def imported_files(wildcards):
+    """Files of the SAE that this arm imports."""
+    return IMPORTED_FILES[wildcards.arm]
 
 
 def row(wildcards):

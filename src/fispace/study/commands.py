@@ -19,7 +19,7 @@ CHAPTERS = ("testbed", "extract", "train", "fidelity", "geometry", "factorial", 
 STEP_FOLDERS = {chapter: f"chapters/{chapter}" for chapter in CHAPTERS} | {"report": "report"}
 """Folder of a chapter's steps, below the package."""
 
-TOOL_FOLDERS = ("provenance", "report", "study")
+TOOL_FOLDERS = ("exchange", "provenance", "report", "study")
 
 ALIASES = {
     "baseline": "train",

@@ -7,10 +7,18 @@ import types
 import typing
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Tag, ValidationError
 from pydantic_core import ErrorDetails
 
-from fispace.study.config.base import Config, Keys, Refusal, dotted, meaning
+from fispace.study.config.base import (
+    Config,
+    Keys,
+    Refusal,
+    dotted,
+    field_of,
+    keys_of,
+    meaning,
+)
 
 SHOWN_CHARACTERS = 200
 """Longest quotation of a value in a message, in characters."""
@@ -85,7 +93,8 @@ def _placed(detail: ErrorDetails, model: type[BaseModel]) -> _Place:
             continue
         annotation = _bare(annotation)
         if typing.get_origin(annotation) in (types.UnionType, typing.Union):
-            continue  # pydantic's name of the union's member
+            annotation = _tagged(annotation, key)  # the key is pydantic's name of a member
+            continue
         keys.append(key)
         holder = (
             annotation
@@ -112,10 +121,18 @@ def _bare(annotation: Any) -> Any:
     return annotation
 
 
+def _tagged(union: Any, tag: int | str) -> Any:
+    """The union's member with this tag; the union itself if its members have no tags."""
+    for member in typing.get_args(union):
+        if any(isinstance(mark, Tag) and mark.tag == tag for mark in typing.get_args(member)):
+            return member
+    return union
+
+
 def _below(annotation: Any, key: int | str) -> tuple[Any, str | None]:
     """Type and meaning of the value below a key, given the type of the whole."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        field = annotation.model_fields.get(str(key))
+        field = annotation.model_fields.get(field_of(annotation, str(key)))
         return (None if field is None else field.annotation), meaning(annotation, str(key))
     members = typing.get_args(annotation)
     origin = typing.get_origin(annotation)
@@ -167,7 +184,7 @@ def _known(place: _Place) -> str:
         if place.keys[-1] in vars(group).get("renamed", {}):
             new = vars(group)["renamed"][place.keys[-1]]
             return f"it is now {dotted((*place.keys[:-1], new))}"
-    names = [] if place.holder is None else sorted(place.holder.model_fields)
+    names = [] if place.holder is None else keys_of(place.holder)
     return f"known here: {', '.join(names)}"
 
 
