@@ -146,8 +146,8 @@ def _missing(what: Exported, peer: Peer, origin: Origin) -> str:
         )
     if peer == "dictionary_learning":
         said.append(
-            "A checked format: `ae.pt` is a zip of plain tensors that torch writes and reads as a pickle. This "
-            "package does not read it back. Decoder rows are not of norm 1, which the tool does not need."
+            "Weights without a pickle: `ae.pt` is one, of plain tensors only, since the tool reads nothing else. "
+            "This package never reads it back."
         )
         if not isinstance(origin.hook_point, int):
             said.append("The hook point as a number of a layer: `layer` is null, and the path is in "
