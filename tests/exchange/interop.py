@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from exchange.small_arms import D_MODEL, K, N_LATENTS, SmallRun, dense, raw_tokens, units
+from exchange.small_arms import D_MODEL, N_LATENTS, K, SmallRun, dense, raw_tokens, units
 from torch import Tensor
 from train.small_training import PARAMS
 

@@ -68,17 +68,19 @@ def interaction_note(pooling: Pooling) -> dict[str, str]:
 
 def _head(what: Exported, peer: Peer, origin: Origin) -> str:
     block = f" ({origin.hook_name})" if origin.hook_name != origin.hook_path else ""
+    run = f", of the run `{what.run}`" if what.run else ""
+    hook = f"output of the module `{origin.hook_path}`{block}" if origin.hook_path else "not known"
+    bos = "with" if origin.prepend_bos else "without"
+    windows = f"{origin.context_size} tokens, {bos} BOS; special tokens were not trained on"
     rows = [
-        ("Arm", f"`{what.arm}`, seed {what.seed}, of the run `{what.run}`"),
+        ("Arm", f"`{what.arm}`, seed {what.seed}{run}"),
         ("Parts of the arm", ", ".join(what.parts)),
         ("Latents", f"{what.n_latents:,}, at most {what.k:,} active on a token"),
         ("Width of the activations", str(what.d_model)),
-        ("Language model", origin.model_name or "a local folder; hashes of its files are in "
-         f"{CONFIGS[peer]}"),
-        ("Hook point", f"output of the module `{origin.hook_path}`{block}"),
+        ("Language model", origin.model_name or f"a local folder; see {CONFIGS[peer]}"),
+        ("Hook point", hook),
         ("Text", origin.dataset or "a local file, or the built-in language"),
-        ("Windows", f"{origin.context_size} tokens, {'with' if origin.prepend_bos else 'without'} BOS; "
-         "special tokens were not trained on"),
+        ("Windows", windows if origin.context_size else "not known"),
     ]  # fmt: skip
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
     code = "\n".join(f"    {line}" for line in LOADING[peer].splitlines())
@@ -146,7 +148,7 @@ def _missing(what: Exported, peer: Peer, origin: Origin) -> str:
         )
     if peer == "dictionary_learning":
         said.append(
-            "Weights without a pickle: `ae.pt` is one, of plain tensors only, since the tool reads nothing else. "
+            "Weights without a pickle: `ae.pt` is one, of plain tensors, since the tool reads nothing else. "
             "This package never reads it back."
         )
         if not isinstance(origin.hook_point, int):

@@ -56,7 +56,7 @@ def export_arm(
         raise ParamsError(f"export --to {to}: expected one of {', '.join(PEERS)}.")
     if decoder not in (None, *DECODERS):
         raise ParamsError(f"export --decoder {decoder}: expected one of {', '.join(DECODERS)}.")
-    _require_new(out)
+    require_new(out)
     folder = run_folder(run)
     trained, units = _loaded(folder, arm, seed)
     origin = origin_of(folder / "extract", {"run": run, "arm": arm, "seed": seed})
@@ -133,14 +133,19 @@ def new_folder(out: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _require_new(out: Path) -> None:
+def require_new(out: Path) -> None:
+    """Refuse a folder that exists, or that lies below the results.
+
+    Raises:
+        ParamsError: if it does.
+    """
     if out.exists() or out.is_symlink():
         raise ParamsError(
-            f"export: {out} exists already. Give a folder that does not, or move that one away."
+            f"{out} exists already. Give a folder that does not, or move that one away."
         )
     if is_result(out):
         raise ParamsError(
-            f"export: {out} lies in {RESULTS}/, which holds only what the workflow makes. Give a folder "
+            f"{out} lies in {RESULTS}/, which holds only what the workflow makes. Give a folder "
             "outside it."
         )
 
@@ -165,7 +170,7 @@ def _loaded(folder: Path, arm: str, seed: int) -> tuple[Trained, Standardiser]:
 def _decoders(model: IntegratedModel, only_sae: bool) -> tuple[Part, ...]:
     if "residual_sae" in model.parts:
         raise ParamsError(
-            "export: the arm has the part residual_sae, a second SAE with codes of its own. The formats "
+            "The arm has the part residual_sae, a second SAE with codes of its own. The formats "
             "hold one SAE with one k. Export the arm whose SAE it copies."
         )
     return ("sae",) if only_sae else decoders_of(model)

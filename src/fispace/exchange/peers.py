@@ -36,19 +36,19 @@ class Origin(NamedTuple):
 
     model_name: str | None
     """Name on the Hugging Face hub; None for a local folder."""
-    hook_point: int | str
-    """Block, counted from 0, whose output is read, or a dotted module path."""
-    hook_path: str
+    hook_point: int | str | None
+    """Block, counted from 0, whose output is read, or a dotted module path; None if it is not known."""
+    hook_path: str | None
     """Dotted path of the module."""
     dataset: str | None
-    context_size: int
+    context_size: int | None
     """Tokens of a window."""
-    prepend_bos: bool
+    prepend_bos: bool | None
     own: dict[str, Any]
     """What only this package reads."""
 
     @property
-    def hook_name(self) -> str:
+    def hook_name(self) -> str | None:
         """Name of the hook point in TransformerLens, or the module's path if it is not a block's output."""
         is_block = isinstance(self.hook_point, int)
         return f"blocks.{self.hook_point}.hook_resid_post" if is_block else self.hook_path

@@ -1,0 +1,45 @@
+"""A small study on your own data: python docs/tutorial.py MODEL HOOK_POINT TEXT ITEMS.csv OUT."""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+import fispace
+
+model, hook_point, text, items, out = sys.argv[1:]
+lm = fispace.load_lm(model, int(hook_point))
+x = fispace.activations(lm, Path(text), window_tokens=64)
+print(f"{len(x.array('train'))} train tokens of width {x.d_model}")
+
+# an SAE, and linear part, bias and interaction trained on its frozen codes
+sizes = {
+    "n_latents": 8 * x.d_model,
+    "k": max(1, x.d_model // 4),
+    "d_embed": 16,
+    "batch_tokens": 256,
+}
+sae = fispace.train(x, parts=["sae", "bias"], name="sae_bias", **sizes)
+whole = fispace.train(x, frozen=sae, name="sequential", **sizes)
+linear = fispace.train(x, parts=["sae", "linear", "bias"], frozen=sae, name="linear", **sizes)
+for arm in (sae, linear, whole):
+    print(f"{arm.name}: FVU {arm.fvu(x):.3f} on test documents")
+
+# what the language model loses, beside an error of the same size in a random direction
+table = fispace.fidelity(lm, whole, x, n_bootstrap=200)
+kl = table[(table["metric"] == "kl") & (table["special_tokens"] == "masked")]
+print(kl[["parts", "condition", "value", "low", "high"]].to_string(index=False))
+
+# which latents respond to the conjunction of two factors, and what one of them does
+battery = pd.read_csv(items, dtype=str)
+names = [name for name in battery.columns if name not in ("item", "text")]
+tests = fispace.test_2x2(lm, sae, battery, {name: sorted(set(battery[name])) for name in names})
+found = tests[tests["effect"] == "interaction"]
+print(found[["latent", "estimate", "p_sign_flip", "p_max"]].head().to_string(index=False))
+latent, prompt = int(found["latent"].iloc[0]), battery["text"].iloc[0]
+for amount in (0.0, 1.0, 5.0):
+    said = fispace.generate(lm, [prompt], n_tokens=8, arm=sae, latent=latent, amount=amount)
+    print(f"latent {latent} x {amount:g}: {said[0]}")
+
+fispace.export_sae(sae, out, "saelens", x)
+print(f"read back from {out}: FVU {fispace.import_sae(out, x).fvu(x):.3f}")
