@@ -1,6 +1,7 @@
 """A small study on your own data: python docs/tutorial.py MODEL HOOK_POINT TEXT ITEMS.csv OUT."""
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -10,18 +11,14 @@ import fispace
 model, hook_point, text, items, out = sys.argv[1:]
 lm = fispace.load_lm(model, int(hook_point))
 x = fispace.activations(lm, Path(text), window_tokens=64)
-print(f"{len(x.array('train'))} train tokens of width {x.d_model}")
+print(f"{len(x.array('train'))} train tokens")
 
 # an SAE, and linear part, bias and interaction trained on its frozen codes
-sizes = {
-    "n_latents": 8 * x.d_model,
-    "k": max(1, x.d_model // 4),
-    "d_embed": 16,
-    "batch_tokens": 256,
-}
-sae = fispace.train(x, parts=["sae", "bias"], name="sae_bias", **sizes)
-whole = fispace.train(x, frozen=sae, name="sequential", **sizes)
-linear = fispace.train(x, parts=["sae", "linear", "bias"], frozen=sae, name="linear", **sizes)
+d = x.d_model
+train = partial(fispace.train, x, n_latents=8 * d, k=d // 4, d_embed=16, batch_tokens=256)
+sae = train(parts=["sae", "bias"], name="sae_bias")
+whole = train(frozen=sae, name="sequential")
+linear = train(parts=["sae", "linear", "bias"], frozen=sae, name="linear")
 for arm in (sae, linear, whole):
     print(f"{arm.name}: FVU {arm.fvu(x):.3f} on test documents")
 
@@ -32,8 +29,8 @@ print(kl[["parts", "condition", "value", "low", "high"]].to_string(index=False))
 
 # which latents respond to the conjunction of two factors, and what one of them does
 battery = pd.read_csv(items, dtype=str)
-names = [name for name in battery.columns if name not in ("item", "text")]
-tests = fispace.test_2x2(lm, sae, battery, {name: sorted(set(battery[name])) for name in names})
+factors = {name: sorted(set(battery[name])) for name in battery.drop(columns=["item", "text"])}
+tests = fispace.test_2x2(lm, sae, battery, factors)
 found = tests[tests["effect"] == "interaction"]
 print(found[["latent", "estimate", "p_sign_flip", "p_max"]].head().to_string(index=False))
 latent, prompt = int(found["latent"].iloc[0]), battery["text"].iloc[0]

@@ -43,16 +43,18 @@ DEFAULT_SPLITS: Mapping[str, float] = {"val": 0.1, "test": 0.2}
 class Activations:
     """Activations of one hook point, split by document into train, val and test, with their standardiser."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: str | Path, kept: Any = None) -> None:
         """Open the folder of an earlier `fispace.activations`, or `results/<run>/extract` of a run.
+
+        `kept` is an object that lasts as long as this one.
 
         Raises:
             ArtifactError: if a file is missing or damaged.
         """
-        self.folder = folder
+        self.folder = Path(folder)
         self.store = ActivationStore(self.manifest)
         self.units: Standardiser = load_standardiser(self.standardiser)
-        self._kept: Any = None
+        self._kept = kept
 
     @property
     def manifest(self) -> Path:
@@ -182,9 +184,7 @@ def _opened(place: Path, kept: Any) -> Activations:
         StandardiserStep(zero_variance="keep"),
         manifest=place / MANIFEST, standardiser=place / STANDARDISER,
     )  # fmt: skip
-    found = Activations(place)
-    found._kept = kept
-    return found
+    return Activations(place, kept)
 
 
 def _new_place(folder: str | Path | None) -> tuple[Any, Path]:
@@ -215,7 +215,7 @@ class _removed_on_failure:
             shutil.rmtree(self.place, ignore_errors=True)
 
 
-def _written(texts: Sequence[str], path: Path) -> Path:
+def _written(texts: Any, path: Path) -> Path:
     if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
         raise CorpusError(
             "The texts must be a list of documents, each a string, or the path of a file."

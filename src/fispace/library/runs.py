@@ -175,7 +175,7 @@ def _context(
     """One row of `Run.contexts`; neighbours are of the same window."""
     own = ["document_id", "window_id"] if "window_id" in tokens else ["document_id"]
     near = tokens.iloc[max(0, row - width) : row + width + 1]
-    here = tokens.loc[row]
+    here: Any = tokens.loc[row]
     same = near[(near[own] == here[own]).all(axis=1)]
     before, after = (
         words.decode(part["token_id"].tolist())

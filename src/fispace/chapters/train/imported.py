@@ -4,6 +4,7 @@ Must not: train, or know a file format.
 """
 
 import logging
+from typing import Any
 
 import torch
 
@@ -50,7 +51,7 @@ def import_arm(
 @torch.no_grad()
 def imported_model(
     params: TrainArmStep, foreign: ForeignSae, units: Standardiser, arm: str, seed: int,
-    data: dict[str, int | str],
+    data: dict[str, Any],
 ) -> Trained:  # fmt: skip
     """The imported SAE as a model of standardised activations; `data` is a `data_record`."""
     sae = unfolded(foreign.sae, units)
