@@ -11,11 +11,9 @@ import fispace
 model, hook_point, text, items, out = sys.argv[1:]
 lm = fispace.load_lm(model, int(hook_point))
 x = fispace.activations(lm, Path(text), window_tokens=64)
-print(f"{len(x.array('train'))} train tokens")
 
 # an SAE, and linear part, bias and interaction trained on its frozen codes
-d = x.d_model
-train = partial(fispace.train, x, n_latents=8 * d, k=d // 4, d_embed=16, batch_tokens=256)
+train = partial(fispace.train, x, n_latents=8 * x.d_model, k=x.d_model // 4, batch_tokens=256)
 sae = train(parts=["sae", "bias"], name="sae_bias")
 whole = train(frozen=sae, name="sequential")
 linear = train(parts=["sae", "linear", "bias"], frozen=sae, name="linear")
