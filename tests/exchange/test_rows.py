@@ -19,7 +19,7 @@ REFUSED = {
     "theirs: {import: null}": "theirs.import: None is not of type 'string'",
     "theirs: {import: 'a{b}'}": "theirs.import: .* holds a brace",
     "theirs: {import: a, parts: [sae]}": "theirs.parts: unknown parameter; known here: import",
-    "theirs: {imports: a}": "theirs.imports: unknown parameter; known here: frozen_sae_from",
+    "theirs: {imports: a}": "theirs.parts: missing parameter",
     "../x: {import: a}": r"\.\./x",
     "full: {import: a}": "'full' is the name of a file or folder",
     "theirs: {import: a}, sequential: {frozen_sae_from: theirs}": "gain_curve.arm: 'sequential' copies",

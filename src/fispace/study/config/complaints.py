@@ -88,13 +88,15 @@ def _placed(detail: ErrorDetails, model: type[BaseModel]) -> _Place:
     holder = meant = None
     loc = detail["loc"]
     refusal = _refusal(detail)
-    for key in loc if refusal is None else (*loc, *refusal.keys):
+    for place, key in enumerate(loc if refusal is None else (*loc, *refusal.keys)):
         if key == "[key]":
             continue
         annotation = _bare(annotation)
         if typing.get_origin(annotation) in (types.UnionType, typing.Union):
-            annotation = _tagged(annotation, key)  # the key is pydantic's name of a member
-            continue
+            if place < len(loc):  # the key is pydantic's name of a member
+                annotation = _tagged(annotation, key)
+                continue
+            annotation = _holder(annotation, str(key))
         keys.append(key)
         holder = (
             annotation
@@ -125,6 +127,15 @@ def _tagged(union: Any, tag: int | str) -> Any:
     """The union's member with this tag; the union itself if its members have no tags."""
     for member in typing.get_args(union):
         if any(isinstance(mark, Tag) and mark.tag == tag for mark in typing.get_args(member)):
+            return member
+    return union
+
+
+def _holder(union: Any, key: str) -> Any:
+    """The union's first member with this key; the union itself if none has it."""
+    for member in map(_bare, typing.get_args(union)):
+        is_model = isinstance(member, type) and issubclass(member, BaseModel)
+        if is_model and key in keys_of(member):
             return member
     return union
 
