@@ -14,13 +14,13 @@ search_path = os.pathsep.join([os.path.dirname(sys.executable), os.getenv("PATH"
 os.environ.update(PYTHONPATH=sys.path[0], PATH=search_path)
 
 from fispace.study.commands import CHAPTERS, all_commands
-from fispace.study.config.arms import arms_of, gain_ks
+from fispace.study.config.arms import arms_of, gain_ks, imports_of
 from fispace.errors import ParamsError
 from fispace.study.params import load_study, uses_testbed
 from engine.calls import CALL, call_of
 from engine.console import speak_briefly
 from engine.foreign import bring_to_now, foreign_message
-from engine.given import as_typed
+from engine.given import as_typed, files_of_import
 from engine.run_record import write_ended, write_started
 from engine.shown import shown_place, shown_text
 

@@ -55,7 +55,7 @@ rule geometry_history:
     input:
         histories=of_run(
             "results/{run}/train/{arm}/seed{seed}.lifecycle.parquet",
-            arm=[arm for arm in ARMS if ARMS[arm]["frozen_sae_from"] is None],
+            arm=[arm for arm in TRAINED if ARMS[arm]["frozen_sae_from"] is None],
             seed=SEEDS,
         ),
     output:

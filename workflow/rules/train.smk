@@ -2,11 +2,11 @@
 
 
 rule train:
-    """Weights and training curve of every arm and seed."""
+    """Weights and training curve of every arm and seed; an imported arm has no curve."""
     input:
         of_run("results/{run}/train/{arm}/seed{seed}.safetensors", arm=ARMS, seed=SEEDS),
-        of_run("results/{run}/train/{arm}/seed{seed}.curve.parquet", arm=ARMS, seed=SEEDS),
-        of_run("results/{run}/train/{arm}/seed{seed}.lifecycle.parquet", arm=ARMS, seed=SEEDS),
+        of_run("results/{run}/train/{arm}/seed{seed}.curve.parquet", arm=TRAINED, seed=SEEDS),
+        of_run("results/{run}/train/{arm}/seed{seed}.lifecycle.parquet", arm=TRAINED, seed=SEEDS),
         of_run("results/{run}/train/lr.json"),
         of_run("results/{run}/train/validation.csv"),
 
@@ -67,6 +67,8 @@ rule train_arm:
         "logs/{run}/train/{variant}{arm}/seed{seed}.log",
     benchmark:
         "logs/{run}/train/{variant}{arm}/seed{seed}.tsv"
+    wildcard_constraints:
+        arm=one_of(ALL_TRAINED),
     threads: threads_of("train")
     params:
         **call_of(
@@ -95,5 +97,25 @@ rule train_validation:
         "logs/{run}/train/{full}validation.tsv"
     params:
         **call_of("train", "validation"),
+    shell:
+        CALL
+
+
+rule train_import:
+    """What is an SAE that was trained elsewhere, on standardised activations? Cost: seconds."""
+    input:
+        folder=imported_files,
+        manifest="results/{run}/extract/manifest.json",
+        standardiser="results/{run}/extract/standardiser.safetensors",
+    output:
+        weights="results/{run}/train/{arm}/seed{seed}.safetensors",
+    log:
+        "logs/{run}/train/{arm}/seed{seed}.log",
+    benchmark:
+        "logs/{run}/train/{arm}/seed{seed}.tsv"
+    wildcard_constraints:
+        arm=one_of(IMPORTS) or NOTHING,
+    params:
+        **call_of("train", "import"),
     shell:
         CALL

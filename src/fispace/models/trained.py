@@ -45,6 +45,15 @@ class TrainingRecord(Config):
         return self
 
 
+class ImportedRecord(TrainingRecord):
+    """Record of an SAE that was trained elsewhere; `lr` is 0, and `params` hold its own sizes."""
+
+    peer: str
+    """Tool that wrote the imported folder."""
+    hook_name: str | None
+    """Hook point by the tool's name; null if the folder does not say."""
+
+
 class Trained(NamedTuple):
     """A trained model in evaluation mode, and the record of its training."""
 
@@ -58,8 +67,9 @@ def training_record(values: dict[str, Any], path: Path) -> TrainingRecord:
     Raises:
         ArtifactMismatchError: if it is not the record of a training; the message names the faulty key.
     """
+    kind = ImportedRecord if "peer" in values else TrainingRecord
     try:
-        return TrainingRecord.read(values, "record")
+        return kind.read(values, "record")
     except ParamsError as error:
         raise ArtifactMismatchError(
             f"{path} does not contain the record of a training: {error} It was altered, or made by "

@@ -37,7 +37,7 @@ STEP_FOLDERS = {chapter: f"chapters/{chapter}" for chapter in (*CHAPTERS, *BESID
 STEP_FOLDERS |= {"report": "report"}
 """Folder of a chapter's steps, below the package."""
 
-TOOL_FOLDERS = ("provenance", "report", "study")
+TOOL_FOLDERS = ("exchange", "provenance", "report", "study")
 
 ALIASES = {
     "baseline": "train",

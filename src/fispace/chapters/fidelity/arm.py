@@ -40,7 +40,7 @@ from fispace.lm.window_batches import load_extracted_lm, window_batches
 from fispace.lm.windows import pad_id_of
 from fispace.models.integrated import IntegratedModel, ablations, parts_name
 from fispace.models.sparse import Codes
-from fispace.models.trained import load_trained
+from fispace.models.trained import Trained, load_trained
 from fispace.seeds import torch_stream
 from fispace.stats.metrics import FiringCounts, l0
 from fispace.store.activations import ActivationStore
@@ -84,6 +84,17 @@ class _Split:
     positions: list[pd.DataFrame] = field(default_factory=list[pd.DataFrame])
 
 
+class ArmTables(NamedTuple):
+    """What is measured of one arm and seed."""
+
+    documents: pd.DataFrame
+    """Sums per document and condition."""
+    positions: pd.DataFrame
+    """Sums per document and position."""
+    latents: pd.DataFrame
+    """How often each latent fired."""
+
+
 @command("fidelity", "arm")
 def evaluate_arm(
     params: FidelityArmStep, *, arm: str, seed: int, weights: Reads, manifest: Reads,
@@ -98,24 +109,34 @@ def evaluate_arm(
     torch.set_num_threads(params.threads)
     store = ActivationStore(manifest)
     expected = {"arm": arm, "seed": seed} | data_record(manifest, standardiser)
-    model = load_trained(weights, expected).model
-    lm, tokenizer = load_extracted_lm(params.lm, lm_folder, store)
-    units, pad_id = load_standardiser(standardiser), pad_id_of(tokenizer)
-    done = [
-        _measure_split(params, lm, pad_id, model, units, store, split)
-        for split in EVALUATED
-        if split in store.shards
-    ]
+    trained = load_trained(weights, expected)
+    lm = load_extracted_lm(params.lm, lm_folder, store)
+    found = measure_arm(params, trained, load_standardiser(standardiser), store, lm)
     record = {
         "step": "fidelity arm", "arm": arm, "seed": seed, "checkpoint": sha256_of(weights),
         "matched_errors": params.matched_errors, "epsilon_draws": params.epsilon_draws,
     }  # fmt: skip
-    own = {"arm": arm, "seed": seed}
-    write_table(
-        documents, summed([s.documents for s in done], [*CONDITION_KEY, "document_id"], own), record
+    for path, table in zip((documents, positions, latents), found, strict=True):
+        write_table(path, table, record)
+
+
+def measure_arm(
+    params: FidelityArmStep, trained: Trained, units: Standardiser, store: ActivationStore,
+    lm: tuple[Any, Any],
+) -> ArmTables:  # fmt: skip
+    """The tables of `evaluate_arm`, with the LM that the store was extracted from and its tokenizer."""
+    (model, tokenizer), splits = lm, (split for split in EVALUATED if split in store.shards)
+    pad_id = pad_id_of(tokenizer)
+    done = [
+        _measure_split(params, model, pad_id, trained.model, units, store, split)
+        for split in splits
+    ]
+    own = {"arm": trained.record.arm, "seed": trained.record.seed}
+    return ArmTables(
+        summed([s.documents for s in done], [*CONDITION_KEY, "document_id"], own),
+        summed([s.positions for s in done], POSITION_KEY, own),
+        pd.concat([_firing_frame(s).assign(**own) for s in done]),
     )
-    write_table(positions, summed([s.positions for s in done], POSITION_KEY, own), record)
-    write_table(latents, pd.concat([_firing_frame(s).assign(**own) for s in done]), record)
 
 
 def plan(parts: Sequence[Part], params: FidelityArmStep) -> list[PartsMeasurement]:

@@ -52,7 +52,7 @@ def measure_heads(
 @torch.no_grad()
 def live_share(model: IntegratedModel, test: Batches) -> tuple[float, int]:
     """Share of the interaction's hidden units that some test token activates, and the number of tokens."""
-    is_live, n_tokens = np.zeros(model.shape.d_embed, dtype=bool), 0
+    is_live, n_tokens = np.zeros(model.config.d_embed, dtype=bool), 0
     for z in test():
         is_live |= live_units(model.interaction.hidden(model.sae.encode(z)))
         n_tokens += len(z)

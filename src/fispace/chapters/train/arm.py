@@ -19,7 +19,13 @@ from fispace.models.integrated import IntegratedModel
 from fispace.models.objective import ArmObjective
 from fispace.models.parts import Widths, matched_n_latents
 from fispace.models.topk import selection_dtype
-from fispace.models.trained import Trained, TrainingRecord, initial_model, load_trained
+from fispace.models.trained import (
+    ImportedRecord,
+    Trained,
+    TrainingRecord,
+    initial_model,
+    load_trained,
+)
 from fispace.models.training_state import Checkpoints, CurveRow, surroundings
 from fispace.seeds import stream_seed
 from fispace.stats.metrics import FvuSums
@@ -55,7 +61,7 @@ def train_arm(
     `params.n_latents` but the one that matches the parameter count of the arm of that row. `changed`
     is a mapping, as JSON, of parameters that replace those of `params`; a smaller k cuts the codes of
     a copied SAE. If `params.topk_dtype` is auto, a copied SAE keeps selecting in the precision in
-    which it was trained.
+    which it was trained. An arm over an imported SAE has that SAE's number of latents and k.
 
     The training is saved in `scratch` every `checkpoint_seconds`. If it is killed, it continues from
     there and writes the same bytes as without the interruption.
@@ -138,8 +144,12 @@ def mean_interaction(model: IntegratedModel, batches: Iterator[Tensor]) -> Tenso
 def _decided(params: TrainArmStep, manifest: Path, copied: Trained | None) -> TrainArmStep:
     """The parameters with the precision of the TopK selection decided, alike for arms of every size.
 
-    The decision is stored in the record of the training, so it holds for every reader of the weights.
+    The decision is stored in the record of the training, so it holds for every reader of the weights. A
+    copied SAE that was imported keeps its sizes and its way of selecting.
     """
+    if copied is not None and isinstance(copied.record, ImportedRecord):
+        own = copied.record.params
+        params = params.changed(n_latents=own.n_latents, k=own.k, select_by=own.select_by)
     if copied is not None and params.topk_dtype == "auto":
         return params.changed(topk_dtype=copied.record.params.topk_dtype)
     shape = ActivationStore(manifest).d_model, params.n_latents, params.k
