@@ -1,4 +1,4 @@
-# Every target first sets up an environment in .venv (bench: .venv-bench) with the versions of constraints.txt.
+# Every target first sets up an environment in .venv (bench, test-interop: .venv-bench) with the versions of constraints.txt.
 # In .venv, all downloads but torch are checked against the hashes of lock/, those of the build tools too.
 PYTHON ?= python3
 VENV ?= .venv
@@ -7,7 +7,7 @@ MANIFEST ?=
 BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: reproduce test docs test-browser test-s3 test-clones test-processors zoo test-faults faults-reference overhead figures schema help repro sync reference rejudge stages bands bench bench-reference lock setup
+.PHONY: reproduce test docs test-browser test-s3 test-interop test-clones test-processors zoo test-faults faults-reference overhead figures schema help repro sync reference rejudge stages bands bench bench-reference lock setup
 .DEFAULT_GOAL := reproduce
 
 help:             ## this list
@@ -73,6 +73,9 @@ test-clones: setup  ## two clones, two environments, two tools, other surroundin
 
 test-processors: setup  ## the tests and the tiny study as on processors without AVX-512, and without AVX; an hour each
 	cd tests && python -m faults.processors
+
+test-interop: $(BENCH_VENV)/.installed  ## SAEs to and from SAELens and sparsify, loaded by the tools themselves
+	cd tests && ../$(BENCH_VENV)/bin/python -m exchange.interop
 
 zoo: setup        ## by how much each of 42 architectures breaks the laws that every number rests on; a minute
 	cd tests && python -m lm.zoo

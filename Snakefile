@@ -19,17 +19,18 @@ configfile: "params.yaml"  # read strictly by common.smk before
 
 
 include: "workflow/rules/inputs.smk"
-include: "workflow/rules/testbed.smk"
-include: "workflow/rules/extract.smk"
-include: "workflow/rules/train.smk"
-include: "workflow/rules/fidelity.smk"
+
+
+for chapter in CHAPTERS:
+
+    include: f"workflow/rules/{chapter}.smk"
+
+
 include: "workflow/rules/fidelity_tables.smk"
 include: "workflow/rules/fidelity_controls.smk"
-include: "workflow/rules/geometry.smk"
-include: "workflow/rules/factorial.smk"
+include: "workflow/rules/interactions_checks.smk"
 include: "workflow/rules/factorial_latents.smk"
 include: "workflow/rules/factorial_infer.smk"
-include: "workflow/rules/report.smk"
 include: "workflow/rules/report_pages.smk"
 include: "workflow/rules/report_plots.smk"
 include: "workflow/rules/draw.smk"

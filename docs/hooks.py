@@ -1,4 +1,4 @@
-"""What MkDocs cannot do by itself: pages of the reference, linked files, docstrings as they are laid out.
+"""What MkDocs cannot do by itself: lists of pages, linked files, docstrings as they are laid out.
 
 Pages link to files of the repository by relative paths, as any viewer of the repository follows them; the
 site gets copies of these files. Must not: hold text of a page.
@@ -20,19 +20,24 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
 
+from fispace.study.commands import CHAPTERS
+
 PACKAGE = ROOT / "src/fispace"
-REFERENCE, DOCS, COPIES = "reference", "docs/", "repository/"
+METHOD, REFERENCE, DOCS, COPIES = "method", "reference", "docs/", "repository/"
 LINK = re.compile(r"(?<=\]\()(?P<path>[^)\s:#]+)(?P<anchor>#[^)\s]*)?(?=\))")
 ALIGNED = re.compile(r"\S {2,}\S")
 """A line whose words are laid out in columns."""
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Replace the entry `reference` of the navigation by the pages of the reference."""
-    pages = [{name: f"{REFERENCE}/{name}.md"} for name in packages()]
+    """Replace the entries `method` and `reference` of the navigation by one page a chapter, or a package."""
+    pages = {
+        folder: [{name: f"{folder}/{name}.md"} for name in names]
+        for folder, names in ((METHOD, CHAPTERS), (REFERENCE, packages()))
+    }
     assert config.nav is not None
     config.nav = [
-        {title: pages} if target == REFERENCE else {title: target}
+        {title: pages.get(target, target)}
         for entry in config.nav
         for title, target in entry.items()
     ]

@@ -8,7 +8,9 @@ from benchmarks.tables import TABLES as BENCHMARK
 from fispace.chapters.factorial import tables as factorial
 from fispace.chapters.fidelity import tables as fidelity
 from fispace.chapters.geometry import tables as geometry
+from fispace.chapters.interactions import tables as interactions
 from fispace.chapters.testbed import tables as testbed
+from fispace.chapters.train import tables as train
 from fispace.report import tables as report
 from fispace.store.columns import Table
 
@@ -25,12 +27,21 @@ OTHER_TOOLS = ("faults/faults.csv",)
 OF_RUN: Mapping[str, Table] = {
     "testbed/stimuli": testbed.STIMULI,
     "testbed/planted": testbed.PLANTED_PAIRS,
+    "train/validation": train.VALIDATION,
     "fidelity/summary": fidelity.SUMMARY,
     "fidelity/differences": fidelity.DIFFERENCES,
     "fidelity/controls": fidelity.CONTROLS,
     "fidelity/gain_curve": fidelity.GAIN_CURVE,
     "fidelity/shapley": fidelity.SHAPLEY,
     "geometry/summary": geometry.SUMMARY,
+    "geometry/heads": geometry.HEADS,
+    "geometry/history": geometry.HISTORY,
+    "interactions/pairs": interactions.PAIRS,
+    "interactions/summary": interactions.SUMMARY,
+    "interactions/latents": interactions.LATENTS,
+    "interactions/contexts": interactions.CONTEXTS,
+    "interactions/recovery": interactions.RECOVERY,
+    "interactions/power": interactions.POWER,
     "factorial/items": factorial.ITEMS,
     "factorial/words": factorial.WORDS,
     "factorial/contexts": factorial.CONTEXTS,
@@ -53,6 +64,7 @@ OF_RUN: Mapping[str, Table] = {
     "report/quantities": report.QUANTITIES,
     "report/documents": report.DOCUMENTS,
     "report/audit": report.AUDIT,
+    "report/health": report.HEALTH,
     **{f"report/figures/{name}": table for name, table in report.OF_FIGURES.items()},
 }
 """By the path below results/<run>/, without suffix, seed, and the folder of the target `full`."""

@@ -4,11 +4,12 @@
     python workflow/rejudge.py --check    compare only; exit code 1 if a file would change
 
 Use it after a change to workflow/claims.yaml, to workflow/weaknesses.yaml, to a metric, to a verdict, or
-to a page. From the tables of the chapters it makes the quantities, the ledger, the numbers of its figure
-(`make figures` draws it), the summary page, the page of explanations, the generated tables of README.md
-and docs/, the bands, and the hashes in the records. It calls the functions of the workflow's commands
-with the parameters of params.yaml, and needs neither torch nor Snakemake. Quantities of planted pairs and
-intervals over documents are taken from the committed tables, because their inputs are too large for git.
+to a page, or of a gate's bound. From the tables of the chapters it makes the health gates, the quantities,
+the ledger, the numbers of its figure (`make figures` draws it), the summary page, the page of
+explanations, the generated tables of README.md and docs/, the bands, and the hashes in the records. It
+calls the functions of the workflow's commands with the parameters of params.yaml, and needs neither torch
+nor Snakemake. Quantities of planted pairs and intervals over documents are taken from the committed
+tables, because their inputs are too large for git.
 Must not: compute a number itself.
 """
 
@@ -19,6 +20,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pandas as pd
 
@@ -31,6 +33,7 @@ from fispace.errors import FispaceError
 from fispace.provenance.lineage import COPIED
 from fispace.report.compare import write_bands
 from fispace.report.explanations import write_explanations
+from fispace.report.health import write_health
 from fispace.report.ledger import write_claims, write_claims_plot
 from fispace.report.pages import (
     DEPARTURES,
@@ -50,7 +53,7 @@ from fispace.store.metric_registry import OF_PLANTED_PAIRS, unit_of_quantity
 from fispace.store.quantities import Quantity, quantity_frame
 from fispace.store.tables import read_csv, write_csv, write_table
 from fispace.study.commands import find_command
-from fispace.study.config.report import ClaimsStep, QuantitiesStep
+from fispace.study.config.report import ClaimsStep, HealthStep, QuantitiesStep
 from fispace.study.params import load_study, slice_of
 
 ROOT = Path(__file__).parents[1]
@@ -100,8 +103,9 @@ def rejudge(study: Path, target: str, out: Path) -> None:
     """Write quantities, ledger, overview and summary page of one target below `out`."""
     own, made = study / FOLDERS[target], out / study / FOLDERS[target]
     parameters = load_study(ROOT)
-    of_quantities, of_claims = (
-        slice_of(parameters, find_command("report", verb)) for verb in ("quantities", "claims")
+    of_quantities, of_claims, of_health = (
+        slice_of(parameters, find_command("report", verb))
+        for verb in ("quantities", "claims", "health")
     )
     found = quantity_frame(quantities(study, target, QuantitiesStep.read(of_quantities, "report")))
     write_csv(made / "quantities.csv", found, QUANTITIES)
@@ -112,16 +116,34 @@ def rejudge(study: Path, target: str, out: Path) -> None:
             quantities=Path(scratch, "quantities.parquet"), documents=own / "documents.csv",
             ledger=made / "claims.csv", metrics=Path(scratch, "claims.json"),
         )  # fmt: skip
+    write_health(
+        HealthStep.read(of_health, "report"), **_health_tables(study, "full/" if target == "full" else ""),
+        health=made / "health.csv",
+    )  # fmt: skip
     overview = out / study / "report/figures" / f"{OVERVIEWS[target]}.csv"
     write_claims_plot(ledger=made / "claims.csv", claims=overview)
     truth = study / "factorial/truth.csv"
     places = FIGURE.findall((own / "summary.md").read_text(encoding="utf-8"))
     write_summary(
-        run=study.name, target=target, ledger=made / "claims.csv", weaknesses=WEAKNESSES,
+        run=study.name, target=target, ledger=made / "claims.csv", health=made / "health.csv",
+        weaknesses=WEAKNESSES,
         family=study / "factorial/infer.csv", truth=truth if truth.is_file() else None,
         figures=[name for _, name in places], figure_folder=places[0][0],
         explanations="explanations.md", summary=made / "summary.md",
     )  # fmt: skip
+
+
+def _health_tables(study: Path, full: str) -> dict[str, Any]:
+    """Tables of the gates by option; None for those that the reference does not have."""
+    heads = study / "geometry/full/heads.csv"
+    found = {
+        "curves": study / f"train/{full}validation.csv",
+        "floor": study / "testbed/floor.json",
+    }
+    return {name: path if path.is_file() else None for name, path in found.items()} | {
+        "fidelity": study / f"fidelity/{full}summary.csv",
+        "heads": heads if full and heads.is_file() else study / "geometry/summary.csv",
+    }
 
 
 def rejudge_all(out: Path) -> None:
@@ -156,7 +178,8 @@ def explain_all(out: Path) -> None:
             own = study / folder
             if (own / "claims.csv").is_file():
                 write_explanations(
-                    ledger=own / "claims.csv", quantities=own / "quantities.csv",
+                    ledger=own / "claims.csv", health=own / "health.csv",
+                    quantities=own / "quantities.csv",
                     family=study / "factorial/infer.csv", truth=truth if truth.is_file() else None,
                     explanations=out / own / "explanations.md",
                 )  # fmt: skip

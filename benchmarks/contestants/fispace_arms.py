@@ -9,11 +9,11 @@ from benchmarks.job import Job
 from fispace.models.fit import Schedule, fit, fix_numerics
 from fispace.models.integrated import IntegratedModel
 from fispace.models.objective import ArmObjective
-from fispace.models.parts import ModelShape
 from fispace.models.topk import selection_dtype
 from fispace.study.config.parts import Part
 from fispace.study.config.train import (
     InitConfig,
+    ModelConfig,
     OptimiserConfig,
     OptimiserKind,
     SelectBy,
@@ -31,12 +31,12 @@ def model_of(
     """An integrated model of the job's size and seed, on its device."""
     size = job.size
     decided = selection_dtype(topk_dtype, size.d_model, size.n_latents, size.k)
-    shape = ModelShape(
-        d_model=size.d_model, n_latents=size.n_latents, k=size.k, d_embed=size.d_embed,
-        dropout=DROPOUT, topk_dtype="bfloat16" if job.is_bf16 else decided, select_by=select_by,
-        pooling="pairs",
+    config = ModelConfig(
+        n_latents=size.n_latents, k=size.k, d_embed=size.d_embed, dropout=DROPOUT, init=INIT,
+        topk_dtype="bfloat16" if job.is_bf16 else decided, select_by=select_by,
     )  # fmt: skip
-    return IntegratedModel(shape, parts, INIT, root_seed=0, seed=job.seed).to(job.device)
+    model = IntegratedModel(size.d_model, config, parts, "pairs", root_seed=0, seed=job.seed)
+    return model.to(job.device)
 
 
 class Arm:

@@ -52,6 +52,10 @@ class DivergedError(FispaceError):
     """A training produced a non-finite loss; the message gives arm, seed and step."""
 
 
+class RefitError(FispaceError):
+    """Magnitudes refitted to the activations do not meet the conditions of the optimum."""
+
+
 @contextmanager
 def named_divergence(training: str) -> Iterator[None]:
     """Prefix the message of a `DivergedError` raised inside the block with the training's name."""

@@ -2,12 +2,11 @@
 
 import pytest
 import torch
-from train.records import model_shape
+from train.records import untrained
 
 from benchmarks.contestants.dense import DenseJoint, DenseSae
 from benchmarks.contestants.fispace_arms import INIT
 from benchmarks.job import Size
-from fispace.models.integrated import IntegratedModel
 from fispace.study.config.parts import PARTS
 
 SIZE = Size(d_model=6, n_latents=24, k=5, d_embed=4, batch_tokens=13)
@@ -16,10 +15,10 @@ INTERACTION = ("V", "W_hidden", "b_hidden", "W_out")
 
 def pair(parts, shift):
     """A model of the package and the dense one with the same weights, in float64, dropout off."""
-    shape = model_shape(
-        d_model=SIZE.d_model, n_latents=SIZE.n_latents, k=SIZE.k, d_embed=SIZE.d_embed, dropout=0.0
-    )
-    ours = IntegratedModel(shape, parts, INIT, root_seed=3, seed=0).double()
+    ours = untrained(
+        parts, d_model=SIZE.d_model, n_latents=SIZE.n_latents, k=SIZE.k, d_embed=SIZE.d_embed,
+        init=INIT, root_seed=3,
+    ).double()  # fmt: skip
     dense = DenseSae(SIZE) if parts == ("sae",) else DenseJoint(SIZE, dropout=0.0)
     with torch.no_grad():
         ours.sae.b_enc += shift  # below zero: fewer than k positive pre-activations

@@ -18,7 +18,7 @@ from fispace.chapters.factorial.infer import infer
 from fispace.chapters.factorial.pairs import list_pairs
 from fispace.chapters.factorial.responses import measure_responses
 from fispace.chapters.factorial.secondary import train_secondary
-from fispace.chapters.factorial.single_latent_response import measure_singles
+from fispace.chapters.factorial.single_latent_response import measure_single_latent_response
 from fispace.lm.hooks import read_activations
 from fispace.lm.load import load_lm
 from fispace.models.trained import initial_model
@@ -39,7 +39,7 @@ from fispace.study.config.factorial import (
     PairsStep,
     ResponsesStep,
     SecondaryStep,
-    SinglesStep,
+    SingleLatentStep,
 )
 from fispace.study.config.hypotheses import EquivalenceConfig, ExclusionConfig, Hypothesis
 from fispace.study.config.lm import LmConfig
@@ -105,14 +105,8 @@ def write_model(folder: Path, lm: LmConfig, arm_parts: list[str]) -> None:
 Factors = tuple[FactorConfig, ...]
 
 
-def run_chapter(
-    folder: Path, lm_folder: Path, battery: Path | None = None, factors: Factors = FACTORS
-) -> SimpleNamespace:
-    """Paths of everything that the chapter writes, on a battery of its own or on the one given."""
-    lm = LmConfig(name=str(lm_folder), revision=None, dtype="float32", hook_point=1)
-    write_model(folder, lm, ["sae", "linear", "bias", "interaction"])
-    battery = battery or write_stimuli(folder / "battery", 12)
-    at = _paths(folder)
+def prepare(at: SimpleNamespace, battery: Path, factors: Factors = FACTORS) -> None:
+    """The chapter's tables of the battery."""
     write_battery(
         BatteryStep(
             factors=factors, variant=None, select_fraction=0.5, clamp_items=None, root_seed=0
@@ -124,6 +118,10 @@ def run_chapter(
         words=at.words,
         contexts=at.contexts,
     )
+
+
+def read_texts(at: SimpleNamespace, lm: LmConfig, n_contexts: int = 3, n_tokens: int = 4) -> None:
+    """The LM's activations on the battery, with room for continuations of its first contexts."""
     read_stimuli(
         BatteryActivationsStep(
             lm=lm,
@@ -134,10 +132,25 @@ def run_chapter(
             threads=1,
         ),
         item_table=at.items,
+        contexts=at.contexts,
         lm_folder=None,
+        n_contexts=n_contexts,
+        n_tokens=n_tokens,
         select=at.select,
         confirm=at.confirm,
     )
+
+
+def run_chapter(
+    folder: Path, lm_folder: Path, battery: Path | None = None, factors: Factors = FACTORS
+) -> SimpleNamespace:
+    """Paths of everything that the chapter writes, on a battery of its own or on the one given."""
+    lm = LmConfig(name=str(lm_folder), revision=None, dtype="float32", hook_point=1)
+    write_model(folder, lm, ["sae", "linear", "bias", "interaction"])
+    battery = battery or write_stimuli(folder / "battery", 12)
+    at = paths(folder)
+    prepare(at, battery, factors)
+    read_texts(at, lm)
     sites = ((at.secondary, at.curve, at.quality), (at.residual, at.res_curve, at.res_quality))
     for site, (sae, curve, quality) in zip(("secondary", "residual"), sites, strict=True):
         train_secondary(
@@ -198,8 +211,8 @@ def run_chapter(
         texts=at.texts,
         counts=at.counts,
     )
-    measure_singles(
-        SinglesStep(histogram_bins=10, threads=1),
+    measure_single_latent_response(
+        SingleLatentStep(histogram_bins=10, threads=1),
         item_table=at.items,
         weights=[at.weights],
         standardiser=at.standardiser,
@@ -269,7 +282,7 @@ def infer_step(factors: Factors = FACTORS) -> InferStep:
     )
 
 
-def _paths(folder: Path) -> SimpleNamespace:
+def paths(folder: Path) -> SimpleNamespace:
     names = {
         "items": "csv", "words": "csv", "contexts": "csv", "select": "parquet",
         "confirm": "parquet", "secondary": "safetensors", "curve": "parquet", "quality": "parquet",

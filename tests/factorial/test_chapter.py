@@ -54,7 +54,12 @@ from fispace.models.training_state import Checkpoints, Training
 from fispace.stats.metrics import kl_per_token, log_probabilities
 from fispace.store.responses import Responses, read_responses, write_responses
 from fispace.store.tables import read_csv, read_recipe, read_table, write_table
-from fispace.study.config.factorial import DiscoverStep, FactorConfig, ResponsesStep, SinglesStep
+from fispace.study.config.factorial import (
+    DiscoverStep,
+    FactorConfig,
+    ResponsesStep,
+    SingleLatentStep,
+)
 
 
 @pytest.fixture(scope="module")
@@ -243,7 +248,7 @@ def test_singles_state_that_the_latent_alone_adds_nothing(chapter):
 
 def test_histogram_counts_the_non_zero_activations(pipe, z):
     latent = int(pipe.model.sae.encode(z).indices[0, 0])
-    numbers, bars = single_latent(SinglesStep(histogram_bins=7, threads=1), pipe, z, latent)
+    numbers, bars = single_latent(SingleLatentStep(histogram_bins=7, threads=1), pipe, z, latent)
     values = numbers.set_index("metric")["value"]
     n_active = round(values["active_share"] * len(z))
     assert bars["count"].sum() == round(values["secondary_l0"] * n_active)

@@ -5,12 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from factorial.small_chapter import paths, prepare, read_texts, write_csv, write_stimuli
 
+from fispace.chapters.factorial.tables import CONTEXTS
+from fispace.errors import ModelError
 from fispace.lm.cached import Replacements
 from fispace.lm.generate import continue_texts, greedy, sampler
 from fispace.lm.hooks import logits, splice
 from fispace.lm.load import load_lm
 from fispace.seeds import numpy_stream
+from fispace.store.tables import read_csv
 from fispace.study.config.lm import LmConfig
 
 KINDS = ["llama", "gpt2", "gpt_neox"]
@@ -69,3 +73,26 @@ def test_a_sampled_token_is_the_one_whose_cumulative_probability_passes_the_unif
         assert sampler(np.array([[uniform]]), 1.0)(output, 0).tolist() == [token]
     hot = sampler(np.array([[0.34]]), 1e6)  # uniform over tokens
     assert hot(output, 0).tolist() == [1]
+
+
+def test_a_continuation_beyond_the_positions_is_refused_when_the_battery_is_read(
+    lm_folders, tmp_path
+):
+    lm = LmConfig(name=str(lm_folders["gpt2"]), revision=None, dtype="float32", hook_point=1)
+    at, battery = paths(tmp_path), write_stimuli(tmp_path / "battery", 4)
+    write_csv(battery / "prompts.csv", ["prompt"], [("w20 w21",), ("w20 w21 w22 w23 w24",)])
+    prepare(at, battery)
+    lengths = [1 + len(text.split()) for text in read_csv(at.contexts, CONTEXTS)["prompt"]]
+    assert lengths[:3] == [
+        3,
+        6,
+        9,
+    ]  # a short prompt first, and BOS before each; the LM has 64 positions
+    for n_contexts, longest in ((1, 3), (2, 6), (99, 9)):
+        read_texts(at, lm, n_contexts, 65 - longest)
+        assert at.select.exists()
+        at.select.unlink()
+        said = rf"'positions': a prompt of {longest} tokens and a continuation of {66 - longest} need 65"
+        with pytest.raises(ModelError, match=said):
+            read_texts(at, lm, n_contexts, 66 - longest)
+        assert not at.select.exists()

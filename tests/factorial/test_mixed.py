@@ -6,7 +6,7 @@ from scipy import stats
 
 from fispace.chapters.factorial.calibrate import null_runs, power_curve
 from fispace.chapters.factorial.select_confirm import (
-    published_procedure,
+    paper_procedure,
     select_then_confirm,
     word_procedures,
 )
@@ -146,7 +146,7 @@ def test_a_planted_interaction_is_selected_and_confirmed_more_often_the_larger_i
 
 def test_published_search_is_the_largest_row_paired_f() -> None:
     cells = rng(4).normal(size=(10, 2, 2, 5))
-    found = published_procedure(cells)
+    found = paper_procedure(cells)
     expected = min(
         stats.f_oneway(
             cells[:, 1, 1, i] - cells[:, 1, 0, i], cells[:, 0, 1, i] - cells[:, 0, 0, i]
@@ -159,7 +159,7 @@ def test_published_search_is_the_largest_row_paired_f() -> None:
 def test_a_latent_without_variance_neither_wins_nor_spoils_the_published_search() -> None:
     cells = rng(4).normal(size=(10, 2, 2, 5))
     silent = np.concatenate([np.zeros((10, 2, 2, 1)), cells, np.ones((10, 2, 2, 1))], axis=3)
-    assert published_procedure(silent) == pytest.approx(published_procedure(cells))
+    assert paper_procedure(silent) == pytest.approx(paper_procedure(cells))
 
 
 def test_a_planted_latent_is_the_first_candidate_and_is_confirmed() -> None:

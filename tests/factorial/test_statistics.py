@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from fispace.stats.anova import published_anova, two_way_anova
+from fispace.stats.anova import paper_anova, two_way_anova
 from fispace.stats.two_by_two import (
     benjamini_hochberg,
     flipped_abs_t,
@@ -60,7 +60,7 @@ def test_two_way_anova_agrees_with_statsmodels() -> None:
 
 def test_published_anova_is_three_one_way_tests() -> None:
     table = _rng(1).normal(size=(10, 2, 2))
-    anova = published_anova(table)
+    anova = paper_anova(table)
     first = stats.f_oneway(table[:, 0].ravel(), table[:, 1].ravel())
     paired = stats.f_oneway(table[:, 1, 1] - table[:, 1, 0], table[:, 0, 1] - table[:, 0, 0])
     assert (anova.first.f, anova.first.p) == pytest.approx((first.statistic, first.pvalue))
@@ -74,8 +74,8 @@ def test_published_interaction_depends_on_the_order_of_rows_and_the_others_do_no
     table = rng.normal(size=(12, 2, 2))
     shuffled = table.copy()
     shuffled[:, 1, 1] = rng.permutation(shuffled[:, 1, 1])  # rows of one cell in another order
-    assert published_anova(shuffled).interaction.p != pytest.approx(
-        published_anova(table).interaction.p, rel=1e-3
+    assert paper_anova(shuffled).interaction.p != pytest.approx(
+        paper_anova(table).interaction.p, rel=1e-3
     )
     assert two_way_anova(shuffled).interaction.p == pytest.approx(
         two_way_anova(table).interaction.p

@@ -21,7 +21,7 @@ from fispace.chapters.factorial.planted_contrast import (
 from fispace.chapters.factorial.tables import GENERATION_COUNTS
 from fispace.lm.generate import greedy, sampler
 from fispace.store.tables import read_csv, read_table
-from fispace.study.config.factorial import TruthStep
+from fispace.study.config.factorial import GroundTruthStep
 from fispace.study.config.lm import LmConfig
 from fispace.study.config.testbed import GrammarConfig, LexiconConfig
 from fispace.testbed.grammar import END_CLASS, START_NODE, build_grammar
@@ -121,7 +121,7 @@ def sizes(**by_kind: list[float]) -> pd.Series:
     return frame.set_index(["kind", "seed", "rank"])["value"]
 
 
-TRUTH = TruthStep(
+TRUTH = GroundTruthStep(
     lm=LmConfig(name="x", revision=None, dtype="float32", hook_point=0),
     factors=FACTORS,
     add_bos=True,

@@ -10,7 +10,7 @@ from train.records import record_of
 
 from fispace.chapters.extract.activations import extract_activations
 from fispace.chapters.extract.standardiser import fit_standardiser
-from fispace.chapters.fidelity.ablation_baselines import measure_bounds
+from fispace.chapters.fidelity.ablation_baselines import measure_ablation_baselines
 from fispace.chapters.fidelity.arm import evaluate_arm
 from fispace.lm.hooks import logits
 from fispace.lm.load import load_lm
@@ -23,7 +23,7 @@ from fispace.study.config.extract import (
     StandardiserStep,
     TextConfig,
 )
-from fispace.study.config.fidelity import FidelityArmStep, FidelityBoundsStep
+from fispace.study.config.fidelity import FidelityArmStep, FidelityBaselinesStep
 from fispace.study.config.lm import LmConfig
 
 AS_MARKED = SpecialTokensConfig(add=(), exempt=())
@@ -64,8 +64,8 @@ class Chapter:
         """Tables of `fidelity arm`."""
         values = {
             "lm": self.lm, "batch_windows": 16, "epsilon_draws": 2, "dead_window_tokens": 100,
-            "controls": ("epsilon_random", "cosine_noise", "covariance_noise", "shuffled_error"),
-            "ablation_controls": ("epsilon_random",), "root_seed": 0, "threads": 1,
+            "matched_errors": ("epsilon_random", "cosine_noise", "covariance_noise", "shuffled_error"),
+            "ablation_matched_errors": ("epsilon_random",), "root_seed": 0, "threads": 1,
         }  # fmt: skip
         tables = ("documents", "positions", "latents")
         out = {table: self.folder / f"{name}.{table}.parquet" for table in tables}
@@ -73,11 +73,11 @@ class Chapter:
         evaluate_arm(params, arm=name, seed=0, weights=weights, **self.inputs, **out)
         return out
 
-    def measure_bounds(self) -> Path:
-        """Table of `fidelity bounds`."""
+    def measure_ablation_baselines(self) -> Path:
+        """Table of `fidelity ablation-baselines`."""
         bounds = self.folder / "bounds.parquet"
-        measure_bounds(
-            FidelityBoundsStep(lm=self.lm, batch_windows=16, threads=1),
+        measure_ablation_baselines(
+            FidelityBaselinesStep(lm=self.lm, batch_windows=16, threads=1),
             **self.inputs,
             bounds=bounds,
         )
@@ -102,6 +102,14 @@ def make_poor(model: Any) -> None:
             weight.add_(0.1 * torch.randn(weight.shape, generator=stream))
 
 
+def jsonl_text(path: str) -> TextConfig:
+    """Documents in the field `text` of a .jsonl file."""
+    return TextConfig(
+        source="jsonl", path=path, field="text", delimiter=None, config=None, split=None,
+        revision=None,
+    )  # fmt: skip
+
+
 def extracted(folder: Path, lm_folder: Path) -> Chapter:
     """The study after its extraction: documents of one to three windows, written by the LM itself."""
     lengths = numpy_stream(0, "tests", "fidelity").integers(10, 55, N_DOCUMENTS)
@@ -114,15 +122,7 @@ def extracted(folder: Path, lm_folder: Path) -> Chapter:
     lm = LmConfig(name=str(lm_folder), revision=None, dtype="float32", hook_point=HOOK_POINT)
     params = ExtractStep(
         lm=lm,
-        text=TextConfig(
-            source="jsonl",
-            path=str(text),
-            field="text",
-            delimiter=None,
-            config=None,
-            split=None,
-            revision=None,
-        ),
+        text=jsonl_text(str(text)),
         transfer=None,
         window_tokens=20,
         min_window_tokens=4,

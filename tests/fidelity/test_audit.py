@@ -71,7 +71,7 @@ def sums(rows: pd.DataFrame, switch: str, arm: str, parts: str) -> pd.Series:
 
 
 def test_without_a_switch_the_audit_agrees_with_the_chapter(chapter, models, rows):
-    tables = chapter.measure("joint", models["joint"], controls=("epsilon_random",))
+    tables = chapter.measure("joint", models["joint"], matched_errors=("epsilon_random",))
     own = read_table(tables["documents"])
     for parts in (FULL, "sae"):
         chosen = (own["parts"] == parts) & (own["condition"] == "reconstruction")

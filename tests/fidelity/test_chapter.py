@@ -119,7 +119,7 @@ def tables(chapter: Chapter, perfect: Path) -> dict[str, pd.DataFrame]:
     """All tables of a poor model and of the perfect SAE."""
     poor = chapter.measure("poor", chapter.save_model("poor", ALL_PARTS, make_poor))
     measured = [poor, chapter.measure("perfect", perfect)]
-    bounds, folder = chapter.measure_bounds(), chapter.folder
+    bounds, folder = chapter.measure_ablation_baselines(), chapter.folder
     documents = [m["documents"] for m in measured]
     out = {n: folder / f"{n}.parquet" for n in ("summary", "differences", "shapley", "curves")}
     csv = folder / "table.csv"

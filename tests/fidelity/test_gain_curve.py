@@ -6,15 +6,15 @@ import pytest
 import torch
 from train.small_training import PARAMS, SAE, SEQUENTIAL, run, write_store
 
-from fispace.chapters.fidelity.gain_by_k import gain_table
-from fispace.chapters.fidelity.reduced_k import measure_cut
+from fispace.chapters.fidelity.gain_curve import gain_table
+from fispace.chapters.fidelity.reduced_k import measure_reduced_k
 from fispace.models.readout import ReadoutSums
 from fispace.models.sparse import Codes
 from fispace.models.topk import encode_top_k, largest_codes
 from fispace.models.trained import load_trained
 from fispace.store.tables import read_table
 from fispace.study.config.arms import gain_ks
-from fispace.study.config.fidelity import FidelityCutStep
+from fispace.study.config.fidelity import FidelityReducedKStep
 
 
 def drawn(*shape, seed):
@@ -62,9 +62,9 @@ def found(tmp_path_factory):
     sae, saes = run(store, "sae", SAE), run(store, "sae", SAE, folder="at2", changed={"k": 2})
     arm = run(store, "sequential", SEQUENTIAL, frozen=sae)
     arms = run(store, "sequential", SEQUENTIAL, frozen=sae, folder="at2", changed={"k": 2})
-    assert load_trained(arms, {}).model.shape.k == load_trained(saes, {}).model.shape.k == 2
-    measure_cut(
-        FidelityCutStep(threads=1), seed=0, sae=sae, arm=arm, saes=[saes], arms=[arms],
+    assert load_trained(arms, {}).model.config.k == load_trained(saes, {}).model.config.k == 2
+    measure_reduced_k(
+        FidelityReducedKStep(threads=1), seed=0, sae=sae, arm=arm, saes=[saes], arms=[arms],
         manifest=store / "manifest.json", standardiser=store / "standardiser.safetensors",
         cut=store / "cut.parquet",
     )  # fmt: skip

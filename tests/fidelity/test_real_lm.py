@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from fidelity.small_chapter import jsonl_text
 
 from fispace.chapters.extract.activations import extract_activations
 from fispace.chapters.extract.standardiser import fit_standardiser
@@ -14,12 +15,7 @@ from fispace.lm.windows import pad_id_of
 from fispace.stats.metrics import kl_per_token, log_probabilities, next_token_ce
 from fispace.store.activations import ActivationStore
 from fispace.store.standardiser import load_standardiser
-from fispace.study.config.extract import (
-    ExtractStep,
-    SpecialTokensConfig,
-    StandardiserStep,
-    TextConfig,
-)
+from fispace.study.config.extract import ExtractStep, SpecialTokensConfig, StandardiserStep
 from fispace.study.config.lm import LmConfig
 
 LM, TEXT = os.environ.get("FISPACE_REAL_LM"), os.environ.get("FISPACE_REAL_TEXT")
@@ -38,15 +34,7 @@ pytestmark = [
 def params() -> ExtractStep:
     return ExtractStep(
         lm=LmConfig(name=str(LM), revision=None, dtype="float32", hook_point=HOOK_POINT),
-        text=TextConfig(
-            source="jsonl",
-            path=TEXT,
-            field="text",
-            delimiter=None,
-            config=None,
-            split=None,
-            revision=None,
-        ),
+        text=jsonl_text(str(TEXT)),
         transfer=None,
         window_tokens=128,
         min_window_tokens=8,

@@ -5,16 +5,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from train.records import model_shape
+from train.records import untrained
 
 from fispace.chapters.fidelity.arm import without_decoder
 from fispace.chapters.fidelity.shapley import DECODER, games
 from fispace.chapters.fidelity.tables import CANONICAL, PUBLISHED
-from fispace.models.integrated import IntegratedModel, ablations
+from fispace.models.integrated import ablations
 from fispace.models.sparse import sparse_sum
 from fispace.stats.metrics import squared_error
-from fispace.stats.published import improvement
+from fispace.stats.paper_formulas import improvement
 from fispace.stats.shapley import coalitions, leave_one_out, shapley_value, total_value
+from fispace.study.config.parts import PARTS
 from fispace.study.config.train import InitConfig
 
 PLAYERS = ("bias", "interaction", "linear")
@@ -85,21 +86,18 @@ def test_a_missing_coalition_is_an_error():
         shapley_value(values, "a")
 
 
-SHAPE = model_shape(d_model=8, n_latents=24, k=4, d_embed=3, dropout=0.0)
-
-
 def model_of(parts=("sae", "linear", "bias", "interaction")):
     init = InitConfig(factors=0.5, linear=0.3, mlp=0.5)
-    model = IntegratedModel(SHAPE, parts, init, root_seed=7, seed=0)
+    model = untrained(parts, d_model=8, n_latents=24, k=4, d_embed=3, init=init, root_seed=7)
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if name == "bias":
-                weight.copy_(torch.linspace(-0.5, 0.5, SHAPE.d_model))
+                weight.copy_(torch.linspace(-0.5, 0.5, 8))
     return model.eval().requires_grad_(False)
 
 
 def tokens(n=200):
-    return torch.randn(n, SHAPE.d_model, generator=torch.Generator().manual_seed(5))
+    return torch.randn(n, 8, generator=torch.Generator().manual_seed(5))
 
 
 def error(z, z_hat):
@@ -164,9 +162,8 @@ def purely_linear_data(n):
 def test_on_purely_linear_data_the_published_metric_still_reports_a_large_improvement():
     # paper's metric: 1 - MSE(all parts) / MSE(the same model without linear part and interaction)
     z = purely_linear_data(2048)
-    shape = model_shape(d_model=16, n_latents=64, k=4, d_embed=4, dropout=0.0)
     init = InitConfig(factors=0.05, linear=0.01, mlp=0.01)
-    model = IntegratedModel(shape, ("sae", "linear", "bias", "interaction"), init, 0, seed=0)
+    model = untrained(PARTS, d_model=16, n_latents=64, k=4, d_embed=4, init=init)
     divided = (model.sae.W_dec - model.W_lin).detach().clone()
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-2)
     for _ in range(300):

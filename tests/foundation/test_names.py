@@ -161,7 +161,7 @@ def test_no_file_beside_those_of_the_arms_is_free_for_an_arm():
         r"(?:results|logs|scratch)/\{run\}/(?:train|fidelity|geometry)/(\w+)[./]", rules
     )
     others = set(beside) - {"sae", "joint"}
-    assert {"bounds", "lr", "full", "cut", "summary", "choose_lr"} <= others
+    assert {"bounds", "lr", "full", "reduced_k", "summary", "choose_lr"} <= others
     for name in (*others, "summary", "at_k4", "joint_more_seeds"):
         with pytest.raises(ValueError, match="beside those of the arms"):
             arm_name(name)

@@ -36,11 +36,12 @@ def write_store(folder: Path, n_tokens: int) -> tuple[Path, Path]:
 
 
 def write_checkpoint(
-    path: Path, arm: str, parts: list[str], manifest: Path, standardiser: Path, change: float
-) -> IntegratedModel:
+    path: Path, arm: str, parts: list[str], manifest: Path, standardiser: Path, change: float,
+    **row: str,
+) -> IntegratedModel:  # fmt: skip
     """Initial weights with random changes of scale `change`, and the record of a real training."""
     record = record_of(
-        arm, {"parts": parts}, D_MODEL, manifest, standardiser,
+        arm, {"parts": parts, **row}, D_MODEL, manifest, standardiser,
         n_latents=N_LATENTS, k=K, d_embed=D_EMBED, dropout=0.1, root_seed=0,
     )  # fmt: skip
     model = initial_model(record)

@@ -1,12 +1,11 @@
 """Functional contributions: the closed forms equal removing each latent by hand."""
 
-from dataclasses import replace
 from typing import get_args
 
 import pytest
 import torch
 from torch import Tensor
-from train.records import model_shape
+from train.records import untrained
 
 from fispace.models.integrated import IntegratedModel
 from fispace.models.leave_one_out import DecoderTerms, interaction_growth
@@ -15,7 +14,7 @@ from fispace.seeds import torch_stream
 from fispace.study.config.parts import PARTS, Pooling
 from fispace.study.config.train import InitConfig
 
-SHAPE = model_shape(d_model=7, n_latents=12, k=4, d_embed=5, dropout=0.2)
+D_MODEL, N_LATENTS = 7, 12
 
 
 @pytest.fixture(params=get_args(Pooling))
@@ -30,14 +29,16 @@ def model() -> IntegratedModel:
 
 
 def model_with(pooling: Pooling) -> IntegratedModel:
-    shape = replace(SHAPE, pooling=pooling)
-    found = IntegratedModel(shape, PARTS, InitConfig(factors=0.8, linear=0.3, mlp=0.6), 0, 0)
+    found = untrained(
+        PARTS, d_model=D_MODEL, n_latents=N_LATENTS, k=4, d_embed=5, dropout=0.2, pooling=pooling,
+        init=InitConfig(factors=0.8, linear=0.3, mlp=0.6),
+    )  # fmt: skip
     return found.eval().requires_grad_(False)
 
 
 @pytest.fixture
 def z() -> Tensor:
-    return torch.randn(30, SHAPE.d_model, generator=torch_stream(0, "tests", "z"))
+    return torch.randn(30, D_MODEL, generator=torch_stream(0, "tests", "z"))
 
 
 def squared_error(model: IntegratedModel, z: Tensor, codes: Codes, **taken: int) -> float:
@@ -60,7 +61,7 @@ def test_the_closed_form_of_a_decoder_equals_removing_the_latent(
     part: str, model: IntegratedModel, z: Tensor
 ) -> None:
     codes = model.sae.encode(z)
-    terms = DecoderTerms(SHAPE.n_latents, SHAPE.d_model)
+    terms = DecoderTerms(N_LATENTS, D_MODEL)
     for rows in torch.arange(30).split(11):  # batches change nothing
         some = Codes(codes.values[rows], codes.indices[rows])
         active = active_entries(some.values, some.indices)

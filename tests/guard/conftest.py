@@ -102,7 +102,7 @@ def make(run: SmallRun) -> None:
                  scratch="scratch/train", checkpoint_seconds=60,
                  weights=weights, curve=f"{at}/train/sae/seed0.curve.parquet",
                  lifecycle=f"{at}/train/sae/seed0.lifecycle.parquet"),
-        run.call("fidelity", "bounds", **both, bounds=bounds),
+        run.call("fidelity", "ablation-baselines", **both, bounds=bounds),
         run.call("fidelity", "arm", arm="sae", seed=0, weights=weights, **both, **of_arm,
                  positions=positions),
         run.call("fidelity", "summary", **of_arm, bounds=bounds, summary=f"{at}/fidelity/summary.parquet",

@@ -38,7 +38,7 @@ def today(run: SmallRun) -> list[Call]:
         run.words("train", "arm", arm="sae", row=row, seed=0, lr=LR, **both, scratch="elsewhere",
                   checkpoint_seconds=1, weights=WEIGHTS, curve=CURVE,
                   lifecycle=f"{AT}/train/sae/seed0.lifecycle.parquet"),
-        run.words("fidelity", "bounds", **both, bounds=bounds),
+        run.words("fidelity", "ablation-baselines", **both, bounds=bounds),
         run.words("fidelity", "arm", arm="sae", seed=0, weights=WEIGHTS, **both, **of_arm,
                   positions=f"{AT}/fidelity/sae/seed0.positions.parquet"),
         run.words("fidelity", "summary", **of_arm, bounds=bounds, table=SUMMARY,

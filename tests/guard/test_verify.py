@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from damage import flip, truncate
 from guard.conftest import ROOT, RUN, SmallRun, make
 
 from fispace.cli import main
@@ -27,16 +28,6 @@ KINDS = {
     "report/figures/norms.svg": "report_draw",
     "report/figures/norms.pdf": "report_draw",
 }
-
-
-def flip(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
-def truncate(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-7])
 
 
 def findings(caplog) -> tuple[int, list[str]]:

@@ -82,7 +82,7 @@ def make_run(root: Path) -> Path:
     write_table(run / "fidelity/summary.parquet", summary_rows(), {"step": "made"})
     write_csv(run / "fidelity/summary.csv", summary_rows(), SUMMARY)
     write_bytes(run / "fidelity/bounds.parquet", "bounds")
-    record(run / "fidelity", "fidelity bounds", {}, {"bounds": ["bounds.parquet"]})
+    record(run / "fidelity", "fidelity ablation-baselines", {}, {"bounds": ["bounds.parquet"]})
     record(
         run / "fidelity", "fidelity summary",
         {"documents": [f"{name}.parquet" for name in of_arms], "bounds": ["bounds.parquet"],

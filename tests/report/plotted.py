@@ -28,6 +28,9 @@ from fispace.chapters.fidelity.plots import (
     write_gain_plots,
 )
 from fispace.chapters.geometry.plots import write_geometry_plots
+from fispace.chapters.interactions.plots import write_interaction_plots
+from fispace.chapters.interactions.tables import LATENTS, PAIRS
+from fispace.chapters.interactions.verdicts import LISTED_FIRST
 from fispace.chapters.testbed.planted_summary import write_planted_plots
 from fispace.report.audit import write_audit, write_audit_plots
 from fispace.report.diagrams import write_diagrams
@@ -35,9 +38,10 @@ from fispace.report.ledger import write_claims_plot
 from fispace.report.tables import LEDGER
 from fispace.report.verdicts import VERDICTS
 from fispace.seeds import numpy_stream
-from fispace.stats.published import RATIOS
+from fispace.stats.paper_formulas import RATIOS
 from fispace.store.tables import write_csv, write_table
 from fispace.study.config.audit import AuditConfig
+from fispace.study.config.interactions import InteractionsPlotsStep
 from fispace.study.config.report import AuditStep, DiagramsStep, GeometryPlotsStep
 
 PARAMS = GeometryPlotsStep(
@@ -205,6 +209,36 @@ def audit_tables(folder: Path) -> tuple[list[Path], Path]:
     return paths, folder / "quantities.parquet"
 
 
+def _write_pairs(folder: Path, volcano: Path) -> None:
+    """One pair of latents for each verdict of a tested pair, whose tokens are texts of a user."""
+    pairs = pd.DataFrame(
+        {name: [1.0] * len(LISTED_FIRST) for name in PAIRS.columns}
+        | {"verdict": LISTED_FIRST, "arm": "sae", "stands_out": True, "second": 99}
+    )
+    for name in (
+        "seed",
+        "cofirings",
+        "group_first",
+        "group_second",
+        "n_other_seeds",
+        "n_found_again",
+    ):
+        pairs[name] = 1
+    pairs["first"] = range(len(pairs))
+    pairs["share_of_residual"] = [10.0**-place for place in range(len(pairs))]
+    pairs["dose_p"] = [10.0 ** -(9 - place) for place in range(len(pairs))]
+    write_csv(folder / "pairs.csv", pairs, PAIRS)
+    tokens = [
+        {"seed": 1, "latent": latent, "rank": 0, "token_id": 5, "token": token, "share": 0.5}
+        for latent, token in ((0, "$x$"), (1, " the"), (99, "\n"))
+    ]
+    write_csv(folder / "latents.csv", LATENTS.frame(tokens), LATENTS)
+    write_interaction_plots(
+        InteractionsPlotsStep(n_labelled=2), table=folder / "pairs.csv",
+        latents=folder / "latents.csv", volcano=volcano,
+    )  # fmt: skip
+
+
 def write_all(folder: Path) -> dict[str, Path]:
     """The CSV of every figure, by figure."""
     controls = ("controls", "shapley", "positions")
@@ -217,6 +251,7 @@ def write_all(folder: Path) -> dict[str, Path]:
         *controls,
         *FACTORIAL,
         *GAINS,
+        "volcano",
         "claims_full",
     )
     out = {name: folder / f"{name}.csv" for name in drawn}
@@ -262,6 +297,7 @@ def write_all(folder: Path) -> dict[str, Path]:
         secondary_activations=out["secondary_activations"], interaction=out["interaction"],
         forest=out["family"], generations=out["generations"],
     )  # fmt: skip
+    _write_pairs(folder, out["volcano"])
     write_table(folder / "calibration.parquet", calibration_table(), {})
     write_calibration_plots(table=folder / "calibration.parquet", calibration=out["calibration"])
     write_table(folder / "planted.parquet", planted_table(), {})

@@ -20,13 +20,20 @@ from fispace.study.declarations import OptionKind
 ROOT = Path(__file__).parents[2]
 STUDIES = ("testbed", "stories260k")
 N_NUMBERS = 20
-NEWER_THAN_THE_REFERENCE = {"geometry history"}
+NEWER_THAN_THE_REFERENCE = {
+    "geometry history", "geometry heads", "train validation", "interactions pairs",
+    "interactions table", "interactions contexts", "interactions plots", "interactions recovery",
+    "interactions recovery-summary", "interactions power",
+}  # fmt: skip
 """Commands that came after the reference was made; none is left when it is made again."""
-FROM_PARAMETERS = {"testbed planted", "testbed corpus", "report diagrams", "report quantities"}
+FROM_PARAMETERS = {
+    "testbed planted", "testbed corpus", "interactions recovery", "report diagrams", "report quantities",
+}  # fmt: skip
 """Commands that read no activation: planted worlds, the grammar, sizes, and the paper's own sizes."""
 MEASURED = {
     "factorial calibrate", "factorial battery", "factorial generate", "factorial pairs",
-    "factorial singles", "report diagrams", "testbed corpus",
+    "factorial single-latent-response", "interactions contexts", "interactions power", "report diagrams",
+    "testbed corpus",
 }  # fmt: skip
 """Commands that write a table of the reference whose rows are made of whole files, or of nothing."""
 

@@ -45,6 +45,7 @@ USERS_TEXTS = {
     "family": ("kind",),
     "generations": ("kind", "decoding", "cell"),
     "calibration": ("null", "what"),
+    "volcano": ("label",),
 }
 """Columns of a plotted table that are shown as they are written: names of arms, levels, claims, ..."""
 

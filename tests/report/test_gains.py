@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from report.synthetic import controls_table, gain_curve_table, worlds_table
 
-from fispace.chapters.fidelity.curve_quantities import curve_quantities, published_ks
+from fispace.chapters.fidelity.curve_quantities import curve_quantities, nearest_ks
 from fispace.chapters.fidelity.plots import write_gain_plots
 from fispace.chapters.fidelity.tables import ARM_CONTROLS_PLOT, GAIN_CURVE_PLOT
 from fispace.chapters.testbed.quantities import planted_pair_quantities
@@ -31,7 +31,7 @@ def table(quantities: object) -> pd.Series:
 def test_a_published_cut_is_answered_at_the_nearest_share_of_the_trained_k(
     ks: list[int], expected: dict[int, int]
 ) -> None:
-    assert published_ks(ks) == expected
+    assert nearest_ks(ks) == expected
 
 
 CURVE = table(curve_quantities(gain_curve_table()))

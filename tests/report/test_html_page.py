@@ -98,6 +98,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ArmsStep(confidence=0.95), quantities=write_quantities(tmp_path),
         table=run / "report/arms.csv",
     )  # fmt: skip
+    write_gates(run, {})
     return run
 
 
@@ -117,6 +118,16 @@ def write_claims(run: Path, **change: Any) -> None:
     write_csv(run / "report/claims.csv", ledger.assign(**change), LEDGER)
 
 
+def write_gates(made: Path, *rows: dict[str, object]) -> None:
+    """health.csv with these rows; what they do not name is that of a passed gate."""
+    plain = {
+        "gate": "sae_fvu", "metric": "fvu", "arm": "sae", "seed": 0, "n_seeds": 1, "value": 0.1,
+        "unit": "fraction", "at_least": 0.05, "at_most": 0.25, "passed": "yes",
+        "source": "fidelity/summary.csv",
+    }  # fmt: skip
+    write_csv(made / "report/health.csv", HEALTH.frame([plain | row for row in rows]), HEALTH)
+
+
 def page_of(folder: Path, **change: Any) -> str:
     study = yaml.safe_load((ROOT / "params.yaml").read_text())["train"]
     params = PageStep.read({name: study[name] for name in PageStep.model_fields}, "train")
@@ -124,7 +135,7 @@ def page_of(folder: Path, **change: Any) -> str:
         "run": "made", "target": "all", "model": "m", "text": "t", "transfer": "", "seeds": "0 1",
         "more_seeds": "", "ledger": folder / "report/claims.csv", "arms": folder / "report/arms.csv",
         "explanations": folder / "report/explanations.md", "manifest": folder / "extract/manifest.json",
-        "health": None, "figure_folder": "figures", "logs": "../../../logs/made",
+        "health": folder / "report/health.csv", "figure_folder": "figures", "logs": "../../../logs/made",
         "drawings": [folder / f"report/figures/{name}.svg" for name in ("kl", "norms")],
         "browser": "../browser/index.html", "page": folder / "report/index.html",
     }  # fmt: skip
@@ -144,13 +155,8 @@ def test_hostile_names_labels_and_texts_are_shown_and_never_taken_for_markup(mad
     write_claims(
         made, statement=HOSTILE, because=HOSTILE, controlled_against=HOSTILE, remark=HOSTILE
     )
-    health = pd.DataFrame(
-        [{"gate": HOSTILE, "arm": "sae", "value": 0.1, "bound": 0.2, "passed": True}]
-    )
-    write_csv(made / "report/health.csv", health, HEALTH)
-    found = page_of(
-        made, model=HOSTILE, text=HOSTILE, run=HOSTILE, health=made / "report/health.csv"
-    )
+    write_gates(made, {"gate": HOSTILE, "passed": "no"})
+    found = page_of(made, model=HOSTILE, text=HOSTILE, run=HOSTILE)
     page = Page(found)
     assert page.tags.count("script") == 1 and "img" not in page.tags
     assert page.text.count(HOSTILE) >= 10
@@ -214,14 +220,18 @@ def test_a_figure_without_a_caption_and_a_manifest_of_another_form_are_refused(m
         page_of(made)
 
 
-def test_a_run_without_health_gates_has_no_such_section(made: Path) -> None:
-    assert "Health of the trainings" not in page_of(made)
-    health = pd.DataFrame(
-        [{"gate": "dead", "arm": "sae", "value": 0.7, "bound": 0.5, "passed": False}]
+def test_a_failed_gate_is_a_banner_and_passed_gates_are_rows_alone(made: Path) -> None:
+    write_gates(
+        made, {"passed": "yes"}, {"gate": "lm_gap", "arm": None, "passed": "not testable: no floor"}
     )
-    write_csv(made / "report/health.csv", health, HEALTH)
-    page = Page(page_of(made, health=made / "report/health.csv"))
-    assert "Health of the trainings" in page.text and "no" in page.text.split("0.500")[1][:5]
+    healthy = Page(page_of(made))
+    assert "not healthy" not in healthy.text
+    assert "not testable: no floor" in healthy.text and "language model" in healthy.text
+    write_gates(made, {"passed": "yes"}, {"gate": "dead_latents", "value": 0.7, "passed": "no"})
+    page = Page(page_of(made))
+    assert "not healthy" in page.text
+    assert "Failed gates: dead_latents." in page.text
+    assert "70.0 %" in page.text
 
 
 def test_the_arms_have_mean_and_interval_over_seeds_known_arms_first(made: Path) -> None:

@@ -25,12 +25,21 @@ from fispace.report.pages import (
     shown_ledger,
 )
 from fispace.report.summary import write_summary
-from fispace.report.tables import LEDGER
+from fispace.report.tables import HEALTH, LEDGER
 from fispace.store.tables import read_csv, write_csv
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "results/reference/testbed"
 OF_ALL = tuple(name for name in LEDGER_PAGE_CLAIMS if name not in CLAIMS_OF_FULL)
+
+
+GATES: list[dict[str, Any]] = [
+    {"gate": "live_units", "metric": "interaction_live_units", "arm": "joint", "seed": 1, "n_seeds": 3,
+     "value": 0.95, "unit": "fraction", "at_least": 0.9, "at_most": None, "passed": "yes",
+     "source": "geometry/summary.csv"},
+    {"gate": "lm_gap", "metric": "lm_gap", "arm": None, "seed": None, "n_seeds": None, "value": 0.05,
+     "unit": "nats", "at_least": None, "at_most": 0.1, "passed": "yes", "source": "testbed/floor.json"},
+]  # fmt: skip
 
 
 def ledger_row(name: str, **change: object) -> dict[str, object]:
@@ -52,7 +61,7 @@ def ledger_row(name: str, **change: object) -> dict[str, object]:
 
 def write_page(
     folder: Path, ledger: Path, figures: list[str] | None = None, with_truth: bool = False,
-    explanations: str | None = None,
+    explanations: str | None = None, health: list[dict[str, Any]] | None = None,
 ) -> str:  # fmt: skip
     """The summary page of a ledger, of two families, and of one answer about the truth."""
     rows = [
@@ -71,8 +80,10 @@ def write_page(
     }  # fmt: skip
     declared = answer | {"question": "clamp_slope", "subject": "shown above"}
     write_csv(folder / "truth.csv", pd.DataFrame([answer, declared]), TRUTH)
+    write_csv(folder / "health.csv", HEALTH.frame(health or GATES), HEALTH)
     write_summary(
-        run="tiny", target="full", ledger=ledger, family=folder / "infer.csv",
+        run="tiny", target="full", ledger=ledger, health=folder / "health.csv",
+        family=folder / "infer.csv",
         weaknesses=ROOT / "workflow/weaknesses.yaml",
         truth=folder / "truth.csv" if with_truth else None, figures=figures or [],
         figure_folder="../figures", explanations=explanations, summary=folder / "s.md",
@@ -201,6 +212,22 @@ def test_every_number_of_a_table_links_to_its_section_of_the_explanations(tmp_pa
         assert all("](where.md#" in cell for cell in numbers), line
     assert "[2](where.md#hypothesis-clamping)" in text
     assert "[1.24 [0.500, 3.10]](where.md#planted-over_direction-candidate)" in text
+
+
+def test_a_failed_gate_is_a_banner_above_everything_else(tmp_path: Path) -> None:
+    ledger = write_ledger(tmp_path / "claims.csv")
+    passing = write_page(tmp_path, ledger)
+    assert "[!CAUTION]" not in passing
+    assert "| `live_units` | at least 90.0 % | yes | 95.0 % | `joint`, seed 1 |" in passing
+    failing = write_page(
+        tmp_path, ledger, health=[GATES[0] | {"value": 0.5, "passed": "no"}, GATES[1]]
+    )
+    title, empty, first, second, *rest = failing.splitlines()
+    assert title.startswith("# Summary") and empty == "" and first == "> [!CAUTION]"
+    assert second.startswith("> **This study is not healthy.** Failed gates: `live_units`. ")
+    assert [line for line in rest if line in passing.splitlines()] == [
+        line for line in rest if not line.startswith((">", "| `live_units`"))
+    ]
 
 
 @pytest.mark.parametrize(("page", "up"), [(README, ""), (LEDGER_PAGE, "../")])

@@ -1,20 +1,28 @@
-"""Shapes and records of models that were not trained."""
+"""Models and records without a training."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from train.small_training import PARAMS, arm_row
 
-from fispace.models.parts import ModelShape
+from fispace.models.integrated import IntegratedModel
 from fispace.models.trained import TrainingRecord
 from fispace.store.files import sha256_of
-from fispace.study.config.train import ArmModel
+from fispace.study.config.parts import Part, Pooling
+from fispace.study.config.train import ArmModel, ModelConfig
 
 
-def model_shape(**sizes: Any) -> ModelShape:
-    """A shape with published selection and pooling, unless changed."""
-    published = {"topk_dtype": "float32", "select_by": "pre_activation", "pooling": "pairs"}
-    return ModelShape(**(published | sizes))
+def untrained(
+    parts: Sequence[Part], *, d_model: int, pooling: Pooling | None = "pairs", root_seed: int = 0,
+    seed: int = 0, **config: Any,
+) -> IntegratedModel:  # fmt: skip
+    """A model with its initial weights; published selection and pooling and no dropout, unless changed."""
+    published = {"topk_dtype": "float32", "select_by": "pre_activation", "dropout": 0.0}
+    return IntegratedModel(
+        d_model, ModelConfig(**(published | config)), parts, pooling,
+        root_seed=root_seed, seed=seed,
+    )  # fmt: skip
 
 
 def record_of(

@@ -1,17 +1,16 @@
 """Control arms: what each shares with the arm that it controls, and what it must lack."""
 
 import json
-from dataclasses import replace
 
 import pytest
 import torch
-from train.records import model_shape
+from train.records import untrained
 from train.small_training import D_MODEL, JOINT, PARAMS, SAE, SEQUENTIAL, arm_row, run
 
 from fispace.errors import ParamsError
 from fispace.models.integrated import IntegratedModel
 from fispace.models.interaction import FirstOrder
-from fispace.models.parts import matched_n_latents, n_parameters
+from fispace.models.parts import Widths, matched_n_latents, n_parameters
 from fispace.models.trained import load_trained
 from fispace.store.tables import read_table
 from fispace.study.config.parts import ALL_PARTS, Part
@@ -19,7 +18,9 @@ from fispace.study.config.train import ArmModel, InitConfig
 
 MATCHED = SAE | {"matched_to": "joint"}
 MLP_PROBE = SEQUENTIAL | {"pooling": "sum"}
-PAPER = model_shape(d_model=3200, n_latents=50_000, k=1024, d_embed=300, dropout=0.15)
+PAPER = Widths(d_model=3200, n_latents=50_000, d_embed=300)
+SMALL = Widths(d_model=6, n_latents=20, d_embed=3)
+INIT = InitConfig(factors=0.1, linear=0.1, mlp=0.1)
 WHOLE: list[Part] = ["sae", "linear", "bias", "interaction"]
 
 
@@ -28,13 +29,10 @@ def total(model: IntegratedModel) -> int:
 
 
 def test_the_counted_parameters_are_those_of_the_model():
-    shape = model_shape(d_model=6, n_latents=20, k=4, d_embed=3, dropout=0.0)
     for part in ALL_PARTS:
         parts: list[Part] = ["sae", part] if part != "sae" else ["sae"]
-        model = IntegratedModel(
-            shape, parts, InitConfig(factors=0.1, linear=0.1, mlp=0.1), root_seed=1, seed=0
-        )
-        assert total(model) == sum(n_parameters(shape, counted) for counted in parts)
+        model = untrained(parts, **SMALL._asdict(), k=4, init=INIT, root_seed=1)
+        assert total(model) == sum(n_parameters(SMALL, counted) for counted in parts)
 
 
 def test_at_the_papers_sizes_an_sae_of_77504_latents_has_the_joint_models_parameters():
@@ -44,11 +42,10 @@ def test_at_the_papers_sizes_an_sae_of_77504_latents_has_the_joint_models_parame
 @pytest.mark.parametrize("sizes", [(6, 20, 3), (128, 1536, 32), (9, 7, 11), (1, 1, 1)])
 @pytest.mark.parametrize("parts", [["sae"], ["sae", "bias"], ["sae", "linear"]])
 def test_matched_parameter_counts_differ_by_less_than_one_latents(sizes, parts):
-    d_model, n_latents, d_embed = sizes
-    shape = model_shape(d_model=d_model, n_latents=n_latents, k=1, d_embed=d_embed, dropout=0.0)
-    target = sum(n_parameters(shape, part) for part in WHOLE)
-    matched = replace(shape, n_latents=matched_n_latents(shape, parts, WHOLE))
-    one_more = replace(matched, n_latents=matched.n_latents + 1)
+    widths = Widths(*sizes)
+    target = sum(n_parameters(widths, part) for part in WHOLE)
+    matched = widths._replace(n_latents=matched_n_latents(widths, parts, WHOLE))
+    one_more = matched._replace(n_latents=matched.n_latents + 1)
     assert sum(n_parameters(matched, part) for part in parts) <= target
     assert sum(n_parameters(one_more, part) for part in parts) > target
 
@@ -59,7 +56,7 @@ def test_the_matched_sae_has_the_joint_models_parameters_and_its_record_says_how
     matched = load_trained(run(store, "sae_matched", MATCHED, matched_row=JOINT), {})
     joint = load_trained(run(store, "joint", JOINT), {}).model
     assert 0 <= total(joint) - total(matched.model) < 2 * D_MODEL + 1
-    assert matched.record.params.n_latents == matched.model.shape.n_latents > PARAMS.n_latents
+    assert matched.record.params.n_latents == matched.model.config.n_latents > PARAMS.n_latents
     assert matched.record.params.k == PARAMS.k
 
 
@@ -68,7 +65,9 @@ def test_the_first_order_probe_differs_from_the_sequential_arm_in_its_pooling_al
     probe = load_trained(run(store, "mlp_probe", MLP_PROBE, frozen=sae), {})
     sequential = load_trained(run(store, "sequential", SEQUENTIAL, frozen=sae), {})
     assert type(probe.model.interaction) is FirstOrder
-    assert probe.model.shape == replace(sequential.model.shape, pooling="sum")
+    assert (probe.model.pooling, sequential.model.pooling) == ("sum", "pairs")
+    assert probe.model.config == sequential.model.config
+    assert probe.model.d_model == sequential.model.d_model
     assert total(probe.model) == total(sequential.model)
     assert torch.equal(probe.model.sae.W_dec, sequential.model.sae.W_dec)
     assert probe.record.row.plain() == MLP_PROBE
@@ -133,21 +132,15 @@ def test_the_residual_sae_reads_the_same_input_and_is_fitted_to_the_residual_of_
 
 
 def test_both_saes_of_the_residual_arm_have_the_same_size_and_different_initial_weights():
-    shape = model_shape(d_model=6, n_latents=20, k=4, d_embed=3, dropout=0.0)
-    model = IntegratedModel(
-        shape, ("sae", "residual_sae"), InitConfig(factors=0.1, linear=0.1, mlp=0.1), 1, seed=0
-    )
+    model = untrained(("sae", "residual_sae"), **SMALL._asdict(), k=4, init=INIT, root_seed=1)
     assert model.residual_sae.W_dec.shape == model.sae.W_dec.shape
     assert model.residual_sae.k == model.sae.k
     assert not torch.equal(model.residual_sae.W_dec, model.sae.W_dec)
-    assert n_parameters(shape, "residual_sae") == n_parameters(shape, "sae")
+    assert n_parameters(SMALL, "residual_sae") == n_parameters(SMALL, "sae")
 
 
 def test_the_residual_part_without_its_codes_is_refused():
-    shape = model_shape(d_model=6, n_latents=20, k=4, d_embed=3, dropout=0.0)
-    model = IntegratedModel(
-        shape, ("sae", "residual_sae"), InitConfig(factors=0.1, linear=0.1, mlp=0.1), 1, seed=0
-    )
+    model = untrained(("sae", "residual_sae"), **SMALL._asdict(), k=4, init=INIT, root_seed=1)
     with pytest.raises(ValueError, match="residual_sae"):
         model.reconstruct(model.sae.encode(torch.randn(3, 6)), model.parts)
 

@@ -7,10 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
-from train.records import model_shape
+from train.records import untrained
 from train.small_training import JOINT, PARAMS, SAE, run
 
-from fispace.models.integrated import IntegratedModel
 from fispace.models.objective import ArmObjective
 from fispace.models.optimiser import build_optimiser
 from fispace.models.sparse import Codes, pair_sum, sparse_sum
@@ -76,9 +75,10 @@ def test_every_gradient_is_the_dense_one_with_ties_zero_rows_dead_latents_and_an
 
 
 def joint_model(n_latents, k, dropout=0.0):
-    shape = model_shape(d_model=5, n_latents=n_latents, k=k, d_embed=3, dropout=dropout)
-    init = InitConfig(factors=0.3, linear=0.3, mlp=0.5)
-    return IntegratedModel(shape, PARTS, init, root_seed=1, seed=0).double()
+    return untrained(
+        PARTS, d_model=5, n_latents=n_latents, k=k, d_embed=3, dropout=dropout,
+        init=InitConfig(factors=0.3, linear=0.3, mlp=0.5), root_seed=1,
+    ).double()  # fmt: skip
 
 
 @pytest.mark.parametrize(("n_latents", "k"), [(1, 1), (24, 1), (24, 5), (24, 24)])
@@ -147,10 +147,8 @@ def test_with_every_latent_selected_both_optimisers_train_alike_under_schedule_a
 def test_gradients_of_the_whole_objective_with_aux_k_are_the_same_sparse_and_dense(parts):
     found = []
     for optimiser in ("adam", "row_sparse_adam"):
-        shape = model_shape(d_model=8, n_latents=40, k=2, d_embed=3, dropout=0.0)
-        model = IntegratedModel(
-            shape, parts, InitConfig(factors=0.3, linear=0.3, mlp=0.5), root_seed=1, seed=0
-        )
+        init = InitConfig(factors=0.3, linear=0.3, mlp=0.5)
+        model = untrained(parts, d_model=8, n_latents=40, k=2, d_embed=3, init=init, root_seed=1)
         build_optimiser(model, optimiser, 0.01, (0.9, 0.999), 1e-8)
         with torch.no_grad():
             model.sae.W_enc[:20] *= 1e-3  # never among the two largest, so dead after one batch
@@ -188,12 +186,10 @@ class Largest(TorchDispatchMode):
 @pytest.mark.parametrize("topk_dtype", ["float32", "bfloat16"])
 def test_a_step_makes_no_tensor_of_all_tokens_and_latents(topk_dtype):
     n_tokens, n_latents = 2048, 1024
-    shape = model_shape(
-        d_model=16, n_latents=n_latents, k=8, d_embed=4, dropout=0.1, topk_dtype=topk_dtype
-    )
-    model = IntegratedModel(
-        shape, PARTS, InitConfig(factors=0.05, linear=0.01, mlp=0.01), root_seed=1, seed=0
-    )
+    model = untrained(
+        PARTS, d_model=16, n_latents=n_latents, k=8, d_embed=4, dropout=0.1, topk_dtype=topk_dtype,
+        init=InitConfig(factors=0.05, linear=0.01, mlp=0.01), root_seed=1,
+    )  # fmt: skip
     z = torch.randn(n_tokens, 16, generator=torch.Generator().manual_seed(0))
     with Largest() as seen:
         (model(z, PARTS) - z).square().mean().backward()

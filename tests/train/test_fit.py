@@ -4,11 +4,10 @@ import itertools
 
 import pytest
 import torch
-from train.records import model_shape
+from train.records import untrained
 
 from fispace.errors import DivergedError
 from fispace.models.fit import Schedule, fit, mean_variance
-from fispace.models.integrated import IntegratedModel
 from fispace.models.objective import squared_error_objective
 from fispace.stats.metrics import FvuSums
 from fispace.study.config.parts import PARTS
@@ -26,10 +25,10 @@ def schedule(n_steps=40, **changes):
 
 
 def small_model(parts=PARTS, seed=0):
-    shape = model_shape(d_model=8, n_latents=24, k=4, d_embed=3, dropout=0.15)
-    return IntegratedModel(
-        shape, parts, InitConfig(factors=0.05, linear=0.01, mlp=0.01), root_seed=1, seed=seed
-    )
+    return untrained(
+        parts, d_model=8, n_latents=24, k=4, d_embed=3, dropout=0.15,
+        init=InitConfig(factors=0.05, linear=0.01, mlp=0.01), root_seed=1, seed=seed,
+    )  # fmt: skip
 
 
 def linear_data(n_steps, seed=0):

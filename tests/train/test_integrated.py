@@ -4,23 +4,23 @@ import itertools
 
 import pytest
 import torch
-from train.records import model_shape
+from train.records import untrained
 
-from fispace.models.integrated import IntegratedModel, ablations, parts_name
+from fispace.models.integrated import ablations, parts_name
 from fispace.models.sparse import Codes, sparse_sum
 from fispace.study.config.parts import PARTS
 from fispace.study.config.train import InitConfig
 
-SHAPE = model_shape(d_model=6, n_latents=20, k=4, d_embed=3, dropout=0.0)
+SIZES = {"d_model": 6, "n_latents": 20, "k": 4, "d_embed": 3}
 INIT = InitConfig(factors=0.5, linear=0.1, mlp=0.3)
 
 
-def model_of(parts=PARTS, seed=0, shape=SHAPE):
-    return IntegratedModel(shape, parts, INIT, root_seed=7, seed=seed)
+def model_of(parts=PARTS, seed=0, **sizes):
+    return untrained(parts, **(SIZES | sizes), init=INIT, root_seed=7, seed=seed)
 
 
 def tokens(n=11):
-    return torch.randn(n, SHAPE.d_model, generator=torch.Generator().manual_seed(5))
+    return torch.randn(n, SIZES["d_model"], generator=torch.Generator().manual_seed(5))
 
 
 def test_sae_plus_linear_is_one_sae_with_the_merged_decoder():
@@ -38,7 +38,9 @@ def test_decoder_and_linear_part_get_identical_gradients():
 
 def subtracting():
     model = model_of()
-    model.bias.data = torch.randn(SHAPE.d_model, generator=torch.Generator().manual_seed(2)) * 0.3
+    model.bias.data = (
+        torch.randn(SIZES["d_model"], generator=torch.Generator().manual_seed(2)) * 0.3
+    )
     model.sae.b_enc.data.add_(0.1)
     model.subtracts_bias = True
     return model
@@ -49,7 +51,7 @@ def test_a_subtracted_bias_gets_gradients_from_input_and_output():
     (model(z, ["sae", "bias"]) - z).square().mean().backward()
     found = model.bias.grad.clone()
     sae, b = model.sae, model.bias.detach().clone().requires_grad_()
-    kept = torch.zeros(len(z), SHAPE.n_latents).scatter(1, sae.encode(z - b).indices, 1.0)
+    kept = torch.zeros(len(z), SIZES["n_latents"]).scatter(1, sae.encode(z - b).indices, 1.0)
     f = ((z - b) @ sae.W_enc.T + sae.b_enc).relu() * kept
     (f @ sae.W_dec + b - z).square().mean().backward()
     torch.testing.assert_close(found, b.grad)
@@ -70,9 +72,9 @@ def test_factor_pooling_equals_the_double_loop_over_pairs():
     model, z = model_of(), tokens()
     codes = model.sae.encode(z)
     V = model.interaction.V
-    by_hand = torch.zeros(len(z), SHAPE.d_embed)
+    by_hand = torch.zeros(len(z), SIZES["d_embed"])
     for token, (values, indices) in enumerate(zip(codes.values, codes.indices, strict=True)):
-        for a, b in itertools.combinations(range(SHAPE.k), 2):
+        for a, b in itertools.combinations(range(SIZES["k"]), 2):
             by_hand[token] += values[a] * values[b] * V[indices[a]] * V[indices[b]]
     torch.testing.assert_close(model.interaction.pool(codes), by_hand)
 
@@ -89,7 +91,7 @@ def test_moving_the_interactions_mean_to_the_bias_leaves_the_sum_unchanged():
     model.interaction.mean_output.copy_(alone.mean(0))
     torch.testing.assert_close(model(z, model.parts), before)
     torch.testing.assert_close(
-        model(z, ["interaction"]).mean(0), torch.zeros(SHAPE.d_model), atol=1e-6, rtol=0
+        model(z, ["interaction"]).mean(0), torch.zeros(SIZES["d_model"]), atol=1e-6, rtol=0
     )
 
 
@@ -115,8 +117,7 @@ def test_arms_of_a_seed_share_initial_weights_and_seeds_differ():
 
 
 def test_decoder_starts_uniform_within_the_published_bound():
-    shape = model_shape(d_model=64, n_latents=400, k=4, d_embed=3, dropout=0.0)
-    W_dec = model_of(["sae"], shape=shape).sae.W_dec
+    W_dec = model_of(["sae"], d_model=64, n_latents=400).sae.W_dec
     bound = 400**-0.5
     assert W_dec.abs().max() <= bound
     assert W_dec.std().item() == pytest.approx(bound / 3**0.5, rel=0.02)

@@ -2,20 +2,19 @@
 
 import pytest
 import torch
-from train.records import model_shape
+from train.records import untrained
 from train.test_fit import linear_data, schedule
 
 from fispace.models.fit import fit
-from fispace.models.integrated import IntegratedModel
 from fispace.models.latent_history import LatentHistory
 from fispace.models.objective import ArmObjective, aux_k_loss, squared_error_objective
 from fispace.study.config.train import AuxKConfig, InitConfig
 
 
 def sae_model(n_latents=24, k=3):
-    shape = model_shape(d_model=8, n_latents=n_latents, k=k, d_embed=3, dropout=0.0)
-    return IntegratedModel(
-        shape, ["sae"], InitConfig(factors=0.05, linear=0.01, mlp=0.01), root_seed=1, seed=0
+    init = InitConfig(factors=0.05, linear=0.01, mlp=0.01)
+    return untrained(
+        ["sae"], d_model=8, n_latents=n_latents, k=k, d_embed=3, init=init, root_seed=1
     )
 
 

@@ -2,9 +2,8 @@
 
 import pytest
 import torch
-from train.records import model_shape
+from train.records import untrained
 
-from fispace.models.integrated import IntegratedModel
 from fispace.models.optimiser import Adam, build_optimiser, clip_gradients, coalesced
 from fispace.study.config.parts import PARTS
 from fispace.study.config.train import InitConfig
@@ -13,10 +12,8 @@ SETTINGS = {"lr": 0.01, "betas": (0.9, 0.999), "eps": 1e-8}
 
 
 def model_of(k, n_latents=24):
-    shape = model_shape(d_model=8, n_latents=n_latents, k=k, d_embed=3, dropout=0.0)
-    return IntegratedModel(
-        shape, PARTS, InitConfig(factors=0.05, linear=0.1, mlp=0.1), root_seed=1, seed=0
-    )
+    init = InitConfig(factors=0.05, linear=0.1, mlp=0.1)
+    return untrained(PARTS, d_model=8, n_latents=n_latents, k=k, d_embed=3, init=init, root_seed=1)
 
 
 def trained(kind, k, n_steps=12, max_norm=None):

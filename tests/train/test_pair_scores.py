@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from train.records import model_shape
+from train.records import untrained
 
 from fispace.models.fit import Schedule, fit
 from fispace.models.integrated import IntegratedModel
@@ -24,10 +24,10 @@ INIT = InitConfig(factors=0.7, linear=0.1, mlp=0.7)
 
 
 def model(pooling: str = "pairs") -> IntegratedModel:
-    shape = model_shape(
-        d_model=5, n_latents=N_LATENTS, k=K, d_embed=6, dropout=0.0, pooling=pooling
-    )
-    made = IntegratedModel(shape, ("linear", "bias", "interaction"), INIT, 0, 0).eval()
+    made = untrained(
+        ("linear", "bias", "interaction"), d_model=5, n_latents=N_LATENTS, k=K, d_embed=6,
+        pooling=pooling, init=INIT,
+    ).eval()  # fmt: skip
     with torch.no_grad():  # away from the ReLU's kink, and with units of both signs
         made.interaction.b_hidden.copy_(torch.linspace(-0.4, 0.5, 6))
     return made

@@ -1,34 +1,36 @@
 """Every named part and pooling has the properties that the registry states."""
 
-from dataclasses import replace
+import ast
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pytest
 import torch
-from train.records import model_shape
+from train.records import untrained
 
 from fispace.models.integrated import IntegratedModel
 from fispace.models.interaction import POOLINGS
 from fispace.models.pairs import Pairs, pair_weights
-from fispace.models.parts import PART_KINDS, n_parameters
+from fispace.models.parts import PART_KINDS, Widths, n_parameters
 from fispace.models.sparse import Codes
 from fispace.plotting.style import LOOKS
 from fispace.seeds import torch_stream
 from fispace.study.config.parts import ALL_PARTS, DECODERS, PART_FORMULAS, POOLED, Part, Pooling
 from fispace.study.config.train import InitConfig
 
-SHAPE = model_shape(d_model=6, n_latents=10, k=3, d_embed=4, dropout=0.0)
+ROOT = Path(__file__).parents[2]
+WIDTHS = Widths(d_model=6, n_latents=10, d_embed=4)
 INIT = InitConfig(factors=0.7, linear=0.3, mlp=0.6)
 
 
 def model_of(*parts: Part, pooling: Pooling = "pairs") -> IntegratedModel:
-    shape = replace(SHAPE, pooling=pooling)
-    return IntegratedModel(shape, parts, INIT, 0, 0).eval().requires_grad_(False)
+    model = untrained(parts, pooling=pooling, **WIDTHS._asdict(), k=3, init=INIT)
+    return model.eval().requires_grad_(False)
 
 
 def codes_of(model: IntegratedModel, n_tokens: int = 20) -> Codes:
-    z = torch.randn(n_tokens, SHAPE.d_model, generator=torch_stream(0, "tests", "parts"))
+    z = torch.randn(n_tokens, WIDTHS.d_model, generator=torch_stream(0, "tests", "parts"))
     return model.sae.encode(z)
 
 
@@ -45,8 +47,8 @@ def test_a_part_has_the_number_of_weights_that_it_declares(part: Part):
     sizes = [
         sum(p.numel() for p in model_of(*parts).parameters()) for parts in (("sae",), ("sae", part))
     ]
-    assert sizes[1] - sizes[0] == n_parameters(SHAPE, part)
-    assert sizes[0] == n_parameters(SHAPE, "sae")
+    assert sizes[1] - sizes[0] == n_parameters(WIDTHS, part)
+    assert sizes[0] == n_parameters(WIDTHS, "sae")
 
 
 @pytest.mark.parametrize("part", ALL_PARTS)
@@ -94,3 +96,18 @@ def test_a_request_for_a_missing_part_is_refused_by_name():
         model_of("sae", "bias").rows("linear")
     with pytest.raises(ValueError, match="'bias' is not linear"):
         model_of("sae", "bias").rows("bias")
+
+
+def test_dropout_is_declared_once_and_the_interaction_drops_with_it():
+    declared = [
+        f"{path.name}:{node.lineno}"
+        for path in (ROOT / "src/fispace").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if (isinstance(node, ast.arg) and node.arg == "dropout")
+        or (isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "dropout")
+    ]
+    assert len(declared) == 1, declared
+    model = untrained(
+        ["sae", "interaction"], **WIDTHS._asdict(), k=3, init=INIT, dropout=0.3, pooling="sum"
+    )
+    assert model.interaction.dropout.p == 0.3

@@ -1,13 +1,12 @@
 """Pooling with the latents of a partner token: formula, gradients, and the choice of partners."""
 
 import itertools
-from dataclasses import replace
 
 import pytest
 import torch
 from hypothesis import given, settings
 from train.small_training import D_MODEL, JOINT, PARAMS, run
-from train.test_sparse import SHAPES, drawn, drawn_codes
+from train.test_sparse import SHAPES, assert_same_with_gradients, drawn, drawn_codes
 
 from fispace.models.interaction import ShuffledPairs
 from fispace.models.shuffled import shuffled_pair_sum, values_at
@@ -44,13 +43,7 @@ def test_shuffled_pooling_and_its_gradients_equal_the_double_loop_over_pairs_of_
     V, weights = drawn(n_latents, width, seed=seed + 1), drawn(n_tokens, width, seed=seed + 2)
     inputs = (codes.values, V)
     outputs = [shuffled_pair_sum(codes, partner, V), dense_shuffled_pair_sum(dense, partner, V)]
-    torch.testing.assert_close(*outputs)
-    gradients = [
-        torch.autograd.grad((out * weights).sum(), inputs, materialize_grads=True)
-        for out in outputs
-    ]
-    for ours, loop in zip(*gradients, strict=True):
-        torch.testing.assert_close(ours, loop)
+    assert_same_with_gradients(outputs, weights, inputs)
 
 
 def test_two_tokens_by_hand():
@@ -121,7 +114,8 @@ def test_the_shuffled_arm_differs_in_pooling_alone_and_is_deterministic(store):
         load_trained(run(store, "joint", JOINT), {}).model,
     )
     assert type(shuffled.interaction) is ShuffledPairs
-    assert replace(shuffled.shape, pooling="pairs") == joint.shape
+    assert (shuffled.pooling, joint.pooling) == ("shuffled", "pairs")
+    assert (shuffled.config, shuffled.d_model) == (joint.config, joint.d_model)
 
 
 def test_a_killed_shuffled_training_continues_to_the_same_bytes(store, monkeypatch):

@@ -33,6 +33,17 @@ def dense_pair_sum(f, V):
     return total
 
 
+def assert_same_with_gradients(outputs, weights, inputs):
+    """Both outputs are equal, and so are the gradients of their weighted sums in every input."""
+    torch.testing.assert_close(*outputs)
+    gradients = [
+        torch.autograd.grad((out * weights).sum(), inputs, materialize_grads=True)
+        for out in outputs
+    ]
+    for ours, theirs in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
 SHAPES = {
     "n_tokens": st.integers(1, 6), "n_latents": st.integers(1, 9), "width": st.integers(1, 5),
     "share": st.floats(0, 1), "seed": st.integers(0, 10**6),
@@ -47,13 +58,7 @@ def test_pair_sum_and_its_gradients_equal_the_double_loop(n_tokens, n_latents, w
     V, weights = drawn(n_latents, width, seed=seed + 1), drawn(n_tokens, width, seed=seed + 2)
     inputs = (codes.values, V)
     outputs = [pair_sum(codes, V), dense_pair_sum(dense, V)]
-    torch.testing.assert_close(*outputs)
-    gradients = [
-        torch.autograd.grad((out * weights).sum(), inputs, materialize_grads=True)
-        for out in outputs
-    ]
-    for ours, loop in zip(*gradients, strict=True):
-        torch.testing.assert_close(ours, loop)
+    assert_same_with_gradients(outputs, weights, inputs)
 
 
 @settings(max_examples=60, deadline=None)
@@ -66,12 +71,7 @@ def test_sums_over_two_matrices_add_up_to_the_sum_over_their_sum(
     rows = [drawn(n_latents, width, seed=seed + i) for i in (1, 2)]
     weights = drawn(n_tokens, width, seed=seed + 3)
     outputs = [sparse_sum(codes, *rows), dense @ (rows[0] + rows[1])]
-    torch.testing.assert_close(*outputs)
-    gradients = [
-        torch.autograd.grad((out * weights).sum(), (codes.values, *rows)) for out in outputs
-    ]
-    for ours, theirs in zip(*gradients, strict=True):
-        torch.testing.assert_close(ours, theirs)
+    assert_same_with_gradients(outputs, weights, (codes.values, *rows))
 
 
 def test_gradcheck_of_both_sums():

@@ -11,7 +11,7 @@ from train.small_training import D_MODEL, JOINT, PARAMS, SAE, SEQUENTIAL, arm_ro
 
 from fispace.chapters.factorial.encoder_stack import load_arm
 from fispace.chapters.train.arm import train_candidate
-from fispace.chapters.train.lr import choose_lr
+from fispace.chapters.train.choose_lr import choose_lr
 from fispace.errors import ArtifactError, ArtifactMismatchError, DivergedError, ParamsError
 from fispace.models import topk
 from fispace.models.topk import selection_dtype
@@ -139,7 +139,7 @@ def test_a_stored_model_is_the_one_that_was_validated_last(store, options):
     assert not torch.equal(model.sae.W_enc, plain.sae.W_enc)
     units, sums = (
         load_standardiser(store / "standardiser.safetensors"),
-        FvuSums(model.shape.d_model),
+        FvuSums(model.d_model),
     )
     for x in ActivationStore(store / "manifest.json").groups("val"):
         z = units.standardise(torch.from_numpy(x))

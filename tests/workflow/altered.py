@@ -8,21 +8,12 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from damage import flip, truncate
 from workflow.conftest import Folder
 
 Kinds = dict[tuple[str, str], list[Path]]
 """Files by command and suffix; those of one kind lie in order."""
 Touched = list[tuple[str, Path]]
-
-
-def flip(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
-def truncate(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-7])
 
 
 ALTERATIONS: dict[str, Callable[[Path], None]] = {

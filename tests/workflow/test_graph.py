@@ -156,12 +156,17 @@ def test_rules_hold_no_logic():
     assert len((ROOT / "Snakefile").read_text().splitlines()) <= 50
 
 
+def test_the_workflow_includes_the_rules_of_every_chapter():
+    text = (ROOT / "Snakefile").read_text()
+    assert 'for chapter in CHAPTERS:\n\n    include: f"workflow/rules/{chapter}.smk"\n' in text
+
+
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_a_chapter_has_one_name_everywhere(chapter):
     assert chapter in yaml.safe_load((ROOT / "params.yaml").read_text())
     assert chapter in StudyConfig.model_fields
     assert (ROOT / f"workflow/rules/{chapter}.smk").is_file()
-    assert f'include: "workflow/rules/{chapter}.smk"' in (ROOT / "Snakefile").read_text()
+    assert (ROOT / f"docs/method/{chapter}.md").is_file()
     package = ROOT / "src/fispace"
     home = package / "report" if chapter == "report" else package / "chapters" / chapter
     assert (home / "__init__.py").is_file()

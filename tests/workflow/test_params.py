@@ -82,8 +82,8 @@ def study(text: str = "", tmp_path: Path | None = None, **overrides: object) -> 
         ("train: {more_seeds: {arms: [nobody]}}", ["train.more_seeds.arms", "nobody"]),
         ("train: {arms: {sequential: {frozen_sae_from: sae_matched}}}", ["'sae_matched'"]),
         ("train: {k: 4096}", ["train.k=4096", "n_latents=1536"]),
-        ("fidelity: {controls: [louder]}", ["mine.yaml", "fidelity.controls", "louder"]),
-        ("fidelity: {controls: [cosine_noise]}", ["mine.yaml", "fidelity.controls"]),
+        ("fidelity: {matched_errors: [louder]}", ["mine.yaml", "fidelity.matched_errors", "louder"]),
+        ("fidelity: {matched_errors: [cosine_noise]}", ["mine.yaml", "fidelity.matched_errors"]),
         ("fidelity: {compared_with: [nobody]}", ["fidelity.compared_with", "nobody"]),
         ("train: {gain_curve: {arm: joint}}", ["train.gain_curve.arm", "'joint'"]),
         ("train: {gain_curve: {k_shares: [1.0]}}", ["mine.yaml", "train.gain_curve.k_shares[0]"]),
@@ -106,6 +106,11 @@ def study(text: str = "", tmp_path: Path | None = None, **overrides: object) -> 
         ("extract: {text: {source: txt}}", ["extract.text.path", "text=PATH"]),
         ("extract: {transfer: {source: jsonl}}", ["mine.yaml", "extract.transfer.path", "missing"]),
         ("lm: {name: null}", ["lm.name", "model=FOLDER"]),
+        ("report: {health: {sae_kl: {at_least: null}}}", ["mine.yaml: report.health.sae_kl", "needs a bound"]),
+        ("report: {health: {lm_gap: null}}", ["mine.yaml: report.health.lm_gap"]),
+        ("report: {health: {lm_gap: {at_most: low}}}", ["mine.yaml: report.health.lm_gap.at_most", "'low'"]),
+        ("report: {health: {sae_fvu: {at_least: 0.3}}}", ["report.health.sae_fvu.at_least=0.3", "no value"]),
+        ("report: {health: {speed: {at_least: 1.0, at_most: null}}}", ["mine.yaml: report.health.speed"]),
     ],
 )  # fmt: skip
 def test_a_bad_parameter_is_refused_naming_file_and_key(text, names, tmp_path):
@@ -393,7 +398,13 @@ def test_a_parameter_of_one_chapter_changes_no_slice_of_another(tmp_path):
     changed = study("fidelity: {n_bootstrap: 77}", tmp_path)
     for command in all_commands():
         same = slice_of(changed, command) == slice_of(study(), command)
-        is_table = command.verb not in ("bounds", "arm", "cut", "gain-curve", "audit")
+        is_table = command.verb not in (
+            "ablation-baselines",
+            "arm",
+            "reduced-k",
+            "gain-curve",
+            "audit",
+        )
         is_table &= not command.verb.endswith("plots")
         assert same == (command.chapter != "fidelity" or not is_table)
 

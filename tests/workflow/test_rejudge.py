@@ -24,7 +24,7 @@ def test_the_committed_ledger_is_what_its_tables_give(
 ) -> None:
     rejudge.rejudge(rejudge.REFERENCE / study, target, tmp_path)
     made = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert len(made) == 4  # quantities, ledger, its figure's numbers, page
+    assert len(made) == 5  # quantities, ledger, its figure's numbers, gates, page
     for path in made:
         committed = ROOT / path.relative_to(tmp_path)
         assert path.read_bytes() == committed.read_bytes(), f"{committed}: run `make rejudge`"

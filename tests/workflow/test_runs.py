@@ -178,7 +178,7 @@ MEASURED = {
 DRAWN = {f"report_draw{kind}" for kind in ("", "_factorial", "_fidelity", "_geometry", "_modules")}
 UNTRAINED = {
     "testbed_corpus", "testbed_lm", "extract_activations", "extract_standardiser",
-    "factorial_activations", "factorial_battery", "fidelity_bounds", "report_diagrams",
+    "factorial_activations", "factorial_battery", "fidelity_ablation_baselines", "report_diagrams",
     "report_draw_modules",
 }  # fmt: skip
 CODE = "\n\nADDED = 1\n"

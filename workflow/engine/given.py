@@ -14,12 +14,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from fispace.errors import ArtifactError
+from fispace.errors import ArtifactError, ParamsError
 from fispace.provenance.verify import LOGS
 from fispace.store.files import read_json, sha256_of, write_json
 
 NOTED = "given.json"
 """File in logs/<run>/: size, time and digest of every named file."""
+IMPORTED_SUFFIXES = (".json", ".safetensors", ".pt", ".bin")
 TEXTS = ("run", "overlay", "model", "text", "transfer")
 """Keys whose values are names or paths; overlays may be a list in brackets."""
 
@@ -27,6 +28,21 @@ TEXTS = ("run", "overlay", "model", "text", "transfer")
 def digests_of(paths: Iterable[Path], run: str) -> list[str]:
     """SHA-256 of each file."""
     return [_digest_of(path, run) for path in paths]
+
+
+def files_of_import(arm: str, folder: str) -> list[str]:
+    """Files of an imported arm's folder, sorted; the step that reads them judges them.
+
+    Raises:
+        ParamsError: if the folder is missing or holds no such file.
+    """
+    found = [path for path in Path(folder).glob("*") if path.suffix in IMPORTED_SUFFIXES]
+    if not found:
+        raise ParamsError(
+            f"train.arms.{arm}.import={folder!r} is no folder that holds an SAE. Give a folder with "
+            "cfg.json and sae_weights.safetensors (SAELens), or cfg.json and sae.safetensors (sparsify)."
+        )
+    return sorted(map(str, found))
 
 
 @cache

@@ -14,13 +14,13 @@ search_path = os.pathsep.join([os.path.dirname(sys.executable), os.getenv("PATH"
 os.environ.update(PYTHONPATH=sys.path[0], PATH=search_path)
 
 from fispace.study.commands import CHAPTERS, all_commands
-from fispace.study.config.arms import arms_of, gain_ks
+from fispace.study.config.arms import arms_of, gain_ks, imports_of
 from fispace.errors import ParamsError
 from fispace.study.params import load_study, uses_testbed
 from engine.calls import CALL, call_of
 from engine.console import speak_briefly
 from engine.foreign import bring_to_now, foreign_message
-from engine.given import as_typed
+from engine.given import as_typed, files_of_import
 from engine.run_record import write_ended, write_started
 from engine.shown import shown_place, shown_text
 
@@ -46,6 +46,7 @@ AUDIT, SWITCHES = STUDY["train"]["audit"], list(STUDY["train"]["audit"]["switche
 VARIANTS = {"": None} | {f"at_k{k}/": {"k": k} for k in CURVE_KS}
 VARIANTS |= {f"audit/{name}/": changed for name, changed in AUDIT["switches"].items()}
 WORLDS = STUDY["testbed"]["planted"]["worlds"]
+NULL_WORLDS = [1000 + n for n in range(STUDY["interactions"]["n_null_worlds"])]
 SPLITS = ["train", "val", "test", "transfer"][: 2 + len(TEXTS)]
 LM_FILES = ["config.json", "generation_config.json", "model.safetensors"]
 LM_FILES += ["tokenizer.json", "tokenizer_config.json"]
@@ -70,7 +71,7 @@ wildcard_constraints:
     seed=one_of(SEEDS + MORE["seeds"]),
     lr=one_of(RATES),
     variant=one_of(VARIANTS),
-    world=one_of(WORLDS),
+    world=one_of(WORLDS + NULL_WORLDS),
     full="(full/)?",  # where the target full has a table of its own beside that of all
     tag="(_full)?",
 

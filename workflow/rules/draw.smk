@@ -60,6 +60,20 @@ use rule report_draw as report_draw_geometry with:
         **call_of("report", "draw", figure=OF_GEOMETRY),
 
 
+use rule report_draw as report_draw_interactions with:
+    input:
+        table=drawn(OF_INTERACTIONS, "csv"),
+    output:
+        svg=drawn(OF_INTERACTIONS, "svg"),
+        pdf=drawn(OF_INTERACTIONS, "pdf"),
+    log:
+        "logs/{run}/report/draw_interactions.log",
+    benchmark:
+        "logs/{run}/report/draw_interactions.tsv"
+    params:
+        **call_of("report", "draw", figure=OF_INTERACTIONS),
+
+
 use rule report_draw as report_draw_factorial with:
     input:
         table=drawn(OF_FACTORIAL, "csv"),

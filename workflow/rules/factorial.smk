@@ -1,6 +1,7 @@
 # 2x2 stimuli: discovery on one half of the items, clamping and inference on the other.
 SEED_FILES = ["discovery.parquet", "candidates.csv", "pairs.csv", "generations.parquet"]
 SEED_FILES += ["generation_counts.csv", "secondary.curve.parquet", "residual.curve.parquet"]
+CONTINUED = {name: STUDY["factorial"]["generation"][name] for name in ["n_contexts", "n_tokens"]}
 
 
 rule factorial:
@@ -38,6 +39,7 @@ rule factorial_activations:
     """What does the LM hold at the hook point on every text? Cost: seconds, one LM pass."""
     input:
         item_table="results/{run}/factorial/items.csv",
+        contexts="results/{run}/factorial/contexts.csv",
         lm_folder=testbed_lm,
     output:
         select="results/{run}/factorial/activations.select.parquet",
@@ -46,9 +48,10 @@ rule factorial_activations:
         "logs/{run}/factorial/activations.log",
     benchmark:
         "logs/{run}/factorial/activations.tsv"
+    priority: 1  # before the trainings, since it may refuse the LM
     threads: threads_of("factorial")
     params:
-        **call_of("factorial", "activations"),
+        **call_of("factorial", "activations", **CONTINUED),
     shell:
         CALL
 

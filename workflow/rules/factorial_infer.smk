@@ -31,7 +31,7 @@ rule factorial_infer:
         CALL
 
 
-rule factorial_truth:
+rule factorial_ground_truth:
     """Do the LM and the latents carry what the grammar planted, and do clamps change it? Cost: seconds."""
     input:
         grammar="results/{run}/testbed/grammar.json",
@@ -44,12 +44,12 @@ rule factorial_truth:
         by_word="results/{run}/factorial/truth_words.parquet",
         answers="results/{run}/factorial/truth.csv",
     log:
-        "logs/{run}/factorial/truth.log",
+        "logs/{run}/factorial/ground_truth.log",
     benchmark:
-        "logs/{run}/factorial/truth.tsv"
+        "logs/{run}/factorial/ground_truth.tsv"
     threads: threads_of("factorial")
     params:
-        **call_of("factorial", "truth"),
+        **call_of("factorial", "ground-truth"),
     shell:
         CALL
 

@@ -44,7 +44,7 @@ rule factorial_clamp:
         CALL
 
 
-rule factorial_singles:
+rule factorial_single_latent_response:
     """What does a single primary latent do to the secondary ones? Cost: seconds."""
     input:
         item_table="results/{run}/factorial/items.csv",
@@ -57,12 +57,12 @@ rule factorial_singles:
         singles="results/{run}/factorial/singles.csv",
         histogram="results/{run}/factorial/singles_histogram.csv",
     log:
-        "logs/{run}/factorial/singles.log",
+        "logs/{run}/factorial/single_latent_response.log",
     benchmark:
-        "logs/{run}/factorial/singles.tsv"
+        "logs/{run}/factorial/single_latent_response.tsv"
     threads: threads_of("factorial")
     params:
-        **call_of("factorial", "singles"),
+        **call_of("factorial", "single-latent-response"),
     shell:
         CALL
 

@@ -13,7 +13,7 @@ rule fidelity:
         of_run("results/{run}/fidelity/shapley.{suffix}", suffix=["parquet", "csv"]),
 
 
-rule fidelity_bounds:
+rule fidelity_ablation_baselines:
     """What does the LM lose with zeros, or the mean, at the hook point? Cost: a few LM passes."""
     input:
         manifest="results/{run}/extract/manifest.json",
@@ -22,12 +22,12 @@ rule fidelity_bounds:
     output:
         bounds="results/{run}/fidelity/bounds.parquet",
     log:
-        "logs/{run}/fidelity/bounds.log",
+        "logs/{run}/fidelity/ablation_baselines.log",
     benchmark:
-        "logs/{run}/fidelity/bounds.tsv"
+        "logs/{run}/fidelity/ablation_baselines.tsv"
     threads: threads_of("fidelity")
     params:
-        **call_of("fidelity", "bounds"),
+        **call_of("fidelity", "ablation-baselines"),
     shell:
         CALL
 

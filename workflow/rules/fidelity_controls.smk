@@ -19,7 +19,7 @@ rule fidelity_controls:
         CALL
 
 
-rule fidelity_cut:
+rule fidelity_reduced_k:
     """What does the SAE lose if k is cut at test time, and how much of it do training at that k, a refitted
     decoder and the arm recover? Target full. Cost: a pass over the train tokens."""
     input:
@@ -36,12 +36,12 @@ rule fidelity_cut:
     output:
         cut="results/{run}/fidelity/full/cut/seed{seed}.parquet",
     log:
-        "logs/{run}/fidelity/cut/seed{seed}.log",
+        "logs/{run}/fidelity/reduced_k/seed{seed}.log",
     benchmark:
-        "logs/{run}/fidelity/cut/seed{seed}.tsv"
+        "logs/{run}/fidelity/reduced_k/seed{seed}.tsv"
     threads: threads_of("fidelity")
     params:
-        **call_of("fidelity", "cut"),
+        **call_of("fidelity", "reduced-k"),
     shell:
         CALL
 

@@ -55,7 +55,7 @@ rule geometry_history:
     input:
         histories=of_run(
             "results/{run}/train/{arm}/seed{seed}.lifecycle.parquet",
-            arm=[arm for arm in ARMS if ARMS[arm]["frozen_sae_from"] is None],
+            arm=[arm for arm in TRAINED if ARMS[arm]["frozen_sae_from"] is None],
             seed=SEEDS,
         ),
     output:
@@ -91,5 +91,25 @@ rule geometry_plots:
         "logs/{run}/geometry/plots.tsv"
     params:
         **call_of("geometry", "plots"),
+    shell:
+        CALL
+
+
+rule geometry_heads:
+    """How many hidden units of every interaction are alive, control arms included? Target full.
+    Cost: seconds."""
+    input:
+        weights=interactions,
+        manifest="results/{run}/extract/manifest.json",
+        standardiser="results/{run}/extract/standardiser.safetensors",
+    output:
+        table="results/{run}/geometry/full/heads.csv",
+    log:
+        "logs/{run}/geometry/heads.log",
+    benchmark:
+        "logs/{run}/geometry/heads.tsv"
+    threads: threads_of("geometry")
+    params:
+        **call_of("geometry", "heads"),
     shell:
         CALL

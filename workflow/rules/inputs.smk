@@ -2,6 +2,12 @@
 ARM, BATTERY = STUDY["factorial"]["arm"], STUDY["factorial"]["battery"]
 ARM_WEIGHTS = per_seed(f"results/{{run}}/train/{ARM}/seed{{seed}}.safetensors")
 TESTBED_BATTERY = {"stimuli": "stimuli.csv", "responses": "grammar.json"}
+IMPORTS, NOTHING = imports_of(STUDY["train"]), "(?!)"  # the second matches no name
+try:
+    IMPORTED_FILES = {arm: files_of_import(arm, folder) for arm, folder in IMPORTS.items()}
+except ParamsError as error:
+    raise WorkflowError(str(error)) from None
+TRAINED, ALL_TRAINED = ([arm for arm in of if arm not in IMPORTS] for of in [ARMS, ALL_ARMS])
 FOLDER_BATTERY = {name: f"{name}.csv" for name in ["stimuli", "responses", "prompts"]}
 
 TRUTH_FILES = ["truth.csv", "truth_words.parquet"] if BATTERY == "testbed" else []
@@ -36,6 +42,17 @@ def frozen_sae(wildcards):
     return [f"results/{RUN}/train/{arm}/seed{wildcards.seed}.safetensors" for arm in arms]
 
 
+def shares_of_world(wildcards):
+    """Shares that the planted pairs of a world have; none are planted in the further worlds."""
+    is_null = int(wildcards.world) in NULL_WORLDS
+    return [0.0] if is_null else STUDY["testbed"]["planted"]["shares"]
+
+
+def imported_files(wildcards):
+    """Files of the SAE that this arm imports."""
+    return IMPORTED_FILES[wildcards.arm]
+
+
 def row(wildcards):
     """The row of the arm."""
     return ALL_ARMS[wildcards.arm]
@@ -49,6 +66,24 @@ def matched_row(wildcards):
 def changed(wildcards):
     """Parameters of a training that replace the study's; None for most trainings."""
     return VARIANTS[wildcards.variant]
+
+
+def interactions(wildcards):
+    """Weights of every arm of the target full that has an interaction, with all its seeds."""
+    path, arms = "results/{run}/train/{arm}/seed{seed}.safetensors", ALL_ARMS
+    own = {arm for arm in arms if "interaction" in arms[arm]["parts"]}
+    more = of_run(path, arm=own & set(MORE["arms"]), seed=MORE["seeds"])
+    return sorted(of_run(path, arm=own, seed=SEEDS) + more)
+
+
+def live_units(wildcards):
+    """The table of live hidden units: of the arms of every run, or of all arms of the target full."""
+    return f"results/{RUN}/geometry/{'full/heads' if wildcards.full else 'summary'}.csv"
+
+
+def floor(wildcards):
+    """The LM's loss beside its Bayes floor, which is known for the testbed's LM alone."""
+    return of_run("results/{run}/testbed/floor.json") if OWN_LM else []
 
 
 def only_full(path):

@@ -4,13 +4,14 @@ OF_CLAIMS = ["claims"]
 OF_MODULES = ["pipeline", "architecture"]
 OF_FIDELITY = ["reconstruction", "kl", "controls", "shapley", "positions"]
 OF_GEOMETRY = ["norms", "norm_ratios", "ratio_scatter", "spectrum"]
+OF_INTERACTIONS = ["volcano"]
 OF_FACTORIAL = ["clamping", "secondary_activations", "interaction", "family", "generations"]
 OF_FULL = ["calibration", "planted", "gain_curve", "arm_controls", "claims_full", "audit"]
-FIGURES = [*OF_CLAIMS, *OF_MODULES, *OF_FIDELITY, *OF_GEOMETRY, *OF_FACTORIAL]
+FIGURES = [*OF_CLAIMS, *OF_MODULES, *OF_FIDELITY, *OF_GEOMETRY, *OF_INTERACTIONS, *OF_FACTORIAL]
 FULL_PAGE = [figure for figure in FIGURES + OF_FULL if figure not in OF_CLAIMS]
 DRAWN = ["csv", "svg", "pdf"]
 LEDGER = ["claims.csv", "claims.json", "quantities.csv", "documents.csv"]
-LEDGER += ["explanations.md", "summary.md", "arms.csv", "index.html"]
+LEDGER += ["health.csv", "explanations.md", "summary.md", "arms.csv", "index.html"]
 
 
 rule report:
@@ -61,6 +62,25 @@ rule report_documents:
         "logs/{run}/report/{full}documents.tsv"
     params:
         **call_of("report", "documents"),
+    shell:
+        CALL
+
+
+rule report_health:
+    """Is the study healthy enough for its verdicts to be read? Cost: seconds."""
+    input:
+        fidelity="results/{run}/fidelity/{full}summary.csv",
+        heads=live_units,
+        curves="results/{run}/train/{full}validation.csv",
+        floor=floor,
+    output:
+        health="results/{run}/report/{full}health.csv",
+    log:
+        "logs/{run}/report/{full}health.log",
+    benchmark:
+        "logs/{run}/report/{full}health.tsv"
+    params:
+        **call_of("report", "health"),
     shell:
         CALL
 

@@ -5,6 +5,7 @@ rule report_explanations:
     """Where does each number of the ledger come from? Cost: seconds."""
     input:
         ledger="results/{run}/report/{full}claims.csv",
+        health="results/{run}/report/{full}health.csv",
         quantities="results/{run}/report/{full}quantities.parquet",
         family="results/{run}/factorial/infer.csv",
         truth=of_run("results/{run}/factorial/{name}", name=TRUTH_FILES[:1]),
@@ -24,6 +25,7 @@ rule report_summary:
     """What came out, on one page? Cost: seconds."""
     input:
         ledger="results/{run}/report/{full}claims.csv",
+        health="results/{run}/report/{full}health.csv",
         weaknesses="workflow/weaknesses.yaml",
         family="results/{run}/factorial/infer.csv",
         truth=of_run("results/{run}/factorial/{name}", name=TRUTH_FILES[:1]),
@@ -70,7 +72,7 @@ rule report_page:
         arms="results/{run}/report/{full}arms.csv",
         explanations="results/{run}/report/{full}explanations.md",
         manifest="results/{run}/extract/manifest.json",
-        health=[],
+        health="results/{run}/report/{full}health.csv",
         drawings=drawings_of_page,
     output:
         page="results/{run}/report/{full}index.html",

@@ -2,12 +2,13 @@
 
 
 rule train:
-    """Weights and training curve of every arm and seed."""
+    """Weights and training curve of every arm and seed; an imported arm has no curve."""
     input:
         of_run("results/{run}/train/{arm}/seed{seed}.safetensors", arm=ARMS, seed=SEEDS),
-        of_run("results/{run}/train/{arm}/seed{seed}.curve.parquet", arm=ARMS, seed=SEEDS),
-        of_run("results/{run}/train/{arm}/seed{seed}.lifecycle.parquet", arm=ARMS, seed=SEEDS),
+        of_run("results/{run}/train/{arm}/seed{seed}.curve.parquet", arm=TRAINED, seed=SEEDS),
+        of_run("results/{run}/train/{arm}/seed{seed}.lifecycle.parquet", arm=TRAINED, seed=SEEDS),
         of_run("results/{run}/train/lr.json"),
+        of_run("results/{run}/train/validation.csv"),
 
 
 rule train_candidate:
@@ -66,6 +67,8 @@ rule train_arm:
         "logs/{run}/train/{variant}{arm}/seed{seed}.log",
     benchmark:
         "logs/{run}/train/{variant}{arm}/seed{seed}.tsv"
+    wildcard_constraints:
+        arm=one_of(ALL_TRAINED),
     threads: threads_of("train")
     params:
         **call_of(
@@ -77,5 +80,42 @@ rule train_arm:
             scratch="scratch/{run}/train/{variant}{arm}/seed{seed}",
             checkpoint_seconds=CHECKPOINT_SECONDS,
         ),
+    shell:
+        CALL
+
+
+rule train_validation:
+    """Do the trainings still gain when they end? {full} is empty or names the target full. Cost:
+    seconds."""
+    input:
+        curves=of_target("results/{run}/train/{arm}/seed{seed}.curve.parquet"),
+    output:
+        table="results/{run}/train/{full}validation.csv",
+    log:
+        "logs/{run}/train/{full}validation.log",
+    benchmark:
+        "logs/{run}/train/{full}validation.tsv"
+    params:
+        **call_of("train", "validation"),
+    shell:
+        CALL
+
+
+rule train_import:
+    """What is an SAE that was trained elsewhere, on standardised activations? Cost: seconds."""
+    input:
+        folder=imported_files,
+        manifest="results/{run}/extract/manifest.json",
+        standardiser="results/{run}/extract/standardiser.safetensors",
+    output:
+        weights="results/{run}/train/{arm}/seed{seed}.safetensors",
+    log:
+        "logs/{run}/train/{arm}/seed{seed}.log",
+    benchmark:
+        "logs/{run}/train/{arm}/seed{seed}.tsv"
+    wildcard_constraints:
+        arm=one_of(IMPORTS) or NOTHING,
+    params:
+        **call_of("train", "import"),
     shell:
         CALL

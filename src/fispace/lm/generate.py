@@ -32,12 +32,7 @@ def continue_texts(
     Raises:
         ModelError: if a prompt with its continuation is longer than the model has positions for.
     """
-    longest = max(len(prompt) for prompt in prompts)
-    n_fed = longest + n_tokens - 1
-    require_positions(
-        model, n_fed, f"a prompt of {longest} tokens and a continuation of {n_tokens} need {n_fed}"
-    )
-    kept = keeping(model, n_fed, 1)
+    kept = keeping(model, require_room(model, prompts, n_tokens), 1)
     started = _Whole if kept == "nothing" else _Kept
     parts = groups([len(prompt) for prompt in prompts], "padded" if kept == "padded" else EQUAL)
     running = [
@@ -52,6 +47,24 @@ def continue_texts(
         for rows, texts in zip(parts, running, strict=True):
             texts.add(token[rows])
     return chosen.numpy()
+
+
+def require_room(model: Any, prompts: Sequence[Sequence[int]], n_tokens: int) -> int:
+    """Number of tokens that the model reads for `n_tokens` tokens after the longest of the prompts.
+
+    The last token of a continuation is not read.
+
+    Raises:
+        ModelError: if the model has fewer positions.
+    """
+    longest = max(len(prompt) for prompt in prompts)
+    n_read = longest + n_tokens - 1
+    require_positions(
+        model,
+        n_read,
+        f"a prompt of {longest} tokens and a continuation of {n_tokens} need {n_read}",
+    )
+    return n_read
 
 
 class _Kept:

@@ -67,6 +67,18 @@ def load_lm(lm: LmConfig, testbed_folder: Path | None) -> tuple[Any, Any]:
     return model, tokenizer
 
 
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer in a model's folder.
+
+    Raises:
+        ModelError: if there is none that can be read.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # a damaged folder makes the libraries raise anything
+        raise ModelError(f"The tokenizer in {folder} cannot be loaded: {error}") from None
+
+
 def _require_sizes(folder: Path, options: dict[str, Any]) -> None:
     """Refuse a config.json that describes a far larger model than the weights beside it.
 

@@ -36,10 +36,20 @@ def load_extracted_lm(
 
     Raises:
         ModelError: if the model cannot be loaded.
-        ArtifactMismatchError: if its weights are not those that the store records.
+        ArtifactMismatchError: if its weights or its hook point are not those that the store records.
     """
     model, tokenizer = load_lm(lm, testbed_folder)
-    if model_fingerprint(lm, testbed_folder, model) != store.manifest.get("model"):
+    require_extracted(lm, model_fingerprint(lm, testbed_folder, model), store)
+    return model, tokenizer
+
+
+def require_extracted(lm: LmConfig, fingerprint: dict[str, str], store: ActivationStore) -> None:
+    """Refuse an LM, given by its `model_fingerprint`, that the store was not extracted from.
+
+    Raises:
+        ArtifactMismatchError: if its weights or its hook point are not those that the store records.
+    """
+    if fingerprint != store.manifest.get("model"):
         raise ArtifactMismatchError(
             f"The LM {lm.name} is not the one that {store.path} was extracted from: its weights "
             "differ. Give the same model, or run the rule extract_activations again."
@@ -49,7 +59,6 @@ def load_extracted_lm(
             f"{store.path} was extracted at hook point {store.manifest.get('hook_point')}, the study now "
             f"says {lm.hook_point}. Run the rule extract_activations again."
         )
-    return model, tokenizer
 
 
 def window_batches(

@@ -16,12 +16,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from fispace.models.interaction import Interaction
-from fispace.models.parts import PART_KINDS, ModelShape, PartKind, n_parameters
+from fispace.models.parts import PART_KINDS, PartKind, Widths, n_parameters
 from fispace.models.sae import TopKSae
 from fispace.models.sparse import Codes, sparse_sum
 from fispace.seeds import torch_stream
-from fispace.study.config.parts import ALL_PARTS, DECODERS, Part
-from fispace.study.config.train import InitConfig
+from fispace.study.config.parts import ALL_PARTS, DECODERS, Part, Pooling
+from fispace.study.config.train import ModelConfig
 
 
 class IntegratedModel(nn.Module):
@@ -39,11 +39,17 @@ class IntegratedModel(nn.Module):
     residual_sae: TopKSae
 
     def __init__(
-        self, shape: ModelShape, parts: Sequence[Part], init: InitConfig, root_seed: int, seed: int
-    ) -> None:
-        """Initial weights of `seed`; arms with the same seed share the weights of their common parts."""
+        self, d_model: int, config: ModelConfig, parts: Sequence[Part], pooling: Pooling | None,
+        *, root_seed: int, seed: int,
+    ) -> None:  # fmt: skip
+        """Initial weights of `seed`; arms with the same seed share the weights of their common parts.
+
+        `d_model` is the width of the activations. `pooling` is needed if `interaction` is one of the parts.
+        """
         super().__init__()
-        self.shape = shape
+        self.d_model = d_model
+        self.config = config
+        self.pooling: Pooling | None = pooling
         self.subtracts_bias = False
         self.parts: tuple[Part, ...] = tuple(part for part in ALL_PARTS if part in parts)
         stream = partial(torch_stream, root_seed, "train", seed)
@@ -51,7 +57,7 @@ class IntegratedModel(nn.Module):
             if (
                 part in parts or part == "sae"
             ):  # codes come from the SAE even if it is not one of the parts
-                kind.attach(self, shape, init, stream)
+                kind.attach(self, stream)
 
     def forward(
         self, z: Float[Tensor, "tokens d_model"], parts: Sequence[Part]
@@ -130,7 +136,7 @@ class IntegratedModel(nn.Module):
 
     def n_parameters(self, part: Part) -> int:
         """Number of trained weights that belong to a part."""
-        return n_parameters(self.shape, part)
+        return n_parameters(Widths(self.d_model, self.config.n_latents, self.config.d_embed), part)
 
 
 def ablations(parts: Sequence[Part]) -> list[tuple[Part, ...]]:

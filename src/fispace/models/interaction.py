@@ -14,6 +14,7 @@ from fispace.models.shuffled import shuffled_pair_sum
 from fispace.models.sparse import Active, Codes, pair_sum, sparse_sum, summed_rows
 from fispace.seeds import random_cycle
 from fispace.study.config.parts import Pooling
+from fispace.study.config.train import ModelConfig
 
 Stream = Callable[..., torch.Generator]
 """Function from names to the generator of the model's random stream with these names."""
@@ -45,19 +46,17 @@ class Interaction(nn.Module):
 
     mean_output: Tensor
 
-    def __init__(
-        self, d_model: int, n_latents: int, d_embed: int, dropout: float,
-        std_factors: float, std_mlp: float, stream: Stream,
-    ) -> None:  # fmt: skip
-        """Factors from N(0, std_factors^2), MLP weights from N(0, std_mlp^2), hidden bias zero."""
+    def __init__(self, d_model: int, config: ModelConfig, stream: Stream) -> None:
+        """Factors from N(0, init.factors^2), MLP weights from N(0, init.mlp^2), hidden bias zero."""
         super().__init__()
         self._stream = stream
-        generator = stream("init", "interaction")
-        self.V = nn.Parameter(torch.randn(n_latents, d_embed, generator=generator) * std_factors)
-        self.W_hidden = nn.Parameter(torch.randn(d_embed, d_embed, generator=generator) * std_mlp)
-        self.b_hidden = nn.Parameter(torch.zeros(d_embed))
-        self.W_out = nn.Parameter(torch.randn(d_model, d_embed, generator=generator) * std_mlp)
-        self.dropout = nn.Dropout(dropout)
+        generator, width, init = stream("init", "interaction"), config.d_embed, config.init
+        V = torch.randn(config.n_latents, width, generator=generator)
+        self.V = nn.Parameter(V * init.factors)
+        self.W_hidden = nn.Parameter(torch.randn(width, width, generator=generator) * init.mlp)
+        self.b_hidden = nn.Parameter(torch.zeros(width))
+        self.W_out = nn.Parameter(torch.randn(d_model, width, generator=generator) * init.mlp)
+        self.dropout = nn.Dropout(config.dropout)
         self.register_buffer("mean_output", torch.zeros(d_model))
 
     def pool(self, codes: Codes) -> Float[Tensor, "tokens d_embed"]:

@@ -92,7 +92,7 @@ def movement(
         after = model.interaction.output(base.hidden + step)
         return after - model.interaction.output(base.hidden)
     if change.target == "primary":
-        return _delta(base.codes, change)[:, None] * decoder_rows(model)[change.latent]
+        return primary_movement(model, base.codes, change)
     if change.target == "linear":
         rows = model.rows("linear" if "linear" in model.parts else "sae")
         return (change.amount - 1) * sparse_sum(base.codes, rows)
@@ -101,6 +101,13 @@ def movement(
     like = Intervention(target, change.latent, change.mode, change.amount)
     length = movement(model, secondary, base, like).norm(dim=1, keepdim=True)
     return (1.0 if change.amount >= 1 else -1.0) * length * direction
+
+
+def primary_movement(
+    model: IntegratedModel, codes: Codes, change: Intervention
+) -> Float[Tensor, "tokens d_model"]:
+    """What moving a latent of the primary SAE adds, in standardised units: delta (W_dec + W_lin)[i]."""
+    return _delta(codes, change)[:, None] * decoder_rows(model)[change.latent]
 
 
 def decoder_rows(model: IntegratedModel) -> Float[Tensor, "n_latents d_model"]:

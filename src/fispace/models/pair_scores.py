@@ -37,7 +37,7 @@ def factor_scores(
     is_open = (head.hidden(codes) > 0).float().mean(0)
     through = (head.W_out * is_open) @ head.W_hidden
     weights = np.stack([pair_weights(model, readout, pairs) for readout in through])
-    scale = mean_active(codes, model.shape.n_latents).numpy()
+    scale = mean_active(codes, model.config.n_latents).numpy()
     return np.linalg.norm(weights, axis=0) * scale[pairs.first] * scale[pairs.second]
 
 
@@ -60,7 +60,7 @@ def functional_scores(
     that is never active together, and for any y that is a sum over latents.
     """
     n = len(latents)
-    head, place = model.interaction, torch.full((model.shape.n_latents,), -1)
+    head, place = model.interaction, torch.full((model.config.n_latents,), -1)
     place[torch.from_numpy(latents)] = torch.arange(n)
     where = place[
         codes.indices

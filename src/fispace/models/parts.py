@@ -7,8 +7,7 @@ classes in `fispace.models.interaction`. Must not: know which parts an arm has, 
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -17,37 +16,28 @@ from torch import Tensor, nn
 from fispace.models.interaction import POOLINGS, Stream
 from fispace.models.sae import TopKSae
 from fispace.models.sparse import Codes, sparse_sum
-from fispace.study.config.parts import Part, Pooling
-from fispace.study.config.train import InitConfig, SelectBy, SelectionDtype
+from fispace.study.config.parts import Part
+from fispace.study.config.train import ModelConfig
 
 
-@dataclass(frozen=True, kw_only=True)
-class ModelShape:
-    """Sizes of an integrated model, and the options of its TopK selection and its interaction."""
+class Widths(NamedTuple):
+    """What the number of a model's weights depends on."""
 
     d_model: int
     n_latents: int
-    k: int
     d_embed: int
-    dropout: float
-    topk_dtype: SelectionDtype
-    """Precision of the encoder product that picks candidates; float32 is the exact choice."""
-    select_by: SelectBy
-    """Quantity by which the k largest latents of a token are chosen."""
-    pooling: Pooling | None
-    """What the interaction part pools; None if the model has no such part."""
 
 
 class PartKind(ABC):
     """One kind of part. Its weights are attributes of the model, so that checkpoints contain them by name."""
 
     @abstractmethod
-    def n_parameters(self, shape: ModelShape) -> int:
+    def n_parameters(self, widths: Widths) -> int:
         """Number of trained weights."""
 
     @abstractmethod
-    def attach(self, model: nn.Module, shape: ModelShape, init: InitConfig, stream: Stream) -> None:
-        """Give the model the part's initial weights."""
+    def attach(self, model: Any, stream: Stream) -> None:
+        """Give the model the part's initial weights, of the sizes and deviations in `model.config`."""
 
     @abstractmethod
     def contribution(
@@ -71,10 +61,7 @@ class Decoder(PartKind):
         """W."""
 
     def contribution(
-        self,
-        model: Any,
-        codes: Codes,
-        residual_codes: Codes | None,
+        self, model: Any, codes: Codes, residual_codes: Codes | None
     ) -> Float[Tensor, "tokens d_model"]:
         """Codes times rows: f W."""
         return sparse_sum(codes, self.rows(model))
@@ -83,13 +70,13 @@ class Decoder(PartKind):
 class SaePart(Decoder):
     """The reconstruction by the SAE's decoder, f W_dec (paper, Stage 1)."""
 
-    def n_parameters(self, shape: ModelShape) -> int:
+    def n_parameters(self, widths: Widths) -> int:
         """Encoder and decoder, and the encoder's bias."""
-        return 2 * shape.n_latents * shape.d_model + shape.n_latents
+        return 2 * widths.n_latents * widths.d_model + widths.n_latents
 
-    def attach(self, model: nn.Module, shape: ModelShape, init: InitConfig, stream: Stream) -> None:
+    def attach(self, model: Any, stream: Stream) -> None:
         """An SAE with its own initialisation."""
-        model.sae = new_sae(shape, stream("init", "sae"))
+        model.sae = new_sae(model, stream("init", "sae"))
 
     def rows(self, model: Any) -> Float[Tensor, "n_latents d_model"]:
         """W_dec."""
@@ -99,15 +86,15 @@ class SaePart(Decoder):
 class LinearPart(Decoder):
     """The linear part of the NFM, f W_lin (paper, Stage 2)."""
 
-    def n_parameters(self, shape: ModelShape) -> int:
+    def n_parameters(self, widths: Widths) -> int:
         """A row for each latent."""
-        return shape.n_latents * shape.d_model
+        return widths.n_latents * widths.d_model
 
-    def attach(self, model: nn.Module, shape: ModelShape, init: InitConfig, stream: Stream) -> None:
+    def attach(self, model: Any, stream: Stream) -> None:
         """Entries of W_lin from N(0, init.linear^2)."""
         generator = stream("init", "linear")
-        W_lin = torch.randn(shape.n_latents, shape.d_model, generator=generator)
-        model.W_lin = nn.Parameter(W_lin * init.linear)
+        W_lin = torch.randn(model.config.n_latents, model.d_model, generator=generator)
+        model.W_lin = nn.Parameter(W_lin * model.config.init.linear)
 
     def rows(self, model: Any) -> Float[Tensor, "n_latents d_model"]:
         """W_lin."""
@@ -117,19 +104,16 @@ class LinearPart(Decoder):
 class BiasPart(PartKind):
     """A constant vector; after training it also holds the interaction's mean output."""
 
-    def n_parameters(self, shape: ModelShape) -> int:
+    def n_parameters(self, widths: Widths) -> int:
         """One vector."""
-        return shape.d_model
+        return widths.d_model
 
-    def attach(self, model: nn.Module, shape: ModelShape, init: InitConfig, stream: Stream) -> None:
+    def attach(self, model: Any, stream: Stream) -> None:
         """Zero."""
-        model.bias = nn.Parameter(torch.zeros(shape.d_model))
+        model.bias = nn.Parameter(torch.zeros(model.d_model))
 
     def contribution(
-        self,
-        model: Any,
-        codes: Codes,
-        residual_codes: Codes | None,
+        self, model: Any, codes: Codes, residual_codes: Codes | None
     ) -> Float[Tensor, "tokens d_model"]:
         """The same vector at every token."""
         has_mean = "interaction" in model.parts
@@ -138,26 +122,19 @@ class BiasPart(PartKind):
 
 
 class InteractionPart(PartKind):
-    """The non-linear part of the NFM, with the pooling of the model's shape (paper, Stage 2)."""
+    """The non-linear part of the NFM, with the model's pooling (paper, Stage 2)."""
 
-    def n_parameters(self, shape: ModelShape) -> int:
+    def n_parameters(self, widths: Widths) -> int:
         """Factor vectors, hidden layer with bias, output layer; the same for every pooling."""
-        width = shape.d_embed
-        return shape.n_latents * width + width * width + width + width * shape.d_model
+        width = widths.d_embed
+        return widths.n_latents * width + width * width + width + width * widths.d_model
 
-    def attach(self, model: nn.Module, shape: ModelShape, init: InitConfig, stream: Stream) -> None:
+    def attach(self, model: Any, stream: Stream) -> None:
         """Factors from N(0, init.factors^2), layers from N(0, init.mlp^2)."""
-        assert shape.pooling is not None
-        model.interaction = POOLINGS[shape.pooling](
-            shape.d_model, shape.n_latents, shape.d_embed, shape.dropout,
-            init.factors, init.mlp, stream,
-        )  # fmt: skip
+        model.interaction = POOLINGS[model.pooling](model.d_model, model.config, stream)
 
     def contribution(
-        self,
-        model: Any,
-        codes: Codes,
-        residual_codes: Codes | None,
+        self, model: Any, codes: Codes, residual_codes: Codes | None
     ) -> Float[Tensor, "tokens d_model"]:
         """The MLP's output minus its mean over train tokens."""
         return model.interaction(codes)
@@ -166,19 +143,16 @@ class InteractionPart(PartKind):
 class ResidualSaePart(PartKind):
     """Control: a second SAE with the same input, trained on the error of a frozen first SAE."""
 
-    def n_parameters(self, shape: ModelShape) -> int:
+    def n_parameters(self, widths: Widths) -> int:
         """As many as the first SAE has."""
-        return SaePart().n_parameters(shape)
+        return SaePart().n_parameters(widths)
 
-    def attach(self, model: nn.Module, shape: ModelShape, init: InitConfig, stream: Stream) -> None:
+    def attach(self, model: Any, stream: Stream) -> None:
         """An SAE of the same shape, initialised from a random stream of its own."""
-        model.residual_sae = new_sae(shape, stream("init", "residual_sae"))
+        model.residual_sae = new_sae(model, stream("init", "residual_sae"))
 
     def contribution(
-        self,
-        model: Any,
-        codes: Codes,
-        residual_codes: Codes | None,
+        self, model: Any, codes: Codes, residual_codes: Codes | None
     ) -> Float[Tensor, "tokens d_model"]:
         """Codes times rows: h W_dec', where h are the second SAE's own codes.
 
@@ -199,22 +173,22 @@ PART_KINDS: dict[Part, PartKind] = {
 }
 
 
-def new_sae(shape: ModelShape, generator: torch.Generator) -> TopKSae:
-    """Untrained SAE of a model of this shape."""
+def new_sae(model: Any, generator: torch.Generator) -> TopKSae:
+    """Untrained SAE of the model's sizes; the precision of its selection must be decided."""
+    config: ModelConfig = model.config
+    assert config.topk_dtype != "auto"
     return TopKSae(
-        shape.d_model, shape.n_latents, shape.k, generator, shape.topk_dtype, shape.select_by
+        model.d_model, config.n_latents, config.k, generator, config.topk_dtype, config.select_by
     )
 
 
-def n_parameters(shape: ModelShape, part: Part) -> int:
-    """Number of trained weights that belong to a part of a model of this shape."""
-    return PART_KINDS[part].n_parameters(shape)
+def n_parameters(widths: Widths, part: Part) -> int:
+    """Number of trained weights that belong to a part of a model of these widths."""
+    return PART_KINDS[part].n_parameters(widths)
 
 
-def matched_n_latents(
-    shape: ModelShape, parts: Sequence[Part], matched_parts: Sequence[Part]
-) -> int:
-    """Number of latents with which `parts` has as many parameters as `matched_parts` has with `shape`.
+def matched_n_latents(widths: Widths, parts: Sequence[Part], matched_parts: Sequence[Part]) -> int:
+    """Number of latents with which `parts` has as many parameters as `matched_parts` has with `widths`.
 
     It is the largest number that does not exceed the matched count, so the two counts differ by fewer
     parameters than one latent has. At the paper's sizes, an SAE with 77,504 latents matches the joint model
@@ -222,7 +196,7 @@ def matched_n_latents(
     """
 
     def total(n_latents: int, of: Sequence[Part]) -> int:
-        return sum(n_parameters(replace(shape, n_latents=n_latents), part) for part in of)
+        return sum(n_parameters(widths._replace(n_latents=n_latents), part) for part in of)
 
     per_latent = total(1, parts) - total(0, parts)
-    return (total(shape.n_latents, matched_parts) - total(0, parts)) // per_latent
+    return (total(widths.n_latents, matched_parts) - total(0, parts)) // per_latent

@@ -10,11 +10,10 @@ from pydantic import model_validator
 
 from fispace.errors import ArtifactMismatchError, ParamsError
 from fispace.models.integrated import IntegratedModel
-from fispace.models.parts import ModelShape
 from fispace.store.checkpoint import load_checkpoint
 from fispace.study.config.base import Config, Refusal
 from fispace.study.config.parts import Pooling
-from fispace.study.config.train import ArmModel, ArmTraining, TrainArmStep
+from fispace.study.config.train import ArmModel, TrainArmStep
 
 
 class TrainingRecord(Config):
@@ -46,6 +45,15 @@ class TrainingRecord(Config):
         return self
 
 
+class ImportedRecord(TrainingRecord):
+    """Record of an SAE that was trained elsewhere; `lr` is 0, and `params` hold its own sizes."""
+
+    peer: str
+    """Tool that wrote the imported folder."""
+    hook_name: str | None
+    """Hook point by the tool's name; null if the folder does not say."""
+
+
 class Trained(NamedTuple):
     """A trained model in evaluation mode, and the record of its training."""
 
@@ -59,28 +67,14 @@ def training_record(values: dict[str, Any], path: Path) -> TrainingRecord:
     Raises:
         ArtifactMismatchError: if it is not the record of a training; the message names the faulty key.
     """
+    kind = ImportedRecord if "peer" in values else TrainingRecord
     try:
-        return TrainingRecord.read(values, "record")
+        return kind.read(values, "record")
     except ParamsError as error:
         raise ArtifactMismatchError(
             f"{path} does not contain the record of a training: {error} It was altered, or made by "
             "another version; run the rule that trains it again."
         ) from None
-
-
-def model_shape(params: ArmTraining, arm: ArmModel, d_model: int) -> ModelShape:
-    """Sizes and options of an arm's model; the precision must not be `auto`."""
-    assert params.topk_dtype != "auto"
-    return ModelShape(
-        d_model=d_model,
-        n_latents=params.n_latents,
-        k=params.k,
-        d_embed=params.d_embed,
-        dropout=params.dropout,
-        topk_dtype=params.topk_dtype,
-        select_by=params.select_by,
-        pooling=arm.pooling,
-    )
 
 
 def initial_model(record: TrainingRecord) -> IntegratedModel:
@@ -89,9 +83,10 @@ def initial_model(record: TrainingRecord) -> IntegratedModel:
     If the arm copies a frozen SAE, its weights are not in the record. This model then has the seed's
     initial SAE instead; loading the checkpoint sets the trained weights.
     """
-    shape = model_shape(record.params, record.row, record.d_model)
-    params = record.params
-    return IntegratedModel(shape, record.row.parts, params.init, params.root_seed, record.seed)
+    return IntegratedModel(
+        record.d_model, record.params, record.row.parts, record.row.pooling,
+        root_seed=record.params.root_seed, seed=record.seed,
+    )  # fmt: skip
 
 
 def load_trained(path: Path, expected: dict[str, Any]) -> Trained:

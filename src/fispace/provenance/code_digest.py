@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 PACKAGE_NAME = "fispace"
 SOURCE = Path(__file__).parents[1]
-NOT_IN_RESULTS = frozenset({"fispace.errors"})
-"""Modules that can stop a job but never change what a finished job has written."""
+NOT_IN_RESULTS = frozenset({"fispace", "fispace.errors"})
+"""Modules that never change what a finished job has written: the names of the library, and errors."""
 QUOTING = frozenset({"fispace.report.explanations"})
 """Modules whose results quote the docstrings of functions and classes, of any module."""
 READS_FILES = {"fispace.html.render": "html/assets"}

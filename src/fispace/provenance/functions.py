@@ -36,7 +36,7 @@ class Definition:
 
     @property
     def place(self) -> str:
-        """`src/fispace/stats/published.py:142`."""
+        """`src/fispace/stats/paper_formulas.py:142`."""
         return f"{self.file}:{self.line}"
 
     @property

@@ -21,7 +21,7 @@ from fispace.provenance.records import (
 )
 from fispace.store.files import parse_json, read_json, sha256_of
 from fispace.study.commands import Command, all_commands, find_command
-from fispace.study.config.arms import arms_of
+from fispace.study.config.arms import arms_of, imports_of
 from fispace.study.config.lm import TESTBED
 from fispace.study.params import OVERLAY, Study, load_study, slice_of, uses_testbed
 from fispace.study.step import tool
@@ -256,12 +256,14 @@ def _is_due(command: Command, study: Study | None) -> bool:
     """Whether a run of the study must have the command; some belong only to some studies or `full`."""
     if command.target == "full":
         return False
-    if command.name == "factorial truth":
+    if command.name == "factorial ground-truth":
         return study is not None and study["factorial"]["battery"] == TESTBED
     if command.chapter == "testbed":
         return study is not None and uses_testbed(study)
     if command.name == "train candidate":
         return study is not None and len(study["train"]["lr_candidates"]) > 1
+    if command.name == "train import":
+        return study is not None and bool(imports_of(study["train"]))
     return True
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from fispace.report.tables import DIAGRAM
 from fispace.store.tables import write_csv
+from fispace.study.commands import CHAPTER_CONTENTS, CHAPTERS, STEP_FOLDERS
 from fispace.study.config.parts import PART_FORMULAS
 from fispace.study.config.report import DiagramsStep
 from fispace.study.step import Writes, command
@@ -27,7 +28,10 @@ class Shape(NamedTuple):
     """What a box stands for: a module of the package, or a name in one after a colon."""
 
 
-STEP_Y, STEP_HEIGHT = 0.62, 0.5
+BOX_WIDTH, BOX_HEIGHT, ACROSS, DOWN, MARGIN = 1.12, 0.5, 1.44, 0.57, 0.05
+"""Inches: size of a chapter's box, distances between boxes to the right and downwards, and the edge."""
+ARROW, GAP = 0.3, 0.01
+"""Inches: length of an arrow, and what separates it from a box."""
 
 
 @command("report", "diagrams", sections=("train",))
@@ -38,30 +42,38 @@ def write_diagrams(params: DiagramsStep, *, pipeline: Writes, architecture: Writ
 
 
 def pipeline_shapes() -> list[Shape]:
-    """The chapters from left to right, and the arrows between them."""
+    """The chapters from left to right, and the arrows between them.
 
-    def box(x: float, y: float, label: str, detail: str, module: str, kind: str = "step") -> Shape:
-        return Shape("box", kind, x, y, 1.12, STEP_HEIGHT, label, detail, module)
-
-    middle, top, low = STEP_Y + STEP_HEIGHT / 2, STEP_Y + 0.57, STEP_Y - 0.57
-    steps = [
-        box(0.05, STEP_Y, "testbed", "text, and a language\nmodel that knows it", "fispace.chapters.testbed"),
-        box(
-            1.49, STEP_Y, "extract", "activations at one\nhook point, standardised",
-            "fispace.chapters.extract",
-        ),
-        box(2.93, STEP_Y, "train", "every arm and seed,\none loop", "fispace.chapters.train"),
-        box(4.37, top, "fidelity", "FVU; KL, CE of\nthe spliced model", "fispace.chapters.fidelity"),
-        box(4.37, STEP_Y, "geometry", "norms, spectra,\ncontributions, nulls", "fispace.chapters.geometry"),
-        box(4.37, low, "factorial", "2x2 stimuli, clamping,\nsecondary SAE", "fispace.chapters.factorial"),
-        box(5.81, STEP_Y, "report", "claims with verdicts,\nfigures", "fispace.report"),
+    Those that read the trained arms, between train and report, stand in one column.
+    """
+    first = CHAPTERS.index("train") + 1
+    column = CHAPTERS[first:-1]
+    middle = round(MARGIN + DOWN * (len(column) - 1) / 2, 2)
+    heights = [middle + DOWN * ((len(column) - 1) / 2 - place) for place in range(len(column))]
+    places = [(place, middle) for place in range(first)]
+    places += [*((first, y) for y in heights), (first + 1, middle)]
+    boxes = [
+        Shape(
+            "box", "step", _across(place), y, BOX_WIDTH, BOX_HEIGHT, chapter, CHAPTER_CONTENTS[chapter],
+            ".".join(("fispace", *STEP_FOLDERS[chapter].split("/"))),
+        )
+        for chapter, (place, y) in zip(CHAPTERS, places, strict=True)
     ]  # fmt: skip
-    arrows = [Shape("arrow", None, x, middle, 0.3, 0) for x in (1.18, 2.62, 4.06, 5.5)]
-    for y in (top, low):
-        rise = y + STEP_HEIGHT / 2 - middle
-        arrows.append(Shape("arrow", None, 4.06, middle, 0.3, rise))
-        arrows.append(Shape("arrow", None, 5.5, middle + rise, 0.3, -rise))
-    return [*steps, *arrows]
+    arrows = [_arrow(place, middle, 0.0) for place in range(first - 1)]
+    for y in sorted(heights, key=lambda y: y != middle):  # the straight ones first
+        arrows += [_arrow(first - 1, middle, y - middle), _arrow(first, y, middle - y)]
+    return [*boxes, *arrows]
+
+
+def _across(place: int) -> float:
+    """Left edge of the boxes at a place, counted from the left."""
+    return round(MARGIN + ACROSS * place, 2)
+
+
+def _arrow(place: int, y: float, rise: float) -> Shape:
+    """An arrow from the boxes at a place to the next ones; `y` is the height of the first box."""
+    x = round(_across(place) + BOX_WIDTH + GAP, 2)
+    return Shape("arrow", None, x, y + BOX_HEIGHT / 2, ARROW, rise)
 
 
 def model_shapes(params: DiagramsStep) -> list[Shape]:

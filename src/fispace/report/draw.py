@@ -13,6 +13,7 @@ from fispace.chapters.factorial import inference_figures as inference
 from fispace.chapters.fidelity import figures as fidelity
 from fispace.chapters.fidelity import gain_figures as gains
 from fispace.chapters.geometry import figures as geometry
+from fispace.chapters.interactions import figures as interactions
 from fispace.chapters.testbed import figures as testbed
 from fispace.errors import ParamsError
 from fispace.plotting.style import in_house_style, rendered
@@ -37,6 +38,7 @@ FIGURES: Mapping[str, Callable[[pd.DataFrame], Figure]] = {
         "norm_ratios": geometry.norm_ratios,
         "ratio_scatter": geometry.ratio_scatter,
         "spectrum": geometry.spectrum,
+        "volcano": interactions.volcano,
         "clamping": factorial.clamping,
         "secondary_activations": factorial.secondary_activations,
         "interaction": factorial.interaction,

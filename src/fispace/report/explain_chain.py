@@ -12,6 +12,7 @@ from fispace.chapters.extract import origins as extract
 from fispace.chapters.factorial import origins as factorial
 from fispace.chapters.fidelity import origins as fidelity
 from fispace.chapters.geometry import origins as geometry
+from fispace.chapters.interactions import origins as interactions
 from fispace.chapters.testbed import origins as testbed
 from fispace.chapters.train import origins as train
 from fispace.errors import ArtifactError
@@ -26,7 +27,7 @@ from fispace.study.commands import Command, find_command
 
 ORIGINS_OF: dict[str | None, Any] = {
     module.__package__: module
-    for module in (extract, factorial, fidelity, geometry, report, testbed, train)
+    for module in (extract, factorial, fidelity, geometry, interactions, report, testbed, train)
 }
 """Modules that say what the rows of a package's tables are computed from, by the package's name."""
 REPETITIONS = ("seed", "world")

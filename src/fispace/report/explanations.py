@@ -26,6 +26,7 @@ from fispace.report.markdown import (
     anchor,
     claim_title,
     document,
+    gate_title,
     hypothesis_title,
     truth_title,
 )
@@ -36,13 +37,14 @@ from fispace.study.step import Reads, Writes, command
 
 QUANTITIES_OPTION = "quantities"
 NOT_KEPT = "computed from a table that is not kept here"
-CLAIMS, TESTS, TRUTH = "Claims", "Factorial tests", "What was planted"
+GATES, CLAIMS, TESTS, TRUTH = "Health", "Claims", "Factorial tests", "What was planted"
 
 
 @command("report", "explanations")
 def write_explanations(
-    *, ledger: Reads, quantities: Reads, family: Reads, truth: Reads | None, explanations: Writes
-) -> None:
+    *, ledger: Reads, health: Reads, quantities: Reads, family: Reads, truth: Reads | None,
+    explanations: Writes,
+) -> None:  # fmt: skip
     """Write the page from the records of the run, and from those of its tables that exist.
 
     Raises:
@@ -51,7 +53,10 @@ def write_explanations(
     """
     del quantities  # an option only so that the page is made again when the table changes
     page = _Page(ledger)
-    lines = [*page.head(), f"## {CLAIMS}", ""]
+    lines = [*page.head(), f"## {GATES}", ""]
+    for gate, rows in page.gates(health):
+        lines += page.answers(health, gate_title(gate), rows)
+    lines += [f"## {CLAIMS}", ""]
     for claim in page.rows(ledger):
         lines += page.claim(claim)
     lines += [f"## {TESTS}", ""]
@@ -78,7 +83,7 @@ class _Page:
         yield f"# Where the numbers of `{self.ledger}` come from"
         yield ""
         yield (
-            "Every claim and every answer of the factorial tests has a section: the quantities behind it, the "
+            "Every gate, claim and answer of the factorial tests has a section: the quantities behind it, the "
             "cells that each was computed from, the function that computed it, and the commands that made the "
             "tables, which are described [at the end](#commands). File names start from the folder of the run. "
             "`fispace explain` on the same file and row says more: hashes, parameters, lines, and every call."
@@ -88,6 +93,13 @@ class _Page:
     def rows(self, path: Path) -> list[FoundRow]:
         """All rows of a table."""
         return self.tables.get(locate(path)[1]).where({})
+
+    def gates(self, health: Path) -> list[tuple[str, list[FoundRow]]]:
+        """The gates in the order of the table, each with its rows."""
+        found: dict[str, list[FoundRow]] = {}
+        for row in self.rows(health):
+            found.setdefault(str(row.cells["gate"]), []).append(row)
+        return list(found.items())
 
     def hypotheses(self, family: Path) -> list[tuple[str, list[FoundRow]]]:
         """The declared hypotheses in order of their names, each with its tests."""

@@ -15,6 +15,7 @@ from fispace.html.markdown import Section, sections
 from fispace.html.render import rendered
 from fispace.html.svg import inline_svg
 from fispace.provenance.lineage import locate
+from fispace.report.health_section import bound_text, failed_gates, with_unit
 from fispace.report.html_ledger import (
     ARM_HEADERS,
     IN_WORDS,
@@ -26,11 +27,11 @@ from fispace.report.html_ledger import (
     ledger_rows,
 )
 from fispace.report.html_provenance import Lineage, Origin
-from fispace.report.markdown import value_text
 from fispace.report.summary import CAPTIONS
-from fispace.report.tables import ARM_NUMBERS, HEALTH, LEDGER
+from fispace.report.tables import ARM_NUMBERS, HEALTH, LEDGER, NO, YES
 from fispace.store.activations import ActivationStore
 from fispace.store.files import write_text
+from fispace.store.origins import is_missing
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_csv
 from fispace.study.config.report import PageStep
@@ -64,7 +65,7 @@ class Source(NamedTuple):
 def write_page(
     params: PageStep, *, run: str, target: str, model: str, text: str, transfer: str, seeds: str,
     more_seeds: str, ledger: Reads, arms: Reads, explanations: Reads, manifest: Reads,
-    health: Reads | None, drawings: list[Reads], figure_folder: str, logs: str, browser: str, page: Writes,
+    health: Reads, drawings: list[Reads], figure_folder: str, logs: str, browser: str, page: Writes,
 ) -> None:  # fmt: skip
     """Write the page.
 
@@ -81,7 +82,7 @@ def write_page(
         arms: the numbers of each arm.
         explanations: where each number of the ledger comes from.
         manifest: the activation store: hook point, tokens, and hashes of model and text.
-        health: gates on the trainings, if the run has them.
+        health: the health gates.
         drawings: drawings of the figures, in order.
         figure_folder: their folder, relative to the page's own.
         logs: folder of the run's logs, relative to the page's own.
@@ -93,8 +94,9 @@ def write_page(
         ArtifactError: if an input is missing, damaged, or of another form.
     """
     source = Source(model, text, transfer, _numbers(seeds), _numbers(more_seeds))
-    claims = read_csv(ledger, LEDGER)
-    inputs = [ledger, arms, manifest, *drawings, *([health] if health else [])]
+    claims, gate_table = read_csv(ledger, LEDGER), read_csv(health, HEALTH)
+    gates = _gates(gate_table)
+    inputs = [ledger, arms, manifest, health, *drawings]
     lineage = Lineage(inputs)
     rows = ledger_rows(claims)
     write_text(
@@ -102,7 +104,8 @@ def write_page(
         rendered(
             "report.html.j2", styles=("page.css", "report.css"), script="report.js", run=run,
             target=target, question=QUESTION, answer=answer(claims),
-            facts=study_facts(params, ActivationStore(manifest), source), gates=_gates(health),
+            facts=study_facts(params, ActivationStore(manifest), source), gates=gates,
+            failed=failed_gates(gate_table),
             arms=arm_rows(read_csv(arms, ARM_NUMBERS)), arm_headers=list(ARM_HEADERS.values()),
             claims=rows, verdicts=list(dict.fromkeys(row.verdict for row in rows)), kinds=KINDS,
             in_words=IN_WORDS, drawings=_drawings(drawings, figure_folder, lineage),
@@ -165,18 +168,19 @@ def _listed(numbers: Sequence[int]) -> str:
     return ", ".join(map(str, numbers))
 
 
-def _gates(health: Path | None) -> list[dict[str, Any]]:
-    """Rows of the table of health gates; empty if the run has none."""
-    if health is None:
-        return []
-    table: Frame = read_csv(health, HEALTH)
+def _gates(table: Frame) -> list[dict[str, Any]]:
+    """Rows of the table of health gates."""
     return [
         {
-            "gate": row["gate"], "arm": row["arm"], "value": value_text(row["value"], "1"),
-            "bound": value_text(row["bound"], "1"), "passed": bool(row["passed"]),
+            "gate": row["gate"],
+            "arm": "language model" if is_missing(row["arm"]) else row["arm"],
+            "value": with_unit(row["value"], row["unit"]),
+            "bound": bound_text(row),
+            "passed": row["passed"],
+            "look": {YES: "good", NO: "bad"}.get(row["passed"], "open"),
         }
         for row in table.to_dict("records")
-    ]  # fmt: skip
+    ]
 
 
 def _drawings(paths: Sequence[Path], folder: str, lineage: Lineage) -> list[Drawing]:

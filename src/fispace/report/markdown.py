@@ -63,6 +63,11 @@ def truth_title(answer: Row) -> str:
     return f"Planted {answer['question']}, {answer['subject']}"
 
 
+def gate_title(gate: str) -> str:
+    """Title of the section on a health gate."""
+    return f"Gate {gate}"
+
+
 def linked(text: str, page: str | None, title: str) -> str:
     """A number, linked to its section on the page of explanations if there is such a page."""
     return text if page is None or text == ABSENT else f"[{text}]({page}#{anchor(title)})"

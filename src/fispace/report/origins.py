@@ -6,7 +6,9 @@ Must not: compute; a quantity's origin comes out of the computation of the quant
 from collections.abc import Iterator
 from typing import Any
 
-from fispace.chapters.fidelity.quantities import LOSSES, Levels, named_quantities
+from fispace.chapters.fidelity.document_sums import MASKED, RECONSTRUCTION
+from fispace.chapters.fidelity.quantities import LOSSES, SPLIT, Levels, named_quantities
+from fispace.chapters.geometry.weight_table import TRAINED
 from fispace.errors import ArtifactError
 from fispace.report.claims import ANSWERS
 from fispace.report.ledger import ANSWER_LABELS
@@ -14,6 +16,7 @@ from fispace.report.paper_quantities import paper_origin
 from fispace.report.quantities import OF_TABLES
 from fispace.store.origins import Cell, Inputs, Origin, Origins, Row, Rows, is_missing
 from fispace.store.quantities import Quantity
+from fispace.study.config.arms import BASELINE_ARM
 from fispace.study.config.audit import (
     ABLATED_BASELINE,
     LINEAR_POOLING,
@@ -54,6 +57,33 @@ def _computed(option: str, inputs: Inputs) -> Iterator[Quantity]:
         yield from OF_TABLES[option](inputs.table, float("nan"))
     except (ArtifactError, KeyError):  # not given, or a CSV that holds only the means
         return
+
+
+def of_gate(row: Row, _: Inputs) -> Origin:
+    """The cells of the arm in the seed that is shown; for a late gain, the validations of that training.
+
+    Without a value, it is the table that lists the arm.
+    """
+    training = {name: row[name] for name in ("arm", "seed") if not is_missing(row[name])}
+    if row["gate"] == "lm_gap":
+        reads = {} if is_missing(row["value"]) else {"gap": Rows("floor", {})}
+        return Origin("fispace.report.health:judged", reads)
+    if is_missing(row["value"]):
+        return Origin("fispace.report.health:judged", {"arms": Rows("fidelity", training, "arm")})
+    if row["gate"] == "late_gain":
+        columns = {"steps": "step", "val_fvu": "val_fvu"}
+        reads = {name: Rows("curves", training, column) for name, column in columns.items()}
+        return Origin("fispace.report.health:late_gain", reads)
+    place = training | {"metric": row["metric"]}
+    if row["gate"] == "live_units":
+        return Origin(
+            "fispace.report.health:judged",
+            {"value": Rows("heads", place | {"state": TRAINED}, "value")},
+        )
+    place |= {"split": SPLIT, "special_tokens": MASKED, "condition": RECONSTRUCTION}
+    if row["gate"] != "dead_latents":
+        place |= {"parts": BASELINE_ARM}
+    return Origin("fispace.report.health:judged", {"value": Rows("fidelity", place, "value")})
 
 
 def of_document_interval(row: Row, inputs: Inputs) -> Origin:
@@ -127,6 +157,7 @@ def of_audit_plot(row: Row, _: Inputs) -> Origin:
 
 
 ORIGINS: Origins = {
+    "write_health": {"health": of_gate},
     "write_quantities": {"quantities": of_quantity, "table": of_quantity},
     "write_documents": {"table": of_document_interval},
     "write_claims": {"ledger": of_claim},

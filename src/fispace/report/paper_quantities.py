@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fispace.seeds import numpy_stream
-from fispace.stats import published, random_matrix
+from fispace.stats import paper_formulas, random_matrix
 from fispace.stats.directions import n_components_for, sample_pairs
 from fispace.stats.top_dimensions import top_overlap
 from fispace.store.metric_registry import unit_of
@@ -20,13 +20,13 @@ from fispace.study.config.report import QuantitiesStep
 PAPER_THRESHOLD = 0.2
 CHUNK_ROWS = 10_000
 PAPER_FORMULAS: dict[str, Callable[..., Any]] = {
-    "parameters": published.parameter_counts,
-    "mixture_null": published.norm_mixture_null,
+    "parameters": paper_formulas.parameter_counts,
+    "mixture_null": paper_formulas.norm_mixture_null,
     "random_rows": random_matrix.mean_abs_cosine,
     "random_rows.pca_share": random_matrix.marchenko_pastur_spectrum,
     "random_rows.top": top_overlap,
-    "initial_factors.gini": published.gini,
-    "initial_factors.effective_rank": published.effective_rank,
+    "initial_factors.gini": paper_formulas.gini,
+    "initial_factors.effective_rank": paper_formulas.effective_rank,
 }
 """Function with the equation, by the longest prefix of the name after `paper.`"""
 
@@ -47,8 +47,8 @@ def paper_quantities(params: QuantitiesStep) -> Iterator[Quantity]:
 
 
 def _parameters() -> Iterator[Quantity]:
-    counts = published.parameter_counts(
-        published.PAPER_D_MODEL, published.PAPER_N_LATENTS, published.PAPER_D_EMBED
+    counts = paper_formulas.parameter_counts(
+        paper_formulas.PAPER_D_MODEL, paper_formulas.PAPER_N_LATENTS, paper_formulas.PAPER_D_EMBED
     )
     nfm = counts.linear + counts.interaction
     values = {
@@ -66,13 +66,13 @@ def _parameters() -> Iterator[Quantity]:
 
 def _mixture_null(params: QuantitiesStep) -> Iterator[Quantity]:
     stream = numpy_stream(params.root_seed, "report", "mixture null")
-    squared, ratios = published.norm_mixture_null(
+    squared, ratios = paper_formulas.norm_mixture_null(
         params.mixture_latents, params.mixture_spread, stream
     )
-    correlations = published.ratio_correlations(ratios, squared)
+    correlations = paper_formulas.ratio_correlations(ratios, squared)
     n, n_low = len(squared), int(np.sum(squared < PAPER_THRESHOLD))
-    for name in published.RATIOS:
-        low, high = published.group_means(getattr(ratios, name), squared, PAPER_THRESHOLD)
+    for name in paper_formulas.RATIOS:
+        low, high = paper_formulas.group_means(getattr(ratios, name), squared, PAPER_THRESHOLD)
         values = {
             "spearman": (correlations[name], n),
             "low": (low, n_low),
@@ -83,14 +83,14 @@ def _mixture_null(params: QuantitiesStep) -> Iterator[Quantity]:
 
 
 def _random_rows(params: QuantitiesStep) -> Iterator[Quantity]:
-    d_model, n_latents = published.PAPER_D_MODEL, published.PAPER_N_LATENTS
+    d_model, n_latents = paper_formulas.PAPER_D_MODEL, paper_formulas.PAPER_N_LATENTS
     cosine = random_matrix.mean_abs_cosine(d_model)
     first = random_matrix.marchenko_pastur_spectrum(n_latents, d_model)
-    first = first[: published.PAPER_FIRST_COMPONENTS]
-    count = n_components_for(first, published.PAPER_SPECTRUM_TARGET)
+    first = first[: paper_formulas.PAPER_FIRST_COMPONENTS]
+    count = n_components_for(first, paper_formulas.PAPER_SPECTRUM_TARGET)
     values = {
         "mean_abs_cosine": cosine,
-        "gram_mean_abs_dot": cosine * published.PAPER_SAE_SQUARED_NORM,
+        "gram_mean_abs_dot": cosine * paper_formulas.PAPER_SAE_SQUARED_NORM,
         "pca_share": count / len(first),
     }
     for name, value in values.items():
@@ -98,7 +98,7 @@ def _random_rows(params: QuantitiesStep) -> Iterator[Quantity]:
     stream = numpy_stream(params.root_seed, "report", "random rows")
     rows = stream.standard_normal((params.null_rows, d_model))
     pairs = sample_pairs(params.null_rows, params.null_pairs, stream)
-    for name, value in top_overlap(rows, pairs, published.PAPER_TOP)._asdict().items():
+    for name, value in top_overlap(rows, pairs, paper_formulas.PAPER_TOP)._asdict().items():
         yield _number(f"random_rows.top_{name}", value, len(pairs))
 
 
@@ -108,9 +108,9 @@ def _initial_factors(params: QuantitiesStep) -> Iterator[Quantity]:
     for start in range(0, params.mixture_latents, CHUNK_ROWS):
         n_rows = min(CHUNK_ROWS, params.mixture_latents - start)
         # both measures ignore scale, so the initial standard deviation does not matter
-        rows = stream.standard_normal((n_rows, published.PAPER_NOTES_D_EMBED))
-        ginis.append(published.gini(rows).max())
-        ranks.append(published.effective_rank(rows).min())
+        rows = stream.standard_normal((n_rows, paper_formulas.PAPER_NOTES_D_EMBED))
+        ginis.append(paper_formulas.gini(rows).max())
+        ranks.append(paper_formulas.effective_rank(rows).min())
     n = params.mixture_latents
     for metric, value in (("gini_max", max(ginis)), ("effective_rank_min", min(ranks))):
         yield _number(f"initial_factors.{metric}", float(value), n)

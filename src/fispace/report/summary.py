@@ -8,6 +8,7 @@ from typing import Any
 
 from fispace.chapters.factorial.tables import FAMILY, TRUTH
 from fispace.errors import ParamsError
+from fispace.report.health_section import health_banner, health_lines
 from fispace.report.markdown import (
     ABSENT,
     LEGEND,
@@ -20,7 +21,7 @@ from fispace.report.markdown import (
     truth_title,
     value_text,
 )
-from fispace.report.tables import LEDGER
+from fispace.report.tables import HEALTH, LEDGER
 from fispace.report.verdicts import VERDICTS
 from fispace.report.weaknesses import read_published_study, sources, weakness_table
 from fispace.store.files import write_text
@@ -61,6 +62,7 @@ CAPTIONS = {
     "norm_ratios": "Contribution ratios by norm group (paper F8), with the norm null",
     "ratio_scatter": "Contribution ratios against the squared norm (paper F9), with both nulls",
     "spectrum": "Spectrum of the decoder (paper F5), with its nulls",
+    "volcano": "Pairs of latents: how much of the residual their product explains, and how surely",
     "clamping": "Clamping a secondary latent (paper F4)",
     "secondary_activations": "Secondary activations of one primary latent (paper F3)",
     "interaction": "Activations in the four cells of the confirm items: parallel is no interaction",
@@ -86,8 +88,8 @@ VERDICT_LEGEND = (
 
 @command("report", "summary")
 def write_summary(
-    *, run: str, target: str, ledger: Reads, weaknesses: Reads, family: Reads, truth: Reads | None,
-    figures: list[str], figure_folder: str, explanations: str | None, summary: Writes,
+    *, run: str, target: str, ledger: Reads, health: Reads, weaknesses: Reads, family: Reads,
+    truth: Reads | None, figures: list[str], figure_folder: str, explanations: str | None, summary: Writes,
 ) -> None:  # fmt: skip
     """Write the page.
 
@@ -95,6 +97,7 @@ def write_summary(
         run: name of the run, for the title.
         target: `all` or `full`, for the title.
         ledger: the claims.
+        health: the gates; a failed one is a banner at the top of the page.
         weaknesses: explains the codes and locations in the ledger and the audit.
         family: the factorial tests.
         truth: answers about the planted contrast, if the study knows it.
@@ -110,12 +113,15 @@ def write_summary(
     if unknown:
         raise ParamsError(f"--figures {unknown[0]}: no such figure; known: {', '.join(CAPTIONS)}.")
     claims, study = read_csv(ledger, LEDGER), read_published_study(weaknesses)
+    gates = read_csv(health, HEALTH)
     answers = read_csv(truth, TRUTH) if truth else None
     lines = [
         f"# Summary of the run `{run}`, target `{target}`",
         "",
+        *health_banner(gates),
         _coverage(claims),
         "",
+        *health_lines(gates, explanations),
         "## Claims",
         "",
         LEGEND,

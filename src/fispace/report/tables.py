@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from fispace.chapters.factorial import tables as factorial
 from fispace.chapters.fidelity import tables as fidelity
 from fispace.chapters.geometry import tables as geometry
+from fispace.chapters.interactions import tables as interactions
 from fispace.chapters.testbed import tables as testbed
 from fispace.report.claims import ANSWERS
 from fispace.store.columns import BOOLEAN, COUNT, INTEGER, NUMBER, TEXT, Column, Table, optional
@@ -91,6 +92,20 @@ DOCUMENTS = Table(
     },
     key=("quantity",),
 )
+YES, NO, NOT_TESTABLE = "yes", "no", "not testable"
+"""Cells of `passed`; the last one is followed by a colon and the reason."""
+HEALTH = Table(
+    "report/health.csv",
+    {
+        "gate": TEXT, "metric": TEXT, "arm": optional(TEXT), "seed": optional(INTEGER),
+        "n_seeds": optional(INTEGER), "value": optional(NUMBER), "unit": TEXT,
+        **{name: optional(NUMBER) for name in ("at_least", "at_most")},
+        "passed": TEXT, "source": optional(TEXT),
+    },
+    key=("gate", "arm"),
+)  # fmt: skip
+"""The value is that of the worst seed; it is missing where the gate is not testable, and `passed` says why.
+A gate on the LM has no arm and no seeds. `n_seeds` counts the seeds that have a value."""
 ARM_NUMBERS = Table(
     "report/arms.csv",
     {
@@ -100,15 +115,6 @@ ARM_NUMBERS = Table(
     key=("arm", "metric"),
 )  # fmt: skip
 """An end is missing where there is one seed."""
-HEALTH = Table(
-    "report/health.csv",
-    {
-        "gate": TEXT, "arm": optional(TEXT), "value": optional(NUMBER), "bound": optional(NUMBER),
-        "passed": BOOLEAN,
-    },
-    key=("gate", "arm"),
-    others_ignored=True,
-)  # fmt: skip
 AUDIT = Table(
     "report/full/audit.csv",
     {
@@ -162,6 +168,7 @@ OF_FIGURES: Mapping[str, Table] = {
     "norm_ratios": geometry.NORM_RATIOS_PLOT,
     "ratio_scatter": geometry.RATIO_SCATTER_PLOT,
     "spectrum": geometry.SPECTRUM_PLOT,
+    "volcano": interactions.VOLCANO_PLOT,
     "clamping": factorial.CLAMPING_PLOT,
     "secondary_activations": factorial.HISTOGRAM,
     "interaction": factorial.INTERACTION_PLOT,

@@ -35,7 +35,7 @@ class TwoWay(NamedTuple):
     interaction: FTest
 
 
-def published_anova(table: Rows2x2) -> TwoWay:
+def paper_anova(table: Rows2x2) -> TwoWay:
     """The "2x2 ANOVA" of the author's script (p13:687-711): three one-way tests.
 
     Each main effect is a one-way test of its two levels that ignores the other factor. The interaction

@@ -96,10 +96,24 @@ class ActivationStore:
 
         With `n_tokens`, only as many row groups, evenly spaced, as hold that many tokens.
         """
+        for shard, group in self._spaced_groups(split, n_tokens):
+            yield self._read_group(shard, group)
+
+    def groups_with(
+        self, split: str, columns: Sequence[str], n_tokens: int | None = None
+    ) -> Iterator[tuple[Float[np.ndarray, "_ d_model"], pa.Table]]:
+        """The activations of `groups`, each with the given columns of the same tokens."""
+        for shard, group in self._spaced_groups(split, n_tokens):
+            with _reading(shard.path), pq.ParquetFile(shard.path) as file:
+                table = _read_columns(file, group, [*columns, "is_special"])
+            kept = table.filter(~table["is_special"].to_numpy()).select(list(columns))
+            yield self._read_group(shard, group), kept
+
+    def _spaced_groups(self, split: str, n_tokens: int | None) -> Iterator[tuple[Shard, int]]:
         groups = self._group_list(split)
         share = 1.0 if n_tokens is None else min(1.0, n_tokens / self.n_tokens(split))
         for place in np.linspace(0, len(groups) - 1, math.ceil(share * len(groups))).round():
-            yield self._read_group(*groups[int(place)])
+            yield groups[int(place)]
 
     def shuffled_batches(
         self, split: str, batch_tokens: int, pool_groups: int, stream: Sequence[str | int],

@@ -48,6 +48,9 @@ UNITS = {
     "nats per unit of multiplier": "slope of a response in nats over the clamp's multiplier",
     "latents": "a count of latents",
     "latents per token": "mean count of latents",
+    "pairs": "a count of pairs of latents",
+    "tokens": "a count of tokens",
+    "documents": "a count of documents",
     "components": "a count of principal components",
     "parameters": "a count of trained numbers",
 }
@@ -191,6 +194,11 @@ PLANTED_PAIRS = (
     Metric("excess", FRACTION, HIGHER, "excess_control - excess_control where no pair is planted"),
     Metric("alpha", FRACTION, NEITHER, "pairs that may count as found where none is planted"),
 )  # fmt: skip
+HEALTH = (
+    Metric("late_gain", FRACTION, LOWER,
+           "share of the validation FVU that the last tenth of a training removes"),
+    Metric("lm_gap", "nats", LOWER, "cross-entropy of the testbed's LM - that of the ideal observer"),
+)  # fmt: skip
 AT_PAPER_SIZES = (
     Metric("total|interaction_mlp", "parameters", NEITHER, "parameters at the paper's sizes"),
     Metric("(interaction_|mlp_)?share_of_nfm|share_(linear|nfm|interaction)", FRACTION, NEITHER,
@@ -198,7 +206,31 @@ AT_PAPER_SIZES = (
     Metric("pca_share", FRACTION, NEITHER, "pca_published_share of a Gaussian matrix, by its law"),
     Metric("gini_max|effective_rank_min", "1", NEITHER, "most unequal factor vector at initialisation"),
 )  # fmt: skip
-METRICS = (*FIDELITY, *CONTRASTS, *GEOMETRY, *FACTORIAL, *PLANTED_PAIRS, *AT_PAPER_SIZES)
+INTERACTIONS = (
+    Metric("tested_tokens", "tokens", NEITHER, "tokens on which pairs of latents are tested"),
+    Metric("tested_documents", "documents", NEITHER, "documents that hold these tokens"),
+    Metric("fvu_encoder", FRACTION, LOWER, "FVU with the encoder's own magnitudes"),
+    Metric("fvu_refit", FRACTION, LOWER, "FVU of the codes that are tested"),
+    Metric("own_terms_share", FRACTION, NEITHER,
+           "share of the residual's sum of squares that the latents' own terms explain"),
+    Metric("(firing|joined)_latents", "latents", NEITHER,
+           "latents that fire; latents whose code is joined to another's, of a split feature"),
+    Metric("reliability_median", FRACTION, HIGHER,
+           "median over firing latents of the share of firings that explain more than noise"),
+    Metric("(cofiring|tested)_pairs", "pairs", NEITHER,
+           "pairs of latents that fire together often enough; those of them that are tested"),
+    Metric("pairs_[a-z_]+", "pairs", NEITHER, "pairs of this verdict"),
+)  # fmt: skip
+METRICS = (
+    *INTERACTIONS,
+    *FIDELITY,
+    *CONTRASTS,
+    *GEOMETRY,
+    *FACTORIAL,
+    *PLANTED_PAIRS,
+    *HEALTH,
+    *AT_PAPER_SIZES,
+)
 OF_PLANTED_PAIRS = "planted_"
 """Prefix of the quantities about planted pairs."""
 LAST = ("factorial", "secondary", "residual", "clamp", "paper")

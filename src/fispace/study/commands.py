@@ -14,7 +14,19 @@ from functools import cache
 
 from fispace.study.declarations import PACKAGE_FOLDER, Function, OptionKind, declarations
 
-CHAPTERS = ("testbed", "extract", "train", "fidelity", "geometry", "factorial", "report")
+CHAPTER_CONTENTS = {
+    "testbed": "text, and a language\nmodel that knows it",
+    "extract": "activations at one\nhook point, standardised",
+    "train": "every arm and seed,\none loop",
+    "fidelity": "FVU; KL, CE of\nthe spliced model",
+    "geometry": "norms, spectra,\ncontributions, nulls",
+    "interactions": "pairs of latents\nthat combine",
+    "factorial": "2x2 stimuli, clamping,\nsecondary SAE",
+    "report": "claims with verdicts,\nfigures",
+}
+"""Chapters in their order, with the text of their boxes in the diagram of the study (paper F1)."""
+
+CHAPTERS = tuple(CHAPTER_CONTENTS)
 """Chapters; each reads only results of those before it."""
 
 BESIDE = ("browser",)
@@ -25,7 +37,7 @@ STEP_FOLDERS = {chapter: f"chapters/{chapter}" for chapter in (*CHAPTERS, *BESID
 STEP_FOLDERS |= {"report": "report"}
 """Folder of a chapter's steps, below the package."""
 
-TOOL_FOLDERS = ("provenance", "report", "study")
+TOOL_FOLDERS = ("exchange", "provenance", "report", "study")
 
 ALIASES = {
     "baseline": "train",

@@ -17,8 +17,9 @@ TAKEN_RUNS = frozenset(("reference", "bench"))
 
 TAKEN_ARMS = frozenset(
     (
-        "audit", "bounds", "choose_lr", "control_plots", "cut", "differences", "full", "gain_curve",
-        "gain_plots", "history", "lr", "plots", "positions", "shapley", "summary",
+        "ablation_baselines", "audit", "bounds", "choose_lr", "control_plots", "differences", "full",
+        "gain_curve", "gain_plots", "history", "lr", "plots", "positions", "reduced_k", "shapley",
+        "summary",
     )
 )  # fmt: skip
 """Other files and folders in the places where the arms have theirs: results, logs and scratch."""

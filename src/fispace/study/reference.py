@@ -68,8 +68,8 @@ def _models(model: type[BaseModel]) -> dict[str, type[BaseModel]]:
 def _describe(definition: dict[str, Any], model: type[BaseModel]) -> None:
     definition["description"] = summary(model)
     definition.pop("required", None)
-    for name, of_field in definition["properties"].items():
-        of_field["description"] = meaning(model, name)
+    for key, of_field in definition["properties"].items():
+        of_field["description"] = meaning(model, key)
 
 
 def _held(schema: dict[str, Any], dotted: str) -> tuple[dict[str, Any], str]:

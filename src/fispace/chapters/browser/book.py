@@ -182,7 +182,7 @@ class Book:
         counts, params, model = self.shown.counts, self.params, self.source.model
         history, cells = facts.history, facts.cells
         return {
-            "parts": list(model.parts), "k": model.shape.k, "split": SPLIT,
+            "parts": list(model.parts), "k": model.config.k, "split": SPLIT,
             "tokens": len(self.text.rows), "windows": self.text.n_windows,
             "fired": counts.fired.tolist(), "mean": list(map(short, counts.mean)),
             "peak": list(map(short, counts.peak)),

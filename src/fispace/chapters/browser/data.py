@@ -59,7 +59,7 @@ def write_browser(
     lm, tokenizer = load_extracted_lm(params.lm, lm_folder, store)
     source = Source(store, load_standardiser(standardiser), model, read_text(store))
     shown = count(source, params, arm, seed)
-    n_latents = model.shape.n_latents
+    n_latents = model.config.n_latents
     facts = Facts(
         history=read_history(history, n_latents),
         cells=read_cells(responses, params.factors, n_latents),

@@ -62,7 +62,7 @@ class Shown:
 
 def count(source: Source, params: BrowserStep, arm: str, seed: int) -> Shown:
     """First pass: counts and tokens to show. Second: histograms, and pairs."""
-    n_latents = source.model.shape.n_latents
+    n_latents = source.model.config.n_latents
     stream = numpy_stream(params.root_seed, "browser", "contexts", arm, seed)
     salt = int(stream.integers(2**63))
     counts = Counts(n_latents, params.top_contexts, params.sampled_tokens, salt)

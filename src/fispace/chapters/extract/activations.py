@@ -47,7 +47,15 @@ def extract_activations(
         NonFiniteError: if an activation is not finite; the message names shard and row.
     """
     torch.set_num_threads(params.threads)
-    model, tokenizer = load_lm(params.lm, lm_folder)
+    write_activations(params, load_lm(params.lm, lm_folder), lm_folder, corpus, scratch, out)
+
+
+def write_activations(
+    params: ExtractStep, lm: tuple[Any, Any], lm_folder: Path | None, corpus: Path | None,
+    scratch: Path, out: Path,
+) -> None:  # fmt: skip
+    """`extract_activations` with a model and tokenizer that are loaded already."""
+    model, tokenizer = lm
     require_positions(
         model, params.window_tokens, f"extract.window_tokens={params.window_tokens}"
     )  # fails before the text is tokenised

@@ -18,7 +18,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from fispace.chapters.factorial.design import CONFIRM, SELECT, by_cell, require_same
 from fispace.chapters.factorial.select_confirm import (
-    published_procedure,
+    paper_procedure,
     select_then_confirm,
     word_procedures,
 )
@@ -124,7 +124,7 @@ def null_runs(
         sound = select_then_confirm(select, confirm, *sizes, stream)
         leak = select_then_confirm(select, select, *sizes, stream)
         leaked = {f"leak_{key}": leak[key] for key in ("contrast_t", "family_max")}
-        yield sound | leaked | published_procedure(select)
+        yield sound | leaked | paper_procedure(select)
 
 
 def _word_rates(params: CalibrateStep, n_items: int) -> Iterator[pd.DataFrame]:

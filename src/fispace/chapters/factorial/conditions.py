@@ -98,7 +98,7 @@ def random_direction(
 ) -> Float[Tensor, " d_model"]:
     """Unit vector, uniform on the sphere; it depends on the seeds, arm, kind and rank only."""
     names = ("factorial", kind, pipe.arm, pipe.seed, rank)
-    drawn = torch.randn(pipe.model.shape.d_model, generator=torch_stream(root_seed, *names))
+    drawn = torch.randn(pipe.model.d_model, generator=torch_stream(root_seed, *names))
     return drawn / drawn.norm()
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -102,7 +103,11 @@ def initial_sae(width: int, n_latents: int, k: int, generator: torch.Generator) 
 
 def read_stimulus_tokens(path: Path, units: Standardiser) -> StimulusTokens:
     """Standardised activations of the non-special tokens of one half of a battery."""
-    table = read_arrow(path, ["activation", "document_id", "is_special"])
+    return stimulus_tokens(read_arrow(path, ["activation", "document_id", "is_special"]), units)
+
+
+def stimulus_tokens(table: pa.Table, units: Standardiser) -> StimulusTokens:
+    """Standardised activations of the non-special tokens of a `stimulus_table`."""
     keep = ~table["is_special"].to_numpy()
     column = table["activation"].combine_chunks()
     values = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)[keep]

@@ -1,4 +1,4 @@
-"""`factorial truth`: what became of the planted contrast in the LM, in its latents and under clamps.
+"""`factorial ground-truth`: what became of the planted contrast in the LM, in its latents and under clamps.
 
 For batteries of the testbed, where the answer is known. Must not: train, choose a latent, or repeat a
 test of `factorial infer`.
@@ -15,6 +15,7 @@ from jaxtyping import Float
 
 from fispace.chapters.factorial.conditions import DIRECTIONS
 from fispace.chapters.factorial.design import Frame
+from fispace.chapters.factorial.hypothesis_inputs import MULTIPLY
 from fispace.chapters.factorial.hypothesis_tests import KEPT, PLANTED_SLOPE
 from fispace.chapters.factorial.planted_contrast import (
     among_words,
@@ -24,7 +25,6 @@ from fispace.chapters.factorial.planted_contrast import (
 )
 from fispace.chapters.factorial.stimuli import PLANTED_CONTRAST
 from fispace.chapters.factorial.tables import CONTEXTS, TRUTH, UNDECLARED, WORDS
-from fispace.chapters.factorial.test_inputs import MULTIPLY
 from fispace.errors import StimuliError
 from fispace.lm.load import load_lm
 from fispace.lm.score import plan_words, require_scorable, score_words
@@ -33,7 +33,7 @@ from fispace.stats.two_by_two import one_sample_t, sign_flip_test, sign_flips
 from fispace.store.files import read_json
 from fispace.store.metric_registry import unit_of
 from fispace.store.tables import read_csv, read_table, write_csv, write_table
-from fispace.study.config.factorial import TruthStep
+from fispace.study.config.factorial import GroundTruthStep
 from fispace.study.step import Reads, ReadsFolder, Writes, command
 from fispace.testbed.bayes import predictive, word_ids_of
 from fispace.testbed.grammar import Grammar, grammar_from_json
@@ -63,9 +63,9 @@ class TruthFinding(NamedTuple):
     answer: str
 
 
-@command("factorial", "truth", sections=("extract",))
+@command("factorial", "ground-truth", sections=("extract",))
 def compare_truth(
-    params: TruthStep, *, lm_folder: ReadsFolder | None, grammar: Reads, words: Reads,
+    params: GroundTruthStep, *, lm_folder: ReadsFolder | None, grammar: Reads, words: Reads,
     contexts: Reads, family: Reads, planted: list[Reads], by_word: Writes, answers: Writes,
 ) -> None:  # fmt: skip
     """Write each word's planted contrast with the LM's and the ideal observer's, and the answers.
@@ -84,7 +84,7 @@ def compare_truth(
         "lm": lm_scores(params, lm_folder, prompts, listed),
     }
     table = word_table(params, scores, prompts, listed)
-    write_table(by_word, table, params.plain() | {"step": "factorial truth"})
+    write_table(by_word, table, params.plain() | {"step": "factorial ground-truth"})
     moves = pd.concat([read_table(path) for path in planted], ignore_index=True)
     latents = about_latents(params, read_table(family), moves)
     rows = [*_carried(params, scores, prompts, listed), *latents]
@@ -92,7 +92,7 @@ def compare_truth(
 
 
 def lm_scores(
-    params: TruthStep, lm_folder: Path | None, prompts: Frame, words: Frame
+    params: GroundTruthStep, lm_folder: Path | None, prompts: Frame, words: Frame
 ) -> Float[np.ndarray, "prompts words"]:
     """Log-probabilities of the words in nats, by the LM without an intervention."""
     model, tokenizer = load_lm(params.lm, lm_folder)
@@ -116,7 +116,7 @@ def bayes_scores(
 
 
 def word_table(
-    params: TruthStep, scores: dict[str, np.ndarray], prompts: Frame, words: Frame
+    params: GroundTruthStep, scores: dict[str, np.ndarray], prompts: Frame, words: Frame
 ) -> pd.DataFrame:
     """One row per word and observer: mean contrast over items, its interval, and the planted contrast."""
     tables = []
@@ -133,7 +133,7 @@ def word_table(
 
 
 def _carried(
-    params: TruthStep, scores: dict[str, np.ndarray], prompts: Frame, words: Frame
+    params: GroundTruthStep, scores: dict[str, np.ndarray], prompts: Frame, words: Frame
 ) -> Iterator[TruthFinding]:
     """Whether the predictions of each observer carry the planted contrast, and how much of it."""
     planted = float(words[PLANTED_CONTRAST].abs().mean())
@@ -152,7 +152,7 @@ def _carried(
     )
 
 
-def about_latents(params: TruthStep, family: Frame, moves: Frame) -> Iterator[TruthFinding]:
+def about_latents(params: GroundTruthStep, family: Frame, moves: Frame) -> Iterator[TruthFinding]:
     """Answers about latents: which kinds carry the planted contrast, and how their clamps move it.
 
     `moves` is the change of the planted contrast by item, latent and clamp, all seeds.
@@ -201,7 +201,9 @@ def movement_shares(moves: Frame) -> Frame:
     return moving["value"] / moving["reach"]
 
 
-def beside_directions(params: TruthStep, question: str, sizes: Frame) -> Iterator[TruthFinding]:
+def beside_directions(
+    params: GroundTruthStep, question: str, sizes: Frame
+) -> Iterator[TruthFinding]:
     """Effect sizes of a kind of latent relative to random directions of the same length.
 
     `sizes` are indexed by kind, seed and rank. Each latent is paired with its own random direction. The
@@ -213,7 +215,7 @@ def beside_directions(params: TruthStep, question: str, sizes: Frame) -> Iterato
         if len(quotients) < 2:
             continue
         test = one_sample_t(quotients, 1 - params.alpha)
-        stream = numpy_stream(params.root_seed, "factorial", "truth", question, kind)
+        stream = numpy_stream(params.root_seed, "factorial", "ground-truth", question, kind)
         flips = sign_flips(len(quotients), params.n_permutations, stream)
         p = float(sign_flip_test(quotients, flips).p[0])
         value, low, high = (_quotient(x[0]) for x in (test.estimate, test.low, test.high))

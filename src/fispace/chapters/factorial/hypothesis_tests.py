@@ -13,7 +13,7 @@ from jaxtyping import Float
 from fispace.chapters.factorial.design import Frame
 from fispace.chapters.factorial.tables import FAMILY, UNDECLARED
 from fispace.seeds import numpy_stream
-from fispace.stats.anova import TwoWay, published_anova, two_way_anova
+from fispace.stats.anova import TwoWay, paper_anova, two_way_anova
 from fispace.stats.mixed import MixedFit
 from fispace.stats.two_by_two import (
     benjamini_hochberg,
@@ -144,9 +144,7 @@ def _beside(question: Question) -> dict[str, Any]:
     rows = question.replicates
     if rows is not None:
         table = np.moveaxis(rows, 3, 1).reshape(-1, 2, 2)
-        values |= _anova("published", published_anova(table)) | _anova(
-            "two_way", two_way_anova(table)
-        )
+        values |= _anova("published", paper_anova(table)) | _anova("two_way", two_way_anova(table))
     if question.mixed is not None:
         contrast = question.mixed.contrast._asdict()
         values |= {f"mixed_{name}": value for name, value in contrast.items()}

@@ -12,6 +12,14 @@ import numpy as np
 import pandas as pd
 
 from fispace.chapters.factorial.design import CONFIRM, Frame, require_same
+from fispace.chapters.factorial.hypothesis_inputs import (
+    KEYS,
+    MULTIPLY,
+    activation_questions,
+    clamp_questions,
+    planted_contrast_questions,
+    set_questions,
+)
 from fispace.chapters.factorial.hypothesis_tests import Question, declared, family_table
 from fispace.chapters.factorial.tables import (
     ACTIVATION_CELLS,
@@ -22,14 +30,6 @@ from fispace.chapters.factorial.tables import (
     FAMILY,
     HYPOTHESES,
     SECONDARY,
-)
-from fispace.chapters.factorial.test_inputs import (
-    KEYS,
-    MULTIPLY,
-    activation_questions,
-    clamp_questions,
-    planted_contrast_questions,
-    set_questions,
 )
 from fispace.stats.two_by_two import one_sample_t
 from fispace.store.responses import Responses, read_responses

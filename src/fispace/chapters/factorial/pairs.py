@@ -30,7 +30,7 @@ def list_pairs(
     torch.set_num_threads(params.threads)
     pipe = load_pipeline(weights, standardiser, secondary)
     codes = pipe.model.sae.encode(read_stimulus_tokens(select, pipe.units).z)
-    found = active_pairs(codes, pipe.model.shape.n_latents)
+    found = active_pairs(codes, pipe.model.config.n_latents)
     if pipe.model.interaction.no_pair_weights is not None:
         log.info("pairs have no weights: %s", pipe.model.interaction.no_pair_weights)
     chosen: Frame = read_csv(candidates, CANDIDATES)

@@ -3,11 +3,14 @@
 Must not: compare cells.
 """
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from torch import Tensor
 
 from fispace.chapters.factorial.design import CONFIRM, SELECT
 from fispace.chapters.factorial.encoder_stack import (
@@ -18,6 +21,7 @@ from fispace.chapters.factorial.encoder_stack import (
     read_stimulus_tokens,
 )
 from fispace.chapters.factorial.tables import ITEMS
+from fispace.models.sparse import Codes
 from fispace.store.responses import Responses, write_responses
 from fispace.store.tables import read_csv
 from fispace.study.config.factorial import ResponsesStep
@@ -51,10 +55,18 @@ def mean_activations(
     saes = {"primary": pipe.model.sae, "secondary": pipe.secondary.sae}
     saes |= {"residual": pipe.residual.sae} if pipe.residual is not None else {}
     sizes = {space: sae.W_dec.shape[0] for space, sae in saes.items()}
+    return means_by_text(partial(encode_all, pipe), sizes, tokens, n_texts, batch_tokens)
+
+
+def means_by_text(
+    encode: Callable[[Float[Tensor, "tokens d_model"]], dict[str, Codes]],
+    sizes: Mapping[str, int], tokens: StimulusTokens, n_texts: int, batch_tokens: int,
+) -> dict[str, Float[np.ndarray, "texts latents"]]:  # fmt: skip
+    """Mean code of every latent over the tokens of each text; `sizes` hold the number of latents by space."""
     sums = {space: np.zeros((n_texts, width)) for space, width in sizes.items()}
     for begin in range(0, len(tokens.z), batch_tokens):
         rows = tokens.text[begin : begin + batch_tokens]
-        for space, codes in encode_all(pipe, tokens.z[begin : begin + batch_tokens]).items():
+        for space, codes in encode(tokens.z[begin : begin + batch_tokens]).items():
             where = (rows[:, None], codes.indices.numpy())
             np.add.at(sums[space], where, codes.values.double().numpy())
     counts = np.bincount(tokens.text, minlength=n_texts)[:, None]

@@ -135,11 +135,11 @@ def fit_secondary(
 
     n_fitted = -(-params.standardiser_tokens // params.batch_tokens)
     fitted = fit_moments((h.numpy() for h in _take(stream("standardiser"), n_fitted)), "keep")
-    n_latents = params.expansion * vectors.model.shape.d_embed
+    n_latents = params.expansion * vectors.model.config.d_embed
     width = fitted.mean.shape[0]
     sae = initial_sae(width, n_latents, params.k, torch_stream(*root, "init"))
     secondary = SecondarySae(sae, fitted.mean, fitted.std)
-    clipped = _clipped_as_the_arms(params, width, vectors.model.shape.d_model)
+    clipped = _clipped_as_the_arms(params, width, vectors.model.d_model)
     curve = fit(
         sae,
         squared_error_objective(lambda h: sae.decode(sae.encode(h))),

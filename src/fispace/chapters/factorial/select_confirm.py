@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
-from fispace.stats.anova import published_anova, two_way_anova
+from fispace.stats.anova import paper_anova, two_way_anova
 from fispace.stats.mixed import fit_crossed
 from fispace.stats.two_by_two import (
     CellArray,
@@ -57,7 +57,7 @@ def select_then_confirm(
     }
 
 
-def published_procedure(cells: CellArray) -> dict[str, float]:
+def paper_procedure(cells: CellArray) -> dict[str, float]:
     """The paper's p-values: latent chosen by F over the four cells, tested on the same texts.
 
     published_cells         p of that F, reported as sensitivity to the conjunction (p11b)
@@ -97,7 +97,7 @@ def word_procedures(
     contrast = interaction_contrasts(table.mean(3, keepdims=True))
     values = {
         "words_contrast": float(one_sample_t(contrast, 0.95).p[0]),
-        "words_published": published_anova(rows).interaction.p,
+        "words_published": paper_anova(rows).interaction.p,
         "words_two_way": two_way_anova(rows).interaction.p,
     }
     if with_mixed:

@@ -1,4 +1,4 @@
-"""`factorial singles`: effect of one primary latent on secondary latents, among others and alone.
+"""`factorial single-latent-response`: effect of one primary latent on secondary ones, among others and alone.
 
 Must not: choose a secondary latent.
 """
@@ -17,13 +17,13 @@ from fispace.chapters.factorial.encoder_stack import Pipeline, load_pipeline, re
 from fispace.chapters.factorial.tables import HISTOGRAM, ITEMS, SINGLES
 from fispace.store.metric_registry import with_units
 from fispace.store.tables import read_csv, read_table, write_csv
-from fispace.study.config.factorial import SinglesStep
+from fispace.study.config.factorial import SingleLatentStep
 from fispace.study.step import Reads, Writes, command
 
 
-@command("factorial", "singles")
-def measure_singles(
-    params: SinglesStep, *, item_table: Reads, weights: list[Reads], standardiser: Reads,
+@command("factorial", "single-latent-response")
+def measure_single_latent_response(
+    params: SingleLatentStep, *, item_table: Reads, weights: list[Reads], standardiser: Reads,
     secondary: list[Reads], discovery: list[Reads], confirm: Reads, singles: Writes,
     histogram: Writes,
 ) -> None:  # fmt: skip
@@ -51,7 +51,7 @@ def strongest_primary(discovery: Frame, factors: Sequence[str]) -> int:
 
 @torch.no_grad()
 def single_latent(
-    params: SinglesStep, pipe: Pipeline, z: Float[Tensor, "tokens d_model"], latent: int
+    params: SingleLatentStep, pipe: Pipeline, z: Float[Tensor, "tokens d_model"], latent: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Numbers and histogram of secondary activations on tokens where a primary latent is active.
 

@@ -1,8 +1,10 @@
-"""`fidelity bounds`: the unchanged LM, and the LM with zeros or a mean at the hook point.
+"""`fidelity ablation-baselines`: the unchanged LM, and the LM with zeros or a mean at the hook point.
 
 They set the scale of `ce_recovered`. They depend on LM and text alone, so a study measures them once.
 Must not: load a trained model.
 """
+
+from typing import Any
 
 import pandas as pd
 import torch
@@ -31,13 +33,13 @@ from fispace.store.activations import ActivationStore
 from fispace.store.quantities import NO_SEED
 from fispace.store.standardiser import Standardiser, load_standardiser
 from fispace.store.tables import write_table
-from fispace.study.config.fidelity import FidelityBoundsStep
+from fispace.study.config.fidelity import FidelityBaselinesStep
 from fispace.study.step import Reads, ReadsFolder, Writes, command
 
 
-@command("fidelity", "bounds")
-def measure_bounds(
-    params: FidelityBoundsStep, *, manifest: Reads, standardiser: Reads,
+@command("fidelity", "ablation-baselines")
+def measure_ablation_baselines(
+    params: FidelityBaselinesStep, *, manifest: Reads, standardiser: Reads,
     lm_folder: ReadsFolder | None, bounds: Writes,
 ) -> None:  # fmt: skip
     """Write sums per document for the original, for zeros, and for the train split's mean activation.
@@ -47,18 +49,29 @@ def measure_bounds(
     """
     torch.set_num_threads(params.threads)
     store, units = ActivationStore(manifest), load_standardiser(standardiser)
-    lm, tokenizer = load_extracted_lm(params.lm, lm_folder, store)
+    lm = load_extracted_lm(params.lm, lm_folder, store)
+    write_table(
+        bounds,
+        bounds_table(params, units, store, lm),
+        {"step": "fidelity ablation-baselines", **params.lm.recorded},
+    )
+
+
+def bounds_table(
+    params: FidelityBaselinesStep, units: Standardiser, store: ActivationStore, lm: tuple[Any, Any]
+) -> pd.DataFrame:
+    """The table of `measure_ablation_baselines`; `lm` is the store's language model and its tokenizer."""
+    model, tokenizer = lm
     frames: list[pd.DataFrame] = []
     for split in (name for name in EVALUATED if name in store.shards):
         store.verify(split)
         mean = split_mean(store, split)
         batches = window_batches(store, split, params.batch_windows, pad_id_of(tokenizer))
         for batch in tqdm(batches, desc=split, unit="batch", mininterval=5):
-            done = unchanged_pass(lm, params.lm.hook_point, batch)
+            done = unchanged_pass(model, params.lm.hook_point, batch)
             frames.extend(frame.assign(split=split) for frame in _bounds_of(done, units, mean))
     rows = pd.concat(frames).assign(arm=NO_ARM, seed=NO_SEED)
-    sums = rows.groupby([*CONDITION_KEY, "document_id"]).sum(min_count=1).reset_index()
-    write_table(bounds, sums, {"step": "fidelity bounds", **params.lm.recorded})
+    return rows.groupby([*CONDITION_KEY, "document_id"]).sum(min_count=1).reset_index()
 
 
 @torch.no_grad()

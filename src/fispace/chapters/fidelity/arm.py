@@ -33,14 +33,14 @@ from fispace.chapters.fidelity.spliced_evaluation import (
 from fispace.chapters.fidelity.split_errors import (
     OF_SPLIT,
     SplitErrors,
-    control_error,
+    matched_error,
     split_errors,
 )
 from fispace.lm.window_batches import load_extracted_lm, window_batches
 from fispace.lm.windows import pad_id_of
 from fispace.models.integrated import IntegratedModel, ablations, parts_name
 from fispace.models.sparse import Codes
-from fispace.models.trained import load_trained
+from fispace.models.trained import Trained, load_trained
 from fispace.seeds import torch_stream
 from fispace.stats.metrics import FiringCounts, l0
 from fispace.store.activations import ActivationStore
@@ -48,24 +48,24 @@ from fispace.store.checkpoint import data_record
 from fispace.store.files import sha256_of
 from fispace.store.standardiser import Standardiser, load_standardiser
 from fispace.store.tables import write_table
-from fispace.study.config.fidelity import Control, FidelityArmStep
+from fispace.study.config.fidelity import FidelityArmStep, MatchedError
 from fispace.study.config.parts import DECODERS, Part
 from fispace.study.step import Reads, ReadsFolder, Writes, command
 
 log = logging.getLogger(__name__)
 
-ISOTROPIC: tuple[Control, ...] = ("epsilon_random",)
-"""Controls measured with special tokens included: the paper's own, which params must list."""
+ISOTROPIC: tuple[MatchedError, ...] = ("epsilon_random",)
+"""Matched errors measured with special tokens included: the paper's own, which params must list."""
 
 POSITION_KEY = ["split", "special_tokens", "condition", "document_id", "position"]
 
 
 class PartsMeasurement(NamedTuple):
-    """One reconstruction: its parts, the tokens that it replaces, and the controls measured beside it."""
+    """One reconstruction: its parts, the tokens that it replaces, and the matched errors measured beside it."""
 
     parts: tuple[Part, ...]
     special_tokens: str
-    controls: tuple[Control, ...]
+    matched_errors: tuple[MatchedError, ...]
 
 
 @dataclass
@@ -84,6 +84,17 @@ class _Split:
     positions: list[pd.DataFrame] = field(default_factory=list[pd.DataFrame])
 
 
+class ArmTables(NamedTuple):
+    """What is measured of one arm and seed."""
+
+    documents: pd.DataFrame
+    """Sums per document and condition."""
+    positions: pd.DataFrame
+    """Sums per document and position."""
+    latents: pd.DataFrame
+    """How often each latent fired."""
+
+
 @command("fidelity", "arm")
 def evaluate_arm(
     params: FidelityArmStep, *, arm: str, seed: int, weights: Reads, manifest: Reads,
@@ -98,24 +109,34 @@ def evaluate_arm(
     torch.set_num_threads(params.threads)
     store = ActivationStore(manifest)
     expected = {"arm": arm, "seed": seed} | data_record(manifest, standardiser)
-    model = load_trained(weights, expected).model
-    lm, tokenizer = load_extracted_lm(params.lm, lm_folder, store)
-    units, pad_id = load_standardiser(standardiser), pad_id_of(tokenizer)
-    done = [
-        _measure_split(params, lm, pad_id, model, units, store, split)
-        for split in EVALUATED
-        if split in store.shards
-    ]
+    trained = load_trained(weights, expected)
+    lm = load_extracted_lm(params.lm, lm_folder, store)
+    found = measure_arm(params, trained, load_standardiser(standardiser), store, lm)
     record = {
         "step": "fidelity arm", "arm": arm, "seed": seed, "checkpoint": sha256_of(weights),
-        "controls": params.controls, "epsilon_draws": params.epsilon_draws,
+        "matched_errors": params.matched_errors, "epsilon_draws": params.epsilon_draws,
     }  # fmt: skip
-    own = {"arm": arm, "seed": seed}
-    write_table(
-        documents, summed([s.documents for s in done], [*CONDITION_KEY, "document_id"], own), record
+    for path, table in zip((documents, positions, latents), found, strict=True):
+        write_table(path, table, record)
+
+
+def measure_arm(
+    params: FidelityArmStep, trained: Trained, units: Standardiser, store: ActivationStore,
+    lm: tuple[Any, Any],
+) -> ArmTables:  # fmt: skip
+    """The tables of `evaluate_arm`, with the LM that the store was extracted from and its tokenizer."""
+    (model, tokenizer), splits = lm, (split for split in EVALUATED if split in store.shards)
+    pad_id = pad_id_of(tokenizer)
+    done = [
+        _measure_split(params, model, pad_id, trained.model, units, store, split)
+        for split in splits
+    ]
+    own = {"arm": trained.record.arm, "seed": trained.record.seed}
+    return ArmTables(
+        summed([s.documents for s in done], [*CONDITION_KEY, "document_id"], own),
+        summed([s.positions for s in done], POSITION_KEY, own),
+        pd.concat([_firing_frame(s).assign(**own) for s in done]),
     )
-    write_table(positions, summed([s.positions for s in done], POSITION_KEY, own), record)
-    write_table(latents, pd.concat([_firing_frame(s).assign(**own) for s in done]), record)
 
 
 def plan(parts: Sequence[Part], params: FidelityArmStep) -> list[PartsMeasurement]:
@@ -128,7 +149,9 @@ def plan(parts: Sequence[Part], params: FidelityArmStep) -> list[PartsMeasuremen
     return [
         *(
             PartsMeasurement(
-                kept, MASKED, params.controls if kept == full else params.ablation_controls
+                kept,
+                MASKED,
+                params.matched_errors if kept == full else params.ablation_matched_errors,
             )
             for kept in ablations(parts)
         ),
@@ -164,9 +187,9 @@ def _measure_split(
             model, units, store, split, kept,
             torch_stream(params.root_seed, "fidelity", "shuffled_error", split),
         )
-        for kept, _, controls in measurements if OF_SPLIT & set(controls)
+        for kept, _, kinds in measurements if OF_SPLIT & set(kinds)
     }  # fmt: skip
-    n_tokens, n_latents = store.n_tokens(split), model.shape.n_latents
+    n_tokens, n_latents = store.n_tokens(split), model.config.n_latents
     window = min(params.dead_window_tokens, n_tokens)
     if window < params.dead_window_tokens:
         log.warning(
@@ -186,7 +209,7 @@ def _measure_split(
 def _measure_batch(
     found: _Split, done: UnchangedPass, measurements: list[PartsMeasurement], number: int
 ) -> None:
-    """Add one batch: the original, then every measurement with its controls."""
+    """Add one batch: the original, then every measurement with its matched errors."""
     first = found.firing.n_seen
     for special_tokens in (MASKED, INCLUDED):
         scored = Scored(done, special_tokens)
@@ -204,8 +227,10 @@ def _measure_batch(
             n_active = _n_active(measurement.parts, codes, residual_codes)
             sums |= {"l0": scored.place(n_active)} | scored.splice(x_hat)
             _keep(found, scored, measurement.parts, RECONSTRUCTION, sums, 1.0)
-            for control in measurement.controls:
-                _measure_control(found, scored, measurement.parts, control, x_hat, (first, number))
+            for kind in measurement.matched_errors:
+                _measure_matched_error(
+                    found, scored, measurement.parts, kind, x_hat, (first, number)
+                )
 
 
 def _n_active(parts: tuple[Part, ...], codes: Codes, residual_codes: Codes | None) -> Tensor:
@@ -216,21 +241,21 @@ def _n_active(parts: tuple[Part, ...], codes: Codes, residual_codes: Codes | Non
     return first + l0(residual_codes.values)
 
 
-def _measure_control(
-    found: _Split, scored: Scored, parts: tuple[Part, ...], control: Control, x_hat: Tensor,
+def _measure_matched_error(
+    found: _Split, scored: Scored, parts: tuple[Part, ...], kind: MatchedError, x_hat: Tensor,
     place: tuple[int, int],
 ) -> None:  # fmt: skip
-    """Add one control of one batch; `place` holds the number of its first token and of the batch."""
+    """Add one kind of matched error of one batch; `place`: number of its first token, and of the batch."""
     first, number = place
-    n_draws = found.params.epsilon_draws if control == EPSILON else 1
+    n_draws = found.params.epsilon_draws if kind == EPSILON else 1
     for draw in range(n_draws):
         # arms and seeds share their draws, so that their differences are paired
-        stream = ("fidelity", control, found.name, scored.special_tokens, number, draw)
+        stream = ("fidelity", kind, found.name, scored.special_tokens, number, draw)
         generator = torch_stream(found.params.root_seed, *stream)
         error = x_hat - scored.rows
         of_split = found.errors.get(parts)
-        noise = control_error(control, scored.rows, error, of_split, first, generator)
-        _keep(found, scored, parts, control, scored.splice(scored.rows + noise), 1 / n_draws)
+        noise = matched_error(kind, scored.rows, error, of_split, first, generator)
+        _keep(found, scored, parts, kind, scored.splice(scored.rows + noise), 1 / n_draws)
 
 
 def _keep(

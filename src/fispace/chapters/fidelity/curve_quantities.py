@@ -6,7 +6,7 @@ Must not: know a claim.
 from collections.abc import Iterable, Iterator
 
 from fispace.chapters.fidelity.quantities import SPLIT
-from fispace.stats.published import PAPER_CUT_KS, PAPER_K, Number, improvement
+from fispace.stats.paper_formulas import PAPER_CUT_KS, PAPER_K, Number, improvement
 from fispace.store.metric_registry import unit_of
 from fispace.store.origins import Cell, Derived, Rows, derive, unchanged
 from fispace.store.quantities import NO_SEED, Frame, Quantity, quantity
@@ -28,7 +28,7 @@ def curve_quantities(curve: Frame) -> Iterator[Quantity]:
     cut_gain_drop.model                         cut_gain at 250 - cut_gain at 500
     """
     rows = curve[(curve["split"] == SPLIT) & (curve["seed"] != NO_SEED)]
-    chosen = published_ks(rows["k"])
+    chosen = nearest_ks(rows["k"])
     for seed, of_seed in rows.groupby("seed"):
         n_tokens = int(of_seed["n_tokens"].max())
         for name, derived in _named(_cells(of_seed), chosen, int(rows["k"].max())):
@@ -36,7 +36,7 @@ def curve_quantities(curve: Frame) -> Iterator[Quantity]:
             yield quantity(name, int(str(seed)), derived, unit, n_tokens)
 
 
-def published_ks(ks: Iterable[int]) -> dict[int, int]:
+def nearest_ks(ks: Iterable[int]) -> dict[int, int]:
     """The measured k that corresponds to each published cut: its share of the trained k is nearest.
 
     The largest of `ks` is the k that the SAE was trained with, and is never chosen. Two cuts may

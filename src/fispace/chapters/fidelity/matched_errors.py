@@ -1,14 +1,14 @@
 """Random errors with the size of a reconstruction's own error.
 
-Every control keeps |e_t|, the norm of each token's own error, in the units of x (raw LM coordinates).
-The controls differ in what else they keep, from the least to the most:
+Every kind keeps |e_t|, the norm of each token's own error, in the units of x (raw LM coordinates).
+They differ in what else they keep, from the least to the most:
 
     epsilon_random     nothing: directions uniform on the sphere (Gurnee 2024)
     cosine_noise       the angle between error and activation
     covariance_noise   mean and covariance of the errors over the split
     shuffled_error     the errors themselves, given to other tokens
 
-Must not: read files, or know a language model. A control is an error to be added to x.
+Must not: read files, or know a language model. A matched error is added to x.
 """
 
 from typing import NamedTuple
@@ -27,7 +27,7 @@ def rescaled(directions: Errors, error: Errors) -> Errors:
 
 
 def isotropic_error(error: Errors, generator: torch.Generator) -> Errors:
-    """Control `epsilon_random`: |e_t| u_t, with u_t uniform on the unit sphere.
+    """`epsilon_random`: |e_t| u_t, with u_t uniform on the unit sphere.
 
     Source: Gurnee 2024, x + |x_hat - x| u.
     """
@@ -35,7 +35,7 @@ def isotropic_error(error: Errors, generator: torch.Generator) -> Errors:
 
 
 def cosine_matched_error(x: Errors, error: Errors, generator: torch.Generator) -> Errors:
-    """Control `cosine_noise`: |n_t| = |e_t| and cos(n_t, x_t) = cos(e_t, x_t), otherwise random.
+    """`cosine_noise`: |n_t| = |e_t| and cos(n_t, x_t) = cos(e_t, x_t), otherwise random.
 
     With xu = x / |x|, a = e . xu and b = e - a xu:  n = a xu + |b| w, where w is uniform on the
     unit sphere orthogonal to x. So |x + n| = |x_hat| and cos(x + n, x) = cos(x_hat, x) as well.
@@ -76,7 +76,7 @@ def gaussian_directions(
 def covariance_matched_error(
     error: Errors, moments: ErrorMoments, generator: torch.Generator
 ) -> Errors:
-    """Control `covariance_noise`: |e_t| g_t / |g_t|, with g_t ~ N(mean(e), cov(e)).
+    """`covariance_noise`: |e_t| g_t / |g_t|, with g_t ~ N(mean(e), cov(e)).
 
     The moments are those of the split's errors under the same condition; only the direction of g_t is
     used, so the covariance of the result is the errors' own up to the spread of their norms.
@@ -85,7 +85,7 @@ def covariance_matched_error(
 
 
 def shuffled_error(error: Errors, others: Errors) -> Errors:
-    """Control `shuffled_error`: |e_t| e_s / |e_s|, where s = pi(t) is another token of the split.
+    """`shuffled_error`: |e_t| e_s / |e_s|, where s = pi(t) is another token of the split.
 
     `others` holds e_pi(t). pi is a permutation of the split, so every direction occurs once.
     """

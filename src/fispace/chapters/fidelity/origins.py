@@ -105,13 +105,13 @@ def of_position(row: Row, _: Inputs) -> Origin:
     return Origin(f"{HERE}.positions:position_table", read)
 
 
-def of_gain_by_k(row: Row, _: Inputs) -> Origin:
+def of_gain_curve(row: Row, _: Inputs) -> Origin:
     """The FVU at one k; for a gain, also the FVU of the SAE whose codes are cut."""
     place = _picked(row, "split", "k", "model") | _seed_of(row)
     read = {"fvu": Rows("cut", place, "value")}
     if row["metric"] == "gain":
         read["fvu_cut"] = Rows("cut", place | {"model": "sae_cut"}, "value")
-    return Origin(f"{HERE}.gain_by_k:tabulate_gain_by_k", read)
+    return Origin(f"{HERE}.gain_curve:tabulate_gain_curve", read)
 
 
 def _of_test_split(row: Row, **more: object) -> dict[str, Any]:
@@ -180,7 +180,7 @@ ORIGINS: Origins = {
     "compare_controls": {"controls": of_control, "table": of_control},
     "shapley_decomposition": {"shapley": of_shapley, "table": of_shapley},
     "position_curves": {"curves": of_position},
-    "tabulate_gain_by_k": {"curve": of_gain_by_k, "table": of_gain_by_k},
+    "tabulate_gain_curve": {"curve": of_gain_curve, "table": of_gain_curve},
     "write_fidelity_plots": {"reconstruction": of_reconstruction_plot, "kl": of_kl_plot},
     "write_control_plots": {
         "controls": of_controls_plot, "shapley": of_shapley_plot, "positions": of_positions_plot,
@@ -190,7 +190,7 @@ ORIGINS: Origins = {
 """By the function of the command and the option that names the table."""
 
 EQUATIONS = {
-    "measure_bounds": ("fispace.stats.metrics:kl_and_ce",),
+    "measure_ablation_baselines": ("fispace.stats.metrics:kl_and_ce",),
     "evaluate_arm": (
         "fispace.stats.metrics:kl_and_ce",
         "fispace.models.integrated:IntegratedModel",

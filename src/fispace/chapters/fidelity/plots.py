@@ -5,7 +5,7 @@ Must not: draw, or compare arms.
 
 import pandas as pd
 
-from fispace.chapters.fidelity.curve_quantities import GAIN, published_ks
+from fispace.chapters.fidelity.curve_quantities import GAIN, nearest_ks
 from fispace.chapters.fidelity.document_sums import (
     EPSILON,
     INCLUDED,
@@ -176,7 +176,7 @@ def write_gain_plots(
 def _gains(curve: Frame) -> pd.DataFrame:
     shown = curve[(curve["split"] == SPLIT) & (curve["metric"] == GAIN)]
     cuts: dict[int, list[str]] = {}
-    for cut, k in published_ks(curve["k"]).items():
+    for cut, k in nearest_ks(curve["k"]).items():
         cuts.setdefault(k, []).append(str(cut))
     published = shown["k"].map({k: f"K = {', '.join(names)}" for k, names in cuts.items()})
     shown = _without_seed_of_means(shown.assign(published=published))

@@ -16,7 +16,7 @@ from fispace.chapters.fidelity.document_sums import (
     RECONSTRUCTION,
     is_full,
 )
-from fispace.stats.published import Number, improvement
+from fispace.stats.paper_formulas import Number, improvement
 from fispace.store.metric_registry import unit_of
 from fispace.store.origins import Cell, Derived, Rows, derive, unchanged
 from fispace.store.quantities import Frame, Quantity, quantity

@@ -1,4 +1,4 @@
-"""`fidelity cut`: FVU with k cut below its trained value, and with remedies for the loss.
+"""`fidelity reduced-k`: FVU with k cut below its trained value, and with remedies for the loss.
 
 Must not: run the LM, or train. The best linear decoder is solved for on train tokens.
 """
@@ -22,7 +22,7 @@ from fispace.store.checkpoint import data_record
 from fispace.store.metric_registry import unit_of
 from fispace.store.standardiser import Standardiser, load_standardiser
 from fispace.store.tables import write_table
-from fispace.study.config.fidelity import FidelityCutStep
+from fispace.study.config.fidelity import FidelityReducedKStep
 from fispace.study.step import Reads, Writes, command
 
 Reconstruction = Callable[[Tensor, Codes], Tensor]
@@ -38,9 +38,9 @@ class Models(NamedTuple):
     arms: Mapping[int, IntegratedModel]
 
 
-@command("fidelity", "cut", target="full")
-def measure_cut(
-    params: FidelityCutStep, *, seed: int, sae: Reads, arm: Reads, saes: list[Reads],
+@command("fidelity", "reduced-k", target="full")
+def measure_reduced_k(
+    params: FidelityReducedKStep, *, seed: int, sae: Reads, arm: Reads, saes: list[Reads],
     arms: list[Reads], manifest: Reads, standardiser: Reads, cut: Writes,
 ) -> None:  # fmt: skip
     """Write the FVU by k of the SAE whose codes are cut, and of models that may recover the loss.
@@ -61,12 +61,12 @@ def measure_cut(
     expected = {"seed": seed} | data_record(manifest, standardiser)
     whole = [load_trained(path, expected).model for path in (sae, arm)]
     trained = [
-        {model.shape.k: model for model in [whole[i], *_models(paths, expected)]}
+        {model.config.k: model for model in [whole[i], *_models(paths, expected)]}
         for i, paths in enumerate((saes, arms))
     ]
     models = Models(whole[0], whole[1], trained[0], trained[1])
     found = _measured(models, _readouts(models, store, units), store, units)
-    write_table(cut, found.assign(seed=seed), {"step": "fidelity cut", "seed": seed})
+    write_table(cut, found.assign(seed=seed), {"step": "fidelity reduced-k", "seed": seed})
 
 
 def _models(paths: list[Path], expected: Mapping[str, object]) -> list[IntegratedModel]:
@@ -79,13 +79,13 @@ def _readouts(
 ) -> dict[int, SparseReadout]:
     """Best linear decoder of the codes cut to each k, over all train tokens."""
     store.verify("train")
-    shape = models.sae.shape
-    sums = {k: ReadoutSums(shape.n_latents, shape.d_model) for k in models.saes}
+    sae = models.sae
+    sums = {k: ReadoutSums(sae.config.n_latents, sae.d_model) for k in models.saes}
     for group in store.groups("train"):
         z = units.standardise(torch.from_numpy(group))
-        codes = models.sae.sae.encode(z)
+        codes = sae.sae.encode(z)
         for k, of_k in sums.items():
-            of_k.add(models.sae.sae.cut(codes, k), z)
+            of_k.add(sae.sae.cut(codes, k), z)
     return {k: of_k.solve() for k, of_k in sums.items()}
 
 

@@ -1,4 +1,4 @@
-"""Errors of one condition over a whole split, which shuffled and covariance-matched controls need.
+"""Errors of one condition over a whole split, which shuffled and covariance-matched errors need.
 
 Must not: run the LM; activations are read from the store.
 """
@@ -21,11 +21,11 @@ from fispace.models.integrated import IntegratedModel
 from fispace.seeds import random_cycle
 from fispace.store.activations import ActivationStore
 from fispace.store.standardiser import Standardiser
-from fispace.study.config.fidelity import Control
+from fispace.study.config.fidelity import MatchedError
 from fispace.study.config.parts import Part
 
-OF_SPLIT: frozenset[Control] = frozenset({"covariance_noise", "shuffled_error"})
-"""Controls that are made from the errors of the whole split."""
+OF_SPLIT: frozenset[MatchedError] = frozenset({"covariance_noise", "shuffled_error"})
+"""Matched errors that are made from the errors of the whole split."""
 
 
 class SplitErrors:
@@ -64,21 +64,21 @@ def split_errors(
     return SplitErrors(torch.cat(found), generator)
 
 
-def control_error(
-    control: Control, x: Tensor, error: Tensor, of_split: SplitErrors | None, first: int,
+def matched_error(
+    kind: MatchedError, x: Tensor, error: Tensor, of_split: SplitErrors | None, first: int,
     generator: torch.Generator,
 ) -> Tensor:  # fmt: skip
-    """Error of the named control, with the norms of the given errors; `first` numbers the first token.
+    """Matched error of one kind, with the norms of the given errors; `first` numbers the first token.
 
     Raises:
-        ValueError: if the control needs the split's errors and they are not given.
+        ValueError: if it needs the split's errors and they are not given.
     """
-    if control == "epsilon_random":
+    if kind == "epsilon_random":
         return isotropic_error(error, generator)
-    if control == "cosine_noise":
+    if kind == "cosine_noise":
         return cosine_matched_error(x, error, generator)
     if of_split is None:
-        raise ValueError(f"control {control} needs the errors of the whole split")
-    if control == "covariance_noise":
+        raise ValueError(f"{kind} needs the errors of the whole split")
+    if kind == "covariance_noise":
         return covariance_matched_error(error, of_split.moments, generator)
     return shuffled_error(error, of_split.of_partners(first, len(error)))

@@ -39,7 +39,7 @@ from fispace.models.integrated import IntegratedModel
 from fispace.models.trained import initial_model, load_trained
 from fispace.seeds import numpy_stream
 from fispace.stats import directions as geometry
-from fispace.stats import published
+from fispace.stats import paper_formulas
 from fispace.stats.bimodality import Mixture
 from fispace.store.activations import ActivationStore
 from fispace.store.checkpoint import data_record
@@ -69,7 +69,7 @@ def measure_geometry(
     trained = load_trained(weights, expected)
     models = {TRAINED: trained.model, INITIAL: initial_model(trained.record).eval()}
     by_state = {state: _weights(model) for state, model in models.items()}
-    test = _test_batches(manifest, standardiser, params.batch_tokens)
+    test = test_batches(manifest, standardiser, params.batch_tokens)
 
     def stream(name: str) -> np.random.Generator:
         return numpy_stream(params.root_seed, "geometry", arm, seed, name)
@@ -108,7 +108,12 @@ def _weights(model: IntegratedModel) -> Weights:
     return {name: weight.detach().cpu().numpy() for name, weight in rows.items()}
 
 
-def _test_batches(manifest: Path, standardiser: Path, batch_tokens: int) -> Batches:
+def test_batches(manifest: Path, standardiser: Path, batch_tokens: int) -> Batches:
+    """A function that gives the standardised tokens of the test split, without special tokens, in batches.
+
+    Raises:
+        ArtifactError: if a shard is missing or altered.
+    """
     store, scale = ActivationStore(manifest), load_standardiser(standardiser)
     store.verify("test")
 
@@ -148,7 +153,7 @@ def _pairs(by_state: Mapping[str, Weights], params: GeometryArmStep) -> np.ndarr
 def _parameter_rows(model: IntegratedModel) -> Iterator[GeometryRow]:
     for part in model.parts:
         yield GeometryRow(TRAINED, f"n_parameters_{part}", model.n_parameters(part), 1)
-    yield GeometryRow(TRAINED, "n_latents", model.shape.n_latents, 1)
+    yield GeometryRow(TRAINED, "n_latents", model.config.n_latents, 1)
 
 
 def _output_rows(outputs: Mapping[str, Outputs]) -> Iterator[GeometryRow]:
@@ -160,7 +165,7 @@ def _output_rows(outputs: Mapping[str, Outputs]) -> Iterator[GeometryRow]:
         for part, value in output.mean_abs.items():
             yield GeometryRow(state, f"mean_abs_output_{part}", value, n)
         if len(output.mean_abs) == 2:
-            shares = published.mean_output_shares(**output.mean_abs)
+            shares = paper_formulas.mean_output_shares(**output.mean_abs)
             for part, value in zip(("linear", "interaction"), shares, strict=True):
                 yield GeometryRow(state, f"mean_output_share_{part}", value, n)
         if output.live_units is not None:
@@ -188,7 +193,7 @@ def _latent_table(
         for name, rows in weights.items():
             columns[f"squared_norm_{name}_{state}"] = geometry.squared_norms(rows)
     for state, (_, of) in ratios.items():
-        columns |= {f"ratio_{name}_{state}": getattr(of, name) for name in published.RATIOS}
+        columns |= {f"ratio_{name}_{state}": getattr(of, name) for name in paper_formulas.RATIOS}
     columns |= {f"fvu_growth_{part}": values for part, values in trained.growth.items()}
     columns["is_low"] = columns[f"squared_norm_decoder_{TRAINED}"] < threshold
     moved = by_state[TRAINED]["decoder"] - by_state[INITIAL]["decoder"]

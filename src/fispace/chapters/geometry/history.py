@@ -36,8 +36,9 @@ def summarise_history(
 ) -> None:
     """Write how the norms of all arms and seeds moved in the last part of training, by norm group.
 
-    `histories` are the tables `lifecycle` of `train arm`, of arms that train their own SAE. The last
-    part runs from the last snapshot but one to the end; with one snapshot, it is the whole training.
+    `histories` are the latents' histories that `train arm` wrote (`*.lifecycle.parquet`), of arms that train
+    their own SAE. The last part runs from the last snapshot but one to the end; with one snapshot, it is the
+    whole training.
     Columns: arm, seed, state, metric, unit, value, n. The metrics are
 
     late_norm_change_low, _high   relative change of |w|^2 in the last part, geometric mean

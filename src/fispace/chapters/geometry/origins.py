@@ -17,6 +17,12 @@ def of_arm_metric(row: Row, _: Inputs) -> Origin:
     return Origin("fispace.chapters.geometry.summary:summarise_geometry", read)
 
 
+def of_head(row: Row, _: Inputs) -> Origin:
+    """The weights of the arm and seed."""
+    read = {"weights": Rows("weights", {name: row[name] for name in ("arm", "seed")})}
+    return Origin("fispace.chapters.geometry.heads:live_share", read)
+
+
 def of_norm(row: Row, _: Inputs) -> Origin:
     """All latents of the arm, in every seed."""
     column = f"squared_norm_decoder_{row['state']}"
@@ -53,6 +59,7 @@ def of_spectrum(row: Row, _: Inputs) -> Origin:
 
 
 ORIGINS: Origins = {
+    "measure_heads": {"table": of_head},
     "summarise_geometry": {"summary": of_arm_metric, "table": of_arm_metric},
     "write_geometry_plots": {
         "norms": of_norm, "norm_ratios": of_norm_ratio, "ratio_scatter": of_scatter,
@@ -63,7 +70,7 @@ ORIGINS: Origins = {
 
 EQUATIONS = {
     "measure_geometry": (
-        "fispace.stats.published:norm_shares", "fispace.stats.published:mean_output_shares",
+        "fispace.stats.paper_formulas:norm_shares", "fispace.stats.paper_formulas:mean_output_shares",
         "fispace.models.leave_one_out:interaction_growth",
         "fispace.stats.directions:variance_spectrum",
     ),

@@ -16,7 +16,7 @@ from fispace.chapters.geometry.weight_table import LatentValues
 from fispace.models.integrated import IntegratedModel
 from fispace.models.leave_one_out import DecoderTerms, interaction_growth
 from fispace.models.sparse import Codes, active_entries
-from fispace.stats import published
+from fispace.stats import paper_formulas
 from fispace.stats.metrics import FvuSums
 from fispace.study.config.geometry import GeometryArmStep
 
@@ -57,15 +57,20 @@ def pass_over(
         z_hat = model.reconstruct(codes, model.parts)
         sums.add(z, z_hat, codes)
         if number < params.n_published_batches and len(z) > 1:
-            scores.append(published.batch_variance_explained(z.numpy(), z_hat.numpy()))
+            scores.append(paper_formulas.batch_variance_explained(z.numpy(), z_hat.numpy()))
     return sums.outputs(float(np.mean(scores)))
+
+
+def live_units(hidden: Float[Tensor, "tokens d_embed"]) -> Bool[np.ndarray, " d_embed"]:
+    """Whether some token activates each hidden unit: its input to the ReLU is positive."""
+    return (hidden > 0).any(0).numpy()
 
 
 class _Sums:
     """Sums over the test tokens from which `Outputs` is made."""
 
     def __init__(self, model: IntegratedModel, is_drawn: Bool[Tensor, " n_latents"]) -> None:
-        n_latents, d_model = model.shape.n_latents, model.shape.d_model
+        n_latents, d_model = model.config.n_latents, model.d_model
         self.model, self.is_drawn = model, is_drawn
         self.firings, self.activation = np.zeros(n_latents), np.zeros(n_latents)
         self.absolute: Counter[str] = Counter()
@@ -90,7 +95,7 @@ class _Sums:
             head = self.model.interaction
             self.interaction += interaction_growth(head, codes, residual, self.is_drawn)
             hidden = head.hidden(codes)
-            fired = (hidden > 0).any(0).numpy()
+            fired = live_units(hidden)
             self.is_live = fired | self.is_live if len(self.is_live) else fired
             # the mean is included, as in the author's code
             self._add_output("interaction", head.output(hidden))

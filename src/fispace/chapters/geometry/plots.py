@@ -24,7 +24,7 @@ from fispace.chapters.geometry.weight_table import (
 )
 from fispace.errors import ParamsError
 from fispace.seeds import numpy_stream
-from fispace.stats.published import RATIOS
+from fispace.stats.paper_formulas import RATIOS
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_table, write_csv
 from fispace.study.config.report import GeometryPlotsStep

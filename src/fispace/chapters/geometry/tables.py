@@ -11,7 +11,10 @@ LONG = {
 }  # fmt: skip
 """A value is missing if it is not defined, such as a mean over no latents."""
 SUMMARY = Table("geometry/summary.csv", LONG, key=("arm", "seed", "state", "metric"))
+HEADS = Table("geometry/full/heads.csv", LONG, key=("arm", "seed", "state", "metric"))
 HISTORY = Table("geometry/history.csv", LONG, key=("arm", "seed", "state", "metric"))
+LIVE_UNITS = "interaction_live_units"
+"""Metric of `SUMMARY` and `HEADS`: share of the interaction's hidden units that are live."""
 RATIO_ARM = "joint"
 """Arm whose contribution ratios the figures show."""
 NORMS_PLOT = Table(

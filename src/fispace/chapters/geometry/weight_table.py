@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from fispace.stats import directions as geometry
-from fispace.stats import published, random_matrix
+from fispace.stats import paper_formulas, random_matrix
 from fispace.stats.top_dimensions import top_overlap
 from fispace.study.config.geometry import GeometryArmStep
 
@@ -27,7 +27,7 @@ Weights = Mapping[str, Float[np.ndarray, "n_latents width"]]
 """Rows per latent: `decoder`, and `linear` and `factors` where the arm has them."""
 Spectra = Mapping[tuple[str, bool], Float[np.ndarray, " components"]]
 """Variance shares of the decoder's components, by state and by whether its mean row was subtracted."""
-Ratios = Mapping[str, tuple[LatentValues, published.NormRatios]]
+Ratios = Mapping[str, tuple[LatentValues, paper_formulas.NormRatios]]
 """|W_dec|^2 and the published ratios by state."""
 PUBLISHED_SPLIT, MIXTURE_SPLIT = "", "_mixture"
 """Suffix of a metric by norm group: groups split at the paper's threshold, or between the two modes."""
@@ -106,7 +106,7 @@ def spectrum_rows(of: Spectra, n_latents: int, params: GeometryArmStep) -> Itera
             above = random_matrix.n_above_edge(shares, n_latents, d_model)
             yield GeometryRow(state, "pca_above_edge", above, d_model)
         else:
-            count = published.n_components_of_first(shares, n_first, params.spectrum_target)
+            count = paper_formulas.n_components_of_first(shares, n_first, params.spectrum_target)
             yield GeometryRow(state, "pca_published", count, n_first)
             yield GeometryRow(state, "pca_published_share", count / n_first, n_first)
 
@@ -129,7 +129,7 @@ def ratios_by_state(by_state: Mapping[str, Weights], stream: np.random.Generator
     return {
         state: (
             of["decoder"] ** 2,
-            published.norm_shares(of["decoder"], of["linear"], of["factors"]),
+            paper_formulas.norm_shares(of["decoder"], of["linear"], of["factors"]),
         )
         for state, of in norms.items()
     }
@@ -142,15 +142,15 @@ def ratio_rows(ratios: Ratios, thresholds: Mapping[str, float]) -> Iterator[Geom
     (PUBLISHED_SPLIT, MIXTURE_SPLIT).
     """
     for state, (squared, of) in ratios.items():
-        correlations = published.ratio_correlations(of, squared)
-        for name in published.RATIOS:
+        correlations = paper_formulas.ratio_correlations(of, squared)
+        for name in paper_formulas.RATIOS:
             ratio = getattr(of, name)
             yield GeometryRow(state, f"ratio_{name}_mean", float(ratio.mean()), len(squared))
             yield GeometryRow(state, f"ratio_{name}_spearman", correlations[name], len(squared))
             for suffix, threshold in thresholds.items():
                 n_low = int((squared < threshold).sum())
                 n_high = len(squared) - n_low
-                low, high = published.group_means(ratio, squared, threshold)
+                low, high = paper_formulas.group_means(ratio, squared, threshold)
                 yield GeometryRow(state, f"ratio_{name}_low{suffix}", low, n_low)
                 yield GeometryRow(state, f"ratio_{name}_high{suffix}", high, n_high)
                 gap = low - high
@@ -161,8 +161,8 @@ def factor_rows(by_state: Mapping[str, Weights]) -> Iterator[GeometryRow]:
     """Rows of inequality within the factor vectors: Gini coefficients and effective ranks."""
     for state, weights in by_state.items():
         if "factors" in weights:
-            ginis = published.gini(weights["factors"])
-            ranks = published.effective_rank(weights["factors"])
+            ginis = paper_formulas.gini(weights["factors"])
+            ranks = paper_formulas.effective_rank(weights["factors"])
             yield GeometryRow(state, "factor_gini_max", float(ginis.max()), len(ginis))
             yield GeometryRow(state, "factor_gini_mean", float(ginis.mean()), len(ginis))
             yield GeometryRow(state, "factor_effective_rank_min", float(ranks.min()), len(ranks))

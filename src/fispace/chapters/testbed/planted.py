@@ -25,7 +25,7 @@ from fispace.stats.recovery import (
     net_captured_share,
 )
 from fispace.store.tables import write_table
-from fispace.study.config.planted import SCORES, PlantedStep
+from fispace.study.config.planted import SCORES, PlantedStep, WorldTraining
 from fispace.study.step import Writes, command
 from fispace.testbed.planted import World, WorldTokens, draw, plant
 
@@ -53,7 +53,7 @@ def measure_world(params: PlantedStep, *, world: int, metrics: Writes, pairs: Wr
     scores: list[pd.DataFrame] = []
     for share in params.planted.shares:
         planted = plant(params.planted.world, share, params.root_seed, world)
-        train, heldout = _tokens(params, planted, world)
+        train, heldout = world_tokens(params, planted, world)
         for arm, found in train_arms(params, world, train, heldout):
             key = {"world": world, "share": share, "arm": arm}
             scored = _scored(found, heldout, planted)
@@ -66,7 +66,7 @@ def measure_world(params: PlantedStep, *, world: int, metrics: Writes, pairs: Wr
     write_table(pairs, pd.concat(scores, ignore_index=True), recipe)
 
 
-def _tokens(params: PlantedStep, world: World, number: int) -> tuple[Tokens, Tokens]:
+def world_tokens(params: WorldTraining, world: World, number: int) -> tuple[Tokens, Tokens]:
     """Training and held-out tokens, centred and scaled by the moments of the training tokens.
 
     All dimensions share one scale, which keeps the noise isotropic and the shares exact.
@@ -108,7 +108,7 @@ def _measured(found: TrainedArm, heldout: Tokens) -> dict[str, Any]:
 
 def _scored(found: TrainedArm, heldout: Tokens, world: World) -> pd.DataFrame:
     """Scores of all pairs of features, computed from the latents matched to them."""
-    n_latents = found.model.shape.n_latents
+    n_latents = found.model.config.n_latents
     activations = to_dense(found.codes, n_latents).numpy()
     matched = match_features(heldout.features.numpy(), activations)
     first, second = np.triu_indices(len(matched.latents), 1)

@@ -14,16 +14,16 @@ from fispace.errors import named_divergence
 from fispace.models.fit import Schedule, fit
 from fispace.models.integrated import IntegratedModel
 from fispace.models.objective import ArmObjective, FixedCodes, Objective
-from fispace.models.parts import ModelShape
 from fispace.models.readout import fit_readout
 from fispace.models.sparse import Codes, from_dense
 from fispace.seeds import stream_seed, torch_stream
 from fispace.study.config.parts import PARTS, Part, Pooling
-from fispace.study.config.planted import FIRST_ORDER, ORACLE, PlantedStep
+from fispace.study.config.planted import FIRST_ORDER, ORACLE, PlantedStep, WorldTraining
+from fispace.study.config.train import ModelConfig
 
 TokenMatrix = Float[Tensor, "tokens width"]
 HEAD_PARTS: tuple[Part, ...] = ("linear", "bias", "interaction")
-BASE_PARTS: tuple[Part, ...] = ("sae", "bias")
+SAE_PARTS: tuple[Part, ...] = ("sae", "bias")
 SUFFIXES: tuple[tuple[str, Pooling], ...] = (("", "pairs"), (FIRST_ORDER, "sum"))
 """Suffix of an arm's name, and the pooling it stands for."""
 
@@ -67,7 +67,7 @@ def train_arms(
     true = tuple(from_dense(tokens.features, own.oracle_k) for tokens in (train, heldout))
     n_features = train.features.shape[1]
     yield ORACLE, _head(params, number, ORACLE, "pairs", n_features, true, train)
-    base = _whole(params, number, "sae", "pairs", BASE_PARTS, train, heldout)
+    base = train_whole(params, number, "sae", "pairs", SAE_PARTS, train, heldout)
     yield "sae", base
     codes = (encoded(base.model, train.z), base.codes)
     for suffix, pooling in SUFFIXES:
@@ -75,7 +75,7 @@ def train_arms(
         yield arm, _head(params, number, arm, pooling, own.n_latents, codes, train)
     for suffix, pooling in SUFFIXES:
         arm = f"joint{suffix}"
-        yield arm, _whole(params, number, arm, pooling, PARTS, train, heldout)
+        yield arm, train_whole(params, number, arm, pooling, PARTS, train, heldout)
 
 
 @torch.no_grad()
@@ -107,8 +107,8 @@ def _head(
     return TrainedArm(model, codes[1], output, z_hat, linear)
 
 
-def _whole(
-    params: PlantedStep, number: int, arm: str, pooling: Pooling, parts: tuple[Part, ...],
+def train_whole(
+    params: WorldTraining, number: int, arm: str, pooling: Pooling, parts: tuple[Part, ...],
     train: Tokens, heldout: Tokens,
 ) -> TrainedArm:  # fmt: skip
     """An arm whose parts are all trained together from their initial weights, by the study's objective."""
@@ -125,18 +125,23 @@ def _whole(
 
 
 def _model(
-    params: PlantedStep, number: int, n_latents: int, pooling: Pooling, parts: tuple[Part, ...]
+    params: WorldTraining, number: int, n_latents: int, pooling: Pooling, parts: tuple[Part, ...]
 ) -> IntegratedModel:
-    own, world = params.planted.training, params.planted.world
-    shape = ModelShape(
-        d_model=world.d_model, n_latents=n_latents, k=own.k, d_embed=own.d_embed,
-        dropout=own.dropout, topk_dtype="float32", select_by="pre_activation", pooling=pooling,
+    own = params.planted.training
+    config = ModelConfig(
+        n_latents=n_latents,
+        k=min(own.k, n_latents),  # a model on given codes never selects any
+        d_embed=own.d_embed, dropout=own.dropout, init=own.init,
+        topk_dtype="float32", select_by="pre_activation",
     )  # fmt: skip
-    return IntegratedModel(shape, parts, own.init, params.root_seed, number)
+    return IntegratedModel(
+        params.planted.world.d_model, config, parts, pooling,
+        root_seed=params.root_seed, seed=number,
+    )  # fmt: skip
 
 
 def _fit(
-    params: PlantedStep, number: int, arm: str, model: IntegratedModel,
+    params: WorldTraining, number: int, arm: str, model: IntegratedModel,
     batches: Iterable[Tensor], objective: Objective,
 ) -> None:  # fmt: skip
     torch.manual_seed(stream_seed(params.root_seed, "testbed", "planted", number, "dropout", arm))
@@ -148,7 +153,7 @@ def _fit(
     model.eval().requires_grad_(False)
 
 
-def _order(params: PlantedStep, number: int) -> Iterator[Int[Tensor, " _"]]:
+def _order(params: WorldTraining, number: int) -> Iterator[Int[Tensor, " _"]]:
     """Rows of every batch, the same for all arms: the whole batches of one shuffle, then of the next."""
     own, n_tokens = params.planted.training, params.planted.n_tokens
     stream = torch_stream(params.root_seed, "testbed", "planted", number, "order")

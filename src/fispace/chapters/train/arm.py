@@ -17,14 +17,14 @@ from fispace.errors import named_divergence
 from fispace.models.fit import Schedule, fit, fix_numerics
 from fispace.models.integrated import IntegratedModel
 from fispace.models.objective import ArmObjective
-from fispace.models.parts import matched_n_latents
+from fispace.models.parts import Widths, matched_n_latents
 from fispace.models.topk import selection_dtype
 from fispace.models.trained import (
+    ImportedRecord,
     Trained,
     TrainingRecord,
     initial_model,
     load_trained,
-    model_shape,
 )
 from fispace.models.training_state import Checkpoints, CurveRow, surroundings
 from fispace.seeds import stream_seed
@@ -61,7 +61,7 @@ def train_arm(
     `params.n_latents` but the one that matches the parameter count of the arm of that row. `changed`
     is a mapping, as JSON, of parameters that replace those of `params`; a smaller k cuts the codes of
     a copied SAE. If `params.topk_dtype` is auto, a copied SAE keeps selecting in the precision in
-    which it was trained.
+    which it was trained. An arm over an imported SAE has that SAE's number of latents and k.
 
     The training is saved in `scratch` every `checkpoint_seconds`. If it is killed, it continues from
     there and writes the same bytes as without the interruption.
@@ -102,7 +102,7 @@ def train_arm(
         model.interaction.mean_output.copy_(mean_interaction(model, batches))
     save_checkpoint(weights, model.state_dict(), record.plain())
     write_table(curve, fitted.curve, record.plain())
-    write_table(lifecycle, fitted.lifecycle, record.plain())
+    write_table(lifecycle, fitted.history, record.plain())
     checkpoints.remove()
 
 
@@ -133,7 +133,7 @@ def train_candidate(
 def mean_interaction(model: IntegratedModel, batches: Iterator[Tensor]) -> Tensor:
     """Mean output of the interaction's MLP over the given tokens, accumulated in float64."""
     model.eval()
-    total, n_tokens = torch.zeros(model.shape.d_model, dtype=torch.float64), 0
+    total, n_tokens = torch.zeros(model.d_model, dtype=torch.float64), 0
     for z in batches:
         codes = model.sae.encode(z)
         total += model.interaction.output(model.interaction.hidden(codes)).double().sum(0)
@@ -144,8 +144,12 @@ def mean_interaction(model: IntegratedModel, batches: Iterator[Tensor]) -> Tenso
 def _decided(params: TrainArmStep, manifest: Path, copied: Trained | None) -> TrainArmStep:
     """The parameters with the precision of the TopK selection decided, alike for arms of every size.
 
-    The decision is stored in the record of the training, so it holds for every reader of the weights.
+    The decision is stored in the record of the training, so it holds for every reader of the weights. A
+    copied SAE that was imported keeps its sizes and its way of selecting.
     """
+    if copied is not None and isinstance(copied.record, ImportedRecord):
+        own = copied.record.params
+        params = params.changed(n_latents=own.n_latents, k=own.k, select_by=own.select_by)
     if copied is not None and params.topk_dtype == "auto":
         return params.changed(topk_dtype=copied.record.params.topk_dtype)
     shape = ActivationStore(manifest).d_model, params.n_latents, params.k
@@ -154,8 +158,8 @@ def _decided(params: TrainArmStep, manifest: Path, copied: Trained | None) -> Tr
 
 def _matched(params: TrainArmStep, arm: ArmModel, like: ArmModel, manifest: Path) -> TrainArmStep:
     """The parameters, with the number of latents that matches the other arm's parameter count."""
-    shape = model_shape(params, like, ActivationStore(manifest).d_model)
-    return params.changed(n_latents=matched_n_latents(shape, arm.parts, like.parts))
+    widths = Widths(ActivationStore(manifest).d_model, params.n_latents, params.d_embed)
+    return params.changed(n_latents=matched_n_latents(widths, arm.parts, like.parts))
 
 
 def _record(
@@ -187,7 +191,7 @@ class Fitted(NamedTuple):
     """The tables of a training."""
 
     curve: pd.DataFrame
-    lifecycle: pd.DataFrame
+    history: pd.DataFrame
     """One row per latent and validation; columns: models.latent_history.Snapshot."""
 
 
@@ -236,7 +240,7 @@ def _stored_batches(
 @torch.no_grad()
 def _val_fvu(model: IntegratedModel, batches: Iterator[Tensor]) -> float:
     parts: Sequence[Part] = model.parts
-    sums = FvuSums(model.shape.d_model)
+    sums = FvuSums(model.d_model)
     for z in batches:
         sums.add(z, model(z, parts))
     return sums.fvu

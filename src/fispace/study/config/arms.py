@@ -6,10 +6,20 @@ Must not: hold a default, or know what a part computes.
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from fispace.study.config.audit import MEASURED, NO_SWITCH, Audited
-from fispace.study.config.base import Config, Distinct, InnerShare, Name, Refusal, Seed, Threaded
+from fispace.study.config.base import (
+    Config,
+    Distinct,
+    InnerShare,
+    Name,
+    NonEmpty,
+    Refusal,
+    Seed,
+    Threaded,
+)
+from fispace.study.config.parts import Part
 from fispace.study.config.train import (
     ArmConfig,
     ArmModel,
@@ -22,6 +32,44 @@ from fispace.study.names import arm_name
 ArmName = Annotated[Name, AfterValidator(arm_name)]
 
 BASELINE_ARM = "sae"
+
+IMPORT = "import"
+"""Key of a row whose SAE was trained elsewhere."""
+OWN_ROW = "own"
+
+
+def _plain_folder(folder: str) -> str:
+    if set("{}") & set(folder):
+        raise ValueError(
+            f"{folder!r} holds a brace, which Snakemake takes for a wildcard; rename the folder"
+        )
+    return folder
+
+
+class ImportedArm(Config):
+    """A row of `train.arms` whose SAE was trained elsewhere; every run evaluates it."""
+
+    folder: Annotated[NonEmpty, AfterValidator(_plain_folder)] = Field(alias=IMPORT)
+    """Folder with a TopK SAE as SAELens or sparsify saves it. The arm has the parts sae and bias, and the
+    number of latents and k that the folder states."""
+
+    target: ClassVar[Literal["all", "full"]] = "all"
+    parts: ClassVar[tuple[Part, ...]] = ("sae", "bias")
+    frozen_sae_from: ClassVar[None] = None
+    pooling: ClassVar[None] = None
+    matched_to: ClassVar[None] = None
+
+
+def _kind_of_row(row: Any) -> str:
+    """Tag of a row's class; a row that is already read has the class itself."""
+    is_import = isinstance(row, ImportedArm) or (isinstance(row, Mapping) and IMPORT in row)
+    return IMPORT if is_import else OWN_ROW
+
+
+ArmRow = Annotated[
+    Annotated[ArmConfig, Tag(OWN_ROW)] | Annotated[ImportedArm, Tag(IMPORT)],
+    Discriminator(_kind_of_row),
+]
 
 
 class MoreSeedsConfig(Config):
@@ -54,15 +102,16 @@ class TrainSection(ArmTraining, ChooseLrStep, Audited, Threaded):
     checkpoint_seconds: Annotated[int, Field(ge=1, le=86_400)]
     """Seconds between saves of an unfinished training, from which a restarted job continues. The value
     changes no result."""
-    arms: Annotated[dict[ArmName, ArmConfig], Field(min_length=1, max_length=200)]
-    """One row per arm; its name is a file name. The arm sae is required: the learning rate is chosen on it."""
+    arms: Annotated[dict[ArmName, ArmRow], Field(min_length=1, max_length=200)]
+    """One row per arm; its name is a file name. The arm sae is required: the learning rate is chosen on it. The
+    row `{import: FOLDER}` takes an SAE that was trained elsewhere."""
     more_seeds: MoreSeedsConfig
     """Trainings of the target full with further seeds."""
     gain_curve: GainCurveConfig
     """Trainings of the target full for the curve of an arm's gain over its SAE against k at test time."""
 
     @property
-    def arms_of_every_run(self) -> dict[str, ArmConfig]:
+    def arms_of_every_run(self) -> dict[str, ArmConfig | ImportedArm]:
         """The arms that the target `all` trains."""
         return {name: arm for name, arm in self.arms.items() if arm.target == "all"}
 
@@ -72,6 +121,12 @@ class TrainSection(ArmTraining, ChooseLrStep, Audited, Threaded):
             raise Refusal(
                 "arms",
                 f"the arm '{BASELINE_ARM}', of target all, is missing; the learning rate is chosen on it",
+            )
+        if isinstance(self.arms[BASELINE_ARM], ImportedArm):
+            raise Refusal(
+                ("arms", BASELINE_ARM),
+                "must be trained here, since the learning rate is chosen on it; give the imported SAE a row "
+                "of its own",
             )
         for name, arm in self.arms.items():
             # an arm of every run needs no arm that only the target `full` trains
@@ -105,6 +160,18 @@ class TrainSection(ArmTraining, ChooseLrStep, Audited, Threaded):
         return self
 
     @model_validator(mode="after")
+    def _require_a_curve_over_an_sae_of_this_study(self) -> "TrainSection":
+        arm = self.gain_curve.arm
+        source = self.arms[arm].frozen_sae_from
+        if isinstance(self.arms.get(source or ""), ImportedArm):
+            raise Refusal(
+                ("gain_curve", "arm"),
+                f"{arm!r} copies the imported SAE {source!r}, which cannot be trained again at each k; name "
+                "an arm over an SAE that is trained here, or give the arm over the import another name",
+            )
+        return self
+
+    @model_validator(mode="after")
     def _require_an_audit_that_can_be_made(self) -> "TrainSection":
         if self.standardise_per != "split":
             raise Refusal(
@@ -115,6 +182,10 @@ class TrainSection(ArmTraining, ChooseLrStep, Audited, Threaded):
         for key, name in (("arm", self.audit.arm), ("baseline", self.audit.baseline)):
             if name not in self.arms_of_every_run:
                 raise Refusal(("audit", key), f"no arm {name!r} of target all in train.arms")
+            if isinstance(self.arms[name], ImportedArm):
+                raise Refusal(
+                    ("audit", key), f"{name!r} is imported, and the audit trains it again"
+                )
             if self.arms[name].frozen_sae_from is not None:
                 raise Refusal(
                     ("audit", key),
@@ -148,13 +219,26 @@ class TrainSection(ArmTraining, ChooseLrStep, Audited, Threaded):
 
 
 def arms_of(train: Mapping[str, Any], target: Literal["all", "full"]) -> dict[str, dict[str, Any]]:
-    """Rows of the target's arms as plain values, those of `all` first, with only what a training depends on."""
+    """Rows of the target's arms as plain values, those of `all` first, with only what a model depends on."""
     rows: dict[str, dict[str, Any]] = {}
     for own in ("all",) if target == "all" else ("all", "full"):
-        for name, row in train["arms"].items():
+        for name, given in train["arms"].items():
+            row = _imported_row() if IMPORT in given else given
             if row["target"] == own:
                 rows[name] = {key: row[key] for key in row if key in ArmModel.model_fields}
     return rows
+
+
+def imports_of(train: Mapping[str, Any]) -> dict[str, str]:
+    """The folder of each imported arm."""
+    return {name: row[IMPORT] for name, row in train["arms"].items() if IMPORT in row}
+
+
+def _imported_row() -> dict[str, Any]:
+    """Row of an arm of every run whose model is that of an imported SAE."""
+    names = ("target", *ArmModel.model_fields)
+    row = {name: getattr(ImportedArm, name) for name in names}
+    return row | {"parts": list(ImportedArm.parts)}
 
 
 def gain_ks(train: Mapping[str, Any]) -> list[int]:
@@ -163,7 +247,10 @@ def gain_ks(train: Mapping[str, Any]) -> list[int]:
     return sorted({max(1, round(share * train["k"])) for share in shares} - {train["k"]})
 
 
-def _require_frozen(where: tuple[str, str], arm: ArmConfig, rows: Mapping[str, ArmConfig]) -> None:
+def _require_frozen(
+    where: tuple[str, str], arm: ArmConfig | ImportedArm,
+    rows: Mapping[str, ArmConfig | ImportedArm],
+) -> None:  # fmt: skip
     source = arm.frozen_sae_from
     if source is None:
         return
@@ -175,7 +262,10 @@ def _require_frozen(where: tuple[str, str], arm: ArmConfig, rows: Mapping[str, A
         )
 
 
-def _require_matched(where: tuple[str, str], arm: ArmConfig, rows: Mapping[str, ArmConfig]) -> None:
+def _require_matched(
+    where: tuple[str, str], arm: ArmConfig | ImportedArm,
+    rows: Mapping[str, ArmConfig | ImportedArm],
+) -> None:  # fmt: skip
     target = arm.matched_to
     if target is None:
         return
@@ -183,6 +273,13 @@ def _require_matched(where: tuple[str, str], arm: ArmConfig, rows: Mapping[str, 
         raise Refusal(
             (*where, "matched_to"),
             f"{target!r} must be another arm, of train.n_latents; arms: {', '.join(rows)}",
+        )
+    source = rows[target].frozen_sae_from or target
+    if isinstance(rows.get(source), ImportedArm):
+        raise Refusal(
+            (*where, "matched_to"),
+            f"{target!r} has the size of an imported SAE, which is known only after its folder is read; name "
+            "an arm that is trained here",
         )
     if arm.frozen_sae_from is not None:
         raise Refusal(
@@ -192,5 +289,5 @@ def _require_matched(where: tuple[str, str], arm: ArmConfig, rows: Mapping[str, 
         )
 
 
-def _copies_or_is_matched(arm: ArmConfig) -> bool:
+def _copies_or_is_matched(arm: ArmConfig | ImportedArm) -> bool:
     return arm.frozen_sae_from is not None or arm.matched_to is not None

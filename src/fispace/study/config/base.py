@@ -113,8 +113,20 @@ class Config(Entry):
         return type(self).read(own | values, "")
 
 
-def meaning(model: type[BaseModel], name: str) -> str | None:
-    """Docstring of a field as one line; None if it has none or there is no such field."""
+def field_of(model: type[BaseModel], key: str) -> str:
+    """Name of the field that a file writes as `key`: the field's alias if it has one, else its name."""
+    aliases = {field.alias: name for name, field in model.model_fields.items() if field.alias}
+    return aliases.get(key, key)
+
+
+def keys_of(model: type[BaseModel]) -> list[str]:
+    """The keys that a file may hold for this model, sorted."""
+    return sorted(field.alias or name for name, field in model.model_fields.items())
+
+
+def meaning(model: type[BaseModel], key: str) -> str | None:
+    """Docstring of the field of a key as one line; None if it has none or there is no such field."""
+    name = field_of(model, key)
     for group in model.__mro__:
         if name in vars(group).get("__annotations__", {}):
             return _docstrings(group.__module__).get((group.__name__, name))

@@ -7,10 +7,18 @@ import types
 import typing
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Tag, ValidationError
 from pydantic_core import ErrorDetails
 
-from fispace.study.config.base import Config, Keys, Refusal, dotted, meaning
+from fispace.study.config.base import (
+    Config,
+    Keys,
+    Refusal,
+    dotted,
+    field_of,
+    keys_of,
+    meaning,
+)
 
 SHOWN_CHARACTERS = 200
 """Longest quotation of a value in a message, in characters."""
@@ -80,12 +88,15 @@ def _placed(detail: ErrorDetails, model: type[BaseModel]) -> _Place:
     holder = meant = None
     loc = detail["loc"]
     refusal = _refusal(detail)
-    for key in loc if refusal is None else (*loc, *refusal.keys):
+    for place, key in enumerate(loc if refusal is None else (*loc, *refusal.keys)):
         if key == "[key]":
             continue
         annotation = _bare(annotation)
         if typing.get_origin(annotation) in (types.UnionType, typing.Union):
-            continue  # pydantic's name of the union's member
+            if place < len(loc):  # the key is pydantic's name of a member
+                annotation = _tagged(annotation, key)
+                continue
+            annotation = _holder(annotation, str(key))
         keys.append(key)
         holder = (
             annotation
@@ -112,10 +123,27 @@ def _bare(annotation: Any) -> Any:
     return annotation
 
 
+def _tagged(union: Any, tag: int | str) -> Any:
+    """The union's member with this tag; the union itself if its members have no tags."""
+    for member in typing.get_args(union):
+        if any(isinstance(mark, Tag) and mark.tag == tag for mark in typing.get_args(member)):
+            return member
+    return union
+
+
+def _holder(union: Any, key: str) -> Any:
+    """The union's first member with this key; the union itself if none has it."""
+    for member in map(_bare, typing.get_args(union)):
+        is_model = isinstance(member, type) and issubclass(member, BaseModel)
+        if is_model and key in keys_of(member):
+            return member
+    return union
+
+
 def _below(annotation: Any, key: int | str) -> tuple[Any, str | None]:
     """Type and meaning of the value below a key, given the type of the whole."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        field = annotation.model_fields.get(str(key))
+        field = annotation.model_fields.get(field_of(annotation, str(key)))
         return (None if field is None else field.annotation), meaning(annotation, str(key))
     members = typing.get_args(annotation)
     origin = typing.get_origin(annotation)
@@ -167,7 +195,7 @@ def _known(place: _Place) -> str:
         if place.keys[-1] in vars(group).get("renamed", {}):
             new = vars(group)["renamed"][place.keys[-1]]
             return f"it is now {dotted((*place.keys[:-1], new))}"
-    names = [] if place.holder is None else sorted(place.holder.model_fields)
+    names = [] if place.holder is None else keys_of(place.holder)
     return f"known here: {', '.join(names)}"
 
 

@@ -267,8 +267,8 @@ class GenerateStep(Continuations, BosOption, ReadsLm, Seeded, Threaded):
     """What `factorial generate` depends on."""
 
 
-class SinglesStep(Threaded):
-    """What `factorial singles` depends on."""
+class SingleLatentStep(Threaded):
+    """What `factorial single-latent-response` depends on."""
 
     histogram_bins: Annotated[int, Field(ge=1, le=10_000)]
     """Bins of the secondary activations of a primary latent (F3)."""
@@ -278,8 +278,8 @@ class InferStep(Factors, Permutations, Clamps, Families, Seeded):
     """What `factorial infer` depends on: the families of hypotheses, declared before the run."""
 
 
-class TruthStep(Factors, Permutations, ContextBatches, BosOption, ReadsLm, Seeded, Threaded):
-    """What `factorial truth` depends on."""
+class GroundTruthStep(Factors, Permutations, ContextBatches, BosOption, ReadsLm, Seeded, Threaded):
+    """What `factorial ground-truth` depends on."""
 
 
 class CalibrateStep(Factors, Calibration, Seeded):

@@ -1,30 +1,31 @@
 """Parameters of the fidelity chapter."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
 from fispace.study.config.base import Config, Distinct, InnerShare, Seeded, Threaded
 from fispace.study.config.lm import ReadsLm, WindowBatches
 
-Control = Literal["epsilon_random", "cosine_noise", "covariance_noise", "shuffled_error"]
+MatchedError = Literal["epsilon_random", "cosine_noise", "covariance_noise", "shuffled_error"]
 """Random errors of the same size as a reconstruction's; formulas: fispace.chapters.fidelity.matched_errors."""
 
-PUBLISHED: Control = "epsilon_random"
+PAPER_ERROR: MatchedError = "epsilon_random"
+"""The one of the paper, to which claims refer."""
 
 
-def _require_published(controls: tuple[Control, ...]) -> tuple[Control, ...]:
-    if PUBLISHED not in controls:
+def _require_papers(errors: tuple[MatchedError, ...]) -> tuple[MatchedError, ...]:
+    if PAPER_ERROR not in errors:
         raise ValueError(
-            f"{list(controls)} does not contain '{PUBLISHED}', which the claims point to"
+            f"{list(errors)} does not contain '{PAPER_ERROR}', which the claims point to"
         )
-    return controls
+    return errors
 
 
-Controls = Annotated[
-    Distinct[Control],
-    AfterValidator(_require_published),
-    Field(json_schema_extra={"contains": {"const": PUBLISHED}}),
+ErrorKinds = Annotated[
+    Distinct[MatchedError],
+    AfterValidator(_require_papers),
+    Field(json_schema_extra={"contains": {"const": PAPER_ERROR}}),
 ]
 
 
@@ -36,10 +37,10 @@ class Comparisons(Config):
 
 
 class ControlsOf(Config):
-    """Gains of arms over their controls."""
+    """Gains of arms over their control arms."""
 
     controls_of: dict[str, Annotated[Distinct[str], Field(min_length=1)]]
-    """By arm, the controls over which its gain is tabulated."""
+    """By arm, the control arms over which its gain is tabulated."""
 
 
 class FullComparisons(Comparisons, ControlsOf):
@@ -51,16 +52,21 @@ class ForwardPasses(WindowBatches, ReadsLm, Threaded):
 
 
 class MatchedErrors(Config):
-    """Controls of a reconstruction's error, and windows in which latents are counted."""
+    """Random errors as large as the reconstruction's, and windows in which latents are counted."""
 
-    controls: Controls
+    renamed: ClassVar[dict[str, str]] = {
+        "controls": "matched_errors",
+        "ablation_controls": "ablation_matched_errors",
+    }
+
+    matched_errors: ErrorKinds
     """Random errors of the same size as the reconstruction's by all parts of an arm; formulas in
     fispace.chapters.fidelity.matched_errors. Claims refer to epsilon_random, so it must be there."""
-    ablation_controls: Controls
+    ablation_matched_errors: ErrorKinds
     """The same for reconstructions by some of an arm's parts, the others dropped after training. Claims
     refer to epsilon_random, so it must be there."""
     epsilon_draws: Annotated[int, Field(ge=1, le=1000)]
-    """Number of draws of the control epsilon_random; the other controls are drawn once."""
+    """Number of draws of epsilon_random; the other errors are drawn once."""
     dead_window_tokens: Annotated[int, Field(ge=1)]
     """Tokens of a window; a latent that fires on none of them is dead in it. A split with fewer tokens is one
     window."""
@@ -80,8 +86,8 @@ class Bootstrap(FidelityConfidence):
     """Resamples of the documents for each interval."""
 
 
-class FidelityBoundsStep(ForwardPasses):
-    """What `fidelity bounds` depends on."""
+class FidelityBaselinesStep(ForwardPasses):
+    """What `fidelity ablation-baselines` depends on."""
 
 
 class FidelityArmStep(ForwardPasses, MatchedErrors, Seeded):
@@ -100,8 +106,8 @@ class FidelityControlsStep(ControlsOf, Bootstrap, Seeded):
     """What `fidelity controls` depends on."""
 
 
-class FidelityCutStep(Threaded):
-    """What `fidelity cut` depends on."""
+class FidelityReducedKStep(Threaded):
+    """What `fidelity reduced-k` depends on."""
 
 
 class FidelityGainCurveStep(FidelityConfidence):

@@ -18,7 +18,15 @@ class NormGroups(Config):
     the paper read 0.2 off its histogram."""
 
 
-class Geometry(NormGroups):
+class TokenBatches(Config):
+    """Batches of the test split."""
+
+    batch_tokens: AtLeastTwo
+    """Tokens of one batch on the test split, also for the published per-batch variance explained (1,024 in
+    the author's code)."""
+
+
+class Geometry(NormGroups, TokenBatches):
     """Measurements of decoder rows and contributions."""
 
     spectrum_first_share: PositiveShare
@@ -34,9 +42,6 @@ class Geometry(NormGroups):
     functional_latents: AtLeastTwo
     """Latents that are removed one at a time to measure their functional contribution to the interaction; a
     random sample if the arm has more. Contributions to the decoders are measured for all latents."""
-    batch_tokens: AtLeastTwo
-    """Tokens of one batch on the test split, also for the published per-batch variance explained (1,024 in
-    the author's code)."""
     n_published_batches: AtLeastOne
     """Batches over which the published variance explained is averaged (at most 10 in the author's code)."""
 
@@ -51,6 +56,10 @@ class Geometry(NormGroups):
 
 class GeometryArmStep(Geometry, Seeded, Threaded):
     """What `geometry arm` depends on."""
+
+
+class GeometryHeadsStep(TokenBatches, Threaded):
+    """What `geometry heads` depends on."""
 
 
 class GeometryHistoryStep(NormGroups, Seeded):

@@ -156,7 +156,11 @@ class Planted(Config):
     """Activations with planted pairs of features, and the models that are to find them; target full only."""
 
 
-class PlantedStep(Planted, Seeded, Threaded):
+class WorldTraining(Planted, Seeded):
+    """What a model that is trained in a world depends on."""
+
+
+class PlantedStep(WorldTraining, Threaded):
     """What `testbed planted` depends on."""
 
 

@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from fispace.study.config.audit import Audited
-from fispace.study.config.base import Config, InnerShare, PositiveShare, Seeded
+from fispace.study.config.base import Config, InnerShare, PositiveShare, Refusal, Seeded
 from fispace.study.config.train import Sizes, Switchable
 
 
@@ -49,6 +49,54 @@ class ClaimsStep(ReportConfidence):
     explained_share: PositiveShare
     """A claim is explained by its null if the paired excess over the null is less than the rest of our
     effect, or less than the smallest effect of interest."""
+
+
+class Gate(Config):
+    """Bounds of one number; a value on a bound passes."""
+
+    at_least: float | None
+    """Smallest value that passes, in the unit of the number; null: no lower bound."""
+    at_most: float | None
+    """Largest value that passes, in the unit of the number; null: no upper bound."""
+
+    @model_validator(mode="after")
+    def _require_a_bound(self) -> "Gate":
+        if self.at_least is None and self.at_most is None:
+            raise Refusal((), "a gate needs a bound; give at_least, at_most or both a number")
+        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
+            raise Refusal(
+                "at_least", f"must be <= at_most={self.at_most}; no value passes", self.at_least
+            )
+        return self
+
+
+class Gates(Config):
+    """What a healthy study must hold; its verdicts mean little otherwise."""
+
+    dead_latents: Gate
+    """Share of an arm's latents that never fire on the test split, for every arm. The paper prints that no
+    latent is dead (N1)."""
+    sae_fvu: Gate
+    """Fraction of variance unexplained by the arm sae on the test split. The paper prints 0.136 (N1)."""
+    sae_kl: Gate
+    """KL between the original language model and the one that runs on the arm sae's reconstruction, in nats
+    per token. A relative gain means little where almost nothing is lost."""
+    live_units: Gate
+    """Share of an interaction's hidden units that are active on some token of the test split, for every arm
+    with an interaction. Where units are dead, the interaction had no chance to show an effect."""
+    late_gain: Gate
+    """Share of the validation FVU that the last tenth of a training removes, for every arm. A training that
+    still gains is too short, and arms that learn at different speeds cannot be compared."""
+    lm_gap: Gate
+    """Cross-entropy of the language model minus that of the ideal observer of its language, in nats per token.
+    The ideal observer is known for the testbed alone."""
+
+
+class HealthStep(Config):
+    """What `report health` depends on."""
+
+    health: Gates
+    """Gates of a healthy study. A failed gate is a banner on the summary page, not an error."""
 
 
 class GeometryFigures(Config):

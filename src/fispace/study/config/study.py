@@ -20,7 +20,7 @@ from fispace.study.config.factorial import (
     PairsStep,
     Permutations,
     SecondaryConfig,
-    SinglesStep,
+    SingleLatentStep,
     StimulusHalves,
 )
 from fispace.study.config.fidelity import (
@@ -30,10 +30,11 @@ from fispace.study.config.fidelity import (
     MatchedErrors,
 )
 from fispace.study.config.geometry import Geometry
+from fispace.study.config.interactions import Interactions
 from fispace.study.config.limits import broken_limits
 from fispace.study.config.lm import ReadsLm, WindowBatches
 from fispace.study.config.planted import Planted
-from fispace.study.config.report import ClaimsStep, GeometryFigures, Nulls, Resampling
+from fispace.study.config.report import ClaimsStep, GeometryFigures, HealthStep, Nulls, Resampling
 from fispace.study.config.testbed import LanguageBattery, LanguageModel
 from fispace.study.names import run_name
 
@@ -59,9 +60,13 @@ class GeometrySection(Geometry, Threaded):
     """Norms, Gram matrix, spectra and contribution ratios, each beside its null."""
 
 
+class InteractionsSection(Interactions, Threaded):
+    """Which pairs of latents combine: a test on what the SAE leaves unexplained."""
+
+
 class FactorialSection(
     Factors, StimulusHalves, Permutations, Families, Interventions, Continuations, Calibration, PairsStep,
-    SinglesStep,
+    SingleLatentStep,
 ):  # fmt: skip
     """2x2 stimuli, secondary SAE, clamping and inference; the hypotheses are declared before the run."""
 
@@ -73,7 +78,7 @@ class FactorialSection(
     """The TopK SAE on the interaction part's first MLP layer."""
 
 
-class ReportSection(Nulls, Resampling, ClaimsStep, GeometryFigures):
+class ReportSection(Nulls, Resampling, ClaimsStep, HealthStep, GeometryFigures):
     """Claims ledger, tables and figures."""
 
 
@@ -92,6 +97,8 @@ class StudyConfig(ReadsLm, Seeded, Threaded):
     """Reconstruction quality, and the LM run on the reconstruction."""
     geometry: GeometrySection
     """Norms, Gram matrix, spectra and contribution ratios, each beside its null."""
+    interactions: InteractionsSection
+    """Which pairs of latents combine: a test on what the SAE leaves unexplained."""
     factorial: FactorialSection
     """2x2 stimuli, secondary SAE, clamping and inference; the hypotheses are declared before the run."""
     report: ReportSection
@@ -113,10 +120,12 @@ class StudyConfig(ReadsLm, Seeded, Threaded):
     @model_validator(mode="after")
     def _require_arms_that_are_there(self) -> "StudyConfig":
         arms, every = self.train.arms_of_every_run, self.train.arms
-        if self.factorial.arm not in arms:
-            raise Refusal(
-                ("factorial", "arm"), f"no arm {self.factorial.arm!r} of target all in train.arms"
-            )
+        for chapter, arm in (
+            ("factorial", self.factorial.arm),
+            ("interactions", self.interactions.arm),
+        ):
+            if arm not in arms:
+                raise Refusal((chapter, "arm"), f"no arm {arm!r} of target all in train.arms")
         full = self.fidelity.full
         named = {
             ("compared_with",): (self.fidelity.compared_with, arms),
@@ -129,6 +138,17 @@ class StudyConfig(ReadsLm, Seeded, Threaded):
                 if name not in known:
                     of = " of target all" if known is arms else ""
                     raise Refusal(("fidelity", *keys), f"no arm {name!r}{of} in train.arms")
+        return self
+
+    @model_validator(mode="after")
+    def _require_seeds_of_the_spikes(self) -> "StudyConfig":
+        spike, seeds = self.interactions.spike, self.train.seeds
+        for key, seed in (("seed", spike.seed), ("donor_seed", spike.donor_seed)):
+            if seed not in seeds:
+                raise Refusal(
+                    ("interactions", "spike", key),
+                    f"must be one of train.seeds={list(seeds)}, since its SAE is needed", seed,
+                )  # fmt: skip
         return self
 
     @model_validator(mode="after")

@@ -152,6 +152,20 @@ class Sizes(Config):
         return self
 
 
+class ModelConfig(Sizes, InitialWeights):
+    """Parameters of a model, whatever its parts and its training."""
+
+    topk_dtype: TopkDtype
+    """Precision of the encoder product. In bfloat16 it picks 1.5 k candidates; among them, the k with the
+    largest float32 pre-activations are kept. auto is bfloat16 if that is faster, else float32: the
+    processor must have instructions for such products, the encoder more than 262,144 weights, and there
+    must be at least 32 latents per selected one. The training's machine decides, from the study's
+    `n_latents` and `k` for all arms alike, and the checkpoint records the decision."""
+    select_by: SelectBy
+    """Quantity by which the k largest latents of a token are selected: the pre-activation, or that times the
+    norm of the decoder row (contribution)."""
+
+
 class BatchSize(Config):
     """Size of a batch."""
 
@@ -190,7 +204,7 @@ class Switchable(OptimiserConfig, BatchSize, InitialWeights):
         return self.n_tokens // self.batch_tokens
 
 
-class ArmTraining(Switchable, Sizes, Recorded):
+class ArmTraining(Switchable, ModelConfig, Recorded):
     """Parameters that the trainings of all arms share."""
 
     renamed: ClassVar[dict[str, str]] = {
@@ -198,15 +212,6 @@ class ArmTraining(Switchable, Sizes, Recorded):
         "mean_tokens": "interaction_mean_tokens",
     }
 
-    topk_dtype: TopkDtype
-    """Precision of the encoder product. In bfloat16 it picks 1.5 k candidates; among them, the k with the
-    largest float32 pre-activations are kept. auto is bfloat16 if that is faster, else float32: the
-    processor must have instructions for such products, the encoder more than 262,144 weights, and there
-    must be at least 32 latents per selected one. The training's machine decides, from the study's
-    `n_latents` and `k` for all arms alike, and the checkpoint records the decision."""
-    select_by: SelectBy
-    """Quantity by which the k largest latents of a token are selected: the pre-activation, or that times the
-    norm of the decoder row (contribution)."""
     subtract_bias: bool
     """Whether the encoder reads the activation minus the bias while an arm with a bias trains its own SAE (Gao
     et al. 2024, section 2.2). After training, the difference is moved into the encoder's bias."""

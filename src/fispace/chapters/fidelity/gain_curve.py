@@ -1,6 +1,6 @@
 """`fidelity gain-curve`: gain of every remedy over the SAE whose codes are cut, by k.
 
-Must not: measure; it reads the FVUs that `fidelity cut` wrote.
+Must not: measure; it reads the FVUs that `fidelity reduced-k` wrote.
 """
 
 import pandas as pd
@@ -18,7 +18,7 @@ GAIN_KEY = ["split", "k", "model"]
 
 
 @command("fidelity", "gain-curve", target="full")
-def tabulate_gain_by_k(
+def tabulate_gain_curve(
     params: FidelityGainCurveStep, *, cut: list[Reads], curve: Writes, table: Writes
 ) -> None:
     """Write FVU and gain by k, model and seed, and their means over seeds, as Parquet and as CSV.

@@ -14,7 +14,7 @@ from fispace.chapters.fidelity.matched_errors import (
     isotropic_error,
     shuffled_error,
 )
-from fispace.chapters.fidelity.split_errors import SplitErrors, control_error
+from fispace.chapters.fidelity.split_errors import SplitErrors, matched_error
 from fispace.seeds import random_cycle
 
 N, D = 4000, 12
@@ -35,7 +35,7 @@ def case(seed=0, n=N):
 
 
 def of(control, x, error, seed=0):
-    return control_error(
+    return matched_error(
         control, x, error, SplitErrors(error, stream(seed + 7)), 0, stream(seed + 8)
     )
 
@@ -131,4 +131,4 @@ def test_a_shuffled_split_has_every_direction_of_the_errors_once():
 def test_controls_of_the_split_without_its_errors_are_refused():
     x, error = case(n=5)
     with pytest.raises(ValueError, match="shuffled_error needs"):
-        control_error("shuffled_error", x, error, None, 0, stream())
+        matched_error("shuffled_error", x, error, None, 0, stream())

@@ -1,0 +1,175 @@
+"""`interactions contexts`: the text on which the first pairs of each seed fire, together and apart.
+
+Must not: test a pair, or choose one.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+
+from fispace.chapters.interactions.codes import TestedTokens, encode_split
+from fispace.chapters.interactions.tables import CONTEXTS, LATENTS, PAIRS
+from fispace.lm.window_batches import load_extracted_lm
+from fispace.models.trained import load_trained
+from fispace.stats.cofiring import SparseCodes
+from fispace.store.activations import ActivationStore
+from fispace.store.checkpoint import data_record
+from fispace.store.tables import read_csv, write_csv
+from fispace.study.config.interactions import InteractionsContextsStep
+from fispace.study.step import Reads, ReadsFolder, Writes, command
+
+BOTH, ONLY_FIRST, ONLY_SECOND = "both", "only first", "only second"
+
+Magnitudes = Float[np.ndarray, " tokens"]
+
+
+class SplitTokens(NamedTuple):
+    """All tokens of the split, special ones included, in stored order."""
+
+    document_id: Int[np.ndarray, " tokens"]
+    window_id: Int[np.ndarray, " tokens"]
+    position: Int[np.ndarray, " tokens"]
+    token_id: Int[np.ndarray, " tokens"]
+
+
+@command("interactions", "contexts", sections=("extract",))
+def write_contexts(
+    params: InteractionsContextsStep, *, lm_folder: ReadsFolder | None, table: Reads,
+    weights: list[Reads], manifest: Reads, standardiser: Reads, latents: Writes,
+    contexts: Writes,
+) -> None:  # fmt: skip
+    """Write the tokens of every shown latent, and contexts of every shown pair.
+
+    Shown are the first `n_shown` listed pairs of each seed. `latents` has the tokens on which a latent's
+    summed magnitude is largest, with their share of it. `contexts` has tokens with text before and after:
+    where both latents fire, those with the largest product of the magnitudes; where only one does, those
+    whose magnitude is nearest to its median over the tokens of the first kind. One per document, as far as
+    there are enough documents.
+
+    Raises:
+        ModelError: if the LM cannot be loaded.
+        ArtifactMismatchError: if the store was extracted from another LM, or a checkpoint is of another
+            arm, seed or store.
+    """
+    torch.set_num_threads(params.threads)
+    store = ActivationStore(manifest)
+    _, tokenizer = load_extracted_lm(params.lm, lm_folder, store)
+    listed = read_csv(table, PAIRS)
+    text = _Text(tokenizer, store, params)
+    of_latents: list[dict[str, Any]] = []
+    of_pairs: list[dict[str, Any]] = []
+    for path in weights:
+        trained = load_trained(path, {"arm": params.arm} | data_record(manifest, standardiser))
+        seed = trained.record.seed
+        shown = listed[listed["seed"] == seed].head(params.n_shown)
+        tested = encode_split(params, trained.model, manifest, standardiser)
+        columns = tested.codes.tocsc()
+        for latent in np.unique(shown[["first", "second"]].to_numpy()).tolist():
+            rows = text.top_tokens(tested, magnitudes(columns, latent))
+            of_latents += [{"seed": seed, "latent": latent} | row for row in rows]
+        for first, second in shown[["first", "second"]].to_numpy().tolist():
+            rows = text.contexts(tested, columns, first, second)
+            of_pairs += [{"seed": seed} | row for row in rows]
+    write_csv(latents, LATENTS.frame(of_latents), LATENTS)
+    write_csv(contexts, CONTEXTS.frame(of_pairs), CONTEXTS)
+
+
+def magnitudes(columns: SparseCodes, latent: int) -> Magnitudes:
+    """Code of one latent on every token; `columns` are the codes as a CSC matrix."""
+    begin, end = columns.indptr[latent : latent + 2]
+    values = np.zeros(columns.shape[0])
+    values[columns.indices[begin:end]] = columns.data[begin:end]
+    return values
+
+
+def chosen_tokens(
+    score: Magnitudes, is_candidate: Bool[np.ndarray, " tokens"],
+    documents: Int[np.ndarray, " tokens"], n: int,
+) -> Int[np.ndarray, " chosen"]:  # fmt: skip
+    """The `n` candidates of the largest score, each of another document as far as there are enough."""
+    candidates = np.flatnonzero(is_candidate)
+    ordered = candidates[np.argsort(-score[candidates], kind="stable")]
+    _, first_of_document = np.unique(documents[ordered], return_index=True)
+    is_first = np.zeros(len(ordered), dtype=bool)
+    is_first[first_of_document] = True
+    return np.concatenate([ordered[is_first], ordered[~is_first]])[:n]
+
+
+def surroundings(
+    tokens: SplitTokens, document: int, window: int, position: int, *, width: int
+) -> tuple[Int[np.ndarray, " before"], int, Int[np.ndarray, " after"]]:
+    """Ids of the tokens before, at and after a position of a window, at most `width` on either side.
+
+    Windows are numbered within their document.
+    """
+    is_own = (tokens.document_id == document) & (tokens.window_id == window)
+    own = np.flatnonzero(is_own)
+    (place,) = np.flatnonzero(tokens.position[own] == position).tolist()
+    ids = tokens.token_id[own]
+    return ids[max(0, place - width) : place], int(ids[place]), ids[place + 1 : place + 1 + width]
+
+
+class _Text:
+    """Tokens of the split as text."""
+
+    def __init__(
+        self, tokenizer: Any, store: ActivationStore, params: InteractionsContextsStep
+    ) -> None:
+        self.tokenizer, self.params = tokenizer, params
+        tokens = store.tokens(params.split)
+        self.all = SplitTokens(*(tokens[name].to_numpy() for name in SplitTokens._fields))
+
+    def top_tokens(self, tested: TestedTokens, magnitude: Magnitudes) -> Iterator[dict[str, Any]]:
+        """The tokens that hold the largest shares of a latent's summed magnitude."""
+        token_ids = tested.tokens["token_id"].to_numpy()
+        found, places = np.unique(token_ids, return_inverse=True)
+        sums = np.bincount(places, magnitude, len(found))
+        order = np.argsort(-sums, kind="stable")[: self.params.n_tokens]
+        for rank, place in enumerate(order[sums[order] > 0].tolist()):
+            token_id = int(found[place])
+            yield {
+                "rank": rank, "token_id": token_id, "token": self._decoded([token_id]),
+                "share": float(sums[place] / sums.sum()),
+            }  # fmt: skip
+
+    def contexts(
+        self, tested: TestedTokens, columns: SparseCodes, first_latent: int, second_latent: int
+    ) -> Iterator[dict[str, Any]]:
+        """Contexts of a pair: both latents fire, only the first does, only the second does."""
+        first, second = magnitudes(columns, first_latent), magnitudes(columns, second_latent)
+        both = (first > 0) & (second > 0)
+        kinds = {
+            BOTH: (first * second, both),
+            ONLY_FIRST: (-np.abs(first - np.median(first[both])), (first > 0) & ~both),
+            ONLY_SECOND: (-np.abs(second - np.median(second[both])), (second > 0) & ~both),
+        }
+        for fires, (score, is_candidate) in kinds.items():
+            tokens = chosen_tokens(score, is_candidate, tested.documents, self.params.n_contexts)
+            for rank, token in enumerate(tokens.tolist()):
+                yield {
+                    "first": first_latent, "second": second_latent, "fires": fires, "rank": rank,
+                    "document": int(tested.documents[token]),
+                    "position": int(tested.tokens["position"][token].as_py()),
+                    "magnitude_first": float(first[token]),
+                    "magnitude_second": float(second[token]),
+                    **self._around(tested, token),
+                }  # fmt: skip
+
+    def _around(self, tested: TestedTokens, token: int) -> dict[str, str]:
+        """Text of a token, and of those before and after it in its window."""
+        place = (
+            int(tested.tokens[name][token].as_py())
+            for name in ("document_id", "window_id", "position")
+        )
+        before, own, after = surroundings(self.all, *place, width=self.params.context_tokens)
+        return {
+            "before": self._decoded(before.tolist()),
+            "token": self._decoded([own]),
+            "after": self._decoded(after.tolist()),
+        }
+
+    def _decoded(self, ids: list[int]) -> str:
+        return self.tokenizer.decode(ids, clean_up_tokenization_spaces=False)

@@ -1,0 +1,156 @@
+"""`interactions recovery`: does the test find the planted pairs of a world, with learned codes, and no others?
+
+Must not: define a statistic or a verdict, or train by another loop than the study's.
+"""
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from jaxtyping import Bool, Float, Int
+
+from fispace.chapters.interactions.codes import Batch, TestedTokens, encode
+from fispace.chapters.interactions.pair_statistics import PairMeasurement
+from fispace.chapters.interactions.tables import RECOVERY
+from fispace.chapters.interactions.verdicts import INTERACTION, judged
+from fispace.chapters.testbed.planted import world_tokens
+from fispace.chapters.testbed.planted_arms import SAE_PARTS, Tokens, train_whole
+from fispace.models.fit import fix_numerics
+from fispace.stats.intervals import t_interval
+from fispace.stats.recovery import auc, match_features
+from fispace.store.quantities import Frame
+from fispace.store.tables import read_table, write_csv, write_table
+from fispace.study.config.interactions import (
+    InteractionsRecoveryStep,
+    InteractionsRecoverySummaryStep,
+)
+from fispace.study.step import Reads, Writes, command
+from fispace.testbed.planted import World, plant
+
+log = logging.getLogger(__name__)
+
+DOCUMENT_TOKENS = 8
+"""Tokens that are taken for a document; the tokens of a world are independent."""
+BATCH_TOKENS = 8192
+SMALL_P = 1e-3
+
+
+@command("interactions", "recovery", sections=("testbed",), target="full")
+def measure_recovery(
+    params: InteractionsRecoveryStep, *, world: int, shares: list[float], metrics: Writes
+) -> None:
+    """Write how well the pairs of one world are found at each share; long: world, share, metric, value.
+
+    An SAE with bias is trained on the world's tokens, and the test is applied to the same tokens. A pair
+    of features counts as found if some pair of latents that stand for them is an interaction; a latent
+    stands for the feature whose code correlates with its own the most. The metrics are
+
+    auc_statistic, auc_dose    AUC of the planted pairs among all pairs of features, by the statistic or
+                               the dose-response of the latents matched one to one to the features;
+                               pairs of latents that fire together too rarely score lowest
+    found_share                planted pairs that are found / planted pairs
+    claimed_pairs              pairs of latents that are interactions
+    false_pairs                those that stand for no planted pair
+    has_false                  1 if there are any, else 0
+    small_p_flips              share of the tested pairs that stand for no planted pair with p_flips < .001
+    small_dose_p               the same for dose_p
+    fvu_encoder, fvu_refit     FVU with the encoder's magnitudes, and of the tested codes
+
+    Raises:
+        DivergedError: if a loss becomes non-finite.
+    """
+    fix_numerics(params.threads)
+    test = params.model_copy(update={"min_cofirings": params.world_min_cofirings})
+    rows: list[dict[str, Any]] = []
+    for share in shares:
+        planted = plant(params.planted.world, share, params.root_seed, world)
+        train, heldout = world_tokens(params, planted, world)
+        arm = train_whole(params, world, "sae", "pairs", SAE_PARTS, train, heldout)
+        tested = encode(params, arm.model, _batches(train))
+        table = judged(PairMeasurement(test, tested).table(), test)
+        values = _measured(table, tested, train, planted)
+        rows += [
+            {"world": world, "share": share, "metric": metric, "value": value}
+            for metric, value in values.items()
+        ]
+        log.info("world %d, share %g: %s", world, share, values)
+    recipe = {"step": "interactions recovery", "world": world}
+    write_table(metrics, pd.DataFrame(rows), recipe)
+
+
+def _batches(tokens: Tokens) -> Iterator[Batch]:
+    for begin in range(0, len(tokens.z), BATCH_TOKENS):
+        z = tokens.z[begin : begin + BATCH_TOKENS]
+        yield z, pa.table({"document_id": np.arange(begin, begin + len(z)) // DOCUMENT_TOKENS})
+
+
+def _measured(table: Frame, tested: TestedTokens, train: Tokens, world: World) -> dict[str, float]:
+    codes, features = tested.codes.toarray(), train.features.numpy()
+    is_planted = np.zeros((features.shape[1],) * 2, dtype=np.bool_)
+    is_planted[world.pairs[:, 0], world.pairs[:, 1]] = True
+    of_latent = nearest_features(features, codes)
+    ends = of_latent[table[["first", "second"]].to_numpy()]
+    low, high = ends.min(1), ends.max(1)
+    is_true = is_planted[low, high]
+    is_claimed = (table["verdict"] == INTERACTION).to_numpy()
+    found = set(zip(low[is_claimed & is_true], high[is_claimed & is_true], strict=True))
+    matched = match_features(features, codes).latents
+    n_false = int((is_claimed & ~is_true).sum())
+    null = table["q"].notna().to_numpy() & ~is_true
+    return {
+        "auc_statistic": _auc(table, "statistic", matched, is_planted),
+        "auc_dose": _auc(table, "dose_t", matched, is_planted),
+        "found_share": len(found) / len(world.pairs) if len(world.pairs) else float("nan"),
+        "claimed_pairs": int(is_claimed.sum()),
+        "false_pairs": n_false,
+        "has_false": float(n_false > 0),
+        "small_p_flips": float((table["p_flips"][null] < SMALL_P).mean()),
+        "small_dose_p": float((table["dose_p"][null] < SMALL_P).mean()),
+        "fvu_encoder": tested.fvu_encoder,
+        "fvu_refit": tested.fvu,
+    }
+
+
+def nearest_features(
+    features: Float[np.ndarray, "tokens n_features"], codes: Float[np.ndarray, "tokens n_latents"]
+) -> Int[np.ndarray, " n_latents"]:
+    """The feature whose code correlates most with each latent's."""
+    centred, other = features - features.mean(0), codes - codes.mean(0)
+    products = centred.T.astype(np.float64) @ other
+    scale = np.maximum(np.linalg.norm(centred, axis=0), np.finfo(np.float32).tiny)
+    return (products / scale[:, None]).argmax(0)
+
+
+def _auc(
+    table: Frame, score: str, matched: Int[np.ndarray, " n_features"],
+    is_planted: Bool[np.ndarray, "n_features n_features"],
+) -> float:  # fmt: skip
+    """AUC over all pairs of features, by the score of their matched latents."""
+    scores = {
+        (first, second): value
+        for first, second, value in zip(table["first"], table["second"], table[score], strict=True)
+    }
+    lowest = float(table[score].min()) - 1
+    first, second = np.triu_indices(len(matched), 1)
+    ends = np.stack([matched[first], matched[second]])
+    keys = zip(ends.min(0).tolist(), ends.max(0).tolist(), strict=True)
+    values = np.array([scores.get(key, lowest) for key in keys])
+    return auc(values, is_planted[first, second])
+
+
+@command("interactions", "recovery-summary", target="full")
+def summarise_recovery(
+    params: InteractionsRecoverySummaryStep, *, metrics: list[Reads], table: Writes
+) -> None:
+    """Write means and t intervals over worlds of every metric, by share."""
+    measured = pd.concat([read_table(path) for path in metrics], ignore_index=True)
+    rows = []
+    for (share, metric), own in measured.groupby(["share", "metric"], sort=False):
+        values = own["value"].dropna().to_numpy(np.float64)
+        if len(values):
+            interval = t_interval(values, params.confidence)
+            rows.append({"share": share, "metric": metric, **interval._asdict()})
+    write_csv(table, RECOVERY.frame(rows), RECOVERY)
