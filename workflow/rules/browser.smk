@@ -3,6 +3,11 @@ BROWSED, OF_BROWSED = STUDY["browser"], ["index", "pairs", "search", "tokens"]
 OF_BROWSED += [f"latents-{i}" for i in range(BROWSED["latent_files"])]
 OF_BROWSED += [f"text-{i}" for i in range(BROWSED["text_files"])]
 BROWSED_MODEL = f"{BROWSED['arm']}/seed{BROWSED['seed']}"
+# what only some arms have: a history if it was trained here, measures, responses to the battery
+BROWSED_TRAINED, BROWSED_MEASURED = (
+    [BROWSED_MODEL] if BROWSED["arm"] in arms else [] for arms in [ALL_TRAINED, ARMS]
+)
+BROWSED_HALVES = ["select", "confirm"] if BROWSED["arm"] == ARM else []
 
 
 rule browser:
@@ -20,9 +25,13 @@ rule browser_data:
         manifest="results/{run}/extract/manifest.json",
         standardiser="results/{run}/extract/standardiser.safetensors",
         lm_folder=testbed_lm,
-        history=f"results/{{run}}/train/{BROWSED_MODEL}.lifecycle.parquet",
-        geometry=browsed_geometry,
-        responses=browsed_responses,
+        history=per("results/{run}/train/{model}.lifecycle.parquet", model=BROWSED_TRAINED),
+        geometry=per("results/{run}/geometry/{model}.latents.parquet", model=BROWSED_MEASURED),
+        responses=per(
+            "results/{run}/factorial/seed{seed}.responses.{half}.parquet",
+            seed=BROWSED["seed"],
+            half=BROWSED_HALVES,
+        ),
     output:
         out=[
             "results/{run}/browser/index.html",

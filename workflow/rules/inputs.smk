@@ -111,21 +111,6 @@ def ledger_of_figure(wildcards):
     return of_run("results/{run}/report/{full}claims.csv", full="full/" if wildcards.tag else "")
 
 
-def browsed_geometry(wildcards):
-    """Measures of the browsed model's latents, of an arm that the chapter geometry measures."""
-    arm, seed = STUDY["browser"]["arm"], STUDY["browser"]["seed"]
-    return (
-        of_run(f"results/{{run}}/geometry/{arm}/seed{seed}.latents.parquet") if arm in ARMS else []
-    )
-
-
-def browsed_responses(wildcards):
-    """Activations of the browsed model's latents on the battery, if it is the arm that is analysed there."""
-    seed = STUDY["browser"]["seed"]
-    path = f"results/{{run}}/factorial/seed{seed}.responses.{{half}}.parquet"
-    return of_run(path, half=["select", "confirm"]) if STUDY["browser"]["arm"] == ARM else []
-
-
 def study_files(wildcards):
     """Results of all chapters; of the testbed only if the study uses it."""
     unused = [] if uses_testbed(STUDY) else ["testbed"]
