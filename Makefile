@@ -75,7 +75,7 @@ test-processors: setup  ## the tests and the tiny study as on processors without
 	cd tests && python -m faults.processors
 
 test-interop: $(BENCH_VENV)/.installed  ## SAEs to and from SAELens and sparsify, loaded by the tools themselves
-	cd tests && ../$(BENCH_VENV)/bin/python -m exchange.interop
+	cd tests && $(abspath $(BENCH_VENV))/bin/python -m exchange.interop
 
 zoo: setup        ## by how much each of 42 architectures breaks the laws that every number rests on; a minute
 	cd tests && python -m lm.zoo

@@ -27,7 +27,7 @@ print(kl[["parts", "condition", "value", "low", "high"]].to_string(index=False))
 
 # which latents respond to the conjunction of two factors, and what one of them does
 battery = pd.read_csv(items, dtype=str)
-factors = {name: sorted(set(battery[name])) for name in battery.drop(columns=["item", "text"])}
+factors = {str(name): sorted(set(battery[name])) for name in battery.drop(columns=["item", "text"])}
 tests = fispace.test_2x2(lm, sae, battery, factors)
 found = tests[tests["effect"] == "interaction"]
 print(found[["latent", "estimate", "p_sign_flip", "p_max"]].head().to_string(index=False))

@@ -82,7 +82,7 @@ def write_export(
         run=str(origin.own.get("run", "")), arm=record.arm, seed=record.seed, parts=model.parts,
         decoders=decoders, pooling=model.pooling, n_latents=model.config.n_latents, k=sae.k,
         d_model=model.d_model, is_by_contribution=model.config.select_by == "contribution",
-        is_bfloat16=model.shape.topk_dtype == "bfloat16",
+        is_bfloat16=model.config.topk_dtype == "bfloat16",
     )  # fmt: skip
     if what.pooling is not None:
         note = interaction_note(what.pooling)

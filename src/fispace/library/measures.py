@@ -18,7 +18,12 @@ from fispace.library.arms import Arm
 from fispace.library.language_model import LanguageModel
 from fispace.lm.window_batches import require_extracted
 from fispace.store.checkpoint import data_record
-from fispace.study.config.fidelity import PUBLISHED, Control, FidelityArmStep, FidelityBaselinesStep
+from fispace.study.config.fidelity import (
+    PAPER_ERROR,
+    FidelityArmStep,
+    FidelityBaselinesStep,
+    MatchedError,
+)
 
 DEAD_WINDOW_TOKENS = 10_000
 
@@ -28,7 +33,7 @@ def fidelity(
     arm: Arm,
     x: Activations,
     *,
-    controls: Sequence[Control] = (PUBLISHED,),
+    matched_errors: Sequence[MatchedError] = (PAPER_ERROR,),
     n_bootstrap: int = 1000,
     confidence: float = 0.95,
     batch_windows: int = 32,
@@ -37,7 +42,7 @@ def fidelity(
     """What activations and predictions lose on the split test, for every set of the arm's parts.
 
     One row per parts, special_tokens, condition and metric: value, and the interval from resampled documents.
-    `condition` is `reconstruction`, or a control of the same size as its error at each token (`controls`;
+    `condition` is `reconstruction`, or a random error as large as its own at each token (`matched_errors`;
     formulas in fispace.chapters.fidelity.matched_errors), or a reference without an arm: `original`,
     `zero_ablation`, `mean_ablation`. Metrics and units are those of the chapter `fidelity`: fvu, kl (nats per
     token), ce, excess_ce, ce_recovered_*, l0, dead_fraction.
@@ -52,7 +57,7 @@ def fidelity(
         "lm": lm.config.plain(), "batch_windows": batch_windows, "threads": torch.get_num_threads(),
     }  # fmt: skip
     measured = {
-        "controls": list(controls), "ablation_controls": [PUBLISHED], "epsilon_draws": 1,
+        "matched_errors": list(matched_errors), "ablation_matched_errors": [PAPER_ERROR], "epsilon_draws": 1,
         "dead_window_tokens": DEAD_WINDOW_TOKENS, "root_seed": seed,
     }  # fmt: skip
     of_arm = FidelityArmStep.read(passes | measured, "fidelity")

@@ -198,8 +198,8 @@ def _curve(everything: Frame, params: InteractionsPowerStep) -> Iterator[dict[st
             "graded": int((own["verdict"] == GRADED).sum()),
         }
         for metric, count in counts.items():
-            low, high = proportion_confint(count, n, 1 - params.confidence, method="wilson")
-            ends = {"low": float(low), "high": float(high), "n": n}
+            ends = np.array(proportion_confint(count, n, 1 - params.confidence, method="wilson"))
+            ends = {"low": float(ends[0]), "high": float(ends[1]), "n": n}
             yield {"share": share, "metric": metric, "value": count / n} | ends
         others = float((~of_share["is_spiked"]).sum())
         yield nothing | {"share": share, "metric": "other_claims", "value": others}
