@@ -18,24 +18,11 @@ include: "workflow/rules/common.smk"
 configfile: "params.yaml"  # read strictly by common.smk before
 
 
-include: "workflow/rules/inputs.smk"
+FURTHER = ["fidelity_tables", "fidelity_controls", "interactions_checks", "factorial_latents"]
+FURTHER += ["factorial_infer", "report_pages", "report_plots", "draw", "browser", "aliases"]
+for part in ["inputs", "targets", *CHAPTERS, *FURTHER]:
 
-
-for chapter in CHAPTERS:
-
-    include: f"workflow/rules/{chapter}.smk"
-
-
-include: "workflow/rules/fidelity_tables.smk"
-include: "workflow/rules/fidelity_controls.smk"
-include: "workflow/rules/interactions_checks.smk"
-include: "workflow/rules/factorial_latents.smk"
-include: "workflow/rules/factorial_infer.smk"
-include: "workflow/rules/report_pages.smk"
-include: "workflow/rules/report_plots.smk"
-include: "workflow/rules/draw.smk"
-include: "workflow/rules/browser.smk"
-include: "workflow/rules/aliases.smk"
+    include: f"workflow/rules/{part}.smk"
 
 
 rule all:

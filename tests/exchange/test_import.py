@@ -131,7 +131,7 @@ def chapter(tmp_path_factory, lm_folders):
 def test_fidelity_of_an_imported_arm_is_that_of_the_arm_itself(chapter):
     made, own, weights = chapter
     mine, theirs = (
-        read_table(made.measure(name, path, controls=ONE, epsilon_draws=1)["documents"])
+        read_table(made.measure(name, path, matched_errors=ONE, epsilon_draws=1)["documents"])
         for name, path in (("mine", own), ("theirs", weights))
     )
     assert len(mine) == len(theirs)

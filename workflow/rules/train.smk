@@ -85,8 +85,7 @@ rule train_arm:
 
 
 rule train_validation:
-    """Do the trainings still gain when they end? {full} is empty or names the target full. Cost:
-    seconds."""
+    """Do the trainings still gain when they end? Cost: seconds."""
     input:
         curves=of_target("results/{run}/train/{arm}/seed{seed}.curve.parquet"),
     output:
