@@ -19,6 +19,7 @@ configfile: "params.yaml"  # read strictly by common.smk before
 
 
 include: "workflow/rules/inputs.smk"
+include: "workflow/rules/imports.smk"
 
 
 for chapter in CHAPTERS:
