@@ -20,7 +20,7 @@ configfile: "params.yaml"  # read strictly by common.smk before
 
 FURTHER = ["fidelity_tables", "fidelity_controls", "interactions_checks", "factorial_latents"]
 FURTHER += ["factorial_infer", "report_pages", "report_plots", "draw", "browser", "aliases"]
-for part in ["inputs", "targets", *CHAPTERS, *FURTHER]:
+for part in ["inputs", "imports", "targets", *CHAPTERS, *FURTHER]:
 
     include: f"workflow/rules/{part}.smk"
 

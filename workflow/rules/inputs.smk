@@ -2,12 +2,6 @@
 ARM, BATTERY = STUDY["factorial"]["arm"], STUDY["factorial"]["battery"]
 ARM_WEIGHTS = per_seed(f"results/{{run}}/train/{ARM}/seed{{seed}}.safetensors")
 TESTBED_BATTERY = {"stimuli": "stimuli.csv", "responses": "grammar.json"}
-IMPORTS, NOTHING = imports_of(STUDY["train"]), "(?!)"  # the second matches no name
-try:
-    IMPORTED_FILES = {arm: files_of_import(arm, folder) for arm, folder in IMPORTS.items()}
-except ParamsError as error:
-    raise WorkflowError(str(error)) from None
-TRAINED, ALL_TRAINED = ([arm for arm in of if arm not in IMPORTS] for of in [ARMS, ALL_ARMS])
 FOLDER_BATTERY = {name: f"{name}.csv" for name in ["stimuli", "responses", "prompts"]}
 
 TRUTH_FILES = ["truth.csv", "truth_words.parquet"] if BATTERY == "testbed" else []
@@ -46,11 +40,6 @@ def shares_of_world(wildcards):
     """Shares that the planted pairs of a world have; none are planted in the further worlds."""
     is_null = int(wildcards.world) in NULL_WORLDS
     return [0.0] if is_null else STUDY["testbed"]["planted"]["shares"]
-
-
-def imported_files(wildcards):
-    """Files of the SAE that this arm imports."""
-    return IMPORTED_FILES[wildcards.arm]
 
 
 def row(wildcards):

@@ -87,7 +87,7 @@ rule train_arm:
 rule train_validation:
     """Do the trainings still gain when they end? Cost: seconds."""
     input:
-        curves=of_target("results/{run}/train/{arm}/seed{seed}.curve.parquet"),
+        curves=curves_of_target,
     output:
         table="results/{run}/train/{full}validation.csv",
     log:
@@ -96,25 +96,5 @@ rule train_validation:
         "logs/{run}/train/{full}validation.tsv"
     params:
         **call_of("train", "validation"),
-    shell:
-        CALL
-
-
-rule train_import:
-    """What is an SAE that was trained elsewhere, on standardised activations? Cost: seconds."""
-    input:
-        folder=imported_files,
-        manifest="results/{run}/extract/manifest.json",
-        standardiser="results/{run}/extract/standardiser.safetensors",
-    output:
-        weights="results/{run}/train/{arm}/seed{seed}.safetensors",
-    log:
-        "logs/{run}/train/{arm}/seed{seed}.log",
-    benchmark:
-        "logs/{run}/train/{arm}/seed{seed}.tsv"
-    wildcard_constraints:
-        arm=one_of(IMPORTS) or NOTHING,
-    params:
-        **call_of("train", "import"),
     shell:
         CALL
