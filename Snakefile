@@ -18,9 +18,25 @@ include: "workflow/rules/common.smk"
 configfile: "params.yaml"  # read strictly by common.smk before
 
 
-FURTHER = ["fidelity_tables", "fidelity_controls", "interactions_checks", "factorial_latents"]
-FURTHER += ["factorial_infer", "report_pages", "report_plots", "draw", "browser", "aliases"]
-for part in ["inputs", "imports", "targets", *CHAPTERS, *FURTHER]:
+include: "workflow/rules/inputs.smk"
+include: "workflow/rules/targets.smk"
+
+
+for chapter in CHAPTERS:
+
+    include: f"workflow/rules/{chapter}.smk"
+
+
+FURTHER = ["imports", "fidelity_tables", "fidelity_controls", "interactions_checks", "browser"]
+FURTHER += [
+    "factorial_latents",
+    "factorial_infer",
+    "report_pages",
+    "report_plots",
+    "draw",
+    "aliases",
+]
+for part in FURTHER:
 
     include: f"workflow/rules/{part}.smk"
 

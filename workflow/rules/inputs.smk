@@ -5,6 +5,12 @@ TESTBED_BATTERY = {"stimuli": "stimuli.csv", "responses": "grammar.json"}
 FOLDER_BATTERY = {name: f"{name}.csv" for name in ["stimuli", "responses", "prompts"]}
 
 TRUTH_FILES = ["truth.csv", "truth_words.parquet"] if BATTERY == "testbed" else []
+IMPORTS, NOTHING = imports_of(STUDY["train"]), "(?!)"  # the second matches no name
+try:
+    IMPORTED_FILES = {arm: files_of_import(arm, folder) for arm, folder in IMPORTS.items()}
+except ParamsError as error:
+    raise WorkflowError(str(error)) from None
+TRAINED, ALL_TRAINED = ([arm for arm in of if arm not in IMPORTS] for of in [ARMS, ALL_ARMS])
 
 
 def testbed_lm(wildcards):
@@ -78,3 +84,16 @@ def floor(wildcards):
 def only_full(path):
     """An input function: the path if the wildcard `full` names the target full, else nothing."""
     return lambda wildcards: of_run(path) if wildcards.full else []
+
+
+def imported_files(wildcards):
+    """Files of the SAE that this arm imports."""
+    return IMPORTED_FILES[wildcards.arm]
+
+
+def curves_of_target(wildcards):
+    """Training curves of the target that the wildcard `full` names; an imported arm has none."""
+    path = "results/{run}/train/{arm}/seed{seed}.curve.parquet"
+    own = of_run(path, arm=ALL_TRAINED if wildcards.full else TRAINED, seed=SEEDS)
+    more = [arm for arm in MORE["arms"] if arm in ALL_TRAINED] if wildcards.full else []
+    return own + of_run(path, arm=more, seed=MORE["seeds"])
