@@ -27,15 +27,6 @@ for chapter in CHAPTERS:
     include: f"workflow/rules/{chapter}.smk"
 
 
-FURTHER = ["imports", "fidelity_tables", "fidelity_controls", "interactions_checks", "browser"]
-FURTHER += [
-    "factorial_latents",
-    "factorial_infer",
-    "report_pages",
-    "report_plots",
-    "draw",
-    "aliases",
-]
 for part in FURTHER:
 
     include: f"workflow/rules/{part}.smk"

@@ -46,10 +46,9 @@ AUDIT, SWITCHES = STUDY["train"]["audit"], list(STUDY["train"]["audit"]["switche
 VARIANTS = {"": None} | {f"at_k{k}/": {"k": k} for k in CURVE_KS}
 VARIANTS |= {f"audit/{name}/": changed for name, changed in AUDIT["switches"].items()}
 WORLDS = STUDY["testbed"]["planted"]["worlds"]
+TESTED, SPIKE = (STUDY["interactions"][key] for key in ["arm", "spike"])
 NULL_WORLDS = [1000 + n for n in range(STUDY["interactions"]["n_null_worlds"])]
 SPLITS = ["train", "val", "test", "transfer"][: 2 + len(TEXTS)]
-LM_FILES = ["config.json", "generation_config.json", "model.safetensors"]
-LM_FILES += ["tokenizer.json", "tokenizer_config.json"]
 # a value that changes no result, so changing it reruns nothing
 CHECKPOINT_SECONDS = STUDY["train"]["checkpoint_seconds"]
 
@@ -68,7 +67,7 @@ def one_of(values):
 wildcard_constraints:
     run=one_of([RUN]),
     arm=one_of(ALL_ARMS),
-    seed=one_of(SEEDS + MORE["seeds"]),
+    seed=one_of({*SEEDS, *MORE["seeds"], *(SPIKE[key] for key in ["seed", "donor_seed"])}),
     lr=one_of(RATES),
     variant=one_of(VARIANTS),
     world=one_of(WORLDS + NULL_WORLDS),

@@ -1,4 +1,6 @@
 # Inputs that depend on the study or on a wildcard. Holds no rule.
+LM_FILES = ["config.json", "generation_config.json", "model.safetensors"]
+LM_FILES += ["tokenizer.json", "tokenizer_config.json"]
 ARM, BATTERY = STUDY["factorial"]["arm"], STUDY["factorial"]["battery"]
 ARM_WEIGHTS = per_seed(f"results/{{run}}/train/{ARM}/seed{{seed}}.safetensors")
 TESTBED_BATTERY = {"stimuli": "stimuli.csv", "responses": "grammar.json"}

@@ -1,5 +1,4 @@
 # Which pairs of latents combine: a test on what the SAE leaves unexplained.
-TESTED, SPIKE = STUDY["interactions"]["arm"], STUDY["interactions"]["spike"]
 
 
 rule interactions:

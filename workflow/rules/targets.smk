@@ -1,4 +1,14 @@
 # What the targets, the pages and the ledgers are made of. Holds no rule.
+# rule files beside those that have the name of a chapter
+FURTHER = ["imports", "fidelity_tables", "fidelity_controls", "interactions_checks", "browser"]
+FURTHER += [
+    "factorial_latents",
+    "factorial_infer",
+    "report_pages",
+    "report_plots",
+    "draw",
+    "aliases",
+]
 
 
 def target(wildcards):

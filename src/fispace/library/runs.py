@@ -25,7 +25,8 @@ from fispace.store.tables import read_csv, read_table
 
 DECLARED_IN = (
     "chapters.testbed.tables", "chapters.fidelity.tables", "chapters.geometry.tables",
-    "chapters.factorial.tables", "report.tables",
+    "chapters.train.tables", "chapters.interactions.tables", "chapters.factorial.tables",
+    "report.tables",
 )  # fmt: skip
 """Modules that declare the types of the columns of CSV tables."""
 BATCH_TOKENS = 8192
@@ -49,12 +50,8 @@ class Run:
     @property
     def tables(self) -> list[str]:
         """Names of the tables that are there, as `fidelity/summary`."""
-        kinds = ("csv", "parquet")
-        paths = {
-            path.relative_to(self.folder)
-            for kind in kinds
-            for path in self.folder.rglob(f"*.{kind}")
-        }
+        paths = {path.relative_to(self.folder) for path in self.folder.rglob("*.parquet")}
+        paths |= {Path(name) for name in _declared() if (self.folder / name).is_file()}
         kept = (path for path in paths if not path.name.startswith(("shard-", ".")))
         return sorted({path.with_suffix("").as_posix() for path in kept})
 
@@ -83,8 +80,7 @@ class Run:
             raise ParamsError(f"{self.folder} has no table {name!r}; it has {', '.join(near)}.")
         if parquet.exists():
             return read_table(parquet)
-        declared = _declared().get(f"{name}.csv")
-        return pd.read_csv(csv) if declared is None else read_csv(csv, declared)
+        return read_csv(csv, _declared()[f"{name}.csv"])
 
     def arm(self, name: str, seed: int = 0) -> Arm:
         """A trained arm of the run.

@@ -18,8 +18,8 @@ TAKEN_RUNS = frozenset(("reference", "bench"))
 TAKEN_ARMS = frozenset(
     (
         "ablation_baselines", "audit", "bounds", "choose_lr", "control_plots", "differences", "full",
-        "gain_curve", "gain_plots", "history", "lr", "plots", "positions", "reduced_k", "shapley",
-        "summary",
+        "gain_curve", "gain_plots", "heads", "history", "lr", "plots", "positions", "reduced_k", "shapley",
+        "summary", "validation",
     )
 )  # fmt: skip
 """Other files and folders in the places where the arms have theirs: results, logs and scratch."""

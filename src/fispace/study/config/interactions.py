@@ -127,9 +127,10 @@ class SpikeConfig(Config):
     """Products of two latents' codes that are added to the activations, to see how small ones are found."""
 
     seed: Seed
-    """Seed of train.seeds whose SAE is tested."""
+    """Seed whose SAE is tested."""
     donor_seed: Seed
-    """Seed of train.seeds whose SAE gives the codes of the products; another one than `seed`."""
+    """Seed whose SAE gives the codes of the products; another one than `seed`. If it is none of train.seeds,
+    its SAE is trained for this alone."""
     n_pairs: Annotated[int, Field(ge=2, le=10_000)]
     """Pairs that get a product, all at the same time, no latent in two of them."""
     shares: Annotated[ListOf[PositiveShare], Field(min_length=1)]

@@ -141,17 +141,6 @@ class StudyConfig(ReadsLm, Seeded, Threaded):
         return self
 
     @model_validator(mode="after")
-    def _require_seeds_of_the_spikes(self) -> "StudyConfig":
-        spike, seeds = self.interactions.spike, self.train.seeds
-        for key, seed in (("seed", spike.seed), ("donor_seed", spike.donor_seed)):
-            if seed not in seeds:
-                raise Refusal(
-                    ("interactions", "spike", key),
-                    f"must be one of train.seeds={list(seeds)}, since its SAE is needed", seed,
-                )  # fmt: skip
-        return self
-
-    @model_validator(mode="after")
     def _require_a_step_of_the_secondary_sae(self) -> "StudyConfig":
         try:
             require_a_batch(self.factorial.secondary.n_tokens, self.train.batch_tokens)
