@@ -260,6 +260,15 @@ def test_a_seed_that_one_arm_lacks_is_told(ledger: Ledger) -> None:
         ledger.write(predicate(reference="gain.alone"))
 
 
+@pytest.mark.parametrize("test", ["at_paper_sizes", "null_at_paper_sizes"])
+def test_the_excess_over_the_null_is_that_of_our_models_and_not_of_the_papers_sizes(
+    ledger: Ledger, test: str
+) -> None:
+    at_sizes = {"predicate": {"test": test, "tolerance": 0.1}, "paper_sizes": "paper.exact"}
+    row = ledger.write(CLAIM | at_sizes | {"null": "gain.null"}).iloc[0]
+    assert row["excess_mean"] == pytest.approx(row["published_mean"] - row["null_mean"])
+
+
 def test_a_test_at_the_papers_sizes_needs_a_number_without_seeds(ledger: Ledger) -> None:
     with pytest.raises(ClaimsError, match=r"begins with 'paper\.'"):
         at_sizes = {"test": "at_paper_sizes", "tolerance": 0.1}

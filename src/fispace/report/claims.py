@@ -201,6 +201,11 @@ class Claim(Entry):
         """The answer that the predicate tests first."""
         if isinstance(self.predicate, AtPaperSizes):
             return "paper_sizes"
+        return self.answered_by_us
+
+    @property
+    def answered_by_us(self) -> Answer:
+        """The answer on our models, by the paper's definition if there is one."""
         return "controlled" if self.published is None else "published"
 
     def quantity(self, answer: Answer) -> str | None:

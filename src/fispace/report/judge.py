@@ -146,8 +146,11 @@ def _too_few_seeds(claim: Claim, samples: list[verdicts.Sample]) -> str:
 
 
 def excess_over_null(case: Case) -> Values | None:
-    """Paired differences of the claim's number and its null; None if one is missing or units differ."""
-    names = [case.claim.quantity(answer) for answer in (case.claim.answered_by, "null")]
+    """Paired differences of our models' number and its null; None if one is missing or units differ.
+
+    A number at the paper's sizes is not compared with this null, which has the sizes of our models.
+    """
+    names = [case.claim.quantity(answer) for answer in (case.claim.answered_by_us, "null")]
     pair = [case.given[name] for name in names if name is not None]
     units = {case.numbers.units[of.quantity] for of in pair}
     if len(pair) < 2 or len(units) > 1:
