@@ -3,9 +3,6 @@
 Must not: compute or judge; every number is a cell of health.csv, or a count of its rows.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import pandas as pd
 
 from fispace.report.markdown import ABSENT, gate_title, linked, table_line, value_text
@@ -67,7 +64,7 @@ def _gate_line(name: str, rows: Frame, explanations: str | None) -> str:
     )
 
 
-def bound_text(row: Mapping[Any, Any]) -> str:
+def bound_text(row: Frame) -> str:
     """The bounds of a gate in words."""
     ends = (
         (word, row[column]) for word, column in (("at least", "at_least"), ("at most", "at_most"))
