@@ -31,7 +31,6 @@ VERDICT_LOOKS = {
     "interaction": (GREEN, "D", "interaction"),
 }
 """Colour, marker and label of the pairs of a verdict, in drawing order."""
-LABEL_CHARACTERS = 24
 TICKS = 6
 
 
@@ -51,7 +50,7 @@ def volcano(table: Frame) -> Figure:
             )  # fmt: skip
     for row in table[table["label"].notna()].to_dict("records"):
         axis.annotate(
-            row["label"][:LABEL_CHARACTERS], (row["share_of_residual"], row["minus_log10_p"]),
+            row["label"], (row["share_of_residual"], row["minus_log10_p"]),
             (3, 2), textcoords="offset points", color=INK, fontsize=5.5,
         )  # fmt: skip
     axis.set_xscale("log")

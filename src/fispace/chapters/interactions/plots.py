@@ -11,6 +11,9 @@ from fispace.store.tables import read_csv, write_csv
 from fispace.study.config.interactions import InteractionsPlotsStep
 from fispace.study.step import Reads, Writes, command
 
+TOKEN_CHARACTERS = 12
+"""Characters of a token that a label shows."""
+
 
 @command("interactions", "plots")
 def write_interaction_plots(
@@ -36,7 +39,8 @@ def volcano_rows(pairs: Frame, tokens: Frame, n_labelled: int) -> Frame:
         pair = rows.loc[place]
         words = [first_tokens.get((pair["seed"], pair[end])) for end in ("first", "second")]
         if None not in words:
-            labels[place] = " × ".join(str(word).strip() or repr(word) for word in words)
+            shown = (str(word).strip() or repr(word) for word in words)
+            labels[place] = " × ".join(word[:TOKEN_CHARACTERS] for word in shown)
     floor = np.finfo(np.float64).tiny
     return rows.assign(minus_log10_p=-np.log10(np.maximum(rows["dose_p"], floor)), label=labels)[
         list(VOLCANO_PLOT.columns)
