@@ -167,7 +167,7 @@ def test_another_arm_or_seed_plans_no_training_of_those_that_are_there(finished)
 
 CLAIMED = {"report_claims", "report_claims_plot", "report_draw", "report_explanations"}
 CLAIMED |= {"report_summary", "report_page"}
-SUMMARISED = {"geometry_summary", "report_quantities", "report_arms", *CLAIMED}
+SUMMARISED = {"geometry_summary", "report_quantities", "report_arms", "report_health", *CLAIMED}
 MEASURED = {
     "geometry_arm",
     "geometry_history",
@@ -175,7 +175,10 @@ MEASURED = {
     "report_draw_geometry",
     *SUMMARISED,
 }
-DRAWN = {f"report_draw{kind}" for kind in ("", "_factorial", "_fidelity", "_geometry", "_modules")}
+DRAWN = {
+    f"report_draw{kind}"
+    for kind in ("", "_factorial", "_fidelity", "_geometry", "_interactions", "_modules")
+}
 UNTRAINED = {
     "testbed_corpus", "testbed_lm", "extract_activations", "extract_standardiser",
     "factorial_activations", "factorial_battery", "fidelity_ablation_baselines", "report_diagrams",
