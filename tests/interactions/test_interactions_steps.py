@@ -19,8 +19,9 @@ from interactions.planted_study import (
 
 from fispace.chapters.interactions.contexts import SplitTokens, chosen_tokens, surroundings
 from fispace.chapters.interactions.pairs import measure_pairs
+from fispace.chapters.interactions.partners import NO_PARTNER, partners
 from fispace.chapters.interactions.plots import volcano_rows
-from fispace.chapters.interactions.table import NO_PARTNER, partners, tabulate_pairs
+from fispace.chapters.interactions.table import tabulate_pairs
 from fispace.chapters.interactions.tables import PAIRS, SUMMARY
 from fispace.errors import ArtifactError, ArtifactMismatchError
 from fispace.stats import block_scores

@@ -20,8 +20,8 @@ from report.plotted import N_LATENTS, PARAMS, latent_table, write_all
 from fispace.chapters.geometry.plots import write_geometry_plots
 from fispace.errors import ParamsError
 from fispace.plotting.style import house_style, rendered
+from fispace.report.captions import CAPTIONS
 from fispace.report.draw import FIGURES, draw_figure
-from fispace.report.summary import CAPTIONS
 from fispace.report.tables import OF_FIGURES
 from fispace.report.verdicts import VERDICTS
 from fispace.store.tables import read_csv, write_csv, write_table

@@ -10,18 +10,13 @@ from typing import Any
 import numpy as np
 
 from fispace.plotting.style import ARM_LABELS
-from fispace.report.tables import ARM_NUMBERS
+from fispace.report.tables import ARM_METRICS, ARM_NUMBERS
 from fispace.stats.intervals import t_interval
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_table, write_csv
 from fispace.study.config.report import ArmsStep
 from fispace.study.step import Reads, Writes, command
 
-SHOWN = {
-    "fvu": "fvu.{}.full", "kl": "kl.{}.full", "excess_ce": "excess_ce.{}.full",
-    "l0": "l0.{}.full", "n_parameters": "n_parameters.{}",
-}  # fmt: skip
-"""Metrics of the table, and the name of each arm's quantity."""
 OF_AN_ARM = re.compile(r"fvu\.([^.]+)\.full")
 
 
@@ -42,7 +37,7 @@ def _rows(quantities: dict[Any, Frame], confidence: float) -> Iterator[dict[str,
     known = list(ARM_LABELS)
     places = {name: place for place, name in enumerate(known)}
     for arm in sorted(arms, key=lambda name: (places.get(name, len(known)), name)):
-        for metric, name in SHOWN.items():
+        for metric, name in ARM_METRICS.items():
             own = quantities.get(name.format(arm))
             if own is None:
                 continue

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from fispace.report.tables import DIAGRAM
 from fispace.store.tables import write_csv
-from fispace.study.commands import CHAPTER_CONTENTS, CHAPTERS, STEP_FOLDERS
+from fispace.study.chapters import CHAPTER_CONTENTS, CHAPTERS, STEP_FOLDERS
 from fispace.study.config.parts import PART_FORMULAS
 from fispace.study.config.report import DiagramsStep
 from fispace.study.step import Writes, command

@@ -23,7 +23,7 @@ from fispace.store.files import read_json
 from fispace.store.metric_registry import unit_of
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_csv, write_csv
-from fispace.study.commands import CHAPTERS
+from fispace.study.chapters import CHAPTERS
 from fispace.study.config.arms import BASELINE_ARM
 from fispace.study.config.report import Gate, Gates, HealthStep
 from fispace.study.step import Reads, Writes, command

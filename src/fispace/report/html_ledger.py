@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from fispace.plotting.style import arm_label
-from fispace.report.arm_table import SHOWN
 from fispace.report.markdown import (
     ABSENT,
     anchor,
@@ -18,6 +17,7 @@ from fispace.report.markdown import (
     value_text,
     verdict_text,
 )
+from fispace.report.tables import ARM_METRICS
 from fispace.report.verdicts import (
     EXPLAINED,
     NOT_REPRODUCED,
@@ -180,7 +180,7 @@ def arm_rows(numbers: Frame) -> list[tuple[str, str, list[Number], int]]:
 
 def _of_arm(own: Frame) -> Iterable[Number]:
     by_metric = {row["metric"]: row for row in own.to_dict("records")}
-    for metric in SHOWN:
+    for metric in ARM_METRICS:
         row = by_metric.get(metric)
         if row is None or pd.isna(row["mean"]):
             yield Number(ABSENT, None)

@@ -15,6 +15,7 @@ from fispace.html.markdown import Section, sections
 from fispace.html.render import rendered
 from fispace.html.svg import inline_svg
 from fispace.provenance.lineage import locate
+from fispace.report.captions import CAPTIONS
 from fispace.report.health_section import bound_text, failed_gates, with_unit
 from fispace.report.html_ledger import (
     ARM_HEADERS,
@@ -27,7 +28,6 @@ from fispace.report.html_ledger import (
     ledger_rows,
 )
 from fispace.report.html_provenance import Lineage, Origin
-from fispace.report.summary import CAPTIONS
 from fispace.report.tables import ARM_NUMBERS, HEALTH, LEDGER, NO, YES
 from fispace.store.activations import ActivationStore
 from fispace.store.files import write_text

@@ -106,6 +106,11 @@ HEALTH = Table(
 )  # fmt: skip
 """The value is that of the worst seed; it is missing where the gate is not testable, and `passed` says why.
 A gate on the LM has no arm and no seeds. `n_seeds` counts the seeds that have a value."""
+ARM_METRICS = {
+    "fvu": "fvu.{}.full", "kl": "kl.{}.full", "excess_ce": "excess_ce.{}.full",
+    "l0": "l0.{}.full", "n_parameters": "n_parameters.{}",
+}  # fmt: skip
+"""Metrics of the table, and the name of each arm's quantity."""
 ARM_NUMBERS = Table(
     "report/arms.csv",
     {

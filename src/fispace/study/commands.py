@@ -1,4 +1,4 @@
-"""The chapters of the study, and the commands and tools that its source declares.
+"""The commands and tools that the source declares.
 
 A chapter's name is also its section of params.yaml, its rule file `workflow/rules/<chapter>.smk`, the
 first word of its commands, its package `fispace/chapters/<chapter>/`, its tests `tests/<chapter>/`, its
@@ -12,30 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
+from fispace.study.chapters import STEP_FOLDERS
 from fispace.study.declarations import PACKAGE_FOLDER, Function, OptionKind, declarations
-
-CHAPTER_CONTENTS = {
-    "testbed": "text, and a language\nmodel that knows it",
-    "extract": "activations at one\nhook point, standardised",
-    "train": "every arm and seed,\none loop",
-    "fidelity": "FVU; KL, CE of\nthe spliced model",
-    "geometry": "norms, spectra,\ncontributions, nulls",
-    "interactions": "pairs of latents\nthat combine",
-    "factorial": "2x2 stimuli, clamping,\nsecondary SAE",
-    "report": "claims with verdicts,\nfigures",
-}
-"""Chapters in their order, with the text of their boxes in the diagram of the study (paper F1)."""
-
-CHAPTERS = tuple(CHAPTER_CONTENTS)
-"""Chapters; each reads only results of those before it."""
-
-BESIDE = ("browser",)
-"""Made like a chapter, but only by its own target and by `full`; nothing reads it, and it can be made again
-in seconds from results, so it is no DVC stage."""
-
-STEP_FOLDERS = {chapter: f"chapters/{chapter}" for chapter in (*CHAPTERS, *BESIDE)}
-STEP_FOLDERS |= {"report": "report"}
-"""Folder of a chapter's steps, below the package."""
 
 TOOL_FOLDERS = ("exchange", "provenance", "report", "study")
 

@@ -6,16 +6,14 @@ measure; those are in `fispace.stats`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
 
 from fispace.chapters.geometry.latent_table import functional_rows, log_norm_mixture, mode_rows
-from fispace.chapters.geometry.outputs import Batches, Outputs, pass_over
+from fispace.chapters.geometry.outputs import Outputs, pass_over, test_batches
 from fispace.chapters.geometry.weight_table import (
     INITIAL,
     MIXTURE_SPLIT,
@@ -41,10 +39,8 @@ from fispace.seeds import numpy_stream
 from fispace.stats import directions as geometry
 from fispace.stats import paper_formulas
 from fispace.stats.bimodality import Mixture
-from fispace.store.activations import ActivationStore
 from fispace.store.checkpoint import data_record
 from fispace.store.metric_registry import with_units
-from fispace.store.standardiser import load_standardiser
 from fispace.store.tables import write_table
 from fispace.study.config.geometry import GeometryArmStep
 from fispace.study.step import Reads, Writes, command
@@ -106,22 +102,6 @@ def _weights(model: IntegratedModel) -> Weights:
     if "interaction" in model.parts:
         rows["factors"] = model.interaction.V
     return {name: weight.detach().cpu().numpy() for name, weight in rows.items()}
-
-
-def test_batches(manifest: Path, standardiser: Path, batch_tokens: int) -> Batches:
-    """A function that gives the standardised tokens of the test split, without special tokens, in batches.
-
-    Raises:
-        ArtifactError: if a shard is missing or altered.
-    """
-    store, scale = ActivationStore(manifest), load_standardiser(standardiser)
-    store.verify("test")
-
-    def batches() -> Iterator[Tensor]:
-        for group in store.groups("test"):
-            yield from scale.standardise(torch.from_numpy(group)).split(batch_tokens)
-
-    return batches
 
 
 def _drawn(n_latents: int, n_drawn: int, stream: np.random.Generator) -> np.ndarray:

@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from fispace.chapters.geometry.arm import test_batches
-from fispace.chapters.geometry.outputs import Batches, live_units
+from fispace.chapters.geometry.outputs import Batches, live_units, test_batches
 from fispace.chapters.geometry.tables import HEADS, LIVE_UNITS
 from fispace.chapters.geometry.weight_table import TRAINED
 from fispace.models.integrated import IntegratedModel

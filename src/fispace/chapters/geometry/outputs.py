@@ -4,7 +4,8 @@ Must not: define a measure, or write a file.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -18,9 +19,27 @@ from fispace.models.leave_one_out import DecoderTerms, interaction_growth
 from fispace.models.sparse import Codes, active_entries
 from fispace.stats import paper_formulas
 from fispace.stats.metrics import FvuSums
+from fispace.store.activations import ActivationStore
+from fispace.store.standardiser import load_standardiser
 from fispace.study.config.geometry import GeometryArmStep
 
 Batches = Callable[[], Iterable[Float[Tensor, "tokens d_model"]]]
+
+
+def test_batches(manifest: Path, standardiser: Path, batch_tokens: int) -> Batches:
+    """A function that gives the standardised tokens of the test split, without special tokens, in batches.
+
+    Raises:
+        ArtifactError: if a shard is missing or altered.
+    """
+    store, scale = ActivationStore(manifest), load_standardiser(standardiser)
+    store.verify("test")
+
+    def batches() -> Iterator[Tensor]:
+        for group in store.groups("test"):
+            yield from scale.standardise(torch.from_numpy(group)).split(batch_tokens)
+
+    return batches
 
 
 class Outputs(NamedTuple):

@@ -30,6 +30,9 @@ Batch = tuple[Float[Tensor, "_ d_model"], pa.Table]
 """Standardised activations of some tokens, and their columns."""
 
 
+Magnitudes = Float[np.ndarray, " tokens"]
+
+
 class TestedTokens(NamedTuple):
     """The tokens of a split, encoded."""
 
@@ -158,3 +161,11 @@ def reliabilities(
     fires = np.bincount(latents, is_active.ravel().double().numpy(), n)
     kept = np.bincount(latents, (explains & is_active).ravel().double().numpy(), n)
     return kept / np.maximum(fires, 1)
+
+
+def magnitudes(columns: SparseCodes, latent: int) -> Magnitudes:
+    """Code of one latent on every token; `columns` are the codes as a CSC matrix."""
+    begin, end = columns.indptr[latent : latent + 2]
+    values = np.zeros(columns.shape[0])
+    values[columns.indices[begin:end]] = columns.data[begin:end]
+    return values

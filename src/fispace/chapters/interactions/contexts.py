@@ -8,9 +8,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 
-from fispace.chapters.interactions.codes import TestedTokens, encode_split
+from fispace.chapters.interactions.codes import (
+    Magnitudes,
+    TestedTokens,
+    encode_split,
+    magnitudes,
+)
 from fispace.chapters.interactions.tables import CONTEXTS, LATENTS, PAIRS
 from fispace.lm.window_batches import load_extracted_lm
 from fispace.models.trained import load_trained
@@ -22,8 +27,6 @@ from fispace.study.config.interactions import InteractionsContextsStep
 from fispace.study.step import Reads, ReadsFolder, Writes, command
 
 BOTH, ONLY_FIRST, ONLY_SECOND = "both", "only first", "only second"
-
-Magnitudes = Float[np.ndarray, " tokens"]
 
 
 class SplitTokens(NamedTuple):
@@ -75,14 +78,6 @@ def write_contexts(
             of_pairs += [{"seed": seed} | row for row in rows]
     write_csv(latents, LATENTS.frame(of_latents), LATENTS)
     write_csv(contexts, CONTEXTS.frame(of_pairs), CONTEXTS)
-
-
-def magnitudes(columns: SparseCodes, latent: int) -> Magnitudes:
-    """Code of one latent on every token; `columns` are the codes as a CSC matrix."""
-    begin, end = columns.indptr[latent : latent + 2]
-    values = np.zeros(columns.shape[0])
-    values[columns.indices[begin:end]] = columns.data[begin:end]
-    return values
 
 
 def chosen_tokens(

@@ -17,10 +17,15 @@ import torch
 from jaxtyping import Float, Int
 from statsmodels.stats.proportion import proportion_confint
 
-from fispace.chapters.interactions.codes import Batch, decoder_rows, encode, split_batches
-from fispace.chapters.interactions.contexts import magnitudes
+from fispace.chapters.interactions.codes import (
+    Batch,
+    decoder_rows,
+    encode,
+    magnitudes,
+    split_batches,
+)
 from fispace.chapters.interactions.pair_statistics import PairMeasurement
-from fispace.chapters.interactions.table import NO_PARTNER, partners
+from fispace.chapters.interactions.partners import NO_PARTNER, partners
 from fispace.chapters.interactions.tables import POWER
 from fispace.chapters.interactions.verdicts import GRADED, INTERACTION, judged
 from fispace.errors import ArtifactError

@@ -16,8 +16,7 @@ from fispace.chapters.interactions.codes import Batch, TestedTokens, encode
 from fispace.chapters.interactions.pair_statistics import PairMeasurement
 from fispace.chapters.interactions.tables import RECOVERY
 from fispace.chapters.interactions.verdicts import INTERACTION, judged
-from fispace.chapters.testbed.planted import world_tokens
-from fispace.chapters.testbed.planted_arms import SAE_PARTS, Tokens, train_whole
+from fispace.chapters.testbed.planted_arms import SAE_PARTS, Tokens, train_whole, world_tokens
 from fispace.models.fit import fix_numerics
 from fispace.stats.intervals import t_interval
 from fispace.stats.recovery import auc, match_features

@@ -3,19 +3,15 @@
 Must not: measure a pair, or decide what it is.
 """
 
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
-# scipy ships no types
-
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
-from scipy.optimize import linear_sum_assignment
 
 from fispace.chapters.interactions.codes import decoder_rows
+from fispace.chapters.interactions.partners import partners
 from fispace.chapters.interactions.tables import PAIRS, SUMMARY
 from fispace.chapters.interactions.verdicts import INTERACTION, LISTED_FIRST
 from fispace.models.trained import load_trained
@@ -25,7 +21,6 @@ from fispace.study.config.interactions import InteractionsTableStep
 from fispace.study.step import Reads, Writes, command
 
 Rows = Float[np.ndarray, "n_latents d_model"]
-NO_PARTNER = -1
 
 
 @command("interactions", "table")
@@ -74,23 +69,6 @@ def _listed(
         n_again += is_found
     listed["n_other_seeds"], listed["n_found_again"] = n_other, n_again
     return listed[list(PAIRS.columns)]
-
-
-def partners(rows: Rows, others: Rows, match_cosine: float) -> Int[np.ndarray, " n_latents"]:
-    """The latent of the other seed that each latent is matched to; `NO_PARTNER` if the cosine is below.
-
-    One-to-one, with the largest sum of cosines of the decoder rows (Hungarian method, Kuhn 1955).
-    """
-    unit, other_unit = (
-        each / np.maximum(np.linalg.norm(each, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-        for each in (rows, others)
-    )
-    cosines = unit @ other_unit.T
-    own, matched = linear_sum_assignment(cosines, maximize=True)
-    found = np.full(len(rows), NO_PARTNER)
-    is_near = cosines[own, matched] >= match_cosine
-    found[own[is_near]] = matched[is_near]
-    return found
 
 
 def _found(

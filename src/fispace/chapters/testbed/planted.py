@@ -9,14 +9,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
-from jaxtyping import Float
 
-from fispace.chapters.testbed.planted_arms import Tokens, TrainedArm, train_arms
+from fispace.chapters.testbed.planted_arms import Tokens, TrainedArm, train_arms, world_tokens
 from fispace.models.fit import fix_numerics
 from fispace.models.pair_scores import all_pairs, factor_scores, functional_scores
 from fispace.models.sparse import to_dense
-from fispace.seeds import numpy_stream
 from fispace.stats.recovery import (
     auc,
     beyond_linear,
@@ -25,9 +22,9 @@ from fispace.stats.recovery import (
     net_captured_share,
 )
 from fispace.store.tables import write_table
-from fispace.study.config.planted import SCORES, PlantedStep, WorldTraining
+from fispace.study.config.planted import SCORES, PlantedStep
 from fispace.study.step import Writes, command
-from fispace.testbed.planted import World, WorldTokens, draw, plant
+from fispace.testbed.planted import World, plant
 
 log = logging.getLogger(__name__)
 
@@ -64,29 +61,6 @@ def measure_world(params: PlantedStep, *, world: int, metrics: Writes, pairs: Wr
     recipe = params.plain() | {"step": "testbed planted", "world": world}
     write_table(metrics, pd.DataFrame(rows), recipe)
     write_table(pairs, pd.concat(scores, ignore_index=True), recipe)
-
-
-def world_tokens(params: WorldTraining, world: World, number: int) -> tuple[Tokens, Tokens]:
-    """Training and held-out tokens, centred and scaled by the moments of the training tokens.
-
-    All dimensions share one scale, which keeps the noise isotropic and the shares exact.
-    """
-    sizes = {"train": params.planted.n_tokens, "heldout": params.planted.n_heldout_tokens}
-    samples = [
-        draw(world, n, numpy_stream(params.root_seed, "testbed", "planted", number, split))
-        for split, n in sizes.items()
-    ]
-    mean = samples[0].x.mean(0)
-    scale = np.sqrt(np.square(samples[0].x - mean).mean())
-    train, heldout = (_in_units(sample, mean, scale) for sample in samples)
-    return train, heldout
-
-
-def _in_units(
-    sample: WorldTokens, mean: Float[np.ndarray, " d_model"], scale: np.floating
-) -> Tokens:
-    arrays = ((sample.x - mean) / scale, sample.features, sample.interaction / scale)
-    return Tokens(*(torch.from_numpy(array) for array in arrays))
 
 
 def _measured(found: TrainedArm, heldout: Tokens) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Must not: score pairs, or write files.
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -16,10 +17,11 @@ from fispace.models.integrated import IntegratedModel
 from fispace.models.objective import ArmObjective, FixedCodes, Objective
 from fispace.models.readout import fit_readout
 from fispace.models.sparse import Codes, from_dense
-from fispace.seeds import stream_seed, torch_stream
+from fispace.seeds import numpy_stream, stream_seed, torch_stream
 from fispace.study.config.parts import PARTS, Part, Pooling
 from fispace.study.config.planted import FIRST_ORDER, ORACLE, PlantedStep, WorldTraining
 from fispace.study.config.train import ModelConfig
+from fispace.testbed.planted import World, WorldTokens, draw
 
 TokenMatrix = Float[Tensor, "tokens width"]
 HEAD_PARTS: tuple[Part, ...] = ("linear", "bias", "interaction")
@@ -48,6 +50,29 @@ class TrainedArm(NamedTuple):
     z_hat: TokenMatrix
     linear: TokenMatrix
     """Best linear readout of the same codes, fitted on the training tokens."""
+
+
+def world_tokens(params: WorldTraining, world: World, number: int) -> tuple[Tokens, Tokens]:
+    """Training and held-out tokens, centred and scaled by the moments of the training tokens.
+
+    All dimensions share one scale, which keeps the noise isotropic and the shares exact.
+    """
+    sizes = {"train": params.planted.n_tokens, "heldout": params.planted.n_heldout_tokens}
+    samples = [
+        draw(world, n, numpy_stream(params.root_seed, "testbed", "planted", number, split))
+        for split, n in sizes.items()
+    ]
+    mean = samples[0].x.mean(0)
+    scale = np.sqrt(np.square(samples[0].x - mean).mean())
+    train, heldout = (_in_units(sample, mean, scale) for sample in samples)
+    return train, heldout
+
+
+def _in_units(
+    sample: WorldTokens, mean: Float[np.ndarray, " d_model"], scale: np.floating
+) -> Tokens:
+    arrays = ((sample.x - mean) / scale, sample.features, sample.interaction / scale)
+    return Tokens(*(torch.from_numpy(array) for array in arrays))
 
 
 def train_arms(
