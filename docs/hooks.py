@@ -20,7 +20,7 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
 
-from fispace.study.commands import CHAPTERS
+from fispace.study.chapters import CHAPTERS
 
 PACKAGE = ROOT / "src/fispace"
 METHOD, REFERENCE, DOCS, COPIES = "method", "reference", "docs/", "repository/"

@@ -17,14 +17,8 @@ from fispace.errors import FispaceError, ParamsError
 from fispace.provenance.recording import hashed_inputs, state_of, write_record
 from fispace.seeds import named_streams
 from fispace.store.files import parse_json
-from fispace.study.commands import (
-    STEP_FOLDERS,
-    Command,
-    Tool,
-    all_tools,
-    commands_of,
-    find_command,
-)
+from fispace.study.chapters import STEP_FOLDERS
+from fispace.study.commands import Command, Tool, all_tools, commands_of, find_command
 from fispace.study.declarations import Function, Option, OptionKind
 
 PROGRAM = "python -m fispace"

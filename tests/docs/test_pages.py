@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fispace.study.commands import ALIASES, BESIDE, CHAPTERS, all_commands, all_tools
+from fispace.study.chapters import BESIDE, CHAPTERS
+from fispace.study.commands import ALIASES, all_commands, all_tools
 
 ROOT = Path(__file__).parents[2]
 KATEX = ROOT / "docs/assets/katex"

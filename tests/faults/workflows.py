@@ -15,7 +15,7 @@ from faults.kills import kill, wait_for_group
 from faults.table import SKIPPED, Outcome, Table
 from workflow.conftest import Folder
 
-from fispace.study.commands import CHAPTERS
+from fispace.study.chapters import CHAPTERS
 
 TWO, FULL = "two workflows at once", "disk full under a workflow"
 UNLOCK = ("snakemake", "--unlock")

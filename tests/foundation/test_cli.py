@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from fispace.cli import USAGE_ERROR, USER_ERROR, main
-from fispace.study.commands import BESIDE, CHAPTERS, Command, all_commands, find_command
+from fispace.study.chapters import BESIDE, CHAPTERS
+from fispace.study.commands import Command, all_commands, find_command
 from fispace.study.declarations import Option, OptionKind
 
 

@@ -25,7 +25,7 @@ from fispace.report.draw import FIGURES, draw_figure
 from fispace.report.tables import OF_FIGURES
 from fispace.report.verdicts import VERDICTS
 from fispace.store.tables import read_csv, write_csv, write_table
-from fispace.study.commands import CHAPTERS
+from fispace.study.chapters import CHAPTERS
 
 ROOT = Path(__file__).parents[2]
 USERS_TEXTS = {

@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from fispace.errors import ParamsError
-from fispace.study.commands import BESIDE, CHAPTERS, all_commands, find_command
+from fispace.study.chapters import BESIDE, CHAPTERS
+from fispace.study.commands import all_commands, find_command
 from fispace.study.config.arms import arms_of
 from fispace.study.config.base import Config, meaning
 from fispace.study.config.study import StudyConfig

@@ -13,7 +13,8 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "workflow")]
 search_path = os.pathsep.join([os.path.dirname(sys.executable), os.getenv("PATH", "")])
 os.environ.update(PYTHONPATH=sys.path[0], PATH=search_path)
 
-from fispace.study.commands import CHAPTERS, all_commands
+from fispace.study.chapters import CHAPTERS
+from fispace.study.commands import all_commands
 from fispace.study.config.arms import arms_of, gain_ks, imports_of
 from fispace.errors import ParamsError
 from fispace.study.params import load_study, uses_testbed
