@@ -233,6 +233,7 @@ def test_numbers_inside_a_mapping_on_the_command_line_are_numbers():
 
 
 BY_WORKFLOW = {
+    "interactions": {"n_null_worlds"},
     "train": {
         "gain_curve", "arms", "seeds", "more_seeds", "lr_search_seed",
         "checkpoint_seconds",
