@@ -27,6 +27,9 @@ for chapter in CHAPTERS:
     include: f"workflow/rules/{chapter}.smk"
 
 
+include: "workflow/rules/browser.smk"
+
+
 for part in FURTHER:
 
     include: f"workflow/rules/{part}.smk"
