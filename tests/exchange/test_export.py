@@ -119,8 +119,8 @@ def test_an_arm_with_two_saes_fits_no_format_and_leaves_nothing(run, tmp_path):
 REFUSED = {
     "a format that no tool has": (["small", "sae", "0", "out", "--to", "gguf"], "expected one of saelens"),
     "no such run": (["other", "sae", "0", "out", "--to", "saelens"], "there is no such run"),
-    "no such arm": (["small", "joint", "0", "out", "--to", "saelens"], "It has, as ARM SEED: sae 0"),
-    "no such seed": (["small", "sae", "7", "out", "--to", "saelens"], "It has, as ARM SEED: sae 0"),
+    "no such arm": (["small", "joint", "0", "out", "--to", "saelens"], "It has, as arm and seed: sae 0"),
+    "no such seed": (["small", "sae", "7", "out", "--to", "saelens"], "It has, as arm and seed: sae 0"),
     "an arm that is a path": (["small", "../train/sae", "0", "out", "--to", "saelens"], "has no arm"),
     "a folder that exists": (["small", "sae", "0", "taken", "--to", "saelens"], "exists already"),
     "a link that leads nowhere": (["small", "sae", "0", "link", "--to", "saelens"], "exists already"),

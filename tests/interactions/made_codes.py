@@ -36,3 +36,11 @@ def made(
     latents = np.tile(np.arange(n_latents), (n_tokens, 1))
     codes = sparse_codes(dense, latents, n_latents)
     return Made(codes, residual, document_blocks(documents, N_BLOCKS), dense)
+
+
+def flipped_statistics(scores: np.ndarray, signs: np.ndarray) -> np.ndarray:
+    """The statistic of `vector_test` with the scores multiplied by each row of signs, [pairs flips]."""
+    gram = scores @ scores.transpose(0, 2, 1)
+    np.einsum("pbb->pb", gram)[:] = 0
+    deviation = np.sqrt(2 * np.square(gram).sum((1, 2)))[:, None]
+    return np.einsum("pfb,fb->pf", signs[None] @ gram, signs) / deviation

@@ -20,7 +20,8 @@ PRODUCT_PAIR, CONSTANT_PAIR, BENT = (0, 1), (2, 3), 4
 """A product of two features; a direction that is there whenever two features are; a square of one."""
 PARAMS = InteractionsPairsStep.read(
     {
-        "arm": "sae", "split": "train", "max_tokens": N_TOKENS, "refit": True, "max_cosine": 0.75,
+        "arm": "sae", "split": "train", "max_tokens": N_TOKENS, "refit": True, "pursue": False,
+        "max_cosine": 0.75,
         "min_cofirings": 50, "n_blocks": 32, "own_terms": {"max_steps": 40, "tolerance": 1e-3},
         "tail": {"begin": 0.9, "end": 0.99}, "fdr": 0.1, "min_reliability": 0.5,
         "max_overlap": 0.8, "threads": 1,

@@ -17,7 +17,7 @@ from interactions.planted_study import (
     write_store,
 )
 
-from fispace.chapters.interactions.contexts import SplitTokens, chosen_tokens, surroundings
+from fispace.chapters.interactions.contexts import chosen_tokens
 from fispace.chapters.interactions.pairs import measure_pairs
 from fispace.chapters.interactions.partners import NO_PARTNER, partners
 from fispace.chapters.interactions.plots import volcano_rows
@@ -137,18 +137,6 @@ def test_contexts_come_from_different_documents_while_there_are_any():
     documents = np.array([0, 0, 1, 1, 2, 3])
     assert chosen_tokens(score, candidates, documents, 4).tolist() == [0, 2, 4, 1]
     assert chosen_tokens(score, ~candidates, documents, 4).tolist() == [5]
-
-
-def test_the_text_around_a_token_is_that_of_its_own_document_and_window():
-    """Two documents of two windows of three tokens, whose windows have the same numbers."""
-    tokens = SplitTokens(
-        document_id=np.repeat([7, 8], 6), window_id=np.tile(np.repeat([0, 1], 3), 2),
-        position=np.tile(np.arange(3), 4), token_id=np.arange(100, 112),
-    )  # fmt: skip
-    before, own, after = surroundings(tokens, 8, 1, 1, width=5)
-    assert (before.tolist(), own, after.tolist()) == ([109], 110, [111])
-    before, own, after = surroundings(tokens, 8, 0, 2, width=1)
-    assert (before.tolist(), own, after.tolist()) == ([107], 108, [])
 
 
 def test_labels_of_the_figure_are_the_first_tokens_of_the_two_latents():

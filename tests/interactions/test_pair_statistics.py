@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 import statsmodels.api as sm
-from interactions.made_codes import N_BLOCKS, made
+from interactions.made_codes import N_BLOCKS, flipped_statistics, made
 from scipy import stats
 
 from fispace.stats import block_scores, cofiring
@@ -20,7 +20,7 @@ from fispace.stats.block_scores import (
 from fispace.stats.cofiring import Pairs, cofiring_pairs, sparse_codes
 from fispace.stats.dose_response import OWN, REGRESSORS, dose_response, left_by_own_terms
 from fispace.stats.own_terms import without_own_terms
-from fispace.stats.sign_flips import flipped_statistics, vector_test
+from fispace.stats.sign_flips import vector_test
 
 DIRECTION = np.array([1.0, -1.0, 0.5, 0, 0, 2.0, 0, 0])
 

@@ -10,6 +10,7 @@ import torch
 
 import fispace
 from fispace.errors import ArtifactError, ParamsError
+from fispace.lm.pieces import TokenTexts
 from fispace.models.trained import initial_model
 from fispace.store.checkpoint import save_checkpoint
 
@@ -53,12 +54,11 @@ def test_contexts_are_the_tokens_of_largest_activation_in_their_windows(run, lm,
     found = run.contexts("sae_bias", latent, n=5, width=3, tokenizer=lm.tokenizer)
     assert len(found) == 5
     np.testing.assert_allclose(found["activation"], -np.sort(-codes[:, latent])[:5], rtol=1e-5)
-    tokens = x.tokens("test")
+    tokens, texts = x.tokens("test"), TokenTexts(lm.tokenizer)
     for row in found.itertuples():
         own = tokens[(tokens["document_id"] == row.document_id)]
         near = own[own["position"] == row.position]
-        decoded = {lm.tokenizer.decode([token]) for token in near["token_id"]}
-        assert row.token in decoded
+        assert row.token in {texts.one(int(token)) for token in near["token_id"]}
         assert len(row.before.split()) <= 3 and len(row.after.split()) <= 3
 
 

@@ -58,7 +58,7 @@ def export_arm(
         raise ParamsError(f"export --decoder {decoder}: expected one of {', '.join(DECODERS)}.")
     require_new(out)
     folder = run_folder(run)
-    trained, units = _loaded(folder, arm, seed)
+    trained, units = arm_of_run(folder, arm, seed)
     origin = origin_of(folder / "extract", {"run": run, "arm": arm, "seed": seed})
     with new_folder(out) as partial:
         write_export(partial, trained, units, to, origin, decoder == ONLY_SAE)
@@ -150,8 +150,13 @@ def require_new(out: Path) -> None:
         )
 
 
-def _loaded(folder: Path, arm: str, seed: int) -> tuple[Trained, Standardiser]:
-    """The trained arm, which must belong to the run's activations, and their standardiser."""
+def arm_of_run(folder: Path, arm: str, seed: int) -> tuple[Trained, Standardiser]:
+    """A trained arm of a run, which must belong to the run's activations, and their standardiser.
+
+    Raises:
+        ParamsError: if there is no such arm and seed; the message lists them.
+        ArtifactError: if its files are damaged, or do not belong together.
+    """
     manifest, standardiser = (
         folder / "extract" / name for name in ("manifest.json", "standardiser.safetensors")
     )
@@ -160,7 +165,7 @@ def _loaded(folder: Path, arm: str, seed: int) -> tuple[Trained, Standardiser]:
         places = sorted((folder / "train").glob("*/seed*.safetensors"))
         known = [f"{path.parent.name} {path.stem.removeprefix('seed')}" for path in places]
         raise ParamsError(
-            f"export: {folder} has no arm {arm!r} with seed {seed}. It has, as ARM SEED: "
+            f"{folder} has no arm {arm!r} with seed {seed}. It has, as arm and seed: "
             f"{', '.join(known) or 'none; run the target `train` first'}."
         )
     expected = {"arm": arm, "seed": seed} | data_record(manifest, standardiser)

@@ -13,14 +13,14 @@ import pandas as pd
 import torch
 
 from fispace.errors import ArtifactError, ParamsError
+from fispace.exchange.export import arm_of_run
 from fispace.library.activations import Activations
 from fispace.library.arms import Arm
 from fispace.lm.load import load_tokenizer
+from fispace.lm.pieces import TokenTexts
 from fispace.models.interventions import activation_of
-from fispace.models.trained import load_trained
-from fispace.store.checkpoint import data_record
 from fispace.store.columns import Table
-from fispace.store.standardiser import load_standardiser
+from fispace.store.split_text import SplitText, read_text
 from fispace.store.tables import read_csv, read_table
 
 DECLARED_IN = (
@@ -89,17 +89,7 @@ class Run:
             ParamsError: if there is no such arm and seed; the message lists them.
             ArtifactError: if its files are damaged, or do not belong together.
         """
-        weights = self.folder / "train" / name / f"seed{seed}.safetensors"
-        if Path(name).name != name or not weights.is_file():
-            known = ", ".join(f"{arm} {number}" for arm, number in self.arms.to_numpy())
-            raise ParamsError(
-                f"{self.folder} has no arm {name!r} with seed {seed}. It has, as arm and seed: "
-                f"{known or 'none; train it first'}."
-            )
-        extract = self.folder / "extract"
-        manifest, standardiser = extract / "manifest.json", extract / "standardiser.safetensors"
-        expected = {"arm": name, "seed": seed} | data_record(manifest, standardiser)
-        return Arm(load_trained(weights, expected), load_standardiser(standardiser))
+        return Arm(*arm_of_run(self.folder, name, seed))
 
     def latents(self, name: str, seed: int = 0) -> pd.DataFrame:
         """One row per latent of an arm: norms, firings, mean activation (chapter `geometry`).
@@ -132,10 +122,13 @@ class Run:
             for group in data.store.groups(split)
             for part in torch.from_numpy(group).split(BATCH_TOKENS)
         ]
-        values, tokens = torch.cat(active).numpy(), data.tokens(split)
+        values, text = torch.cat(active).numpy(), read_text(data.store, split)
         order = np.argsort(-values, kind="stable")[:n]
+        texts = TokenTexts(words)
         rows = [
-            _context(tokens, values, row, width, words) for row in order.tolist() if values[row] > 0
+            (float(values[token]), *_context(text, int(text.rows[token]), width, texts))
+            for token in order.tolist()
+            if values[token] > 0
         ]
         return pd.DataFrame(rows, columns=pd.Index(CONTEXT_COLUMNS))
 
@@ -165,21 +158,13 @@ def open(folder: str | Path) -> Run:
     return Run(place)
 
 
-def _context(
-    tokens: pd.DataFrame, values: np.ndarray, row: int, width: int, words: Any
-) -> tuple[Any, ...]:
-    """One row of `Run.contexts`; neighbours are of the same window."""
-    own = ["document_id", "window_id"] if "window_id" in tokens else ["document_id"]
-    near = tokens.iloc[max(0, row - width) : row + width + 1]
-    here: Any = tokens.loc[row]
-    same = near[(near[own] == here[own]).all(axis=1)]
-    before, after = (
-        words.decode(part["token_id"].tolist())
-        for part in (same[same.index < row], same[same.index > row])
-    )
-    token = words.decode([int(here["token_id"])])
-    place = (float(values[row]), int(here["document_id"]), int(here["position"]))
-    return (*place, before, token, after)
+def _context(text: SplitText, row: int, width: int, texts: TokenTexts) -> tuple[Any, ...]:
+    """Document, position, and the texts before, of and after a token, all of its own window."""
+    near, place = text.around(row, width)
+    pieces = texts.of_window(text.token_ids[near].tolist())
+    window = int(text.windows[row])
+    where = int(text.document_ids[window]), row - text.window(window).start
+    return (*where, "".join(pieces[:place]), pieces[place], "".join(pieces[place + 1 :]))
 
 
 @cache

@@ -125,6 +125,11 @@ class IntegratedModel(nn.Module):
             raise ValueError(f"part {part!r} is not linear in the codes")
         return rows
 
+    def added_rows(self) -> Float[Tensor, "n_latents d_model"]:
+        """What a latent adds per unit of its code by all parts that are linear in it: the sum of their rows."""
+        found = [self.rows(part) for part in self.parts if part in DECODERS]
+        return sum(found[1:], start=found[0])
+
     def _kind(self, part: Part) -> PartKind:
         if part not in self.parts:
             raise ValueError(f"part {part!r} is not in this model: {', '.join(self.parts)}")

@@ -66,18 +66,3 @@ def shifted_gamma_tail(statistic: PerPair, skew: PerPair) -> PerPair:
     shape = 4 / np.square(np.maximum(skew, LEAST_SKEW))
     tail = stats.gamma.sf(shape + np.sqrt(shape) * statistic, shape)
     return np.where(skew > LEAST_SKEW, tail, stats.norm.sf(statistic))
-
-
-def flipped_statistics(
-    scores: Float[np.ndarray, "pairs blocks width"], signs: Float[np.ndarray, "flips blocks"]
-) -> Float[np.ndarray, "pairs flips"]:
-    """The statistic of `vector_test` with the blocks' scores multiplied by each row of signs.
-
-    Signs are the same for all pairs, so that their largest statistic keeps its dependence (max-T,
-    Westfall & Young 1993).
-    """
-    gram = scores @ scores.transpose(0, 2, 1)
-    np.einsum("pbb->pb", gram)[:] = 0
-    deviation = np.sqrt(2 * np.square(gram).sum((1, 2)))[:, None]
-    flipped = np.einsum("pfb,fb->pf", signs[None] @ gram, signs)
-    return np.divide(flipped, deviation, out=np.zeros_like(flipped), where=deviation > 0)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
 from fispace.errors import ArtifactError, ArtifactMismatchError, NonFiniteError
 from fispace.seeds import numpy_stream
@@ -99,15 +99,19 @@ class ActivationStore:
         for shard, group in self._spaced_groups(split, n_tokens):
             yield self._read_group(shard, group)
 
-    def groups_with(
-        self, split: str, columns: Sequence[str], n_tokens: int | None = None
-    ) -> Iterator[tuple[Float[np.ndarray, "_ d_model"], pa.Table]]:
-        """The activations of `groups`, each with the given columns of the same tokens."""
-        for shard, group in self._spaced_groups(split, n_tokens):
-            with _reading(shard.path), pq.ParquetFile(shard.path) as file:
-                table = _read_columns(file, group, [*columns, "is_special"])
-            kept = table.filter(~table["is_special"].to_numpy()).select(list(columns))
-            yield self._read_group(shard, group), kept
+    def groups_of(
+        self, split: str, is_token: Bool[np.ndarray, " rows"], n_tokens: int | None = None
+    ) -> Iterator[tuple[Int[np.ndarray, " _"], Float[np.ndarray, "_ d_model"]]]:
+        """The activations of `groups`, each with the numbers of its tokens among the rows of the split.
+
+        `is_token` says of every row whether it has an activation, that is, is not special.
+        """
+        sizes = [size for shard in self._of(split) for size in _group_rows(shard)]
+        starts = np.concatenate([[0], np.cumsum(sizes)])
+        places = {key: number for number, key in enumerate(self._group_list(split))}
+        for key in self._spaced_groups(split, n_tokens):
+            begin, end = starts[places[key]], starts[places[key] + 1]
+            yield begin + np.flatnonzero(is_token[begin:end]), self._read_group(*key)
 
     def _spaced_groups(self, split: str, n_tokens: int | None) -> Iterator[tuple[Shard, int]]:
         groups = self._group_list(split)
@@ -201,6 +205,13 @@ class ActivationStore:
 
 def _read_columns(file: pq.ParquetFile, group: int, columns: list[str]) -> pa.Table:
     return file.read_row_group(group, columns=columns, use_threads=False)  # as `read_arrow`
+
+
+def _group_rows(shard: Shard) -> list[int]:
+    """Rows of every row group of a shard."""
+    with _reading(shard.path):
+        metadata = pq.read_metadata(shard.path)
+    return [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
 
 
 def _row_groups(shard: Shard, manifest: Path) -> int:

@@ -14,10 +14,10 @@ import numpy as np
 from fispace.chapters.browser.passes import Shown, Source, Spans
 from fispace.chapters.browser.records import Cells, History, Nearest, nearest_latents
 from fispace.chapters.browser.shards import divided, short, write_shard_file
-from fispace.chapters.browser.text import SPLIT, SplitText
 from fispace.html.render import rendered
 from fispace.lm.pieces import TokenTexts
 from fispace.store.files import write_text
+from fispace.store.split_text import SplitText
 from fispace.study.config.browser import BrowserStep
 
 Record = dict[str, Any]
@@ -182,7 +182,7 @@ class Book:
         counts, params, model = self.shown.counts, self.params, self.source.model
         history, cells = facts.history, facts.cells
         return {
-            "parts": list(model.parts), "k": model.config.k, "split": SPLIT,
+            "parts": list(model.parts), "k": model.config.k, "split": self.text.split,
             "tokens": len(self.text.rows), "windows": self.text.n_windows,
             "fired": counts.fired.tolist(), "mean": list(map(short, counts.mean)),
             "peak": list(map(short, counts.peak)),

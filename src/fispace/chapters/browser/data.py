@@ -12,17 +12,20 @@ import torch
 
 from fispace.chapters.browser.book import Book, Facts, MovedTokens
 from fispace.chapters.browser.passes import Shown, Source, count
-from fispace.chapters.browser.records import added_rows, read_cells, read_history, read_shares
-from fispace.chapters.browser.text import SPLIT, read_text
+from fispace.chapters.browser.records import read_cells, read_history, read_shares
 from fispace.lm.lens import moved_tokens, reads_width
 from fispace.lm.pieces import TokenTexts
 from fispace.lm.window_batches import load_extracted_lm
 from fispace.models.trained import load_trained
 from fispace.store.activations import ActivationStore
 from fispace.store.checkpoint import data_record
+from fispace.store.split_text import read_text
 from fispace.store.standardiser import load_standardiser
 from fispace.study.config.browser import BrowserStep
 from fispace.study.step import Reads, ReadsFolder, WritesFolder, command
+
+SPLIT = "test"
+"""The split that the pages show: everything else is measured on it too."""
 
 
 @command("browser", "data", sections=("factorial",), target="full")
@@ -57,7 +60,7 @@ def write_browser(
     expected = {"arm": arm, "seed": seed} | data_record(manifest, standardiser)
     model = load_trained(weights, expected).model
     lm, tokenizer = load_extracted_lm(params.lm, lm_folder, store)
-    source = Source(store, load_standardiser(standardiser), model, read_text(store))
+    source = Source(store, load_standardiser(standardiser), model, read_text(store, SPLIT))
     shown = count(source, params, arm, seed)
     n_latents = model.config.n_latents
     facts = Facts(
@@ -84,7 +87,7 @@ def _read_by_head(lm: Any, source: Source, shown: Shown, n: int) -> Iterator[Mov
     units = source.units
     alive = torch.from_numpy(np.flatnonzero(shown.counts.fired))
     typical = torch.from_numpy(shown.counts.mean)[alive].float()
-    directions = added_rows(source.model)[alive] * typical[:, None] * units.std
+    directions = source.model.added_rows().detach()[alive] * typical[:, None] * units.std
     for moved in moved_tokens(lm, units.mean, directions, n):
         columns = (column.tolist() for column in moved)
         yield from (MovedTokens(*row) for row in zip(*columns, strict=True))

@@ -17,11 +17,11 @@ from fispace.chapters.browser.firing import (
     add_histogram,
 )
 from fispace.chapters.browser.pairs import PairCounts, ShownPair, strongest_pairs
-from fispace.chapters.browser.text import SplitText, whole_windows
 from fispace.models.integrated import IntegratedModel
 from fispace.models.sparse import Codes
 from fispace.seeds import numpy_stream
 from fispace.store.activations import ActivationStore
+from fispace.store.split_text import SplitText, whole_windows
 from fispace.store.standardiser import Standardiser
 from fispace.study.config.browser import BrowserStep
 

@@ -15,11 +15,9 @@ from torch import Tensor
 
 from fispace.chapters.factorial.design import Frame, by_cell
 from fispace.errors import ArtifactMismatchError
-from fispace.models.integrated import IntegratedModel
 from fispace.store.responses import read_responses
 from fispace.store.tables import read_table
 from fispace.study.config.factorial import FactorConfig
-from fispace.study.config.parts import DECODERS
 
 SLICE = 1024
 """Latents whose cosines with all others are in memory at once."""
@@ -44,12 +42,6 @@ def nearest_latents(rows: Float[Tensor, "n_latents d_model"], n: int) -> Iterato
         cosines[torch.arange(len(cosines)), torch.arange(begin, begin + len(cosines))] = -torch.inf
         found = cosines.topk(n, dim=1)
         yield from map(Nearest, found.indices.tolist(), found.values.tolist())
-
-
-def added_rows(model: IntegratedModel) -> Float[Tensor, "n_latents d_model"]:
-    """What a latent adds per unit of its code by the parts that are linear in it, in standardised units."""
-    rows = [model.rows(part).detach() for part in model.parts if part in DECODERS]
-    return sum(rows[1:], start=rows[0])
 
 
 class History(NamedTuple):

@@ -8,29 +8,32 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from fispace.models.integrated import IntegratedModel
-from fispace.models.refit import lost_without, refitted
+from fispace.models.refit import lost_without, pursued, refitted
 from fispace.models.sparse import Codes, sparse_sum
 from fispace.stats.cofiring import SparseCodes, sparse_codes
 from fispace.stats.metrics import FvuSums
 from fispace.stats.split_features import joined_codes, split_groups
 from fispace.store.activations import ActivationStore
+from fispace.store.split_text import read_text
 from fispace.store.standardiser import load_standardiser
 from fispace.study.config.interactions import SplitCodes, TestedCodes, TestedSplit
 
-COLUMNS = ("document_id", "window_id", "position", "token_id")
-
-
-Batch = tuple[Float[Tensor, "_ d_model"], pa.Table]
-"""Standardised activations of some tokens, and their columns."""
-
-
 Magnitudes = Float[np.ndarray, " tokens"]
+
+
+class Batch(NamedTuple):
+    """Some tokens."""
+
+    z: Float[Tensor, "_ d_model"]
+    """Standardised activations."""
+    rows: Int[np.ndarray, " _"]
+    """Numbers of the tokens among the rows of the split."""
+    documents: Int[np.ndarray, " _"]
 
 
 class TestedTokens(NamedTuple):
@@ -40,25 +43,22 @@ class TestedTokens(NamedTuple):
     """f, after the refit if there is one; latents of one split feature are joined in one column."""
     residual: Float[np.ndarray, "tokens d_model"]
     """r = z - b - f W, in standardised units."""
-    tokens: pa.Table
-    """Document, window, position and id of every token."""
-    rows: Float[np.ndarray, "n_latents d_model"]
+    separate: Codes
+    """The same codes, latents of a split feature apart."""
+    decoder: Float[np.ndarray, "n_latents d_model"]
     """W: what one unit of each latent adds to the reconstruction."""
     groups: Int[np.ndarray, " n_latents"]
     """The latent in whose column each latent's code is; itself, unless it is part of a split feature."""
-    reliability: Float[np.ndarray, " n_latents"]
-    """Share of each latent's firings that explain more than noise would; see `reliabilities`."""
+    rows: Int[np.ndarray, " tokens"]
+    """Number of every token among the rows of the split."""
+    documents: Int[np.ndarray, " tokens"]
+    """Number of the document of every token."""
     fvu_encoder: float
     """FVU with the encoder's own magnitudes."""
     fvu: float
     """FVU of the tested codes."""
     variance: float
     """sum |z - mean z|^2 over the tokens."""
-
-    @property
-    def documents(self) -> Int[np.ndarray, " tokens"]:
-        """Number of the document of every token."""
-        return self.tokens["document_id"].to_numpy()
 
 
 def encode_split(
@@ -81,8 +81,10 @@ def split_batches(params: TestedSplit, manifest: Path, standardiser: Path) -> It
     """
     store, scale = ActivationStore(manifest), load_standardiser(standardiser)
     store.verify(params.split)
-    for group, table in store.groups_with(params.split, COLUMNS, params.max_tokens):
-        yield scale.standardise(torch.from_numpy(group)), table
+    text = read_text(store, params.split)
+    for rows, group in store.groups_of(params.split, ~text.is_special, params.max_tokens):
+        documents = text.document_ids[text.windows[rows]]
+        yield Batch(scale.standardise(torch.from_numpy(group)), rows, documents)
 
 
 @torch.no_grad()
@@ -91,42 +93,39 @@ def encode(params: TestedCodes, model: IntegratedModel, batches: Iterable[Batch]
 
     The residual leaves out an interaction part: what such a part finds, the test should find too.
     """
-    rows = decoder_rows(model)
-    encoded, whole = FvuSums(rows.shape[1]), FvuSums(rows.shape[1])
-    values, indices, residuals, tables = [], [], [], []
-    for z, table in batches:
-        codes = model.sae.encode(z)
+    decoder = model.added_rows()
+    encoded, whole = FvuSums(model.d_model), FvuSums(model.d_model)
+    values, indices, residuals, rows, documents = [], [], [], [], []
+    for batch in batches:
+        codes = model.sae.encode(batch.z)
         offset = _offset(model, codes)
-        encoded.add(z, sparse_sum(codes, rows) + offset)
+        encoded.add(batch.z, sparse_sum(codes, decoder) + offset)
+        if params.pursue:
+            codes = pursued(batch.z - offset, codes, decoder)
         if params.refit:
-            codes = refitted(z - offset, codes, rows)
-        z_hat = sparse_sum(codes, rows) + offset
-        whole.add(z, z_hat)
+            codes = refitted(batch.z - offset, codes, decoder)
+        z_hat = sparse_sum(codes, decoder) + offset
+        whole.add(batch.z, z_hat)
         values.append(codes.values)
         indices.append(codes.indices)
-        residuals.append((z - z_hat).numpy())
-        tables.append(table)
-    tested = Codes(torch.cat(values), torch.cat(indices))
-    residual = np.concatenate(residuals)
-    separate = sparse_codes(tested.values.numpy(), tested.indices.numpy(), len(rows))
-    groups = split_groups(separate, rows.numpy(), params.max_cosine)
+        residuals.append((batch.z - z_hat).numpy())
+        rows.append(batch.rows)
+        documents.append(batch.documents)
+    separate = Codes(torch.cat(values), torch.cat(indices))
+    sparse = sparse_codes(separate.values.numpy(), separate.indices.numpy(), len(decoder))
+    groups = split_groups(sparse, decoder.numpy(), params.max_cosine)
     return TestedTokens(
-        codes=joined_codes(separate, rows.numpy(), groups),
-        residual=residual,
-        tokens=pa.concat_tables(tables),
-        rows=rows.numpy(),
+        codes=joined_codes(sparse, decoder.numpy(), groups),
+        residual=np.concatenate(residuals),
+        separate=separate,
+        decoder=decoder.numpy(),
         groups=groups,
-        reliability=reliabilities(tested, rows, torch.from_numpy(residual), groups),
+        rows=np.concatenate(rows),
+        documents=np.concatenate(documents),
         fvu_encoder=encoded.fvu,
         fvu=whole.fvu,
         variance=float(whole.squares),
     )
-
-
-def decoder_rows(model: IntegratedModel) -> Float[Tensor, "n_latents d_model"]:
-    """What one unit of each latent adds to the reconstruction: its rows in all linear decoders, summed."""
-    rows = model.rows("sae")
-    return rows + model.rows("linear") if "linear" in model.parts else rows
 
 
 def _offset(model: IntegratedModel, codes: Codes) -> Tensor:
@@ -143,21 +142,18 @@ def noise_variance(
     return float((residual.double().square().sum(1) / left).median())
 
 
-def reliabilities(
-    codes: Codes, rows: Float[Tensor, "n_latents d_model"],
-    residual: Float[Tensor, "tokens d_model"], groups: Int[np.ndarray, " n_latents"],
-) -> Float[np.ndarray, " n_latents"]:  # fmt: skip
+def reliabilities(tested: TestedTokens) -> Float[np.ndarray, " n_latents"]:
     """Share of each latent's firings without which the squared error grows by more than 2 log(n_latents) v.
 
     v is `noise_variance`. Among n_latents rows, the one that fits noise of variance v best explains about
     2 log(n_latents) v of it (Donoho & Johnstone 1994). A firing that explains less may be noise. The
     latents of one group are counted together. A latent that never fires has 0.
     """
+    codes, n = tested.separate, len(tested.decoder)
     is_active = codes.values > 0
-    threshold = 2 * np.log(len(rows)) * noise_variance(residual, is_active.sum(1))
-    explains = lost_without(codes, rows) > threshold
-    latents = groups[codes.indices.ravel().numpy()]
-    n = len(rows)
+    noise = noise_variance(torch.from_numpy(tested.residual), is_active.sum(1))
+    explains = lost_without(codes, torch.from_numpy(tested.decoder)) > 2 * np.log(n) * noise
+    latents = tested.groups[codes.indices.ravel().numpy()]
     fires = np.bincount(latents, is_active.ravel().double().numpy(), n)
     kept = np.bincount(latents, (explains & is_active).ravel().double().numpy(), n)
     return kept / np.maximum(fires, 1)

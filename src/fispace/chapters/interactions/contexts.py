@@ -4,7 +4,7 @@ Must not: test a pair, or choose one.
 """
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,25 +17,18 @@ from fispace.chapters.interactions.codes import (
     magnitudes,
 )
 from fispace.chapters.interactions.tables import CONTEXTS, LATENTS, PAIRS
+from fispace.lm.pieces import TokenTexts
 from fispace.lm.window_batches import load_extracted_lm
 from fispace.models.trained import load_trained
 from fispace.stats.cofiring import SparseCodes
 from fispace.store.activations import ActivationStore
 from fispace.store.checkpoint import data_record
+from fispace.store.split_text import read_text
 from fispace.store.tables import read_csv, write_csv
 from fispace.study.config.interactions import InteractionsContextsStep
 from fispace.study.step import Reads, ReadsFolder, Writes, command
 
 BOTH, ONLY_FIRST, ONLY_SECOND = "both", "only first", "only second"
-
-
-class SplitTokens(NamedTuple):
-    """All tokens of the split, special ones included, in stored order."""
-
-    document_id: Int[np.ndarray, " tokens"]
-    window_id: Int[np.ndarray, " tokens"]
-    position: Int[np.ndarray, " tokens"]
-    token_id: Int[np.ndarray, " tokens"]
 
 
 @command("interactions", "contexts", sections=("extract",))
@@ -93,40 +86,24 @@ def chosen_tokens(
     return np.concatenate([ordered[is_first], ordered[~is_first]])[:n]
 
 
-def surroundings(
-    tokens: SplitTokens, document: int, window: int, position: int, *, width: int
-) -> tuple[Int[np.ndarray, " before"], int, Int[np.ndarray, " after"]]:
-    """Ids of the tokens before, at and after a position of a window, at most `width` on either side.
-
-    Windows are numbered within their document.
-    """
-    is_own = (tokens.document_id == document) & (tokens.window_id == window)
-    own = np.flatnonzero(is_own)
-    (place,) = np.flatnonzero(tokens.position[own] == position).tolist()
-    ids = tokens.token_id[own]
-    return ids[max(0, place - width) : place], int(ids[place]), ids[place + 1 : place + 1 + width]
-
-
 class _Text:
     """Tokens of the split as text."""
 
     def __init__(
         self, tokenizer: Any, store: ActivationStore, params: InteractionsContextsStep
     ) -> None:
-        self.tokenizer, self.params = tokenizer, params
-        tokens = store.tokens(params.split)
-        self.all = SplitTokens(*(tokens[name].to_numpy() for name in SplitTokens._fields))
+        self.texts, self.params = TokenTexts(tokenizer), params
+        self.split = read_text(store, params.split)
 
     def top_tokens(self, tested: TestedTokens, magnitude: Magnitudes) -> Iterator[dict[str, Any]]:
         """The tokens that hold the largest shares of a latent's summed magnitude."""
-        token_ids = tested.tokens["token_id"].to_numpy()
-        found, places = np.unique(token_ids, return_inverse=True)
+        found, places = np.unique(self.split.token_ids[tested.rows], return_inverse=True)
         sums = np.bincount(places, magnitude, len(found))
         order = np.argsort(-sums, kind="stable")[: self.params.n_tokens]
         for rank, place in enumerate(order[sums[order] > 0].tolist()):
             token_id = int(found[place])
             yield {
-                "rank": rank, "token_id": token_id, "token": self._decoded([token_id]),
+                "rank": rank, "token_id": token_id, "token": self.texts.one(token_id),
                 "share": float(sums[place] / sums.sum()),
             }  # fmt: skip
 
@@ -144,27 +121,13 @@ class _Text:
         for fires, (score, is_candidate) in kinds.items():
             tokens = chosen_tokens(score, is_candidate, tested.documents, self.params.n_contexts)
             for rank, token in enumerate(tokens.tolist()):
+                near, place = self.split.around(int(tested.rows[token]), self.params.context_tokens)
+                pieces = self.texts.of_window(self.split.token_ids[near].tolist())
                 yield {
                     "first": first_latent, "second": second_latent, "fires": fires, "rank": rank,
-                    "document": int(tested.documents[token]),
-                    "position": int(tested.tokens["position"][token].as_py()),
+                    "document": int(tested.documents[token]), "row": int(tested.rows[token]),
                     "magnitude_first": float(first[token]),
                     "magnitude_second": float(second[token]),
-                    **self._around(tested, token),
+                    "before": "".join(pieces[:place]), "token": pieces[place],
+                    "after": "".join(pieces[place + 1 :]),
                 }  # fmt: skip
-
-    def _around(self, tested: TestedTokens, token: int) -> dict[str, str]:
-        """Text of a token, and of those before and after it in its window."""
-        place = (
-            int(tested.tokens[name][token].as_py())
-            for name in ("document_id", "window_id", "position")
-        )
-        before, own, after = surroundings(self.all, *place, width=self.params.context_tokens)
-        return {
-            "before": self._decoded(before.tolist()),
-            "token": self._decoded([own]),
-            "after": self._decoded(after.tolist()),
-        }
-
-    def _decoded(self, ids: list[int]) -> str:
-        return self.tokenizer.decode(ids, clean_up_tokenization_spaces=False)

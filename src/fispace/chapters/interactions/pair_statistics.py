@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from fispace.chapters.interactions.codes import TestedTokens
+from fispace.chapters.interactions.codes import TestedTokens, reliabilities
 from fispace.errors import ArtifactError
 from fispace.stats.block_scores import (
     PRODUCT,
@@ -60,6 +60,7 @@ class PairMeasurement:
                 f"{tested.codes.shape[0]} tested tokens. Set interactions.min_cofirings to less, or "
                 "interactions.max_tokens to more."
             )
+        self.reliability = reliabilities(tested)
         self.blocks = document_blocks(tested.documents, params.n_blocks)
         self.fit = without_own_terms(
             tested.codes, tested.residual, params.own_terms.max_steps, params.own_terms.tolerance
@@ -82,14 +83,14 @@ class PairMeasurement:
         """
         pairs, fires = self.pairs, np.diff(self.tested.codes.tocsc().indptr)
         either = fires[pairs.first] + fires[pairs.second] - pairs.cofirings
-        reliability = self.tested.reliability
+        reliability = self.reliability
         return pd.DataFrame(
             {
                 "first": pairs.first,
                 "second": pairs.second,
                 "cofirings": pairs.cofirings,
                 "overlap": pairs.cofirings / either,
-                "cosine": _cosines(self.tested.rows, pairs),
+                "cosine": _cosines(self.tested.decoder, pairs),
                 "reliability": np.minimum(reliability[pairs.first], reliability[pairs.second]),
                 **self._tests(),
                 "statistic_with_own_terms": self._statistic_with_own_terms(),
@@ -126,7 +127,7 @@ class PairMeasurement:
         sums = block_sums(
             self.tested.codes, residual, self.blocks, self.params.n_blocks, self.pairs, regressors
         )
-        return (beside_own_rows(each, self.pairs, self.tested.rows) for each in sums)
+        return (beside_own_rows(each, self.pairs, self.tested.decoder) for each in sums)
 
 
 def _cosines(rows: Rows, pairs: Pairs) -> Float[np.ndarray, " pairs"]:

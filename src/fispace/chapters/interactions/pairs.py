@@ -67,7 +67,7 @@ def _summary(
         "own_terms_share": 1 - own / left if left > 0 else float("nan"),
         "firing_latents": len(fires),
         "joined_latents": int((tested.groups != np.arange(len(tested.groups))).sum()),
-        "reliability_median": float(np.median(tested.reliability[fires])),
+        "reliability_median": float(np.median(measurement.reliability[fires])),
         "cofiring_pairs": len(table),
         "tested_pairs": int(table["q"].notna().sum()),
     }

@@ -19,7 +19,6 @@ from statsmodels.stats.proportion import proportion_confint
 
 from fispace.chapters.interactions.codes import (
     Batch,
-    decoder_rows,
     encode,
     magnitudes,
     split_batches,
@@ -103,10 +102,10 @@ def _chosen(
     batches: Sequence[Batch], before: Frame, left: float,
 ) -> Spikes:  # fmt: skip
     """Pairs that get a product, and their products."""
-    codes = encode(params, donor, batches).codes
+    given = encode(params, donor, batches)
+    codes, rows = given.codes, given.decoder
     candidates = cofiring_pairs(codes, params.min_cofirings)
-    rows = decoder_rows(donor).numpy()
-    of = partners(rows, decoder_rows(model).numpy(), params.match_cosine)
+    of = partners(rows, model.added_rows().numpy(), params.match_cosine)
     ends = np.stack([of[candidates.first], of[candidates.second]])
     low, high = ends.min(0), ends.max(0)
     tested = set(_pairs(before[before["q"].notna()]))
@@ -170,10 +169,10 @@ def _directions(
 
 def _spiked(batches: Sequence[Batch], spikes: Spikes, share: float) -> Iterator[Batch]:
     begin = 0
-    for z, table in batches:
-        products = np.float32(share**0.5) * spikes.products[begin : begin + len(z)]
-        yield z + torch.from_numpy(products @ spikes.directions), table
-        begin += len(z)
+    for batch in batches:
+        products = np.float32(share**0.5) * spikes.products[begin : begin + len(batch.z)]
+        yield batch._replace(z=batch.z + torch.from_numpy(products @ spikes.directions))
+        begin += len(batch.z)
 
 
 def _of_share(after: Frame, before: Frame, spikes: Spikes, share: float) -> Frame:

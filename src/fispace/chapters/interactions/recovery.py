@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from jaxtyping import Bool, Float, Int
 
 from fispace.chapters.interactions.codes import Batch, TestedTokens, encode
@@ -62,7 +61,7 @@ def measure_recovery(
         DivergedError: if a loss becomes non-finite.
     """
     fix_numerics(params.threads)
-    test = params.model_copy(update={"min_cofirings": params.world_min_cofirings})
+    test = params.changed(min_cofirings=params.world_min_cofirings)
     rows: list[dict[str, Any]] = []
     for share in shares:
         planted = plant(params.planted.world, share, params.root_seed, world)
@@ -83,7 +82,8 @@ def measure_recovery(
 def _batches(tokens: Tokens) -> Iterator[Batch]:
     for begin in range(0, len(tokens.z), BATCH_TOKENS):
         z = tokens.z[begin : begin + BATCH_TOKENS]
-        yield z, pa.table({"document_id": np.arange(begin, begin + len(z)) // DOCUMENT_TOKENS})
+        rows = np.arange(begin, begin + len(z))
+        yield Batch(z, rows, rows // DOCUMENT_TOKENS)
 
 
 def _measured(table: Frame, tested: TestedTokens, train: Tokens, world: World) -> dict[str, float]:

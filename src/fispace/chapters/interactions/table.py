@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from fispace.chapters.interactions.codes import decoder_rows
 from fispace.chapters.interactions.partners import partners
 from fispace.chapters.interactions.tables import PAIRS, SUMMARY
 from fispace.chapters.interactions.verdicts import INTERACTION, LISTED_FIRST
@@ -48,7 +47,7 @@ def tabulate_pairs(
 
 def _rows(path: Path) -> tuple[int, Rows]:
     trained = load_trained(path, {})
-    return trained.record.seed, decoder_rows(trained.model).numpy()
+    return trained.record.seed, trained.model.added_rows().numpy()
 
 
 def _listed(

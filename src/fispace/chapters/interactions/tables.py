@@ -53,7 +53,7 @@ CONTEXTS = Table(
     "interactions/contexts.csv",
     {
         "seed": INTEGER, "first": INTEGER, "second": INTEGER, "fires": TEXT, "rank": INTEGER,
-        "document": INTEGER, "position": INTEGER, "magnitude_first": NUMBER,
+        "document": INTEGER, "row": INTEGER, "magnitude_first": NUMBER,
         "magnitude_second": NUMBER, "before": TEXT, "token": TEXT, "after": TEXT,
     },
     key=("seed", "first", "second", "fires", "rank"),

@@ -60,6 +60,9 @@ class TestedCodes(Config):
 
     refit: bool
     """Whether magnitudes are refitted to the activation by non-negative least squares on the active latents."""
+    pursue: bool
+    """Whether the refit may use one more latent per token: the one whose row points most along the residual.
+    It follows the noise of superposition as well (Chanin & Garriga-Alonso 2026)."""
     max_cosine: InnerShare
     """Cosine of two decoder rows above which their latents count as one split feature. Their codes are
     joined before pairs are tested."""
@@ -120,7 +123,7 @@ class PairLabels(Config):
     """What the figure labels."""
 
     n_labelled: Annotated[int, Field(ge=0, le=100)]
-    """Interactions that the figure labels with their latents' tokens."""
+    """Pairs that the figure labels with their latents' tokens, those that are listed first."""
 
 
 class SpikeConfig(Config):

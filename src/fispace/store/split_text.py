@@ -1,4 +1,4 @@
-"""The test split as windows: which tokens are read, and how positions in windows are numbered.
+"""A split as windows: which rows are tokens with an activation, and which rows stand around them.
 
 Must not: decode a token, or read an activation.
 """
@@ -11,14 +11,12 @@ from jaxtyping import Bool, Int
 
 from fispace.store.activations import ActivationStore
 
-SPLIT = "test"
-"""The split that the pages show: everything else is measured on it too."""
-
 
 @dataclass(frozen=True)
 class SplitText:
     """Windows of a split in stored order. A row is a token, special ones included."""
 
+    split: str
     token_ids: Int[np.ndarray, " rows"]
     is_special: Bool[np.ndarray, " rows"]
     document_ids: Int[np.ndarray, " windows"]
@@ -40,14 +38,20 @@ class SplitText:
         """Rows of a window."""
         return slice(int(self.starts[number]), int(self.starts[number + 1]))
 
+    def around(self, row: int, width: int) -> tuple[slice, int]:
+        """Rows at most `width` before and after a row in its window, and the row's place among them."""
+        whole = self.window(int(self.windows[row]))
+        near = slice(max(whole.start, row - width), min(whole.stop, row + width + 1))
+        return near, row - near.start
 
-def read_text(store: ActivationStore) -> SplitText:
-    """The token columns of the split; its activations are read by `whole_windows`.
+
+def read_text(store: ActivationStore, split: str) -> SplitText:
+    """The token columns of a split; its activations are read by `whole_windows`.
 
     Raises:
         ArtifactError: if a shard is missing or damaged.
     """
-    table = store.tokens(SPLIT)
+    table = store.tokens(split)
     columns = {name: table[name].to_numpy() for name in ("token_id", "document_id", "position")}
     is_special = table["is_special"].to_numpy(zero_copy_only=False).astype(bool)
     starts = np.flatnonzero(columns["position"] == 0)
@@ -55,6 +59,7 @@ def read_text(store: ActivationStore) -> SplitText:
     tokens = np.full(len(is_special), -1)
     tokens[rows] = np.arange(len(rows))
     return SplitText(
+        split=split,
         token_ids=columns["token_id"],
         is_special=is_special,
         document_ids=columns["document_id"][starts],
@@ -72,7 +77,7 @@ def whole_windows(store: ActivationStore, text: SplitText) -> Iterator[tuple[int
     """
     first, held = 0, np.empty((0, store.d_model), np.float32)
     of_tokens = text.windows[text.rows]
-    for group in store.groups(SPLIT):
+    for group in store.groups(text.split):
         held = np.concatenate([held, group])
         own = of_tokens[first : first + len(held)]
         n_whole = int(np.searchsorted(own, own[-1])) if len(own) else 0
