@@ -7,9 +7,11 @@ Must not: pool tokens or documents; those are resampled in `bootstrap`.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float
 
 
@@ -40,6 +42,20 @@ def t_interval(values: Float[np.ndarray, " repetitions"], confidence: float) -> 
         return Interval(mean, float("nan"), float("nan"), n)
     half = t_quantile(0.5 + confidence / 2, n - 1) * float(np.std(values, ddof=1)) / n**0.5
     return Interval(mean, mean - half, mean + half, n)
+
+
+def over_repetitions(table: Any, keys: Sequence[str], confidence: float) -> Any:
+    """Data frame of the keys, mean, low, high and n: `t_interval` of the column `value` in every group.
+
+    Missing values are left out, and with them groups that have no other; groups keep their order.
+    """
+    rows: list[dict[str, Any]] = []
+    for names, own in table.groupby(list(keys), sort=False):
+        values = own["value"].dropna().to_numpy(np.float64)
+        if len(values):
+            found = t_interval(values, confidence)
+            rows.append({**dict(zip(keys, names, strict=True)), **found._asdict()})
+    return pd.DataFrame(rows, columns=pd.Index([*keys, *Interval._fields]))
 
 
 def prediction_interval(values: Float[np.ndarray, " repetitions"], confidence: float) -> Interval:

@@ -27,6 +27,12 @@ def write_table(path: Path, frame: pd.DataFrame, recipe: dict[str, Any]) -> None
         pq.write_table(table, partial, compression=COMPRESSION)
 
 
+def of_training(frame: pd.DataFrame, arm: str, seed: int) -> pd.DataFrame:
+    """The table with the arm and seed that it is about as its first columns."""
+    columns = [name for name in frame.columns if name not in ("arm", "seed")]
+    return frame.assign(arm=arm, seed=seed)[["arm", "seed", *columns]]
+
+
 def read_table(path: Path) -> pd.DataFrame:
     """All rows of a table written by `write_table`.
 

@@ -41,7 +41,7 @@ from fispace.stats import paper_formulas
 from fispace.stats.bimodality import Mixture
 from fispace.store.checkpoint import data_record
 from fispace.store.metric_registry import with_units
-from fispace.store.tables import write_table
+from fispace.store.tables import of_training, write_table
 from fispace.study.config.geometry import GeometryArmStep
 from fispace.study.step import Reads, Writes, command
 
@@ -90,9 +90,9 @@ def measure_geometry(
     ]
     recipe = {"step": "geometry arm", "arm": arm, "seed": seed}
     per_latent = _latent_table(by_state, ratios, outputs[TRAINED], params.group_threshold)
-    write_table(table, _keyed(with_units(pd.DataFrame(rows)), arm, seed), recipe)
-    write_table(spectrum, _keyed(_spectrum_table(of), arm, seed), recipe)
-    write_table(latents, _keyed(per_latent, arm, seed), recipe)
+    write_table(table, of_training(with_units(pd.DataFrame(rows)), arm, seed), recipe)
+    write_table(spectrum, of_training(_spectrum_table(of), arm, seed), recipe)
+    write_table(latents, of_training(per_latent, arm, seed), recipe)
 
 
 def _weights(model: IntegratedModel) -> Weights:
@@ -197,9 +197,3 @@ def _spectrum_table(of: Spectra) -> pd.DataFrame:
         for (state, centred), shares in of.items()
     ]
     return pd.concat(parts, ignore_index=True)
-
-
-def _keyed(frame: pd.DataFrame, arm: str, seed: int) -> pd.DataFrame:
-    frame.insert(0, "seed", seed)
-    frame.insert(0, "arm", arm)
-    return frame

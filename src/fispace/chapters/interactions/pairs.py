@@ -16,7 +16,7 @@ from fispace.models.fit import fix_numerics
 from fispace.models.trained import load_trained
 from fispace.store.checkpoint import data_record
 from fispace.store.metric_registry import with_units
-from fispace.store.tables import write_table
+from fispace.store.tables import of_training, write_table
 from fispace.study.config.interactions import InteractionsPairsStep
 from fispace.study.step import Reads, Writes, command
 
@@ -48,8 +48,8 @@ def measure_pairs(
     table["group_first"], table["group_second"] = sizes[table["first"]], sizes[table["second"]]
     recipe = {"step": "interactions pairs", "arm": params.arm, "seed": seed}
     rows = pd.DataFrame(_summary(tested, measurement, table))
-    write_table(pairs, _keyed(table, params.arm, seed), recipe)
-    write_table(summary, _keyed(with_units(rows), params.arm, seed), recipe)
+    write_table(pairs, of_training(table, params.arm, seed), recipe)
+    write_table(summary, of_training(with_units(rows), params.arm, seed), recipe)
 
 
 def _summary(
@@ -77,9 +77,3 @@ def _summary(
     }
     for metric, value in values.items():
         yield {"metric": metric, "value": float(value)}
-
-
-def _keyed(frame: pd.DataFrame, arm: str, seed: int) -> pd.DataFrame:
-    frame.insert(0, "seed", seed)
-    frame.insert(0, "arm", arm)
-    return frame

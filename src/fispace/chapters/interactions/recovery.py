@@ -17,7 +17,7 @@ from fispace.chapters.interactions.tables import RECOVERY
 from fispace.chapters.interactions.verdicts import INTERACTION, judged
 from fispace.chapters.testbed.planted_arms import SAE_PARTS, Tokens, train_whole, world_tokens
 from fispace.models.fit import fix_numerics
-from fispace.stats.intervals import t_interval
+from fispace.stats.intervals import over_repetitions
 from fispace.stats.recovery import auc, match_features
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_table, write_csv, write_table
@@ -146,10 +146,4 @@ def summarise_recovery(
 ) -> None:
     """Write means and t intervals over worlds of every metric, by share."""
     measured = pd.concat([read_table(path) for path in metrics], ignore_index=True)
-    rows = []
-    for (share, metric), own in measured.groupby(["share", "metric"], sort=False):
-        values = own["value"].dropna().to_numpy(np.float64)
-        if len(values):
-            interval = t_interval(values, params.confidence)
-            rows.append({"share": share, "metric": metric, **interval._asdict()})
-    write_csv(table, RECOVERY.frame(rows), RECOVERY)
+    write_csv(table, over_repetitions(measured, ["share", "metric"], params.confidence), RECOVERY)

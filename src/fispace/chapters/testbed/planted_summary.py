@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fispace.chapters.testbed.tables import PLANTED_PAIRS, PLANTED_PAIRS_PLOT
-from fispace.stats.intervals import t_interval
+from fispace.stats.intervals import over_repetitions
 from fispace.stats.recovery import null_threshold, share_above
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_table, write_csv, write_table
@@ -50,7 +50,7 @@ def summarise_worlds(
     scored: Frame = pd.concat([read_table(path) for path in pairs], ignore_index=True)
     derived = [*_against_oracle(measured), *_excesses(measured), *_found(scored, params.alpha)]
     every: Frame = pd.concat([measured, pd.DataFrame(derived)], ignore_index=True)
-    means = _over_worlds(every, params.confidence)
+    means = over_repetitions(every, ["share", "arm", "metric"], params.confidence)
     write_csv(summary, means, PLANTED_PAIRS)
     each = every.rename(columns={"value": "mean"}).dropna(subset=["mean"])
     both: Frame = pd.concat([means, each], ignore_index=True)
@@ -98,16 +98,6 @@ def _found(scored: Frame, alpha: float) -> Iterator[dict[str, Any]]:
                 key = (world, share, str(arm))
                 yield _row(key, f"found_{score}", share_above(values[planted], threshold))
                 yield _row(key, f"false_{score}", share_above(values[~planted], threshold))
-
-
-def _over_worlds(every: Frame, confidence: float) -> Frame:
-    rows: list[dict[str, Any]] = []
-    for (share, arm, metric), own in every.groupby(["share", "arm", "metric"], sort=False):
-        values = own["value"].dropna().to_numpy(np.float64)
-        if len(values):
-            found = t_interval(values, confidence)
-            rows.append({"share": share, "arm": arm, "metric": metric, **found._asdict()})
-    return pd.DataFrame(rows)
 
 
 @command("testbed", "planted-plots", target="full")
