@@ -7,7 +7,7 @@ MANIFEST ?=
 BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: reproduce test docs test-browser test-s3 test-interop test-clones test-processors zoo test-faults faults-reference overhead figures schema help repro sync reference rejudge stages bands bench bench-reference lock setup
+.PHONY: reproduce test docs test-browser test-s3 test-interop test-gpu bench-gpu test-clones test-processors zoo test-faults faults-reference overhead figures schema help repro sync reference rejudge stages bands bench bench-reference lock setup
 .DEFAULT_GOAL := reproduce
 
 help:             ## this list
@@ -67,6 +67,14 @@ test-browser: setup  ## the pages in a real Chromium, which must be installed (D
 test-s3: setup    ## a DVC remote on a local S3 server; what that needs is added to the environment
 	$(PIP_INSTALL) --require-hashes --no-deps -r lock/s3.txt
 	python -m pytest -q tests/workflow/test_s3.py
+
+DEVICE ?= cuda
+test-gpu: setup   ## every chapter's steps on a card, beside the processor; a minute. DEVICE=cpu shows that the script works
+	FISPACE_TEST_DEVICE=$(DEVICE) python -m pytest -q -rs tests/device
+
+GPU_OUT ?= results/bench-gpu
+bench-gpu: $(BENCH_VENV)/.installed  ## speed, memory and quality on one card, beside SAELens and sparsify; five minutes
+	$(BENCH_VENV)/bin/python -m benchmarks.gpu --device $(DEVICE) --out $(GPU_OUT) $(PUBLISH)
 
 test-clones: setup  ## two clones, two environments, two tools, other surroundings: the same sha256 of every file?
 	cd tests && python -m faults.clones

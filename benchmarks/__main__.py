@@ -13,7 +13,7 @@ from benchmarks.machine import machine
 from benchmarks.publish import PAGE, REFERENCE, publish
 from benchmarks.quality import Training, measure_quality
 from benchmarks.scaling import N_LATENTS, measure_scaling
-from benchmarks.steps import SIZES, Rounds, Rows, measure_cpu, measure_cuda
+from benchmarks.steps import SIZES, Rounds, Rows, measure_cpu
 from benchmarks.summary import page
 from benchmarks.tables import read_tables, table_of, write_tables
 from benchmarks.worker import set_environment
@@ -62,8 +62,8 @@ def run(sections: Sequence[str], manifests: list[Path], out: Path) -> None:
 def measure_section(section: str, manifests: list[Path]) -> dict[str, Rows]:
     """Rows of every table that a section fills."""
     if section == "steps":
-        cpu, cuda = measure_cpu(SIZES, ROUNDS), measure_cuda(ROUNDS)
-        return {"steps": cpu[0] + cuda[0], "memory": cpu[1] + cuda[1]}
+        steps, memory = measure_cpu(SIZES, ROUNDS)
+        return {"steps": steps, "memory": memory}
     if section == "scaling":
         return {"scaling": measure_scaling(N_LATENTS, ROUNDS)}
     if section == "data":

@@ -104,6 +104,14 @@ CONTESTANTS: Mapping[str, Entry] = {
     "saelens_sparse": Entry(
         "SAELens, sparse activations", "saelens_topk", "SaeLensTopK", {"is_sparse": True}
     ),
+    "saelens_float32": Entry(
+        "SAELens, products in float32 (its default)", "saelens_topk", "SaeLensTopK",
+        {"is_sparse": False, "in_float32": True},
+    ),
+    "fispace_joint_float32": Entry(
+        "fispace, joint, products in float32", "fispace_arms", "Arm",
+        {"parts": ("sae", "linear", "bias", "interaction"), "in_float32": True},
+    ),
     "dense_sae": Entry("dense SAE", "dense", "sae"),
     "dense_joint": Entry("dense joint", "dense", "joint"),
     "nfm_row_sparse": Entry(

@@ -1,13 +1,11 @@
-"""Time and memory of a training step: every contestant at every size, and the paper's size on a GPU."""
+"""Time and memory of a training step on the processor: every contestant at every size."""
 
 import logging
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import torch
-
-from benchmarks.job import LARGE, MIDDLE, PAPER, SMALL, Job, Size
-from benchmarks.rounds import Measured, WorkerDiedError, jobs_of, measure, planned_steps
+from benchmarks.job import LARGE, MIDDLE, SMALL, Job, Size
+from benchmarks.rounds import Measured, jobs_of, measure, planned_steps
 
 log = logging.getLogger(__name__)
 
@@ -17,7 +15,6 @@ ON_CPU = (
     "fispace_sae_bias", "fispace_joint",
     "sparsify", "saelens", "saelens_sparse", "dense_sae", "dense_joint",
 )  # fmt: skip
-ON_CUDA = ("fispace_sae", "fispace_joint", "sparsify", "saelens")
 LR = 1e-3
 
 
@@ -41,25 +38,6 @@ def measure_cpu(sizes: tuple[Size, ...], rounds: Rounds) -> tuple[Rows, Rows]:
         measured = measure(jobs_of(ON_CPU, plan), *rounds)
         steps += step_rows("cpu", size, measured)
         memory += memory_rows("cpu", size, measured)
-    return steps, memory
-
-
-def measure_cuda(rounds: Rounds) -> tuple[Rows, Rows]:
-    """The same at the paper's size in bf16, one contestant after the other: they share one memory.
-
-    Without a CUDA device there are no rows; a contestant that does not fit has none.
-    """
-    steps: Rows = []
-    memory: Rows = []
-    plan = Job("", PAPER, planned_steps(*rounds), LR, seed=0, device="cuda", is_bf16=True)
-    for name, job in jobs_of(ON_CUDA, plan).items() if torch.cuda.is_available() else ():
-        try:
-            measured = measure({name: job}, *rounds)
-        except WorkerDiedError as error:
-            log.warning("%s", error)
-            continue
-        steps += step_rows("cuda", PAPER, measured)
-        memory += memory_rows("cuda", PAPER, measured)
     return steps, memory
 
 

@@ -19,7 +19,6 @@ def page(tables: Tables, machine: dict[str, Any]) -> str:
         quality_block(tables["quality"]),
         scaling_block(tables["scaling"]),
         data_block(tables["data"]),
-        cuda_block(tables["steps"], tables["memory"]),
         machine_block(machine),
     )
 
@@ -29,14 +28,12 @@ def published_block(tables: Tables, machine: dict[str, Any]) -> str:
     return _joined(
         step_block(tables["steps"], tables["memory"]),
         quality_block(tables["quality"]),
-        cuda_block(tables["steps"], tables["memory"]),
         machine_block(machine),
     )
 
 
 def step_block(steps: pd.DataFrame, memory: pd.DataFrame) -> Lines:
     """Median milliseconds of a step at every size, and the memory at the middle one."""
-    steps, memory = steps[steps["device"] == "cpu"], memory[memory["device"] == "cpu"]
     sizes: list[Any] = list(steps.drop_duplicates("n_latents").itertuples())
     median = steps.pivot_table("median_s", "contestant", "n_latents", sort=False)
     mib = memory.pivot_table("training_mib", "contestant", "n_latents", sort=False)
@@ -132,22 +129,38 @@ def data_block(data: pd.DataFrame) -> Lines:
     return ["The data path:", "", *_table(["", "", ""], rows)]
 
 
-def cuda_block(steps: pd.DataFrame, memory: pd.DataFrame) -> Lines:
-    """The paper's size on a GPU, or that it was not measured."""
-    title = "The paper's size (3,200 / 50,000, k 1,024, d_embed 300; bf16, one GPU):"
-    steps, memory = steps[steps["device"] == "cuda"], memory[memory["device"] == "cuda"]
-    if steps.empty:
-        return [f"{title} not measured."]
-    mib = memory.set_index("contestant")["peak_mib"]
+def gpu_page(tables: Tables, machine: dict[str, Any]) -> str:
+    """All of a GPU's table.md, which the documentation shows too."""
+    steps, memory = tables["steps"], tables["memory"]
+    blocks = [_gpu_steps(own, memory) for _, own in steps.groupby("n_latents", sort=False)]
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    card = machine["cuda_device"] or "the processor, to try the script"
+    about = [
+        f"{card}; {versions}. Matrix products in bfloat16, weights and moments in float32. Batches are "
+        "drawn on the card and are not counted. Tools run one after the other."
+    ]
+    quality = quality_block(tables["quality"]) or ["Quality on a GPU: not measured."]
+    return _joined(*blocks, quality, about)
+
+
+def _gpu_steps(steps: pd.DataFrame, memory: pd.DataFrame) -> Lines:
+    """Step time, tokens a second and peak memory of every contestant at one size."""
+    first: Any = next(steps.itertuples())
+    mib = memory[memory["n_latents"] == first.n_latents].set_index("contestant")["peak_mib"]
     rows = [
         [
             CONTESTANTS[str(row["contestant"])].label,
+            f"{1000 * row['median_s']:,.2f}",
             f"{row['tokens_per_s']:,.0f}",
             f"{mib[row['contestant']]:,.0f}",
         ]
         for row in steps.to_dict("records")
     ]
-    return [title, "", *_table(["", "tokens a second", "MiB"], rows)]
+    title = (
+        f"d_model {first.d_model:,}, {first.n_latents:,} latents, k {first.k:,}, d_embed "
+        f"{first.d_embed:,}, {first.batch_tokens:,} tokens a step (median of {first.n_rounds}):"
+    )
+    return [title, "", *_table(["", "ms a step", "tokens a second", "MiB at the peak"], rows)]
 
 
 def machine_block(machine: dict[str, Any]) -> Lines:

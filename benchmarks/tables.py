@@ -1,6 +1,6 @@
 """The result files and their columns. Must not: import torch; the figure is redrawn without it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,13 +63,13 @@ def write_tables(folder: Path, tables: Tables) -> None:
         write_csv(folder / f"{name}.csv", table, TABLES[name])
 
 
-def read_tables(folder: Path) -> Tables:
-    """All tables of an earlier benchmark.
+def read_tables(folder: Path, names: Collection[str] = TABLES) -> Tables:
+    """All tables of an earlier benchmark, or those of some names.
 
     Raises:
         ArtifactError: if one is missing or has other columns.
     """
     try:
-        return {name: read_csv(folder / f"{name}.csv", table) for name, table in TABLES.items()}
+        return {name: read_csv(folder / f"{name}.csv", TABLES[name]) for name in names}
     except ArtifactError as error:
         raise ArtifactError(f"{error} Benchmarks are made by `make bench`.") from None

@@ -15,15 +15,17 @@ class EncoderProduct:
         """Random weights of the job's size."""
         size, generator = job.size, torch.Generator().manual_seed(job.seed)
         W_enc = torch.randn(size.n_latents, size.d_model, generator=generator)
-        self.W_enc = W_enc.to(job.device)
-        self.b_enc = torch.zeros(size.n_latents, device=job.device)
-        self.pre_acts = torch.empty(size.batch_tokens, size.n_latents, device=job.device)
+        dtype = torch.bfloat16 if job.is_bf16 else torch.float32
+        self.W_enc = W_enc.to(job.device, dtype)
+        self.b_enc = torch.zeros(size.n_latents, device=job.device, dtype=dtype)
+        shape = size.batch_tokens, size.n_latents
+        self.pre_acts = torch.empty(shape, device=job.device, dtype=dtype)
 
     @torch.no_grad()
     def train(self, batches: Iterator[Tensor]) -> None:
         """One product for each batch."""
         for z in batches:
-            torch.addmm(self.b_enc, z, self.W_enc.T, out=self.pre_acts)
+            torch.addmm(self.b_enc, z.to(self.W_enc.dtype), self.W_enc.T, out=self.pre_acts)
 
     def reconstruct(self, z: Tensor) -> Tensor:
         """There is nothing to decode with."""

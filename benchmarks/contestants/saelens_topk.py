@@ -20,8 +20,8 @@ NEVER = 10**9
 class SaeLensTopK:
     """A TopK SAE of SAELens with its own trainer."""
 
-    def __init__(self, job: Job, is_sparse: bool) -> None:
-        """Initial weights by the tool's own rule."""
+    def __init__(self, job: Job, is_sparse: bool, in_float32: bool = False) -> None:
+        """Initial weights by the tool's own rule; `in_float32`: without autocast, as the tool comes."""
         torch.manual_seed(job.seed)
         size = job.size
         self.sae = TopKTrainingSAE(
@@ -35,7 +35,7 @@ class SaeLensTopK:
             total_training_samples=job.n_steps * size.batch_tokens,
             train_batch_size_samples=size.batch_tokens,
             lr=job.lr, lr_end=job.lr, lr_scheduler_name="constant", lr_decay_steps=job.n_steps,
-            device=job.device, autocast=job.is_bf16, dead_feature_window=NEVER,
+            device=job.device, autocast=job.is_bf16 and not in_float32, dead_feature_window=NEVER,
         )  # fmt: skip
 
     def train(self, batches: Iterator[Tensor]) -> None:

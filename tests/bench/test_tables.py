@@ -10,8 +10,8 @@ from benchmarks.quality import CONTESTANTS as QUALITY_CONTESTANTS
 from benchmarks.ratios import all_ratios
 from benchmarks.rounds import Measured
 from benchmarks.scaling import NFM_CONTESTANTS, active_latents
-from benchmarks.steps import ON_CPU, ON_CUDA, memory_rows, step_rows
-from benchmarks.summary import page
+from benchmarks.steps import ON_CPU, memory_rows, step_rows
+from benchmarks.summary import gpu_page, page
 from benchmarks.tables import COLUMNS, read_tables, table_of, write_tables
 from benchmarks.worker import Memory
 from fispace.errors import ArtifactError
@@ -116,20 +116,22 @@ def test_frequent_latents_crowd_out_rare_ones():
 
 def test_the_page_says_what_was_not_measured(tables):
     text = page(tables, MACHINE)
-    assert "not measured" in text
     taken, ours = SECONDS["saelens"], SECONDS["fispace_sae"]
     cell = f"{1000 * taken:.0f} ({taken / ours:.2f})"
     assert f"| SAELens | {cell} | {cell} | 50 |" in text
 
 
-def test_the_page_shows_a_gpu_when_there_was_one(tables):
-    seconds = {name: Measured([2.0], Memory(0, 9000)) for name in ON_CUDA}
-    rows = step_rows("cuda", MIDDLE, seconds), memory_rows("cuda", MIDDLE, seconds)
-    for name, found in zip(("steps", "memory"), rows, strict=True):
-        tables[name] = pd.concat([tables[name], table_of(name, found)])
-    text = page(tables, MACHINE)
-    assert "not measured" not in text
-    assert "| fispace, joint | 2,048 | 9,000 |" in text
+def test_the_page_of_a_gpu_names_the_card_and_shows_every_size(tables):
+    seconds = {name: Measured([2.0], Memory(0, 9000)) for name in ("fispace_joint", "saelens")}
+    found = {
+        name: table_of(
+            name, [row for size in (SMALL, MIDDLE) for row in rows("cuda", size, seconds)]
+        )
+        for name, rows in (("steps", step_rows), ("memory", memory_rows))
+    }
+    text = gpu_page(found | {"quality": tables["quality"]}, MACHINE | {"cuda_device": "A card"})
+    assert text.count("| fispace, joint | 2,000.00 | 2,048 | 9,000 |") == 2
+    assert "A card; torch 2." in text
 
 
 def test_the_figure_draws_all_panels(tables):

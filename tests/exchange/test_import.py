@@ -146,7 +146,7 @@ def test_geometry_measures_an_imported_arm(chapter):
     params = GeometryArmStep(
         group_threshold=0.2, spectrum_first_share=0.5, spectrum_target=0.9, gram_pairs=500,
         top_share=0.125, functional_latents=8, batch_tokens=50, n_published_batches=2, root_seed=0,
-        threads=1,
+        threads=1, device="cpu",
     )  # fmt: skip
     inputs = {key: made.inputs[key] for key in ("manifest", "standardiser")}
     measure_geometry(params, arm="theirs", seed=0, weights=weights, **inputs, **out)

@@ -61,7 +61,7 @@ def params(lm_folders: dict[str, Path], corpus: Path) -> ExtractStep:
         val_fraction=0.2, test_fraction=0.2,
         max_tokens={"train": 900, "val": 200, "test": 200, "transfer": 100},
         shards={"train": 3, "val": 1, "test": 1, "transfer": 1},
-        store_dtype="float32", row_group_tokens=128, batch_windows=8, root_seed=3, threads=1,
+        store_dtype="float32", row_group_tokens=128, batch_windows=8, root_seed=3, threads=1, device="cpu",
     )  # fmt: skip
 
 

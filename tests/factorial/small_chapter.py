@@ -130,6 +130,7 @@ def read_texts(at: SimpleNamespace, lm: LmConfig, n_contexts: int = 3, n_tokens:
             special_tokens=AS_MARKED,
             batch_windows=16,
             threads=1,
+            device="cpu",
         ),
         item_table=at.items,
         contexts=at.contexts,
@@ -159,7 +160,7 @@ def run_chapter(
             secondary=sae, curve=curve, quality=quality,
         )  # fmt: skip
     measure_responses(
-        ResponsesStep(batch_tokens=100, threads=1),
+        ResponsesStep(batch_tokens=100, threads=1, device="cpu"),
         item_table=at.items,
         weights=at.weights,
         standardiser=at.standardiser,
@@ -182,7 +183,7 @@ def run_chapter(
         select=at.select, effects=at.effects, planted=at.planted, checks=at.checks,
     )  # fmt: skip
     list_pairs(
-        PairsStep(n_pairs=5, threads=1),
+        PairsStep(n_pairs=5, threads=1, device="cpu"),
         weights=at.weights,
         standardiser=at.standardiser,
         secondary=at.secondary,
@@ -200,6 +201,7 @@ def run_chapter(
             add_back_errors=True,
             root_seed=0,
             threads=1,
+            device="cpu",
         ),
         lm_folder=None,
         weights=at.weights,
@@ -212,7 +214,7 @@ def run_chapter(
         counts=at.counts,
     )
     measure_single_latent_response(
-        SingleLatentStep(histogram_bins=10, threads=1),
+        SingleLatentStep(histogram_bins=10, threads=1, device="cpu"),
         item_table=at.items,
         weights=[at.weights],
         standardiser=at.standardiser,
@@ -238,7 +240,7 @@ def secondary_step() -> SecondaryStep:
         "expansion": 5, "k": 3, "n_tokens": 4000, "standardiser_tokens": 500, "batch_tokens": 100,
         "lr_end_fraction": 0.1, "lr_decay_fraction": 0.8, "adam_betas": [0.9, 0.999],
         "optimiser": "adam", "adam_eps": 1e-8, "grad_clip": 1.0, "pool_groups": 2,
-        "log_every": 10, "val_every": 20, "root_seed": 0, "threads": 1,
+        "log_every": 10, "val_every": 20, "root_seed": 0, "threads": 1, "device": "cpu",
     }  # fmt: skip
     return SecondaryStep.read(values, "factorial")
 
@@ -255,6 +257,7 @@ def clamp_step(lm: LmConfig, factors: Factors = FACTORS) -> ClampStep:
         batch_contexts=32,
         root_seed=0,
         threads=1,
+        device="cpu",
     )
 
 

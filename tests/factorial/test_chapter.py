@@ -248,7 +248,9 @@ def test_singles_state_that_the_latent_alone_adds_nothing(chapter):
 
 def test_histogram_counts_the_non_zero_activations(pipe, z):
     latent = int(pipe.model.sae.encode(z).indices[0, 0])
-    numbers, bars = single_latent(SingleLatentStep(histogram_bins=7, threads=1), pipe, z, latent)
+    numbers, bars = single_latent(
+        SingleLatentStep(histogram_bins=7, threads=1, device="cpu"), pipe, z, latent
+    )
     values = numbers.set_index("metric")["value"]
     n_active = round(values["active_share"] * len(z))
     assert bars["count"].sum() == round(values["secondary_l0"] * n_active)
@@ -322,7 +324,8 @@ def test_discovery_refuses_the_confirm_half_and_inference_the_select_half(chapte
 def test_what_is_selected_does_not_change_with_the_confirm_half(chapter, tmp_path):
     """A leak between the halves would move the table or the candidates."""
     measure_responses(
-        ResponsesStep(batch_tokens=100, threads=1), item_table=chapter.items, weights=chapter.weights,
+        ResponsesStep(batch_tokens=100, threads=1, device="cpu"),
+        item_table=chapter.items, weights=chapter.weights,
         standardiser=chapter.standardiser, secondary=chapter.secondary, select=chapter.select,
         residual=chapter.residual, confirm=chapter.select, select_responses=tmp_path / "s.parquet",
         confirm_responses=tmp_path / "c.parquet",

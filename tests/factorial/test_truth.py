@@ -130,6 +130,7 @@ TRUTH = GroundTruthStep(
     batch_contexts=8,
     root_seed=0,
     threads=1,
+    device="cpu",
 )
 
 

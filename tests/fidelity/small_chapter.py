@@ -65,7 +65,7 @@ class Chapter:
         values = {
             "lm": self.lm, "batch_windows": 16, "epsilon_draws": 2, "dead_window_tokens": 100,
             "matched_errors": ("epsilon_random", "cosine_noise", "covariance_noise", "shuffled_error"),
-            "ablation_matched_errors": ("epsilon_random",), "root_seed": 0, "threads": 1,
+            "ablation_matched_errors": ("epsilon_random",), "root_seed": 0, "threads": 1, "device": "cpu",
         }  # fmt: skip
         tables = ("documents", "positions", "latents")
         out = {table: self.folder / f"{name}.{table}.parquet" for table in tables}
@@ -77,7 +77,7 @@ class Chapter:
         """Table of `fidelity ablation-baselines`."""
         bounds = self.folder / "bounds.parquet"
         measure_ablation_baselines(
-            FidelityBaselinesStep(lm=self.lm, batch_windows=16, threads=1),
+            FidelityBaselinesStep(lm=self.lm, batch_windows=16, threads=1, device="cpu"),
             **self.inputs,
             bounds=bounds,
         )
@@ -137,6 +137,7 @@ def extracted(folder: Path, lm_folder: Path) -> Chapter:
         batch_windows=16,
         root_seed=0,
         threads=1,
+        device="cpu",
     )
     extract_activations(
         params, lm_folder=None, corpus=None, scratch=folder / "scratch", out=folder / "extract"

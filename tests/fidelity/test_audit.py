@@ -44,7 +44,7 @@ def audited(
 ) -> pd.DataFrame:
     out = chapter.folder / "audit.parquet"
     params = FidelityAuditStep(
-        lm=chapter.lm.changed(hook_point=hook_point), batch_windows=16, threads=1
+        lm=chapter.lm.changed(hook_point=hook_point), batch_windows=16, threads=1, device="cpu"
     )
     audit = {
         "arm": "joint",

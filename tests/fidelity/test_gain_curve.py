@@ -64,7 +64,7 @@ def found(tmp_path_factory):
     arms = run(store, "sequential", SEQUENTIAL, frozen=sae, folder="at2", changed={"k": 2})
     assert load_trained(arms, {}).model.config.k == load_trained(saes, {}).model.config.k == 2
     measure_reduced_k(
-        FidelityReducedKStep(threads=1), seed=0, sae=sae, arm=arm, saes=[saes], arms=[arms],
+        FidelityReducedKStep(threads=1, device="cpu"), seed=0, sae=sae, arm=arm, saes=[saes], arms=[arms],
         manifest=store / "manifest.json", standardiser=store / "standardiser.safetensors",
         cut=store / "cut.parquet",
     )  # fmt: skip

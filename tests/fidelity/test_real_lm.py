@@ -49,6 +49,7 @@ def params() -> ExtractStep:
         batch_windows=16,
         root_seed=0,
         threads=1,
+        device="cpu",
     )
 
 

@@ -19,7 +19,7 @@ D_MODEL, N_LATENTS, K, D_EMBED = 16, 48, 4, 6
 PARAMS = GeometryArmStep(
     group_threshold=0.2, spectrum_first_share=0.5, spectrum_target=0.9, gram_pairs=500,
     top_share=0.125, functional_latents=48, batch_tokens=50, n_published_batches=2, root_seed=0,
-    threads=1,
+    threads=1, device="cpu",
 )  # fmt: skip
 
 

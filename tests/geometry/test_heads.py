@@ -15,7 +15,7 @@ from fispace.store.tensors import load_tensors, save_tensors
 from fispace.study.config.geometry import GeometryHeadsStep
 
 PARTS = ["sae", "bias", "interaction"]
-STEP = GeometryHeadsStep(batch_tokens=PARAMS.batch_tokens, threads=1)
+STEP = GeometryHeadsStep(batch_tokens=PARAMS.batch_tokens, threads=1, device="cpu")
 
 
 def heads(folder: Path, weights: list[Path], store: tuple[Path, Path]) -> pd.DataFrame:

@@ -46,6 +46,7 @@ def params(lm_folders: dict[str, Path]) -> ExtractStep:
         batch_windows=8,
         root_seed=3,
         threads=1,
+        device="cpu",
     )
 
 

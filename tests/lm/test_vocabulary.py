@@ -67,7 +67,7 @@ def extracted(
         ),
         transfer=None, window_tokens=16, min_window_tokens=4, add_bos=True, special_tokens=special,
         val_fraction=0.2, test_fraction=0.2, max_tokens=sizes, shards=dict.fromkeys(sizes, 1),
-        store_dtype="float16", row_group_tokens=128, batch_windows=8, root_seed=1, threads=1,
+        store_dtype="float16", row_group_tokens=128, batch_windows=8, root_seed=1, threads=1, device="cpu",
     )  # fmt: skip
     out = folder / "out"
     extract_activations(params, lm_folder=None, corpus=None, scratch=folder / "scratch", out=out)
@@ -146,7 +146,13 @@ def test_a_token_beyond_the_embedding_is_refused_with_its_text_and_document(lm, 
 def test_one_in_a_battery_is_refused_with_its_text(lm):
     model, tokenizer = load_lm(lm, None)
     params = BatteryActivationsStep(
-        lm=lm, window_tokens=16, add_bos=True, special_tokens=AS_MARKED, batch_windows=4, threads=1
+        lm=lm,
+        window_tokens=16,
+        add_bos=True,
+        special_tokens=AS_MARKED,
+        batch_windows=4,
+        threads=1,
+        device="cpu",
     )
     with pytest.raises(
         ModelError, match=r"'w1 <code>' of the battery holds the token '<code>' \(id 64\)"

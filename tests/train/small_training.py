@@ -41,6 +41,7 @@ PARAMS = TrainArmStep(
     topk_dtype="float32",
     select_by="pre_activation",
     subtract_bias=False,
+    cuda_dtype="float32",
     aux_k=None,
     standardise_per="split",
     prefetch_batches=2,
@@ -52,6 +53,7 @@ PARAMS = TrainArmStep(
     val_every=30,
     root_seed=5,
     threads=1,
+    device="cpu",
 )
 
 

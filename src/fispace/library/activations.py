@@ -136,7 +136,7 @@ def activations(
                 "max_tokens": dict.fromkeys(PerSplit.model_fields, NO_LIMIT), "shards": one_each,
                 "store_dtype": "float32", "row_group_tokens": ROW_GROUP_TOKENS,
                 "batch_windows": batch_windows, "root_seed": seed,
-                "threads": torch.get_num_threads(),
+                "threads": torch.get_num_threads(), "device": "cpu",
             },
             "extract",
         )  # fmt: skip

@@ -41,6 +41,7 @@ TRAINING: dict[str, Any] = {
     "d_embed": 32, "dropout": 0.15, "batch_tokens": 1024, "lr_end_fraction": 0.1,
     "lr_decay_fraction": 0.8, "optimiser": "adam", "adam_betas": [0.9, 0.999], "adam_eps": 1.0e-8,
     "grad_clip": 1.0, "topk_dtype": "auto", "select_by": "pre_activation", "subtract_bias": False,
+    "cuda_dtype": "float32",
     "aux_k": None, "standardise_per": "split",
     "init": {"factors": 0.05, "linear": 0.01, "mlp": 0.01}, "interaction_mean_tokens": 131072,
     "pool_groups": 16, "prefetch_batches": 4, "log_every": 50, "val_every": 250,
@@ -258,7 +259,9 @@ def _training(
 ) -> TrainArmStep:
     """Parameters of a training: those given, and otherwise the study's."""
     n_train = data.store.n_tokens("train")
-    values = TRAINING | {"root_seed": 0, "threads": torch.get_num_threads()} | options
+    values = (
+        TRAINING | {"root_seed": 0, "threads": torch.get_num_threads(), "device": "cpu"} | options
+    )
     values |= {"n_latents": n_latents, "k": k}
     values["n_tokens"] = PASSES * n_train if n_tokens is None else n_tokens
     return TrainArmStep.read(values, "train")

@@ -55,6 +55,7 @@ def fidelity(
     _require_trained_on(arm, x)
     passes = {
         "lm": lm.config.plain(), "batch_windows": batch_windows, "threads": torch.get_num_threads(),
+        "device": "cpu",
     }  # fmt: skip
     measured = {
         "matched_errors": list(matched_errors), "ablation_matched_errors": [PAPER_ERROR], "epsilon_draws": 1,

@@ -67,6 +67,7 @@ def test_2x2(
             "lm": lm.config.plain(), "window_tokens": window_tokens, "batch_windows": 32,
             "add_bos": lm.has_bos if add_bos is None else add_bos,
             "special_tokens": {"add": [], "exempt": []}, "threads": torch.get_num_threads(),
+            "device": "cpu",
         },
         "extract",
     )  # fmt: skip

@@ -30,7 +30,7 @@ class Pieces(NamedTuple):
         wide = output.double()
         chosen = wide[self.rows, self.columns, self.tokens]
         found = chosen - wide.logsumexp(-1)[self.rows, self.columns]
-        np.add.at(scores, (self.prompts, self.words), found.numpy())
+        np.add.at(scores, (self.prompts, self.words), found.cpu().numpy())
 
 
 def _pieces(found: Sequence[tuple[int, int, int, int, int]]) -> Pieces:

@@ -41,7 +41,7 @@ def continue_texts(
     order = torch.tensor([row for rows in parts for row in rows]).argsort()
     chosen = torch.empty(len(prompts), 0, dtype=torch.long)
     for step in range(n_tokens):
-        output = torch.cat([texts.next_logits() for texts in running])[order]
+        output = torch.cat([texts.next_logits() for texts in running])[order].cpu()
         token = choose(output, step)
         chosen = torch.cat([chosen, token[:, None]], dim=1)
         for rows, texts in zip(parts, running, strict=True):

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from fispace.errors import HookPointError
 from fispace.lm.anatomy import anatomy_of, tensor_of, two_texts
 from fispace.lm.batching import by_groups
-from fispace.lm.probe import REFUSALS, agree, call, is_probing, plain_pass
+from fispace.lm.probe import REFUSALS, agree, call, input_device, is_probing, plain_pass
 
 Replace = Callable[[Float[Tensor, "batch pos d_model"]], Float[Tensor, "batch pos d_model"]]
 
@@ -72,7 +72,7 @@ def splice(model: Any, hook_point: int | str, replace: Replace) -> Iterator[None
     def hook(_module: nn.Module, _inputs: Any, output: Any) -> Any:
         if is_probing():
             return output
-        new = replace(tensor_of(output)).to(tensor_of(output).dtype)
+        new = replace(tensor_of(output)).to(tensor_of(output))  # its device and dtype
         if isinstance(output, list):
             return [new, *output[1:]]
         return (new, *output[1:]) if isinstance(output, tuple) else new
@@ -147,6 +147,7 @@ def logits_after(
 
     def run(rows: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
         own = activations if len(rows) == len(activations) else activations[rows]
+        own = own.to(input_device(model))
         with torch.no_grad(), resumed_from(model, hook_point, own[:, : ids.shape[1]]):
             return plain_pass(model, ids, mask)
 

@@ -111,6 +111,7 @@ def _moved(
     if not is_after.any():
         yield from moves.prompt(held)
         return
+    is_after = is_after.to(held.device)
     for moved, after in zip(moves.prompt(held), moves.following(held), strict=True):
         yield torch.where(is_after[..., None], after, moved)
 
@@ -164,7 +165,7 @@ def prompt_log_probs(
             output, _ = _prompt_pass(model, hook_point, ids, mask, moved)
         found.append(output[torch.arange(len(rows)), mask.sum(1) - 1])
     order = torch.tensor([row for rows in parts for row in rows]).argsort()
-    return torch.cat(found)[order].double().log_softmax(-1).numpy()
+    return torch.cat(found)[order].double().log_softmax(-1).cpu().numpy()
 
 
 def score_checked(

@@ -12,6 +12,7 @@ from safetensors import safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
+from fispace.devices import CPU
 from fispace.errors import ModelError
 from fispace.lm.anatomy import N_SHARED, require_causal, two_texts
 from fispace.lm.hooks import resolve_hook_point, splice
@@ -23,8 +24,10 @@ MOST_GROWTH = 16
 """Largest plausible number of weights per stored number: more than the densest quantisation packs."""
 
 
-def load_lm(lm: LmConfig, testbed_folder: Path | None) -> tuple[Any, Any]:
-    """Model in evaluation mode on the CPU, and its tokenizer.
+def load_lm(
+    lm: LmConfig, testbed_folder: Path | None, device: torch.device = CPU
+) -> tuple[Any, Any]:
+    """Model in evaluation mode on the device, and its tokenizer.
 
     Raises:
         ModelError: if the folder or name does not hold a causal LM with safetensors weights, or the
@@ -61,8 +64,8 @@ def load_lm(lm: LmConfig, testbed_folder: Path | None) -> tuple[Any, Any]:
             "Hugging Face name, or a folder with config.json, *.safetensors and a tokenizer."
         ) from None
     model, found = loaded
+    model.to(device).eval().requires_grad_(False)
     _require_weights(model, found, name)
-    model.eval().requires_grad_(False)
     self_test(model, lm.hook_point)
     return model, tokenizer
 

@@ -53,10 +53,21 @@ def is_probing() -> bool:
 
 
 def call(model: Any, **options: Any) -> Any:
-    """Output of the model; options that its architecture does not know are left out."""
+    """Output of the model, on its own device; options that its architecture does not know are left out.
+
+    Token ids and masks are laid out on the processor, and are moved to the model here.
+    """
     known = inspect.signature(model.forward).parameters
     takes_all = any(known[name].kind is inspect.Parameter.VAR_KEYWORD for name in known)
-    return model(**{name: value for name, value in options.items() if takes_all or name in known})
+    kept = {name: value for name, value in options.items() if takes_all or name in known}
+    device = input_device(model)
+    moved = {name: v.to(device) for name, v in kept.items() if isinstance(v, Tensor)}
+    return model(**kept | moved)
+
+
+def input_device(model: Any) -> torch.device:
+    """Device on which the model reads its token ids."""
+    return model.get_input_embeddings().weight.device
 
 
 @torch.no_grad()

@@ -117,7 +117,7 @@ def collect(scores: np.ndarray, chosen: list[WordContext], output: Tensor) -> No
     """Write the words' log-probabilities, from a batch of logits, to their cells of `scores`."""
     for row, context in enumerate(chosen):
         length, end = context.pieces.shape[1], len(context.tokens)
-        logp = output[row, end - length : end].double().log_softmax(-1).numpy()
+        logp = output[row, end - length : end].double().log_softmax(-1).cpu().numpy()
         found = logp[np.arange(length), context.pieces].sum(1)
         scores[context.prompt, list(context.words)] = found
 
@@ -129,7 +129,7 @@ def next_token_log_probs(
     ids, mask = padded([np.array(sequence) for sequence in sequences], PAD_ID)
     last = torch.tensor([len(sequence) - 1 for sequence in sequences])
     output = logits(model, ids, mask)[torch.arange(len(sequences)), last]
-    return output.double().log_softmax(-1).numpy()
+    return output.double().log_softmax(-1).cpu().numpy()
 
 
 def _ids(tokenizer: Any, text: str) -> tuple[int, ...]:

@@ -41,7 +41,8 @@ def stimulus_table(
     rows: list[np.ndarray] = []
     for start in range(0, len(windows), params.batch_windows):
         chosen = [window.token_ids for window in windows[start : start + params.batch_windows]]
-        found = read_activations(model, params.lm.hook_point, *padded(chosen, 0)).float().numpy()
+        read = read_activations(model, params.lm.hook_point, *padded(chosen, 0))
+        found = read.float().cpu().numpy()
         rows += [found[row, : len(ids)] for row, ids in enumerate(chosen)]
     lengths = [len(window.token_ids) for window in windows]
     columns = {

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from fispace.devices import CPU
 from fispace.errors import ArtifactMismatchError
 from fispace.lm.hooks import logits, logits_after, read_activations
 from fispace.lm.load import load_lm, model_fingerprint
@@ -28,17 +30,22 @@ class WindowBatch(NamedTuple):
     """Tokens that are replaced and scored: neither padding nor special."""
     document_ids: Int[np.ndarray, " batch"]
 
+    def to(self, device: torch.device) -> "WindowBatch":
+        """The same with its tensors on another device."""
+        ids, mask, is_token, documents = self
+        return WindowBatch(ids.to(device), mask.to(device), is_token.to(device), documents)
+
 
 def load_extracted_lm(
-    lm: LmConfig, testbed_folder: Path | None, store: ActivationStore
+    lm: LmConfig, testbed_folder: Path | None, store: ActivationStore, device: torch.device = CPU
 ) -> tuple[Any, Any]:
-    """The LM that the store was extracted from, and its tokenizer.
+    """The LM that the store was extracted from, on the device, and its tokenizer.
 
     Raises:
         ModelError: if the model cannot be loaded.
         ArtifactMismatchError: if its weights or its hook point are not those that the store records.
     """
-    model, tokenizer = load_lm(lm, testbed_folder)
+    model, tokenizer = load_lm(lm, testbed_folder, device)
     require_extracted(lm, model_fingerprint(lm, testbed_folder, model), store)
     return model, tokenizer
 

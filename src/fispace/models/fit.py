@@ -1,4 +1,4 @@
-"""The one training loop: Adam on an objective, with linear decay; and torch's settings for training.
+"""The one training loop: Adam on an objective, with linear decay.
 
 Must not: seed anything, since random streams have names; or know arms, files, or where batches come from.
 """
@@ -8,7 +8,6 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -53,18 +52,6 @@ class Schedule:
         """
         clip = self.config.grad_clip
         return None if clip is None else clip / n_dimensions
-
-
-def fix_numerics(threads: int) -> None:
-    """Make torch deterministic: every run with this number of threads gives the same bits.
-
-    It costs no speed. Torch's deterministic mode also fills every new tensor with NaN, a debugging aid
-    against reads of uninitialised memory that would slow every step, so it is switched off here.
-    """
-    torch.set_num_threads(threads)
-    # use_deterministic_algorithms(True) sets the same switch, but also loads the compiler (1.5 seconds)
-    torch.set_deterministic_debug_mode("error")
-    setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010, untyped
 
 
 def fit(

@@ -59,6 +59,11 @@ class IntegratedModel(nn.Module):
             ):  # codes come from the SAE even if it is not one of the parts
                 kind.attach(self, stream)
 
+    @property
+    def device(self) -> torch.device:
+        """Device of the weights."""
+        return self.sae.W_enc.device
+
     def forward(
         self, z: Float[Tensor, "tokens d_model"], parts: Sequence[Part]
     ) -> Float[Tensor, "tokens d_model"]:

@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from fispace.devices import in_any_order
+
 
 class Snapshot(NamedTuple):
     """State of every latent at one step; the fields are columns of the table that a training writes."""
@@ -52,7 +54,8 @@ class LatentHistory:
         self.n_tokens += len(values)
         fired = (values > 0).reshape(-1).long()
         # nothing is copied from the device, so a step does not wait for it
-        counts = torch.zeros_like(self.firings).index_add_(0, indices.reshape(-1), fired)
+        with in_any_order():
+            counts = torch.zeros_like(self.firings).index_add_(0, indices.reshape(-1), fired)
         self.firings += counts
         self.last_fired.masked_fill_(counts > 0, self.n_tokens)
 

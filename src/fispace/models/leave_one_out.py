@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from fispace.devices import CPU
 from fispace.models.interaction import Interaction, LeaveOneOut
 from fispace.models.sparse import Active, Codes, active_entries, sparse_product
 
@@ -22,10 +23,10 @@ class DecoderTerms:
     2 w_i . sum f_i r + |w_i|^2 sum f_i^2, where r = x - x_hat is the residual of the full model.
     """
 
-    def __init__(self, n_latents: int, d_model: int) -> None:
-        """Start with no token."""
-        self.f_squared = torch.zeros(n_latents, dtype=torch.float64)
-        self.f_residual = torch.zeros(n_latents, d_model, dtype=torch.float64)
+    def __init__(self, n_latents: int, d_model: int, device: torch.device = CPU) -> None:
+        """Start with no token; those that are added are on the device."""
+        self.f_squared = torch.zeros(n_latents, dtype=torch.float64, device=device)
+        self.f_residual = self.f_squared.new_zeros(n_latents, d_model)
 
     def add(self, active: Active, residual: Float[Tensor, "tokens d_model"]) -> None:
         """Add a batch of tokens."""
@@ -73,7 +74,7 @@ def _growth_in_closed_form(
     hidden = without.pooled @ W_hidden.T + b_hidden
     pulled = residual.double() @ W_out
     gram = W_out.T @ W_out
-    growth = torch.zeros(len(factors), dtype=torch.float64)
+    growth = factors.new_zeros(len(factors))
     chosen = is_measured[active.latents].nonzero().squeeze(1)
     for entries in chosen.split(max(1, PAIR_ELEMENTS // factors.shape[1])):
         tokens, latents = active.tokens[entries], active.latents[entries]
@@ -90,7 +91,7 @@ def _growth_by_forward_passes(
     is_measured: Bool[Tensor, " n_latents"],
 ) -> Float[Tensor, " n_latents"]:  # fmt: skip
     """Growth for any pooling, from the part's output on all tokens with the latent's codes set to zero."""
-    growth = torch.zeros(len(head.V), dtype=torch.float64)
+    growth = torch.zeros_like(head.V[:, 0], dtype=torch.float64)
     whole, wide = head(codes).double(), residual.double()
     active = codes.indices[codes.values > 0].unique()
     for latent in active[is_measured[active]]:

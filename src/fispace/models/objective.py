@@ -117,6 +117,7 @@ def aux_k_loss(
     W_enc, W_dec = (F.embedding(dead, rows, sparse=is_sparse) for rows in (sae.W_enc, sae.W_dec))
     scale = sae.scale
     codes = encode_top_k(
-        z, W_enc, sae.b_enc[dead], min(k, len(dead)), scale=None if scale is None else scale[dead]
-    )
+        z, W_enc, sae.b_enc[dead], min(k, len(dead)),
+        scale=None if scale is None else scale[dead], product_dtype=sae.product_dtype,
+    )  # fmt: skip
     return F.mse_loss(sparse_sum(codes, W_dec), residual)

@@ -93,6 +93,7 @@ class Adam:
     @torch.no_grad()
     def step(self) -> None:
         """Update every weight that has a gradient."""
+        dense: list[tuple[Tensor, ...]] = []
         for weight, moments, step in zip(self._weights, self._moments, self._steps, strict=True):
             if weight.grad is None:
                 continue
@@ -100,10 +101,17 @@ class Adam:
                 self._update_rows((weight, *moments), coalesced(weight.grad), step)
                 step.add_(1)
             else:
-                self._update((weight, *moments), weight.grad, step)
+                dense.append((weight, weight.grad, *moments, step))
+        self._update_all(dense)
 
     def _update_rows(self, numbers: tuple[Tensor, ...], gradient: Tensor, step: Tensor) -> None:
-        """Update the gradient's rows: in place where most rows of a block have one, else on a copy of them."""
+        """Update the gradient's rows: in place where most rows of a block have one, else on a copy of them.
+
+        Blocks serve the processor's cache; on a GPU all rows are copied out and back at once.
+        """
+        if not gradient.is_cpu:
+            self._update_copied(numbers, gradient.indices()[0], gradient.values(), step)
+            return
         n_rows = max(1, BLOCK_NUMBERS // max(1, numbers[0][0].numel()))
         rows, of_rows = gradient.indices()[0], gradient.values()
         taken_out = torch.ones_like(rows, dtype=torch.bool)
@@ -112,10 +120,16 @@ class Adam:
             self._update_block(block, rows[start:end] - first, of_rows[start:end], step)
             taken_out[start:end] = False
         for some in taken_out.nonzero()[:, 0].split(n_rows):
-            taken = tuple(matrix.index_select(0, rows[some]) for matrix in numbers)
-            self._update(taken, of_rows[some], step.clone())
-            for matrix, updated in zip(numbers, taken, strict=True):
-                matrix.index_copy_(0, rows[some], updated)
+            self._update_copied(numbers, rows[some], of_rows[some], step)
+
+    def _update_copied(
+        self, numbers: tuple[Tensor, ...], rows: Tensor, of_rows: Tensor, step: Tensor
+    ) -> None:
+        """Update these rows on a copy of them."""
+        taken = tuple(matrix.index_select(0, rows) for matrix in numbers)
+        self._update(taken, of_rows, step.clone())
+        for matrix, updated in zip(numbers, taken, strict=True):
+            matrix.index_copy_(0, rows, updated)
 
     def _update_block(
         self, block: tuple[Tensor, ...], rows: Tensor, of_rows: Tensor, step: Tensor
@@ -133,10 +147,19 @@ class Adam:
 
     def _update(self, numbers: tuple[Tensor, ...], gradient: Tensor, step: Tensor) -> None:
         """One step, in place, of (weight, first moment, second moment) and of the step count."""
-        weight, exp_avg, exp_avg_sq = numbers
+        weight, *moments = numbers
+        self._update_all([(weight, gradient, *moments, step)])
+
+    def _update_all(self, rows: Sequence[tuple[Tensor, ...]]) -> None:
+        """One step, in place, of each (weight, gradient, first moment, second moment, step count)."""
+        if not rows:
+            return
+        weights, gradients, exp_avgs, exp_avg_sqs, steps = (
+            list(of) for of in zip(*rows, strict=True)
+        )
         first, second = self._betas
         adam(
-            [weight], [gradient.contiguous()], [exp_avg], [exp_avg_sq], [], [step],
+            weights, [own.contiguous() for own in gradients], exp_avgs, exp_avg_sqs, [], steps,
             amsgrad=False, beta1=first, beta2=second, lr=self.lr, weight_decay=0.0,
             eps=self._eps, maximize=False, fused=True,
         )  # fmt: skip

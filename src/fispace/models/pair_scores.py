@@ -37,14 +37,14 @@ def factor_scores(
     is_open = (head.hidden(codes) > 0).float().mean(0)
     through = (head.W_out * is_open) @ head.W_hidden
     weights = np.stack([pair_weights(model, readout, pairs) for readout in through])
-    scale = mean_active(codes, model.config.n_latents).numpy()
+    scale = mean_active(codes, model.config.n_latents).cpu().numpy()
     return np.linalg.norm(weights, axis=0) * scale[pairs.first] * scale[pairs.second]
 
 
 def mean_active(codes: Codes, n_latents: int) -> Float[Tensor, " n_latents"]:
     """Mean activation of each latent over the tokens on which it is active; 0 if there are none."""
     places, values = codes.indices.reshape(-1), codes.values.double().reshape(-1)
-    total = torch.zeros(n_latents, dtype=torch.float64).index_add_(0, places, values)
+    total = values.new_zeros(n_latents).index_add_(0, places, values)
     fired = torch.zeros_like(total).index_add_(0, places, (values > 0).double())
     return total / fired.clamp(min=1)
 
@@ -75,7 +75,7 @@ def functional_scores(
         count.index_add_(0, pair, torch.ones(len(pair)))
     mean = (total / count.clamp(min=1)[:, None]) @ head.W_out.T
     first, second = np.triu_indices(n, 1)
-    return mean.norm(dim=1).double().numpy()[first * n + second]
+    return mean.norm(dim=1).double().cpu().numpy()[first * n + second]
 
 
 def double_difference(

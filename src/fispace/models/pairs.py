@@ -63,15 +63,15 @@ def pair_weights(
             for side in (pairs.first, pairs.second)
         )
         first, second = rows
-        found.append(((V[first] * V[second]) @ readout).double().numpy())
+        found.append(((V[first] * V[second]) @ readout).double().cpu().numpy())
     return np.concatenate(found)
 
 
 def active_pairs(codes: Codes, n_latents: int) -> Pairs:
     """Pairs that are active together on at least one token; at most k (k - 1) / 2 per token."""
     n_tokens, k = codes.values.shape
-    where = (np.repeat(np.arange(n_tokens), k), codes.indices.numpy().ravel())
-    values = codes.values.double().numpy().ravel()
+    where = (np.repeat(np.arange(n_tokens), k), codes.indices.cpu().numpy().ravel())
+    values = codes.values.double().cpu().numpy().ravel()
     matrix = sparse.csr_matrix((values, where), shape=(n_tokens, n_latents))
     matrix.eliminate_zeros()
     products = sparse.triu(matrix.T @ matrix, k=1).tocoo()

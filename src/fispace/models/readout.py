@@ -11,6 +11,7 @@ from jaxtyping import Float
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from fispace.devices import CPU
 from fispace.models.sparse import Codes, sparse_sum
 
 RELATIVE_CUT = 1e-10
@@ -43,7 +44,7 @@ class ReadoutSums:
 
     def add(self, codes: Codes, z: Float[Tensor, "tokens d_model"]) -> None:
         """Add a batch of codes and of the activations that they should reconstruct."""
-        values, indices = codes.values.double().numpy(), codes.indices.numpy()
+        values, indices = codes.values.double().cpu().numpy(), codes.indices.cpu().numpy()
         n_tokens, k = values.shape
         n_latents = len(self._gram) - 1
         starts = np.arange(n_tokens + 1) * (k + 1)
@@ -51,12 +52,12 @@ class ReadoutSums:
         entries = np.column_stack([values, np.ones(n_tokens)]).ravel()
         f = csr_array((entries, columns, starts), shape=(n_tokens, n_latents + 1))
         self._gram += (f.T @ f).toarray()
-        self._cross += f.T @ z.double().numpy()
+        self._cross += f.T @ z.double().cpu().numpy()
 
-    def solve(self) -> SparseReadout:
-        """The readout, in float32."""
+    def solve(self, device: torch.device = CPU) -> SparseReadout:
+        """The readout, in float32 on the device."""
         found = np.linalg.lstsq(self._gram, self._cross, rcond=RELATIVE_CUT)[0]
-        weights = torch.from_numpy(found).float()
+        weights = torch.from_numpy(found).float().to(device)
         return SparseReadout(weights[:-1].contiguous(), weights[-1])
 
 

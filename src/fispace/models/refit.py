@@ -148,10 +148,10 @@ def _solved(problem: _Problem, first_token: int) -> Matrix:
     """The minimum of every token; the exchanges end, because a single one at a time always does."""
     n_tokens, k = problem.product.shape
     found = torch.zeros_like(problem.product)
-    left = torch.arange(n_tokens) if k else torch.arange(0)
+    left = torch.arange(n_tokens if k else 0, device=found.device)
     is_positive = problem.is_active.clone()
-    fewest = torch.full((n_tokens,), k + 1)
-    chances = torch.full((n_tokens,), FULL_EXCHANGES)
+    fewest = torch.full((n_tokens,), k + 1, device=found.device)
+    chances = torch.full_like(fewest, FULL_EXCHANGES)
     for _ in range(ROUNDS_PER_LATENT * k):
         own = problem.of(left)
         values, gradient = own.minimum(is_positive[left])
@@ -173,7 +173,7 @@ def _solved(problem: _Problem, first_token: int) -> Matrix:
 
 def _last(violates: Bool[Tensor, "tokens k"]) -> Bool[Tensor, "tokens k"]:
     """The last violating latent of each token alone."""
-    places = torch.arange(violates.shape[1])
+    places = torch.arange(violates.shape[1], device=violates.device)
     return violates & (places == torch.where(violates, places, -1).amax(1, keepdim=True))
 
 

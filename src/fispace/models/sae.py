@@ -29,6 +29,7 @@ class TopKSae(nn.Module):
         self.topk_dtype: SelectionDtype = topk_dtype
         self.select_by: SelectBy = select_by
         self.has_sparse_gradients = False
+        self.product_dtype = torch.float32
         bound = n_latents**-0.5
         W_dec = torch.empty(n_latents, d_model).uniform_(-bound, bound, generator=generator)
         self.W_dec = nn.Parameter(W_dec)
@@ -54,6 +55,7 @@ class TopKSae(nn.Module):
             self.topk_dtype,
             self.has_sparse_gradients,
             self.scale,
+            self.product_dtype,
         )
 
     def cut(self, codes: Codes, k: int) -> Codes:
@@ -63,3 +65,10 @@ class TopKSae(nn.Module):
     def decode(self, codes: Codes) -> Float[Tensor, "tokens d_model"]:
         """Reconstruction f W_dec, in standardised units."""
         return sparse_sum(codes, self.W_dec)
+
+
+def set_product_dtype(model: nn.Module, dtype: torch.dtype) -> None:
+    """Let the SAEs in the model multiply in this precision where sums are dense products, on a GPU."""
+    for module in model.modules():
+        if isinstance(module, TopKSae):
+            module.product_dtype = dtype

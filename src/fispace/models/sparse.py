@@ -2,7 +2,8 @@
 
 Forward and backward passes touch at most k rows per token and use library kernels only. A sum over the
 latents of a token is one `embedding_bag` on the codes; a sum over the tokens of a latent is one
-`embedding_bag` on the transposed codes. Must not: hold parameters, or select latents.
+`embedding_bag` on the transposed codes. On a GPU they are dense products where those are faster (`dense`).
+Must not: hold parameters, or select latents.
 """
 
 import warnings
@@ -15,6 +16,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from scipy.sparse import csr_matrix
 from torch import Tensor
+
+from fispace.models import dense
 
 CACHED_NUMBERS = 2**21
 """A larger matrix (8 MiB) does not stay in a core's cache when tokens access its rows at random."""
@@ -41,12 +44,25 @@ class Pattern:
     """Which latents are active in which token. Codes that differ only in their values share one pattern."""
 
     def __init__(
-        self, indices: Int[Tensor, "tokens k"], has_sparse_gradients: bool = False
+        self,
+        indices: Int[Tensor, "tokens k"],
+        has_sparse_gradients: bool = False,
+        product_dtype: torch.dtype = torch.float32,
     ) -> None:
-        """With `has_sparse_gradients`, gradients hold only the rows of latents that some token uses."""
+        """With `has_sparse_gradients`, gradients hold only the rows of latents that some token uses.
+
+        `product_dtype` is the precision of dense products, if there are any.
+        """
         self.indices = indices
         self.has_sparse_gradients = has_sparse_gradients
+        self.product_dtype = product_dtype
         self._by_latent: dict[int, ByLatent] = {}
+
+    def is_dense(self, like: Tensor, n_latents: int) -> bool:
+        """Whether sums over n_latents rows on the device of `like` are dense products."""
+        k = self.indices.shape[1]
+        is_faster = dense.is_faster(like, n_latents, k, self.product_dtype)
+        return is_faster and not self.has_sparse_gradients
 
     def by_latent(self, n_latents: int) -> ByLatent:
         """The pairs sorted by latent. They are sorted once and cached."""
@@ -63,7 +79,7 @@ class Pattern:
         ]
 
     def _sorted(self, n_latents: int) -> ByLatent:
-        sort = _sorted_on_device if self.indices.is_cuda else _sorted_by_scipy
+        sort = _sorted_by_scipy if self.indices.is_cpu else _sorted_on_device
         starts, tokens, order = sort(self, n_latents)
         latents = torch.arange(n_latents, device=starts.device)
         if self.has_sparse_gradients:
@@ -108,6 +124,10 @@ class Codes:
         """Latent of each value."""
         return self.pattern.indices
 
+    def cpu(self) -> "Codes":
+        """The codes on the processor."""
+        return Codes(self.values.cpu(), self.indices.cpu())
+
     def with_values(self, values: Float[Tensor, "tokens k"]) -> "Codes":
         """Codes with other values for the same latents."""
         return Codes(values, self.pattern)
@@ -140,6 +160,8 @@ def pair_sum(
 
 def bag(pattern: Pattern, values: Tensor, rows: Tensor) -> Tensor:
     """Sum over the latents of each token: tokens x width. Not differentiable; see `sparse_sum`."""
+    if pattern.is_dense(rows, len(rows)):
+        return dense.bag(pattern.indices, values, rows.to(pattern.product_dtype))
     return F.embedding_bag(pattern.indices, rows, per_sample_weights=values, mode="sum")
 
 
@@ -148,6 +170,9 @@ def bag_by_latent(pattern: Pattern, values: Tensor, of_tokens: Tensor, n_latents
 
     If the pattern has sparse gradients, it is a sparse tensor that holds the active latents' rows.
     """
+    if pattern.is_dense(of_tokens, n_latents):
+        dtype = pattern.product_dtype
+        return dense.bag_by_latent(pattern.indices, values, of_tokens, n_latents, dtype)
     pairs = pattern.by_latent(n_latents)
     weights = values.reshape(-1)[pairs.order]
     summed = F.embedding_bag(
@@ -161,13 +186,23 @@ def bag_by_latent(pattern: Pattern, values: Tensor, of_tokens: Tensor, n_latents
     )
 
 
+def sum_by_latent(pattern: Pattern, values: Tensor, n_latents: int) -> Tensor:
+    """Sum of the values over the tokens of each latent: n_latents."""
+    if pattern.is_dense(values, n_latents):
+        return dense.sum_by_latent(pattern.indices, values, n_latents, pattern.product_dtype)
+    flat = values.new_zeros(n_latents)
+    return flat.index_add_(0, pattern.indices.reshape(-1), values.reshape(-1))
+
+
 def products(pattern: Pattern, of_tokens: Tensor, rows: Tensor) -> Tensor:
     """Inner product of each token's vector with each of its latents' rows: tokens x k.
 
     If the rows do not fit the cache they are visited latent by latent, each once; the results are identical.
     """
+    if pattern.is_dense(rows, len(rows)):
+        return dense.products(pattern.indices, of_tokens, rows.to(pattern.product_dtype))
     is_large = rows.numel() > CACHED_NUMBERS and rows.shape[0] > of_tokens.shape[0]
-    if not is_large or rows.is_cuda:
+    if not is_large or not rows.is_cpu:
         found = _products(pattern.token_starts, pattern.indices.reshape(-1), of_tokens, rows)
         return found.view(pattern.indices.shape)
     pairs = pattern.by_latent(rows.shape[0])
@@ -187,6 +222,8 @@ def _products(starts: Tensor, others: Tensor, ones: Tensor, of_others: Tensor) -
 class _SparseSum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, pattern: Pattern, *rows: Tensor) -> Tensor:
+        if pattern.is_dense(values, len(rows[0])):  # one product with their sum
+            rows = (dense.merged(rows, pattern.product_dtype),)
         ctx.pattern = pattern
         ctx.save_for_backward(values, *rows)
         total = bag(pattern, values, rows[0])
@@ -278,7 +315,7 @@ def sparse_product(
 
 def to_dense(codes: Codes, n_latents: int) -> Float[Tensor, "tokens n_latents"]:
     """The codes as a matrix with a column for each latent."""
-    empty = torch.zeros(len(codes.values), n_latents, dtype=codes.values.dtype)
+    empty = codes.values.new_zeros(len(codes.values), n_latents)
     return empty.scatter(1, codes.indices, codes.values)
 
 

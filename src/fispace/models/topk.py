@@ -13,11 +13,20 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from fispace.models.sparse import Codes, Pattern, bag, bag_by_latent, products
+from fispace.devices import CPU
+from fispace.models.dense import SLICE_NUMBERS
+from fispace.models.sparse import (
+    Codes,
+    Pattern,
+    bag,
+    bag_by_latent,
+    products,
+    sum_by_latent,
+)
 from fispace.study.config.train import SelectionDtype, TopkDtype
 
-SLICE_TOKENS = {"cpu": 256, "cuda": 4096}
-"""Number of tokens in a slice."""
+SLICE_TOKENS = 256
+"""Number of tokens in a slice on the processor; its pre-activations stay in the cache."""
 
 GROUPS_PER_K = 4
 """Number of groups of latents, as a multiple of k. From 2 to 12 the cost is about the same."""
@@ -33,13 +42,18 @@ BFLOAT16_WEIGHTS, BFLOAT16_LATENTS_PER_K = 2**18, 32
 costs as much as the faster product saves."""
 
 
-def selection_dtype(topk_dtype: TopkDtype, d_model: int, n_latents: int, k: int) -> SelectionDtype:
+def selection_dtype(
+    topk_dtype: TopkDtype, d_model: int, n_latents: int, k: int, device: torch.device = CPU
+) -> SelectionDtype:
     """`topk_dtype` itself, or for `auto` the precision that trains faster at this size on this processor.
 
-    The values of the codes are float32 either way. The chosen latents can differ in near ties.
+    The values of the codes are float32 either way. The chosen latents can differ in near ties. On another
+    device `auto` is float32: there the product that selects also gives the values.
     """
     if topk_dtype != "auto":
         return topk_dtype
+    if device.type != "cpu":
+        return "float32"
     capabilities = torch.cpu.get_capabilities()
     has_products = any(capabilities.get(name, False) for name in BFLOAT16_PRODUCTS)
     is_large = d_model * n_latents > BFLOAT16_WEIGHTS
@@ -55,6 +69,7 @@ def encode_top_k(
     topk_dtype: SelectionDtype = "float32",
     has_sparse_gradients: bool = False,
     scale: Float[Tensor, " n_latents"] | None = None,
+    product_dtype: torch.dtype = torch.float32,
 ) -> Codes:
     """Codes f = TopK_k(ReLU(W_enc z + b_enc)), differentiable in z, W_enc and b_enc.
 
@@ -64,10 +79,16 @@ def encode_top_k(
     token, and at least k + 8. Their pre-activations are recomputed in the precision of z, and the k
     largest are kept. With a positive `scale`, the k latents with the largest pre-activation times scale
     are kept; the codes themselves are not scaled.
+
+    On a GPU one product in `product_dtype` both selects the latents and gives their pre-activations, and
+    `topk_dtype` is not used.
     """
     with torch.no_grad():
-        indices, pre_acts = _selected(z, W_enc, b_enc, scale, k, topk_dtype)
-    pattern = Pattern(indices, has_sparse_gradients)
+        if z.is_cpu:
+            indices, pre_acts = _selected(z, W_enc, b_enc, scale, k, topk_dtype)
+        else:
+            indices, pre_acts = _selected_on_device(z, W_enc, b_enc, scale, k, product_dtype)
+    pattern = Pattern(indices, has_sparse_gradients, product_dtype)
     values = _Activations.apply(z, W_enc, b_enc, pattern, pre_acts)
     return Codes(values, pattern)  # pyright: ignore[reportArgumentType]
 
@@ -83,7 +104,7 @@ def select_top_k(
     are partitioned. NaN counts as infinity. A `workspace` avoids allocating a Boolean matrix, whose fresh
     memory pages cost ten times the comparison.
     """
-    if pre_acts.is_cuda:
+    if not pre_acts.is_cpu:
         return pre_acts.topk(k, dim=1, sorted=False).indices.sort(dim=1).values
     is_native = pre_acts.dtype in (torch.float32, torch.float64)  # NumPy has no bfloat16
     values = (pre_acts if is_native else pre_acts.float()).numpy()
@@ -167,15 +188,28 @@ def _candidates(
 ) -> Int[Tensor, "tokens k"]:
     """Latents of the k largest pre-activations in the given precision."""
     weights, bias = W_enc.to(dtype).T, b_enc.to(dtype)
-    n_tokens, n_latents = SLICE_TOKENS[z.device.type], W_enc.shape[0]
-    shape = (min(n_tokens, len(z)), n_latents)
-    products_of_slice = torch.empty(shape, dtype=dtype, device=z.device)
+    shape = (min(SLICE_TOKENS, len(z)), W_enc.shape[0])
+    products_of_slice = torch.empty(shape, dtype=dtype)
     is_reaching = torch.empty(shape, dtype=torch.bool)
-    found = torch.empty(len(z), k, dtype=torch.long, device=z.device)
-    for part, slot in zip(z.split(n_tokens), found.split(n_tokens), strict=True):
+    found = torch.empty(len(z), k, dtype=torch.long)
+    for part, slot in zip(z.split(SLICE_TOKENS), found.split(SLICE_TOKENS), strict=True):
         pre_acts = torch.addmm(bias, part.to(dtype), weights, out=products_of_slice[: len(part)])
         slot.copy_(select_top_k(pre_acts, k, is_reaching[: len(part)]))
     return found
+
+
+def _selected_on_device(
+    z: Tensor, W_enc: Tensor, b_enc: Tensor, scale: Tensor | None, k: int, dtype: torch.dtype
+) -> tuple[Int[Tensor, "tokens k"], Float[Tensor, "tokens k"]]:
+    """The chosen latents and their pre-activations, both from one product of each slice of tokens."""
+    weights, bias = W_enc.to(dtype).T, b_enc.to(dtype)
+    chosen: list[Tensor] = []
+    pre_acts: list[Tensor] = []
+    for part in z.split(max(1, SLICE_NUMBERS // len(W_enc))):
+        found = torch.addmm(bias, part.to(dtype), weights)
+        chosen.append(select_top_k(found if scale is None else found * scale.to(dtype), k))
+        pre_acts.append(found.gather(1, chosen[-1]))
+    return torch.cat(chosen), torch.cat(pre_acts).to(z.dtype)
 
 
 class _Activations(torch.autograd.Function):
@@ -202,6 +236,5 @@ class _Activations(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             grad_W = bag_by_latent(pattern, live, z, W_enc.shape[0])
         if ctx.needs_input_grad[2]:
-            flat = torch.zeros(W_enc.shape[0], dtype=live.dtype, device=live.device)
-            grad_b = flat.index_add_(0, pattern.indices.reshape(-1), live.reshape(-1))
+            grad_b = sum_by_latent(pattern, live, W_enc.shape[0])
         return grad_z, grad_W, grad_b, None, None

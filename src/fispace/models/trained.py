@@ -6,8 +6,10 @@ Must not: train, or guess a configuration that the checkpoint does not contain.
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from pydantic import model_validator
 
+from fispace.devices import CPU
 from fispace.errors import ArtifactMismatchError, ParamsError
 from fispace.models.integrated import IntegratedModel
 from fispace.store.checkpoint import load_checkpoint
@@ -89,8 +91,8 @@ def initial_model(record: TrainingRecord) -> IntegratedModel:
     )  # fmt: skip
 
 
-def load_trained(path: Path, expected: dict[str, Any]) -> Trained:
-    """Trained model whose record agrees with `expected`; without dropout and gradients.
+def load_trained(path: Path, expected: dict[str, Any], device: torch.device = CPU) -> Trained:
+    """Trained model on the device, its record in agreement with `expected`; without dropout and gradients.
 
     Raises:
         ArtifactError: if the checkpoint is missing or damaged.
@@ -106,7 +108,7 @@ def load_trained(path: Path, expected: dict[str, Any]) -> Trained:
             f"{path}: the weights do not fit the configuration stored with them ({error}). "
             "The file was altered; run the rule that trains it again."
         ) from None
-    return Trained(model.eval().requires_grad_(False), record)
+    return Trained(model.to(device).eval().requires_grad_(False), record)
 
 
 def with_pooling(trained: Trained, pooling: Pooling) -> IntegratedModel:

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fispace.devices import device_label, random_states, set_random_states
 from fispace.errors import ArtifactError, ArtifactMismatchError, FispaceError, NonFiniteError
 from fispace.models.optimiser import Adam
 from fispace.provenance.code_digest import code_digest
@@ -27,7 +28,7 @@ from fispace.store.tensors import load_tensors, save_tensors
 log = logging.getLogger(__name__)
 
 FILE = "training.safetensors"
-CHECKSUM, IDENTITY, PROGRESS, RANDOM = "checksum", "identity", "progress", "random"
+CHECKSUM, IDENTITY, PROGRESS = "checksum", "identity", "progress"
 
 
 @runtime_checkable
@@ -43,9 +44,10 @@ class Remembers(Protocol):
         ...
 
 
-def surroundings(module: str) -> dict[str, Any]:
-    """What a training's numbers depend on besides its record: code of `module`, versions, processor."""
+def surroundings(module: str, device: torch.device) -> dict[str, Any]:
+    """What a training's numbers depend on besides its record: code of `module`, versions, processor, card."""
     return {
+        "device": device_label(device),
         "code": code_digest(module),
         "versions": [str(torch.__version__), np.__version__],
         "cpu": torch.backends.cpu.get_cpu_capability(),
@@ -110,6 +112,11 @@ class Training(NamedTuple):
     optimiser: Adam
     progress: Progress
 
+    @property
+    def device(self) -> torch.device:
+        """Device of the weights."""
+        return next(self.model.parameters()).device
+
     def live(self) -> dict[str, Tensor]:
         """Tensors by name. They alias the training's state: copying into them sets it."""
         weights = {f"model.{name}": value for name, value in self.model.state_dict().items()}
@@ -151,9 +158,9 @@ class Checkpoints:
         if self._kept is None:
             return
         kept, progress = self._kept
-        random = torch.get_rng_state()
-        _copy_into(training.live() | {RANDOM: random}, kept, self.path)
-        torch.set_rng_state(random)
+        random = random_states(training.device)
+        _copy_into(training.live() | random, kept, self.path)
+        set_random_states(random, training.device)
         for name, part in self._beside.items():
             start = f"{name}."
             part.restore({k.removeprefix(start): v for k, v in kept.items() if k.startswith(start)})
@@ -182,7 +189,7 @@ class Checkpoints:
         shutil.rmtree(self.path.parent, ignore_errors=True)
 
     def _save(self, training: Training) -> None:
-        tensors = training.live() | {RANDOM: torch.get_rng_state()}
+        tensors = training.live() | random_states(training.device)
         for name, part in self._beside.items():
             tensors |= {f"{name}.{key}": value for key, value in part.tensors().items()}
         for name, tensor in tensors.items():
@@ -245,5 +252,5 @@ def _checksum(tensors: dict[str, Tensor], record: dict[str, Any]) -> str:
     for name, tensor in sorted(tensors.items()):
         plain = tensor.detach().cpu().contiguous()
         digest.update(f"{name} {plain.dtype} {tuple(plain.shape)}\n".encode())
-        digest.update(plain.reshape(-1).view(torch.uint8).numpy().data)
+        digest.update(plain.reshape(-1).view(torch.uint8).cpu().numpy().data)
     return digest.hexdigest()

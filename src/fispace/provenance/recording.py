@@ -12,6 +12,7 @@ from typing import Any
 from fispace.errors import ArtifactError
 from fispace.provenance.code_digest import code_digest
 from fispace.provenance.records import (
+    DEVICE,
     FOLDER,
     PLACES,
     files_named_in,
@@ -133,10 +134,19 @@ def write_record(
         "outputs": {relative_name(path, base): sha256_of(path) for path in outputs},
         "streams": sorted(streams),
         "code": code_digest(command.module),
-        "versions": versions(),
+        "versions": versions() | _device_of(params),
         "files": _files_by_option(command, values, names, outputs, base),
     }
     write_json(base / FOLDER / record_name(list(record["outputs"])), record)
+
+
+def _device_of(params: Any) -> dict[str, str]:
+    """The device that a command with the parameter `device` used, beside the versions; else nothing."""
+    if not hasattr(params, "device"):
+        return {}
+    from fispace.devices import device_label, device_of  # other commands run without torch
+
+    return {DEVICE: device_label(device_of(params.device))}
 
 
 def record_name(outputs: Sequence[str]) -> str:

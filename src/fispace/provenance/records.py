@@ -27,6 +27,8 @@ PLACES = (("lm", "name"), ("text", "path"), ("transfer", "path"))
 MODEL_FILES = ("*.safetensors", "*.json", "*.model", "*.txt")
 """Files of a model folder that are read."""
 PARTIAL = ".partial-"
+DEVICE = "device"
+"""Beside the versions in the record of a command that ran on a device: cpu, or the name of the card."""
 
 LIBRARIES = (
     "fispace", "numpy", "pandas", "pyarrow", "scipy", "scikit-learn", "statsmodels", "diptest",

@@ -5,6 +5,7 @@ Must not: change or compute anything, or import torch.
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 from fispace.errors import ArtifactError, ParamsError
 from fispace.provenance.code_digest import code_digest
 from fispace.provenance.records import (
+    DEVICE,
     FOLDER,
     RESULTS,
     Record,
@@ -271,8 +273,16 @@ def _note_versions(records: list[Record]) -> None:
     now = versions()
     seen = {(name, old) for record in records for name, old in record.versions.items()}
     for name, old in sorted(seen):
-        if now.get(name) != old:
+        if name != DEVICE and now.get(name) != old:
             log.info("note: made with %s %s, here is %s.", name, old, now.get(name, "none"))
+    devices = Counter(record.versions[DEVICE] for record in records if DEVICE in record.versions)
+    if len(devices) > 1:
+        each = ", ".join(f"{number} on {name}" for name, number in sorted(devices.items()))
+        log.info(
+            "note: the commands did not run on one device: %s. Their numbers agree within rounding, not "
+            "to the byte; set device, delete the results of one of them and run again to have one.",
+            each,
+        )
 
 
 def _advice(findings: list[Finding], n_files: int, folder: Path, overlay: Path | None) -> str:

@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from fispace.devices import CPU
+
 
 def squared_error(
     x: Float[Tensor, "tokens d_model"], x_hat: Float[Tensor, "tokens d_model"]
@@ -26,12 +28,12 @@ class FvuSums:
     batches: the sums are exact, and the ratio is taken once.
     """
 
-    def __init__(self, d_model: int) -> None:
-        """Start with no tokens."""
+    def __init__(self, d_model: int, device: torch.device = CPU) -> None:
+        """Start with no tokens; those that are added are on the device."""
         self.n_tokens = 0
-        self.error = torch.zeros((), dtype=torch.float64)
-        self.mean = torch.zeros(d_model, dtype=torch.float64)
-        self.squares = torch.zeros((), dtype=torch.float64)
+        self.mean = torch.zeros(d_model, dtype=torch.float64, device=device)
+        self.error = self.mean.new_zeros(())
+        self.squares = self.mean.new_zeros(())
 
     def add(
         self, x: Float[Tensor, "tokens d_model"], x_hat: Float[Tensor, "tokens d_model"]
@@ -108,8 +110,8 @@ def kl_and_ce(
     one by one because one window's distributions fit the processor's cache; this takes a sixth of the
     time that the two functions need for the whole batch.
     """
-    kl = torch.empty(token_ids.shape, dtype=torch.float64)
-    ce = torch.zeros(token_ids.shape, dtype=torch.float64)
+    kl = torch.empty_like(token_ids, dtype=torch.float64)
+    ce = torch.zeros_like(kl)
     for window, z in enumerate(logits):
         log_q = log_probabilities(z)
         cross = torch.linalg.vecdot(original.p[window], log_q)
@@ -140,9 +142,9 @@ class FiringCounts:
     def add(self, values: Float[Tensor, "tokens k"], indices: Int[Tensor, "tokens k"]) -> None:
         """Count the active latents (values above zero) of the next tokens."""
         token, place = torch.nonzero(values > 0, as_tuple=True)
-        latents = indices[token, place].numpy()
+        latents = indices[token, place].cpu().numpy()
         np.add.at(self.n_fired, latents, 1)
-        window = (self.n_seen + token.numpy()) // self.window_tokens
+        window = (self.n_seen + token.cpu().numpy()) // self.window_tokens
         whole = window < len(self._fired)
         self._fired[window[whole], latents[whole]] = True
         self.n_seen += len(values)

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from fispace.devices import CPU
 from fispace.errors import CorpusError, NonFiniteError, ParamsError
 from fispace.store.tensors import load_tensors, save_tensors
 
@@ -25,27 +26,36 @@ class Standardiser:
     mean: Float[Tensor, " d_model"]
     std: Float[Tensor, " d_model"]
 
+    @property
+    def device(self) -> torch.device:
+        """Device to which `standardise` brings activations."""
+        return self.mean.device
+
     def standardise(self, x: Float[Tensor, "*tokens d_model"]) -> Float[Tensor, "*tokens d_model"]:
-        """Activations in units of the train split's standard deviation."""
-        return (x - self.mean) / self.std
+        """Activations in units of the train split's standard deviation, on the standardiser's device."""
+        return (x.to(self.device) - self.mean) / self.std
 
     def restore(self, z: Float[Tensor, "*tokens d_model"]) -> Float[Tensor, "*tokens d_model"]:
         """Standardised activations in the LM's own units."""
         return z * self.std + self.mean
+
+    def to(self, device: torch.device) -> "Standardiser":
+        """The same on another device."""
+        return Standardiser(self.mean.to(device), self.std.to(device))
 
     def save(self, path: Path, record: dict[str, Any]) -> None:
         """Write mean and std with a record of what they were fitted on."""
         save_tensors(path, {"mean": self.mean, "std": self.std}, record)
 
 
-def load_standardiser(path: Path) -> Standardiser:
-    """Standardiser written by `Standardiser.save`.
+def load_standardiser(path: Path, device: torch.device = CPU) -> Standardiser:
+    """Standardiser written by `Standardiser.save`, on the device.
 
     Raises:
         ArtifactError: if the file is missing or damaged.
     """
     tensors, _ = load_tensors(path)
-    return Standardiser(tensors["mean"], tensors["std"])
+    return Standardiser(tensors["mean"], tensors["std"]).to(device)
 
 
 def unit_standardiser(d_model: int) -> Standardiser:
@@ -59,7 +69,7 @@ def own_standardiser(x: Float[Tensor, "tokens d_model"]) -> Standardiser:
     The author standardises every chunk of 10,000 tokens in this way (W6), so the standardised value of a
     token depends on its neighbours.
     """
-    return fit_moments([x.numpy()], "keep")
+    return fit_moments([x.cpu().numpy()], "keep").to(x.device)
 
 
 def standardised_alone(rows: Float[np.ndarray, "_ d_model"]) -> Float[np.ndarray, "_ d_model"]:

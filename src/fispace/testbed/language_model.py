@@ -61,7 +61,7 @@ def deterministic_torch(threads: int) -> Iterator[None]:
     """Fixed thread count and deterministic kernels inside the block; the old settings are restored."""
     before, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     torch.set_num_threads(threads)
-    torch.set_deterministic_debug_mode("error")  # loads no compiler: see `models.fit.fix_numerics`
+    torch.set_deterministic_debug_mode("error")  # loads no compiler: see `devices.prepare`
     try:
         yield
     finally:

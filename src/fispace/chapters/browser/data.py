@@ -13,6 +13,7 @@ import torch
 from fispace.chapters.browser.book import Book, Facts, MovedTokens
 from fispace.chapters.browser.passes import Shown, Source, count
 from fispace.chapters.browser.records import read_cells, read_history, read_shares
+from fispace.devices import prepare
 from fispace.lm.lens import moved_tokens, reads_width
 from fispace.lm.pieces import TokenTexts
 from fispace.lm.window_batches import load_extracted_lm
@@ -54,7 +55,7 @@ def write_browser(
         ArtifactError, ArtifactMismatchError: if the inputs are damaged or do not belong together.
         ModelError: if the language model cannot be loaded.
     """
-    torch.set_num_threads(params.threads)
+    prepare(params.threads)
     store = ActivationStore(manifest)
     store.verify(SPLIT)
     expected = {"arm": arm, "seed": seed} | data_record(manifest, standardiser)

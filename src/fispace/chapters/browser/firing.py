@@ -25,9 +25,11 @@ class Active(NamedTuple):
 
 def active_of(codes: Codes, first: int) -> Active:
     """The positive entries of the codes of the tokens from number `first`."""
-    values = codes.values.double().numpy()
+    values = codes.values.double().cpu().numpy()
     tokens, places = np.nonzero(values > 0)
-    return Active(first + tokens, codes.indices.numpy()[tokens, places], values[tokens, places])
+    return Active(
+        first + tokens, codes.indices.cpu().numpy()[tokens, places], values[tokens, places]
+    )
 
 
 class Largest:
@@ -139,7 +141,7 @@ def activations_at(
 
     All tokens must be among those of the codes, whose first has the number `first`.
     """
-    indices, values = codes.indices.numpy(), codes.values.double().numpy()
+    indices, values = codes.indices.cpu().numpy(), codes.values.double().cpu().numpy()
     is_token: Bool[np.ndarray, "entries width"] = tokens >= 0
     places = np.where(is_token, tokens - first, 0)
     own = (indices[places] == latents[:, None, None]) & is_token[:, :, None]

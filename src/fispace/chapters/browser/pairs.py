@@ -34,7 +34,7 @@ def strongest_pairs(
     """
     if "interaction" not in model.parts or model.interaction.no_pair_weights is not None:
         return []
-    size = model.interaction.V.detach().double().norm(dim=1).numpy() * mean
+    size = model.interaction.V.detach().double().norm(dim=1).cpu().numpy() * mean
     searched = np.argsort(-size, kind="stable")[: params.pair_latents]
     searched = np.sort(searched[size[searched] > 0])
     if len(searched) < 2 or not params.pairs:
@@ -65,7 +65,7 @@ class PairCounts:
         where = self._place[codes.indices]
         dense = torch.zeros(len(codes.values), len(self.latents) + 1, dtype=torch.float64)
         where = torch.where(where >= 0, where, len(self.latents))  # the last column is of no latent
-        values = dense.scatter(1, where, codes.values.double()).numpy()
+        values = dense.scatter(1, where, codes.values.double()).cpu().numpy()
         for number, (i, j) in enumerate(zip(self._first, self._second, strict=True)):
             product = values[:, i] * values[:, j]
             tokens = np.flatnonzero(product)

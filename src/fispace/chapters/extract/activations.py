@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from fispace.chapters.extract.splits import windows_by_split
+from fispace.devices import prepare
 from fispace.lm.batching import require_positions
 from fispace.lm.hooks import read_activations, resolve_hook_point
 from fispace.lm.load import load_lm, model_fingerprint
@@ -46,8 +46,9 @@ def extract_activations(
         HookPointError: if the hook point does not exist, or cannot be read and replaced.
         NonFiniteError: if an activation is not finite; the message names shard and row.
     """
-    torch.set_num_threads(params.threads)
-    write_activations(params, load_lm(params.lm, lm_folder), lm_folder, corpus, scratch, out)
+    device = prepare(params.threads, params.device)
+    lm = load_lm(params.lm, lm_folder, device)
+    write_activations(params, lm, lm_folder, corpus, scratch, out)
 
 
 def write_activations(
@@ -159,7 +160,8 @@ def _run(job: _Extraction, windows: list[Window], name: str) -> np.ndarray:
     for start in tqdm(range(0, len(windows), size), desc=name, unit="batch", mininterval=5):
         chosen = by_length[start : start + size]
         ids, mask = padded([windows[i].token_ids for i in chosen], pad_id_of(job.tokenizer))
-        found = read_activations(job.model, job.params.lm.hook_point, ids, mask).float().numpy()
+        read = read_activations(job.model, job.params.lm.hook_point, ids, mask)
+        found = read.float().cpu().numpy()
         for row, i in enumerate(chosen):
             rows[i] = found[row, : len(windows[i].token_ids)]
     return np.concatenate(rows)

@@ -3,10 +3,9 @@
 Must not: know a trained model.
 """
 
-import torch
-
 from fispace.chapters.factorial.design import CONFIRM, SELECT
 from fispace.chapters.factorial.tables import CONTEXTS, ITEMS
+from fispace.devices import prepare
 from fispace.lm.generate import require_room
 from fispace.lm.load import load_lm
 from fispace.lm.score import plan_words
@@ -35,8 +34,8 @@ def read_stimuli(
             its continuation.
         StimuliError: if a text does not fit into one window.
     """
-    torch.set_num_threads(params.threads)
-    model, tokenizer = load_lm(params.lm, lm_folder)
+    device = prepare(params.threads, params.device)
+    model, tokenizer = load_lm(params.lm, lm_folder, device)
     prompts = read_csv(contexts, CONTEXTS)["prompt"].head(n_contexts).tolist()
     require_room(model, plan_words(tokenizer, prompts, [], params.add_bos).prompts, n_tokens)
     table = read_csv(item_table, ITEMS)

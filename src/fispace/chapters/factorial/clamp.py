@@ -30,6 +30,7 @@ from fispace.chapters.factorial.planted_contrast import (
     planted_reach,
 )
 from fispace.chapters.factorial.tables import CANDIDATES, CONTEXTS, WORDS
+from fispace.devices import prepare
 from fispace.lm.hooks import read_activations
 from fispace.lm.intervention_scoring import Moves, prompt_log_probs, score_checked
 from fispace.lm.load import load_lm
@@ -60,9 +61,9 @@ def clamp_latents(
             embedding for one of their tokens.
         StimuliError: if a response word cannot be scored with the LM's tokenizer.
     """
-    torch.set_num_threads(params.threads)
-    pipe = load_pipeline(weights, standardiser, secondary)
-    model, tokenizer = load_lm(params.lm, lm_folder)
+    device = prepare(params.threads, params.device)
+    pipe = load_pipeline(weights, standardiser, secondary, device=device)
+    model, tokenizer = load_lm(params.lm, lm_folder, device)
     chosen = read_csv(candidates, CANDIDATES)
     prompts, listed = read_csv(contexts, CONTEXTS), read_csv(words, WORDS)
     key = {"arm": pipe.arm, "seed": pipe.seed}
@@ -181,9 +182,9 @@ def _is_active(
             found.append(torch.full((len(batch),), torch.nan))
             continue
         own = codes[row["space"]]
-        fires = ((own.indices == row["latent"]) & (own.values > 0)).any(1).reshape(ids.shape)
-        found.append((fires & mask.bool()).any(1).float())
-    return torch.stack(found, dim=1).numpy()
+        fires = ((own.indices == row["latent"]) & (own.values > 0)).any(1).cpu()
+        found.append((fires.reshape(ids.shape) & mask.bool()).any(1).float())
+    return torch.stack(found, dim=1).cpu().numpy()
 
 
 def _check_table(kl: Tensor, active: np.ndarray, chosen: Frame, plan: WordPlan) -> pd.DataFrame:

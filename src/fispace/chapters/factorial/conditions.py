@@ -76,7 +76,7 @@ def _of_latent(
     if kind not in SET_KINDS:
         return
     own = codes[space]
-    active = own.values[(own.indices == latent) & (own.values > 0)].double().numpy()
+    active = own.values[(own.indices == latent) & (own.values > 0)].double().cpu().numpy()
     for quantile in params.quantiles:
         value = float(np.quantile(active, quantile)) if active.size else 0.0
         change = Intervention(TARGETS[space], latent, "set", value)
@@ -99,7 +99,7 @@ def random_direction(
     """Unit vector, uniform on the sphere; it depends on the seeds, arm, kind and rank only."""
     names = ("factorial", kind, pipe.arm, pipe.seed, rank)
     drawn = torch.randn(pipe.model.d_model, generator=torch_stream(root_seed, *names))
-    return drawn / drawn.norm()
+    return (drawn / drawn.norm()).to(pipe.units.device)
 
 
 def _multiplied(target: InterventionTarget, latent: int, amount: float) -> Intervention:
@@ -120,6 +120,7 @@ def moved_activations(
     """
 
     def variants(x: Tensor) -> Iterator[Tensor]:
+        x = x.to(pipe.units.device)
         rows, kept = x[:, n_prefix:].float(), x[:, :n_prefix].float()
         z = pipe.units.standardise(rows.reshape(-1, rows.shape[-1]))
         base = base_of(pipe.model, pipe.secondary, z, add_back_errors)

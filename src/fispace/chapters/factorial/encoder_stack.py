@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from fispace.devices import CPU
 from fispace.errors import ArtifactMismatchError, ParamsError
 from fispace.models.integrated import IntegratedModel
 from fispace.models.sae import TopKSae
@@ -44,31 +45,32 @@ class StimulusTokens(NamedTuple):
     """Row number of each token's text."""
 
 
-def load_arm(weights: Path, standardiser: Path) -> Trained:
-    """Trained model with an interaction, and the record of its training.
+def load_arm(weights: Path, standardiser: Path, device: torch.device = CPU) -> Trained:
+    """Trained model with an interaction, on the device, and the record of its training.
 
     Raises:
         ArtifactMismatchError: if it has no interaction, or was trained on other activations or in other units.
     """
     d_model = load_standardiser(standardiser).mean.shape[0]
     expected = {"d_model": d_model, "standardiser": sha256_of(standardiser)}
-    trained = load_trained(weights, expected)
+    trained = load_trained(weights, expected, device)
     require_interaction(trained.model)
     return trained
 
 
 def load_pipeline(
-    weights: Path, standardiser: Path, secondary: Path, residual: Path | None = None
-) -> Pipeline:
-    """Pipeline of one arm and seed; with the control SAE if `residual` is given.
+    weights: Path, standardiser: Path, secondary: Path, residual: Path | None = None,
+    device: torch.device = CPU,
+) -> Pipeline:  # fmt: skip
+    """Pipeline of one arm and seed on the device; with the control SAE if `residual` is given.
 
     Raises:
         ArtifactMismatchError: if an SAE was trained on another model.
     """
-    model, record = load_arm(weights, standardiser)
-    own = _load_sae(secondary, weights, "secondary")
-    control = _load_sae(residual, weights, "residual") if residual else None
-    units = load_standardiser(standardiser)
+    model, record = load_arm(weights, standardiser, device)
+    own = _load_sae(secondary, weights, "secondary").to(device)
+    control = _load_sae(residual, weights, "residual").to(device) if residual else None
+    units = load_standardiser(standardiser, device)
     return Pipeline(units, model, own, control, record.arm, record.seed)
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from fispace.chapters.factorial.conditions import (
     DIRECTIONS,
@@ -29,6 +28,7 @@ from fispace.chapters.factorial.tables import (
     GENERATION_COUNTS,
     WORDS,
 )
+from fispace.devices import prepare
 from fispace.lm.cached import Replacements
 from fispace.lm.generate import Choose, continue_texts, greedy, sampler
 from fispace.lm.load import load_lm
@@ -58,9 +58,9 @@ def generate_texts(
             continuation, or has no embedding for a token of a context.
         StimuliError: if a response word cannot be scored with the LM's tokenizer.
     """
-    torch.set_num_threads(params.threads)
-    pipe = load_pipeline(weights, standardiser, secondary)
-    lm = load_lm(params.lm, lm_folder)
+    device = prepare(params.threads, params.device)
+    pipe = load_pipeline(weights, standardiser, secondary, device=device)
+    lm = load_lm(params.lm, lm_folder, device)
     listed, prompts = read_csv(words, WORDS), read_csv(contexts, CONTEXTS)
     if params.generation.n_contexts > len(prompts):
         log.warning(

@@ -25,6 +25,7 @@ from fispace.chapters.factorial.planted_contrast import (
 )
 from fispace.chapters.factorial.stimuli import PLANTED_CONTRAST
 from fispace.chapters.factorial.tables import CONTEXTS, TRUTH, UNDECLARED, WORDS
+from fispace.devices import CPU, prepare
 from fispace.errors import StimuliError
 from fispace.lm.load import load_lm
 from fispace.lm.score import plan_words, require_scorable, score_words
@@ -73,7 +74,7 @@ def compare_truth(
     Raises:
         StimuliError: if the battery has no planted contrast.
     """
-    torch.set_num_threads(params.threads)
+    device = prepare(params.threads, params.device)
     listed, prompts = read_csv(words, WORDS), read_csv(contexts, CONTEXTS)
     if not has_planted_contrast(prompts, listed, params.factors):
         raise StimuliError(
@@ -81,7 +82,7 @@ def compare_truth(
         )
     scores = {
         "bayes": bayes_scores(grammar_from_json(read_json(grammar)), prompts, listed),
-        "lm": lm_scores(params, lm_folder, prompts, listed),
+        "lm": lm_scores(params, lm_folder, prompts, listed, device),
     }
     table = word_table(params, scores, prompts, listed)
     write_table(by_word, table, params.plain() | {"step": "factorial ground-truth"})
@@ -92,10 +93,14 @@ def compare_truth(
 
 
 def lm_scores(
-    params: GroundTruthStep, lm_folder: Path | None, prompts: Frame, words: Frame
+    params: GroundTruthStep,
+    lm_folder: Path | None,
+    prompts: Frame,
+    words: Frame,
+    device: torch.device = CPU,
 ) -> Float[np.ndarray, "prompts words"]:
     """Log-probabilities of the words in nats, by the LM without an intervention."""
-    model, tokenizer = load_lm(params.lm, lm_folder)
+    model, tokenizer = load_lm(params.lm, lm_folder, device)
     texts, listed = prompts["prompt"].tolist(), words["word"].tolist()
     plan = plan_words(tokenizer, texts, listed, params.add_bos)
     require_scorable(model, tokenizer, plan, texts, listed)

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from fispace.chapters.factorial.design import Frame
 from fispace.chapters.factorial.encoder_stack import Pipeline, load_pipeline, read_stimulus_tokens
 from fispace.chapters.factorial.tables import CANDIDATES, PAIRS
+from fispace.devices import prepare
 from fispace.models.pairs import Pairs, active_pairs, pair_readout, pair_weights
 from fispace.store.tables import read_csv, write_csv
 from fispace.study.config.factorial import PairsStep
@@ -27,8 +27,8 @@ def list_pairs(
     select: Reads, pairs: Writes,
 ) -> None:  # fmt: skip
     """Write the strongest pairs of each chosen secondary latent on the select half."""
-    torch.set_num_threads(params.threads)
-    pipe = load_pipeline(weights, standardiser, secondary)
+    device = prepare(params.threads, params.device)
+    pipe = load_pipeline(weights, standardiser, secondary, device=device)
     codes = pipe.model.sae.encode(read_stimulus_tokens(select, pipe.units).z)
     found = active_pairs(codes, pipe.model.config.n_latents)
     if pipe.model.interaction.no_pair_weights is not None:

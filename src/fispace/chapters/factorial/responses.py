@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -21,6 +20,7 @@ from fispace.chapters.factorial.encoder_stack import (
     read_stimulus_tokens,
 )
 from fispace.chapters.factorial.tables import ITEMS
+from fispace.devices import prepare
 from fispace.models.sparse import Codes
 from fispace.store.responses import Responses, write_responses
 from fispace.store.tables import read_csv
@@ -35,8 +35,8 @@ def measure_responses(
     confirm_responses: Writes,
 ) -> None:  # fmt: skip
     """Write the mean activation of every latent of every SAE on every text, one file per half."""
-    torch.set_num_threads(params.threads)
-    pipe = load_pipeline(weights, standardiser, secondary, residual)
+    device = prepare(params.threads, params.device)
+    pipe = load_pipeline(weights, standardiser, secondary, residual, device=device)
     table: Any = read_csv(item_table, ITEMS)
     files = ((SELECT, select, select_responses), (CONFIRM, confirm, confirm_responses))
     for half, source, target in files:
@@ -67,7 +67,7 @@ def means_by_text(
     for begin in range(0, len(tokens.z), batch_tokens):
         rows = tokens.text[begin : begin + batch_tokens]
         for space, codes in encode(tokens.z[begin : begin + batch_tokens]).items():
-            where = (rows[:, None], codes.indices.numpy())
-            np.add.at(sums[space], where, codes.values.double().numpy())
+            where = (rows[:, None], codes.indices.cpu().numpy())
+            np.add.at(sums[space], where, codes.values.double().cpu().numpy())
     counts = np.bincount(tokens.text, minlength=n_texts)[:, None]
     return {space: total / counts for space, total in sums.items()}

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from fispace.chapters.factorial.design import require_same
 from fispace.chapters.factorial.encoder_stack import initial_sae, load_arm
+from fispace.devices import prepare
 from fispace.errors import ParamsError, named_divergence
-from fispace.models.fit import Schedule, fit, fix_numerics
+from fispace.models.fit import Schedule, fit
 from fispace.models.integrated import IntegratedModel
 from fispace.models.objective import squared_error_objective
 from fispace.models.secondary import SecondarySae, hidden_vectors, residual_vectors
@@ -83,9 +84,10 @@ def train_secondary(
         DivergedError: if the loss becomes non-finite.
     """
     read = reader_of(site)
-    model, record = load_arm(weights, standardiser)
+    device = prepare(params.threads, params.device)
+    model, record = load_arm(weights, standardiser, device)
     require_same(weights, "manifest", record.manifest, sha256_of(manifest))
-    store, units = ActivationStore(manifest), load_standardiser(standardiser)
+    store, units = ActivationStore(manifest), load_standardiser(standardiser, device)
     for split in ("train", "val", "test"):
         store.verify(split)
     key = {"arm": record.arm, "seed": record.seed, "site": site}
@@ -94,7 +96,7 @@ def train_secondary(
     names = (record.seed, *([] if site == SECONDARY else [site]))
     recipe = params.plain() | key | {"step": "factorial secondary", "lr": peak}
     recipe["weights"] = sha256_of(weights)
-    identity = recipe | data_record(manifest, standardiser) | surroundings(__name__)
+    identity = recipe | data_record(manifest, standardiser) | surroundings(__name__, device)
     checkpoints = Checkpoints(scratch, identity, checkpoint_seconds)
     with named_divergence(f"{site} SAE of arm {key['arm']}, seed {key['seed']}"):
         fitted, rows = fit_secondary(params, vectors, names, peak, checkpoints)
@@ -124,7 +126,6 @@ def fit_secondary(
 
     `names` identify its random streams.
     """
-    fix_numerics(params.threads)
     root, n_taken = (params.root_seed, "factorial", *names), checkpoints.n_steps
 
     def stream(purpose: str, start: int = 0) -> Iterator[Tensor]:
@@ -134,10 +135,11 @@ def fit_secondary(
         return (vectors.read(torch.from_numpy(x)) for x in rows)
 
     n_fitted = -(-params.standardiser_tokens // params.batch_tokens)
-    fitted = fit_moments((h.numpy() for h in _take(stream("standardiser"), n_fitted)), "keep")
+    drawn = (h.cpu().numpy() for h in _take(stream("standardiser"), n_fitted))
+    fitted = fit_moments(drawn, "keep").to(vectors.units.device)
     n_latents = params.expansion * vectors.model.config.d_embed
     width = fitted.mean.shape[0]
-    sae = initial_sae(width, n_latents, params.k, torch_stream(*root, "init"))
+    sae = initial_sae(width, n_latents, params.k, torch_stream(*root, "init")).to(fitted.device)
     secondary = SecondarySae(sae, fitted.mean, fitted.std)
     clipped = _clipped_as_the_arms(params, width, vectors.model.d_model)
     curve = fit(
@@ -164,7 +166,8 @@ def secondary_quality(
 ) -> list[Quality]:
     """FVU in standardised units, L0, and share of dead latents, over all tokens of the batches."""
     n_latents, width = secondary.sae.W_dec.shape
-    sums, active, fired = FvuSums(width), 0.0, torch.zeros(n_latents, dtype=torch.bool)
+    sums, active = FvuSums(width, secondary.mean.device), 0.0
+    fired = torch.zeros(n_latents, dtype=torch.bool, device=secondary.mean.device)
     for hidden in batches:
         codes = secondary.encode(hidden)
         scale = secondary.std

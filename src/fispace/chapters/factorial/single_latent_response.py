@@ -15,6 +15,7 @@ from torch import Tensor
 from fispace.chapters.factorial.design import Frame
 from fispace.chapters.factorial.encoder_stack import Pipeline, load_pipeline, read_stimulus_tokens
 from fispace.chapters.factorial.tables import HISTOGRAM, ITEMS, SINGLES
+from fispace.devices import prepare
 from fispace.store.metric_registry import with_units
 from fispace.store.tables import read_csv, read_table, write_csv
 from fispace.study.config.factorial import SingleLatentStep
@@ -28,11 +29,11 @@ def measure_single_latent_response(
     histogram: Writes,
 ) -> None:  # fmt: skip
     """Write the effect of one primary latent on secondary latents, among others and alone (paper, F3)."""
-    torch.set_num_threads(params.threads)
+    device = prepare(params.threads, params.device)
     factors = ITEMS.factors(read_csv(item_table, ITEMS))
     numbers, bars = [], []
     for path, sae, table in zip(weights, secondary, discovery, strict=True):
-        pipe = load_pipeline(path, standardiser, sae)
+        pipe = load_pipeline(path, standardiser, sae, device=device)
         tokens = read_stimulus_tokens(confirm, pipe.units)
         latent = strongest_primary(read_table(table), factors)
         rows, counts = single_latent(params, pipe, tokens.z, latent)
@@ -65,7 +66,7 @@ def single_latent(
     together = codes[rows]
     alone = together.with_values(together.values * is_own[rows])
     hidden = pipe.model.interaction.hidden(together)
-    values = pipe.secondary.encode(hidden).values.double().numpy().ravel()
+    values = pipe.secondary.encode(hidden).values.double().cpu().numpy().ravel()
     pooled = pipe.model.interaction.pool(alone).abs()
     scale = pipe.model.interaction.pool(together).abs()
     numbers: list[dict[str, Any]] = [

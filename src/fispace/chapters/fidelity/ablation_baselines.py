@@ -27,6 +27,7 @@ from fispace.chapters.fidelity.spliced_evaluation import (
     split_mean,
     unchanged_pass,
 )
+from fispace.devices import prepare
 from fispace.lm.window_batches import load_extracted_lm, window_batches
 from fispace.lm.windows import pad_id_of
 from fispace.store.activations import ActivationStore
@@ -47,9 +48,9 @@ def measure_ablation_baselines(
     Raises:
         ArtifactError, ArtifactMismatchError: if shards and LM do not belong together.
     """
-    torch.set_num_threads(params.threads)
-    store, units = ActivationStore(manifest), load_standardiser(standardiser)
-    lm = load_extracted_lm(params.lm, lm_folder, store)
+    device = prepare(params.threads, params.device)
+    store, units = ActivationStore(manifest), load_standardiser(standardiser, device)
+    lm = load_extracted_lm(params.lm, lm_folder, store, device)
     write_table(
         bounds,
         bounds_table(params, units, store, lm),
@@ -65,7 +66,7 @@ def bounds_table(
     frames: list[pd.DataFrame] = []
     for split in (name for name in EVALUATED if name in store.shards):
         store.verify(split)
-        mean = split_mean(store, split)
+        mean = split_mean(store, split, units.device)
         batches = window_batches(store, split, params.batch_windows, pad_id_of(tokenizer))
         for batch in tqdm(batches, desc=split, unit="batch", mininterval=5):
             done = unchanged_pass(model, params.lm.hook_point, batch)

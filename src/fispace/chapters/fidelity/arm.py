@@ -36,6 +36,7 @@ from fispace.chapters.fidelity.split_errors import (
     matched_error,
     split_errors,
 )
+from fispace.devices import prepare
 from fispace.lm.window_batches import load_extracted_lm, window_batches
 from fispace.lm.windows import pad_id_of
 from fispace.models.integrated import IntegratedModel, ablations, parts_name
@@ -106,12 +107,12 @@ def evaluate_arm(
     Raises:
         ArtifactError, ArtifactMismatchError: if checkpoint, shards, or LM do not belong together.
     """
-    torch.set_num_threads(params.threads)
+    device = prepare(params.threads, params.device)
     store = ActivationStore(manifest)
     expected = {"arm": arm, "seed": seed} | data_record(manifest, standardiser)
-    trained = load_trained(weights, expected)
-    lm = load_extracted_lm(params.lm, lm_folder, store)
-    found = measure_arm(params, trained, load_standardiser(standardiser), store, lm)
+    trained = load_trained(weights, expected, device)
+    lm = load_extracted_lm(params.lm, lm_folder, store, device)
+    found = measure_arm(params, trained, load_standardiser(standardiser, device), store, lm)
     record = {
         "step": "fidelity arm", "arm": arm, "seed": seed, "checkpoint": sha256_of(weights),
         "matched_errors": params.matched_errors, "epsilon_draws": params.epsilon_draws,
@@ -198,7 +199,9 @@ def _measure_split(
             params.dead_window_tokens, split, n_tokens,
         )  # fmt: skip
     firing = FiringCounts(n_latents, n_tokens, window)
-    found = _Split(params, model, units, split, split_mean(store, split), of_split, firing)
+    found = _Split(
+        params, model, units, split, split_mean(store, split, units.device), of_split, firing
+    )
     batches = window_batches(store, split, params.batch_windows, pad_id)
     for number, batch in enumerate(tqdm(batches, desc=split, unit="batch", mininterval=5)):
         _measure_batch(found, unchanged_pass(lm, params.lm.hook_point, batch), measurements, number)

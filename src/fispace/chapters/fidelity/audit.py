@@ -17,6 +17,7 @@ from torch import Tensor
 
 from fispace.chapters.fidelity.document_sums import MASKED
 from fispace.chapters.fidelity.spliced_evaluation import Scored, unchanged_pass
+from fispace.devices import CPU, prepare
 from fispace.errors import ArtifactMismatchError
 from fispace.lm.hooks import following_block
 from fispace.lm.window_batches import load_extracted_lm, window_batches
@@ -89,10 +90,10 @@ def measure_audit(
             a checkpoint does not differ from the plain one by exactly its switch.
         ParamsError: if `audit` is not such a section.
     """
-    torch.set_num_threads(params.threads)
-    store, units = ActivationStore(manifest), load_standardiser(standardiser)
+    device = prepare(params.threads, params.device)
+    store, units = ActivationStore(manifest), load_standardiser(standardiser, device)
     expected = {"seed": seed} | data_record(manifest, standardiser)
-    lm, tokenizer = load_extracted_lm(params.lm, lm_folder, store)
+    lm, tokenizer = load_extracted_lm(params.lm, lm_folder, store, device)
     settings = AuditConfig.read(json.loads(audit), "train.audit")
     switches = [(NO_SWITCH, {}), *settings.switches.items()]
     trained: dict[tuple[str, str], Trained] = {}
@@ -101,7 +102,7 @@ def measure_audit(
         (settings.baseline, [baseline_weights, *baseline_switched]),
     ):
         for (switch, changed), path in zip(switches, paths, strict=True):
-            trained[arm, switch] = load_trained(path, expected | {"arm": arm})
+            trained[arm, switch] = load_trained(path, expected | {"arm": arm}, device)
             _require_switch(trained[arm, NO_SWITCH], trained[arm, switch], changed, path)
     following = following_block(lm, params.lm.hook_point)
     plan = planned(trained, units, HookedSplit(params.lm.hook_point, "test"), following)
@@ -139,7 +140,7 @@ def planned(
             for arm, model in models.items()
             if "linear" in model.parts
         ),
-        *_under(NO_STANDARDISER, models, unit_standardiser(len(units.mean))),
+        *_under(NO_STANDARDISER, models, unit_standardiser(len(units.mean)).to(units.device)),
         *_under(LINEAR_POOLING, _linearly_pooled(plain), units),
     ]
     for (arm, switch), of in trained.items():
@@ -178,7 +179,8 @@ def _measured(
     store.verify(place.split)
     n_done, n_wanted = 0, store.n_tokens("test")
     is_alone = any(measurement.units is None for measurement in measurements)
-    own = own_units(store, place.split) if is_alone else None
+    device = measurements[0].model.device
+    own = own_units(store, place.split, device) if is_alone else None
     for batch in window_batches(store, place.split, params.batch_windows, pad_id):
         if n_done >= n_wanted:
             return
@@ -207,13 +209,14 @@ class TokenStandardiser(Standardiser):
         return TokenStandardiser(self.mean[first:last], self.std[first:last])
 
 
-def own_units(store: ActivationStore, split: str) -> TokenStandardiser:
+def own_units(store: ActivationStore, split: str, device: torch.device = CPU) -> TokenStandardiser:
     """Mean and deviation of each token's row group, in the order in which tokens are stored."""
     groups = [torch.from_numpy(group) for group in store.groups(split) if len(group)]
     units = [own_standardiser(group) for group in groups]
     sizes = torch.tensor([len(group) for group in groups])
     mean, std = (torch.stack([getattr(of, name) for of in units]) for name in ("mean", "std"))
-    return TokenStandardiser(mean.repeat_interleave(sizes, 0), std.repeat_interleave(sizes, 0))
+    mean, std = (each.repeat_interleave(sizes, 0).to(device) for each in (mean, std))
+    return TokenStandardiser(mean, std)
 
 
 @torch.no_grad()
@@ -223,6 +226,6 @@ def _sums(scored: Scored, measurement: SwitchMeasurement, units: Standardiser) -
     z_hat = measurement.model(z, measurement.parts)
     found = scored.splice(units.restore(z_hat))
     found["error"] = scored.place(squared_error(z, z_hat))
-    found["n_dimensions"] = scored.place(torch.full((len(z),), float(z.shape[1])))
+    found["n_dimensions"] = scored.place(z.new_full((len(z),), z.shape[1]))
     found["kl_squares"] = found["kl"].square()
     return scored.frame(parts_name(measurement.parts), "", found)

@@ -70,7 +70,7 @@ def gaussian_directions(
     """Rows of N(mean, cov): mean + R g, g standard normal, in float64."""
     shape = (n_tokens, len(moments.mean))
     normal = torch.randn(shape, generator=generator, dtype=torch.float64)
-    return moments.mean + normal @ moments.root
+    return moments.mean + normal.to(moments.root) @ moments.root
 
 
 def covariance_matched_error(
@@ -93,4 +93,4 @@ def shuffled_error(error: Errors, others: Errors) -> Errors:
 
 
 def _gaussian(like: Errors, generator: torch.Generator) -> Errors:
-    return torch.randn(like.shape, generator=generator, dtype=like.dtype)
+    return torch.randn(like.shape, generator=generator, dtype=like.dtype).to(like)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from fispace.chapters.fidelity.document_sums import EVALUATED
+from fispace.devices import prepare
 from fispace.models.integrated import IntegratedModel
 from fispace.models.readout import ReadoutSums, SparseReadout
 from fispace.models.sparse import Codes
@@ -56,12 +57,12 @@ def measure_reduced_k(
     Raises:
         ArtifactError, ArtifactMismatchError: if checkpoints or shards do not belong together.
     """
-    torch.set_num_threads(params.threads)
-    store, units = ActivationStore(manifest), load_standardiser(standardiser)
+    device = prepare(params.threads, params.device)
+    store, units = ActivationStore(manifest), load_standardiser(standardiser, device)
     expected = {"seed": seed} | data_record(manifest, standardiser)
-    whole = [load_trained(path, expected).model for path in (sae, arm)]
+    whole = [load_trained(path, expected, device).model for path in (sae, arm)]
     trained = [
-        {model.config.k: model for model in [whole[i], *_models(paths, expected)]}
+        {model.config.k: model for model in [whole[i], *_models(paths, expected, device)]}
         for i, paths in enumerate((saes, arms))
     ]
     models = Models(whole[0], whole[1], trained[0], trained[1])
@@ -69,8 +70,10 @@ def measure_reduced_k(
     write_table(cut, found.assign(seed=seed), {"step": "fidelity reduced-k", "seed": seed})
 
 
-def _models(paths: list[Path], expected: Mapping[str, object]) -> list[IntegratedModel]:
-    return [load_trained(path, dict(expected)).model for path in paths]
+def _models(
+    paths: list[Path], expected: Mapping[str, object], device: torch.device
+) -> list[IntegratedModel]:
+    return [load_trained(path, dict(expected), device).model for path in paths]
 
 
 @torch.no_grad()
@@ -86,7 +89,7 @@ def _readouts(
         codes = sae.sae.encode(z)
         for k, of_k in sums.items():
             of_k.add(sae.sae.cut(codes, k), z)
-    return {k: of_k.solve() for k, of_k in sums.items()}
+    return {k: of_k.solve(units.device) for k, of_k in sums.items()}
 
 
 @torch.no_grad()
@@ -102,7 +105,7 @@ def _measured(
             for k in sorted(models.saes)
             for name, reconstruct in _compared(models, readouts[k], k).items()
         }
-        sums = {key: FvuSums(store.d_model) for key in compared}
+        sums = {key: FvuSums(store.d_model, units.device) for key in compared}
         for group in store.groups(split):
             z = units.standardise(torch.from_numpy(group))
             codes = models.sae.sae.encode(z)

@@ -40,15 +40,17 @@ class UnchangedPass(NamedTuple):
 def unchanged_pass(lm: Any, hook_point: int | str, batch: WindowBatch) -> UnchangedPass:
     """Activations, predictions and CE of the batch with nothing replaced."""
     x, found = hooked_pass(lm, hook_point, batch)
+    batch = batch.to(found.device)
+    x = x.to(found.device)
     log_p = log_probabilities(found)
     ce = next_token_ce(log_p, batch.token_ids)
     return UnchangedPass(lm, hook_point, batch, x, prediction_of(log_p), ce)
 
 
-def split_mean(store: ActivationStore, split: str) -> Tensor:
+def split_mean(store: ActivationStore, split: str, device: torch.device) -> Tensor:
     """Mean activation of a split's non-special tokens, in float64; it centres the FVU's denominator."""
     total = sum(group.astype(np.float64).sum(0) for group in store.groups(split))
-    return torch.from_numpy(np.asarray(total) / store.n_tokens(split))
+    return torch.from_numpy(np.asarray(total) / store.n_tokens(split)).to(device)
 
 
 class Scored:
@@ -91,7 +93,7 @@ class Scored:
         found = {
             "error": squared_error(z, z_hat),
             "error_raw": squared_error(self.rows, x_hat),
-            "n_dimensions": torch.full((len(z),), float(z.shape[1])),
+            "n_dimensions": z.new_full((len(z),), z.shape[1]),
         }
         if self.special_tokens == MASKED:
             centre = units.standardise(mean)
@@ -101,7 +103,7 @@ class Scored:
 
     def place(self, values: Tensor) -> Tensor:
         """Values of the scored tokens at their positions, zero elsewhere."""
-        placed = torch.zeros(self.batch.token_ids.shape, dtype=torch.float64)
+        placed = torch.zeros_like(self.batch.token_ids, dtype=torch.float64)
         placed[self.batch.is_token] = values.double()
         return placed
 
@@ -110,7 +112,9 @@ class Scored:
     ) -> pd.DataFrame:
         """One row per window: sums over its scored tokens and their number, times the share of a draw."""
         sums = values | {"n_tokens": self.batch.is_token, "n_next": self.is_next}
-        columns = {name: value.sum(1).double().numpy() * share for name, value in sums.items()}
+        columns = {
+            name: value.sum(1).double().cpu().numpy() * share for name, value in sums.items()
+        }
         fixed = {
             "parts": parts,
             "special_tokens": self.special_tokens,
@@ -130,11 +134,13 @@ class Scored:
             "n_tokens": self.batch.is_token,
             "n_next": self.is_next,
         }
-        columns = {name: s[window, position].double().numpy() * share for name, s in sums.items()}
+        columns = {
+            name: s[window, position].double().cpu().numpy() * share for name, s in sums.items()
+        }
         fixed = {
             "special_tokens": self.special_tokens,
             "condition": condition,
-            "document_id": self.batch.document_ids[window.numpy()],
-            "position": position.numpy(),
+            "document_id": self.batch.document_ids[window.cpu().numpy()],
+            "position": position.cpu().numpy(),
         }
         return pd.DataFrame(fixed | columns)

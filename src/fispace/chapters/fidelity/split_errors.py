@@ -58,7 +58,7 @@ def split_errors(
     """The errors of the reconstruction by the given parts, in raw LM coordinates."""
     found: list[Tensor] = []
     for group in store.groups(split):
-        x = torch.from_numpy(group)
+        x = torch.from_numpy(group).to(units.device)
         x_hat = units.restore(model(units.standardise(x), parts))
         found.append(x_hat - x)
     return SplitErrors(torch.cat(found), generator)

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from fispace.chapters.geometry.latent_table import functional_rows, log_norm_mixture, mode_rows
 from fispace.chapters.geometry.outputs import Outputs, pass_over, test_batches
@@ -33,6 +32,7 @@ from fispace.chapters.geometry.weight_table import (
     spectrum_rows,
     top_dimension_rows,
 )
+from fispace.devices import prepare
 from fispace.models.integrated import IntegratedModel
 from fispace.models.trained import initial_model, load_trained
 from fispace.seeds import numpy_stream
@@ -60,12 +60,12 @@ def measure_geometry(
         ArtifactError: if the checkpoint or a shard is missing or altered.
         ArtifactMismatchError: if the checkpoint is of another arm, seed or store.
     """
-    torch.set_num_threads(params.threads)
+    device = prepare(params.threads, params.device)
     expected = {"arm": arm, "seed": seed} | data_record(manifest, standardiser)
-    trained = load_trained(weights, expected)
-    models = {TRAINED: trained.model, INITIAL: initial_model(trained.record).eval()}
+    trained = load_trained(weights, expected, device)
+    models = {TRAINED: trained.model, INITIAL: initial_model(trained.record).to(device).eval()}
     by_state = {state: _weights(model) for state, model in models.items()}
-    test = test_batches(manifest, standardiser, params.batch_tokens)
+    test = test_batches(manifest, standardiser, params.batch_tokens, device)
 
     def stream(name: str) -> np.random.Generator:
         return numpy_stream(params.root_seed, "geometry", arm, seed, name)

@@ -13,6 +13,7 @@ import torch
 from fispace.chapters.geometry.outputs import Batches, live_units, test_batches
 from fispace.chapters.geometry.tables import HEADS, LIVE_UNITS
 from fispace.chapters.geometry.weight_table import TRAINED
+from fispace.devices import prepare
 from fispace.models.integrated import IntegratedModel
 from fispace.models.trained import load_trained
 from fispace.store.checkpoint import data_record
@@ -36,11 +37,11 @@ def measure_heads(
         ArtifactError: if a checkpoint or a shard is missing or altered.
         ArtifactMismatchError: if a checkpoint was trained on another store.
     """
-    torch.set_num_threads(params.threads)
-    test = test_batches(manifest, standardiser, params.batch_tokens)
+    device = prepare(params.threads, params.device)
+    test = test_batches(manifest, standardiser, params.batch_tokens, device)
     rows: list[dict[str, Any]] = []
     for path in weights:
-        trained = load_trained(path, data_record(manifest, standardiser))
+        trained = load_trained(path, data_record(manifest, standardiser), device)
         value, n_tokens = live_share(trained.model, test)
         own = {"arm": trained.record.arm, "seed": trained.record.seed, "state": TRAINED}
         rows.append(own | {"metric": LIVE_UNITS, "value": value, "n": n_tokens})

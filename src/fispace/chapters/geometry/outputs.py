@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from fispace.chapters.geometry.weight_table import LatentValues
+from fispace.devices import CPU
 from fispace.models.integrated import IntegratedModel
 from fispace.models.leave_one_out import DecoderTerms, interaction_growth
 from fispace.models.sparse import Codes, active_entries
@@ -26,13 +27,15 @@ from fispace.study.config.geometry import GeometryArmStep
 Batches = Callable[[], Iterable[Float[Tensor, "tokens d_model"]]]
 
 
-def test_batches(manifest: Path, standardiser: Path, batch_tokens: int) -> Batches:
+def test_batches(
+    manifest: Path, standardiser: Path, batch_tokens: int, device: torch.device = CPU
+) -> Batches:
     """A function that gives the standardised tokens of the test split, without special tokens, in batches.
 
     Raises:
         ArtifactError: if a shard is missing or altered.
     """
-    store, scale = ActivationStore(manifest), load_standardiser(standardiser)
+    store, scale = ActivationStore(manifest), load_standardiser(standardiser, device)
     store.verify("test")
 
     def batches() -> Iterator[Tensor]:
@@ -69,20 +72,22 @@ def pass_over(
     is_drawn: Bool[np.ndarray, " n_latents"],
 ) -> Outputs:  # fmt: skip
     """Outputs of the model on the test tokens; only drawn latents are removed from the interaction."""
-    sums = _Sums(model, torch.from_numpy(is_drawn))
+    sums = _Sums(model, torch.from_numpy(is_drawn).to(model.device))
     scores: list[float] = []
     for number, z in enumerate(test()):
         codes = model.sae.encode(z)
         z_hat = model.reconstruct(codes, model.parts)
         sums.add(z, z_hat, codes)
         if number < params.n_published_batches and len(z) > 1:
-            scores.append(paper_formulas.batch_variance_explained(z.numpy(), z_hat.numpy()))
+            scores.append(
+                paper_formulas.batch_variance_explained(z.cpu().numpy(), z_hat.cpu().numpy())
+            )
     return sums.outputs(float(np.mean(scores)))
 
 
 def live_units(hidden: Float[Tensor, "tokens d_embed"]) -> Bool[np.ndarray, " d_embed"]:
     """Whether some token activates each hidden unit: its input to the ReLU is positive."""
-    return (hidden > 0).any(0).numpy()
+    return (hidden > 0).any(0).cpu().numpy()
 
 
 class _Sums:
@@ -94,14 +99,17 @@ class _Sums:
         self.firings, self.activation = np.zeros(n_latents), np.zeros(n_latents)
         self.absolute: Counter[str] = Counter()
         self.is_live = np.zeros(0, dtype=bool)
-        self.terms = DecoderTerms(n_latents, d_model)
-        self.interaction = torch.zeros(n_latents, dtype=torch.float64)
-        self.fvu = FvuSums(d_model)
+        self.terms = DecoderTerms(n_latents, d_model, model.device)
+        self.interaction = torch.zeros_like(is_drawn, dtype=torch.float64)
+        self.fvu = FvuSums(d_model, model.device)
         self.n_tokens = 0
 
     def add(self, z: Tensor, z_hat: Tensor, codes: Codes) -> None:
         n_latents = len(self.firings)
-        values, indices = codes.values.double().numpy().ravel(), codes.indices.numpy().ravel()
+        values, indices = (
+            codes.values.double().cpu().numpy().ravel(),
+            codes.indices.cpu().numpy().ravel(),
+        )
         self.firings += np.bincount(indices[values > 0], minlength=n_latents)
         self.activation += np.bincount(indices, weights=values, minlength=n_latents)
         if "linear" in self.model.parts:
@@ -138,4 +146,4 @@ class _Sums:
         if "interaction" in self.model.parts:
             unknown = torch.full_like(self.interaction, torch.nan)
             found["interaction"] = torch.where(self.is_drawn, self.interaction, unknown)
-        return {part: (sums / self.fvu.squares).numpy() for part, sums in found.items()}
+        return {part: (sums / self.fvu.squares).cpu().numpy() for part, sums in found.items()}

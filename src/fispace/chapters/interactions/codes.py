@@ -20,7 +20,7 @@ from fispace.stats.metrics import FvuSums
 from fispace.stats.split_features import joined_codes, split_groups
 from fispace.store.activations import ActivationStore
 from fispace.store.split_text import read_text
-from fispace.store.standardiser import load_standardiser
+from fispace.store.standardiser import Standardiser, load_standardiser
 from fispace.study.config.interactions import SplitCodes, TestedCodes, TestedSplit
 
 Magnitudes = Float[np.ndarray, " tokens"]
@@ -64,27 +64,28 @@ class TestedTokens(NamedTuple):
 def encode_split(
     params: SplitCodes, model: IntegratedModel, manifest: Path, standardiser: Path
 ) -> TestedTokens:
-    """Codes and residuals of the tokens of the split.
+    """Codes and residuals of the tokens of the split, computed on the model's device.
 
     Raises:
         ArtifactError: if a shard is missing or altered.
         RefitError: if the refit of a token does not converge.
     """
-    return encode(params, model, split_batches(params, manifest, standardiser))
+    units = load_standardiser(standardiser, model.device)
+    return encode(params, model, split_batches(params, manifest, units))
 
 
-def split_batches(params: TestedSplit, manifest: Path, standardiser: Path) -> Iterator[Batch]:
-    """The tokens of the split on which pairs are tested.
+def split_batches(params: TestedSplit, manifest: Path, units: Standardiser) -> Iterator[Batch]:
+    """The tokens of the split on which pairs are tested, on the standardiser's device.
 
     Raises:
         ArtifactError: if a shard is missing or altered.
     """
-    store, scale = ActivationStore(manifest), load_standardiser(standardiser)
+    store = ActivationStore(manifest)
     store.verify(params.split)
     text = read_text(store, params.split)
     for rows, group in store.groups_of(params.split, ~text.is_special, params.max_tokens):
         documents = text.document_ids[text.windows[rows]]
-        yield Batch(scale.standardise(torch.from_numpy(group)), rows, documents)
+        yield Batch(units.standardise(torch.from_numpy(group)), rows, documents)
 
 
 @torch.no_grad()
@@ -94,7 +95,7 @@ def encode(params: TestedCodes, model: IntegratedModel, batches: Iterable[Batch]
     The residual leaves out an interaction part: what such a part finds, the test should find too.
     """
     decoder = model.added_rows()
-    encoded, whole = FvuSums(model.d_model), FvuSums(model.d_model)
+    encoded, whole = (FvuSums(model.d_model, model.device) for _ in range(2))
     values, indices, residuals, rows, documents = [], [], [], [], []
     for batch in batches:
         codes = model.sae.encode(batch.z)
@@ -106,19 +107,23 @@ def encode(params: TestedCodes, model: IntegratedModel, batches: Iterable[Batch]
             codes = refitted(batch.z - offset, codes, decoder)
         z_hat = sparse_sum(codes, decoder) + offset
         whole.add(batch.z, z_hat)
+        codes = codes.cpu()
         values.append(codes.values)
         indices.append(codes.indices)
-        residuals.append((batch.z - z_hat).numpy())
+        residuals.append((batch.z - z_hat).cpu().numpy())
         rows.append(batch.rows)
         documents.append(batch.documents)
     separate = Codes(torch.cat(values), torch.cat(indices))
-    sparse = sparse_codes(separate.values.numpy(), separate.indices.numpy(), len(decoder))
-    groups = split_groups(sparse, decoder.numpy(), params.max_cosine)
+    sparse = sparse_codes(
+        separate.values.cpu().numpy(), separate.indices.cpu().numpy(), len(decoder)
+    )
+    rows_added = decoder.cpu().numpy()
+    groups = split_groups(sparse, rows_added, params.max_cosine)
     return TestedTokens(
-        codes=joined_codes(sparse, decoder.numpy(), groups),
+        codes=joined_codes(sparse, rows_added, groups),
         residual=np.concatenate(residuals),
         separate=separate,
-        decoder=decoder.numpy(),
+        decoder=rows_added,
         groups=groups,
         rows=np.concatenate(rows),
         documents=np.concatenate(documents),
@@ -130,7 +135,7 @@ def encode(params: TestedCodes, model: IntegratedModel, batches: Iterable[Batch]
 
 def _offset(model: IntegratedModel, codes: Codes) -> Tensor:
     if "bias" not in model.parts:
-        return torch.zeros(model.d_model)
+        return torch.zeros(model.d_model, device=model.device)
     return model.contribution(codes, "bias")
 
 
@@ -153,9 +158,9 @@ def reliabilities(tested: TestedTokens) -> Float[np.ndarray, " n_latents"]:
     is_active = codes.values > 0
     noise = noise_variance(torch.from_numpy(tested.residual), is_active.sum(1))
     explains = lost_without(codes, torch.from_numpy(tested.decoder)) > 2 * np.log(n) * noise
-    latents = tested.groups[codes.indices.ravel().numpy()]
-    fires = np.bincount(latents, is_active.ravel().double().numpy(), n)
-    kept = np.bincount(latents, (explains & is_active).ravel().double().numpy(), n)
+    latents = tested.groups[codes.indices.ravel().cpu().numpy()]
+    fires = np.bincount(latents, is_active.ravel().double().cpu().numpy(), n)
+    kept = np.bincount(latents, (explains & is_active).ravel().double().cpu().numpy(), n)
     return kept / np.maximum(fires, 1)
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Int
 
 from fispace.chapters.interactions.codes import (
@@ -17,6 +16,7 @@ from fispace.chapters.interactions.codes import (
     magnitudes,
 )
 from fispace.chapters.interactions.tables import CONTEXTS, LATENTS, PAIRS
+from fispace.devices import prepare
 from fispace.lm.pieces import TokenTexts
 from fispace.lm.window_batches import load_extracted_lm
 from fispace.models.trained import load_trained
@@ -50,7 +50,7 @@ def write_contexts(
         ArtifactMismatchError: if the store was extracted from another LM, or a checkpoint is of another
             arm, seed or store.
     """
-    torch.set_num_threads(params.threads)
+    device = prepare(params.threads, params.device)
     store = ActivationStore(manifest)
     _, tokenizer = load_extracted_lm(params.lm, lm_folder, store)
     listed = read_csv(table, PAIRS)
@@ -58,7 +58,8 @@ def write_contexts(
     of_latents: list[dict[str, Any]] = []
     of_pairs: list[dict[str, Any]] = []
     for path in weights:
-        trained = load_trained(path, {"arm": params.arm} | data_record(manifest, standardiser))
+        expected = {"arm": params.arm} | data_record(manifest, standardiser)
+        trained = load_trained(path, expected, device)
         seed = trained.record.seed
         shown = listed[listed["seed"] == seed].head(params.n_shown)
         tested = encode_split(params, trained.model, manifest, standardiser)

@@ -12,7 +12,7 @@ import pandas as pd
 from fispace.chapters.interactions.codes import TestedTokens, encode_split
 from fispace.chapters.interactions.pair_statistics import PairMeasurement
 from fispace.chapters.interactions.verdicts import VERDICTS, judged
-from fispace.models.fit import fix_numerics
+from fispace.devices import prepare
 from fispace.models.trained import load_trained
 from fispace.store.checkpoint import data_record
 from fispace.store.metric_registry import with_units
@@ -38,9 +38,9 @@ def measure_pairs(
         ArtifactMismatchError: if the checkpoint is of another arm, seed or store.
         RefitError: if the refit of a token does not converge.
     """
-    fix_numerics(params.threads)
+    device = prepare(params.threads, params.device)
     expected = {"arm": params.arm, "seed": seed} | data_record(manifest, standardiser)
-    model = load_trained(weights, expected).model
+    model = load_trained(weights, expected, device).model
     tested = encode_split(params, model, manifest, standardiser)
     measurement = PairMeasurement(params, tested)
     table = judged(measurement.table(), params)

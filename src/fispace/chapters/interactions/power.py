@@ -27,8 +27,8 @@ from fispace.chapters.interactions.pair_statistics import PairMeasurement
 from fispace.chapters.interactions.partners import NO_PARTNER, partners
 from fispace.chapters.interactions.tables import POWER
 from fispace.chapters.interactions.verdicts import GRADED, INTERACTION, judged
+from fispace.devices import prepare
 from fispace.errors import ArtifactError
-from fispace.models.fit import fix_numerics
 from fispace.models.integrated import IntegratedModel
 from fispace.models.trained import load_trained
 from fispace.seeds import numpy_stream
@@ -37,6 +37,7 @@ from fispace.stats.cofiring import Pairs, SparseCodes, cofiring_pairs
 from fispace.stats.dose_response import REGRESSORS, left_by_own_terms
 from fispace.store.checkpoint import data_record
 from fispace.store.quantities import Frame
+from fispace.store.standardiser import load_standardiser
 from fispace.store.tables import write_csv, write_table
 from fispace.study.config.interactions import InteractionsPowerStep
 from fispace.study.step import Reads, Writes, command
@@ -76,12 +77,12 @@ def measure_power(
         ArtifactError: if fewer pairs than `n_pairs` can get a product.
         ArtifactMismatchError: if a checkpoint is of another arm, seed or store.
     """
-    fix_numerics(params.threads)
+    device = prepare(params.threads, params.device)
     data = data_record(manifest, standardiser) | {"arm": params.arm}
     spike = params.spike
-    model = load_trained(weights, data | {"seed": spike.seed}).model
-    other = load_trained(donor, data | {"seed": spike.donor_seed}).model
-    plain = list(split_batches(params, manifest, standardiser))
+    model = load_trained(weights, data | {"seed": spike.seed}, device).model
+    other = load_trained(donor, data | {"seed": spike.donor_seed}, device).model
+    plain = list(split_batches(params, manifest, load_standardiser(standardiser, device)))
     tested = encode(params, model, plain)
     before = judged(PairMeasurement(params, tested).table(), params)
     left = float(np.square(tested.residual, dtype=np.float64).sum())
@@ -105,7 +106,7 @@ def _chosen(
     given = encode(params, donor, batches)
     codes, rows = given.codes, given.decoder
     candidates = cofiring_pairs(codes, params.min_cofirings)
-    of = partners(rows, model.added_rows().numpy(), params.match_cosine)
+    of = partners(rows, model.added_rows().cpu().numpy(), params.match_cosine)
     ends = np.stack([of[candidates.first], of[candidates.second]])
     low, high = ends.min(0), ends.max(0)
     tested = set(_pairs(before[before["q"].notna()]))
@@ -171,7 +172,7 @@ def _spiked(batches: Sequence[Batch], spikes: Spikes, share: float) -> Iterator[
     begin = 0
     for batch in batches:
         products = np.float32(share**0.5) * spikes.products[begin : begin + len(batch.z)]
-        yield batch._replace(z=batch.z + torch.from_numpy(products @ spikes.directions))
+        yield batch._replace(z=batch.z + torch.from_numpy(products @ spikes.directions).to(batch.z))
         begin += len(batch.z)
 
 

@@ -16,7 +16,7 @@ from fispace.chapters.interactions.pair_statistics import PairMeasurement
 from fispace.chapters.interactions.tables import RECOVERY
 from fispace.chapters.interactions.verdicts import INTERACTION, judged
 from fispace.chapters.testbed.planted_arms import SAE_PARTS, Tokens, train_whole, world_tokens
-from fispace.models.fit import fix_numerics
+from fispace.devices import prepare
 from fispace.stats.intervals import over_repetitions
 from fispace.stats.recovery import auc, match_features
 from fispace.store.quantities import Frame
@@ -60,7 +60,7 @@ def measure_recovery(
     Raises:
         DivergedError: if a loss becomes non-finite.
     """
-    fix_numerics(params.threads)
+    prepare(params.threads)
     test = params.changed(min_cofirings=params.world_min_cofirings)
     rows: list[dict[str, Any]] = []
     for share in shares:
@@ -87,7 +87,7 @@ def _batches(tokens: Tokens) -> Iterator[Batch]:
 
 
 def _measured(table: Frame, tested: TestedTokens, train: Tokens, world: World) -> dict[str, float]:
-    codes, features = tested.codes.toarray(), train.features.numpy()
+    codes, features = tested.codes.toarray(), train.features.cpu().numpy()
     is_planted = np.zeros((features.shape[1],) * 2, dtype=np.bool_)
     is_planted[world.pairs[:, 0], world.pairs[:, 1]] = True
     of_latent = nearest_features(features, codes)

@@ -47,7 +47,7 @@ def tabulate_pairs(
 
 def _rows(path: Path) -> tuple[int, Rows]:
     trained = load_trained(path, {})
-    return trained.record.seed, trained.model.added_rows().numpy()
+    return trained.record.seed, trained.model.added_rows().cpu().numpy()
 
 
 def _listed(

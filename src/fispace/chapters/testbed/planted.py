@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from fispace.chapters.testbed.planted_arms import Tokens, TrainedArm, train_arms, world_tokens
-from fispace.models.fit import fix_numerics
+from fispace.devices import prepare
 from fispace.models.pair_scores import all_pairs, factor_scores, functional_scores
 from fispace.models.sparse import to_dense
 from fispace.stats.recovery import (
@@ -45,7 +45,7 @@ def measure_world(params: PlantedStep, *, world: int, metrics: Writes, pairs: Wr
     Raises:
         DivergedError: if a loss becomes non-finite.
     """
-    fix_numerics(params.threads)
+    prepare(params.threads)
     rows: list[dict[str, Any]] = []
     scores: list[pd.DataFrame] = []
     for share in params.planted.shares:
@@ -64,9 +64,9 @@ def measure_world(params: PlantedStep, *, world: int, metrics: Writes, pairs: Wr
 
 
 def _measured(found: TrainedArm, heldout: Tokens) -> dict[str, Any]:
-    features = heldout.features.numpy()
-    planted = beyond_linear(features, heldout.planted.numpy())
-    whole = beyond_linear(features, found.z_hat.numpy())
+    features = heldout.features.cpu().numpy()
+    planted = beyond_linear(features, heldout.planted.cpu().numpy())
+    whole = beyond_linear(features, found.z_hat.cpu().numpy())
     error = (heldout.z - found.z_hat).square().sum()
     values: dict[str, Any] = {
         "captured_all": captured_share(planted, whole),
@@ -74,7 +74,7 @@ def _measured(found: TrainedArm, heldout: Tokens) -> dict[str, Any]:
         "fvu": float(error / (heldout.z - heldout.z.mean(0)).square().sum()),
     }
     if found.output is not None:
-        own = beyond_linear(features, found.output.numpy())
+        own = beyond_linear(features, found.output.cpu().numpy())
         values["captured_interaction"] = captured_share(planted, own)
         values["net_captured_interaction"] = net_captured_share(planted, own)
     return values
@@ -83,8 +83,8 @@ def _measured(found: TrainedArm, heldout: Tokens) -> dict[str, Any]:
 def _scored(found: TrainedArm, heldout: Tokens, world: World) -> pd.DataFrame:
     """Scores of all pairs of features, computed from the latents matched to them."""
     n_latents = found.model.config.n_latents
-    activations = to_dense(found.codes, n_latents).numpy()
-    matched = match_features(heldout.features.numpy(), activations)
+    activations = to_dense(found.codes, n_latents).cpu().numpy()
+    matched = match_features(heldout.features.cpu().numpy(), activations)
     first, second = np.triu_indices(len(matched.latents), 1)
     is_planted = np.zeros((len(matched.latents),) * 2, dtype=np.bool_)
     is_planted[world.pairs[:, 0], world.pairs[:, 1]] = True

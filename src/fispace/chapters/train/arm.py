@@ -13,11 +13,13 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from fispace.devices import prepare
 from fispace.errors import named_divergence
-from fispace.models.fit import Schedule, fit, fix_numerics
+from fispace.models.fit import Schedule, fit
 from fispace.models.integrated import IntegratedModel
 from fispace.models.objective import ArmObjective
 from fispace.models.parts import Widths, matched_n_latents
+from fispace.models.sae import set_product_dtype
 from fispace.models.topk import selection_dtype
 from fispace.models.trained import (
     ImportedRecord,
@@ -80,19 +82,20 @@ def train_arm(
     if frozen is not None:
         shared = data_record(manifest, standardiser) | {"seed": seed}
         copied = load_trained(frozen, shared | {"arm": own.frozen_sae_from})
-    params = _decided(params, manifest, copied)
+    device = prepare(params.threads, params.device)
+    params = _decided(params, manifest, copied, device)
     if matched_row is not None:
         like = ArmModel.read(json.loads(matched_row), f"train.arms.{own.matched_to}")
         params = _matched(params, own, like, manifest)
     record = _record(params, arm, own, seed, peak, manifest, standardiser)
-    model = initial_model(record)
+    model = initial_model(record).to(device)
     if copied is not None:
         model.sae.load_state_dict(copied.model.sae.state_dict())
         model.freeze_sae()
     else:
         model.subtracts_bias = params.subtract_bias and "bias" in model.parts
-    store, units = _open(params, manifest, standardiser)
-    identity = _identity(record, frozen)
+    store, units = _open(params, manifest, standardiser, device)
+    identity = _identity(record, frozen, device)
     checkpoints = Checkpoints(scratch, identity, checkpoint_seconds)
     with named_divergence(f"arm {arm}, seed {seed}"):
         fitted = _fit(params, model, record, (store, units), checkpoints)
@@ -119,12 +122,14 @@ def train_candidate(
         ArtifactError: if a shard is missing or altered.
         DivergedError: if the loss becomes non-finite.
     """
-    params = _decided(params, manifest, None)
+    device = prepare(params.threads, params.device)
+    params = _decided(params, manifest, None, device)
     record = _record(params, "lr_candidate", PLAIN_SAE, seed, lr, manifest, standardiser)
-    store, units = _open(params, manifest, standardiser)
-    checkpoints = Checkpoints(scratch, _identity(record, None), checkpoint_seconds)
+    store, units = _open(params, manifest, standardiser, device)
+    checkpoints = Checkpoints(scratch, _identity(record, None, device), checkpoint_seconds)
     with named_divergence(f"learning rate candidate {lr}, seed {seed}"):
-        fitted = _fit(params, initial_model(record), record, (store, units), checkpoints)
+        model = initial_model(record).to(device)
+        fitted = _fit(params, model, record, (store, units), checkpoints)
     write_table(curve, fitted.curve, record.plain())
     checkpoints.remove()
 
@@ -133,7 +138,7 @@ def train_candidate(
 def mean_interaction(model: IntegratedModel, batches: Iterator[Tensor]) -> Tensor:
     """Mean output of the interaction's MLP over the given tokens, accumulated in float64."""
     model.eval()
-    total, n_tokens = torch.zeros(model.d_model, dtype=torch.float64), 0
+    total, n_tokens = torch.zeros_like(model.interaction.mean_output, dtype=torch.float64), 0
     for z in batches:
         codes = model.sae.encode(z)
         total += model.interaction.output(model.interaction.hidden(codes)).double().sum(0)
@@ -141,7 +146,9 @@ def mean_interaction(model: IntegratedModel, batches: Iterator[Tensor]) -> Tenso
     return (total / n_tokens).float()
 
 
-def _decided(params: TrainArmStep, manifest: Path, copied: Trained | None) -> TrainArmStep:
+def _decided(
+    params: TrainArmStep, manifest: Path, copied: Trained | None, device: torch.device
+) -> TrainArmStep:
     """The parameters with the precision of the TopK selection decided, alike for arms of every size.
 
     The decision is stored in the record of the training, so it holds for every reader of the weights. A
@@ -153,7 +160,7 @@ def _decided(params: TrainArmStep, manifest: Path, copied: Trained | None) -> Tr
     if copied is not None and params.topk_dtype == "auto":
         return params.changed(topk_dtype=copied.record.params.topk_dtype)
     shape = ActivationStore(manifest).d_model, params.n_latents, params.k
-    return params.changed(topk_dtype=selection_dtype(params.topk_dtype, *shape))
+    return params.changed(topk_dtype=selection_dtype(params.topk_dtype, *shape, device))
 
 
 def _matched(params: TrainArmStep, arm: ArmModel, like: ArmModel, manifest: Path) -> TrainArmStep:
@@ -170,21 +177,25 @@ def _record(
     return TrainingRecord(step="train", arm=arm, row=row, seed=seed, lr=lr, params=params, **data)
 
 
-def _identity(record: TrainingRecord, frozen: Path | None) -> dict[str, Any]:
+def _identity(record: TrainingRecord, frozen: Path | None, device: torch.device) -> dict[str, Any]:
     """All that decides the numbers of a training: its record, its frozen SAE, and its surroundings."""
     source = None if frozen is None else sha256_of(frozen)
-    return record.plain() | {"frozen": source} | surroundings(__name__)
+    return record.plain() | {"frozen": source} | surroundings(__name__, device)
 
 
 def _open(
-    params: TrainArmStep, manifest: Path, standardiser: Path
+    params: TrainArmStep, manifest: Path, standardiser: Path, device: torch.device
 ) -> tuple[ActivationStore, Standardiser]:
-    """The store, and the standardiser of its rows; a store standardised per row group needs none."""
+    """The store, and the standardiser of its rows, which brings them to the device.
+
+    A store standardised per row group needs none but the one that changes nothing.
+    """
     is_alone = params.standardise_per == "row_group"
     store = ActivationStore(manifest, standardised_alone if is_alone else None)
     store.verify("train")
     store.verify("val")
-    return store, unit_standardiser(store.d_model) if is_alone else load_standardiser(standardiser)
+    units = unit_standardiser(store.d_model) if is_alone else load_standardiser(standardiser)
+    return store, units.to(device)
 
 
 class Fitted(NamedTuple):
@@ -199,7 +210,6 @@ def _fit(
     params: TrainArmStep, model: IntegratedModel, record: TrainingRecord,
     data: tuple[ActivationStore, Standardiser], checkpoints: Checkpoints,
 ) -> Fitted:  # fmt: skip
-    fix_numerics(params.threads)
     seed, (store, units) = record.seed, data
     torch.manual_seed(stream_seed(params.root_seed, "train", seed, "dropout", record.arm))
     # the name of the stream does not contain the arm, so all arms of a seed see the same batches
@@ -210,6 +220,7 @@ def _fit(
     left = islice(rows, params.n_steps - checkpoints.n_steps)
     batches = (units.standardise(torch.from_numpy(x)) for x in left)
     is_frozen = record.row.frozen_sae_from is not None
+    set_product_dtype(model, getattr(torch, params.cuda_dtype))
     objective = ArmObjective(model, is_frozen, params.aux_k)
     checkpoints.include("history", objective.history)
 
@@ -223,7 +234,7 @@ def _fit(
     )  # fmt: skip
     curve = fit(model, objective, ready, schedule, validate, checkpoints)
     snapshots = (
-        pd.DataFrame({name: column.numpy() for name, column in rows._asdict().items()})
+        pd.DataFrame({name: column.cpu().numpy() for name, column in rows._asdict().items()})
         for rows in objective.history.snapshots
     )
     return Fitted(pd.DataFrame(curve, columns=pd.Index(CurveRow._fields)), pd.concat(snapshots))
@@ -240,7 +251,7 @@ def _stored_batches(
 @torch.no_grad()
 def _val_fvu(model: IntegratedModel, batches: Iterator[Tensor]) -> float:
     parts: Sequence[Part] = model.parts
-    sums = FvuSums(model.d_model)
+    sums = FvuSums(model.d_model, model.device)
     for z in batches:
         sums.add(z, model(z, parts))
     return sums.fvu

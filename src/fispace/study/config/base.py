@@ -229,9 +229,21 @@ class Seeded(Config):
     """Root of the seed tree; every random stream is derived from it by name."""
 
 
+DeviceName = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]{1,3})?)$")]
+"""auto, cpu, cuda or cuda:N."""
+
+
 class Threaded(Config):
     """Threads of a job."""
 
     threads: Threads
     """Torch threads of one job, whatever the machine's number of cores. A chapter that sets none has the top
     level's."""
+
+
+class OnDevice(Threaded):
+    """Where a job computes."""
+
+    device: DeviceName
+    """Where language models and SAEs run and are trained: cpu, cuda (the first card), cuda:N, or auto: the
+    first card if there is one, else the processor. Records name the device that was used."""

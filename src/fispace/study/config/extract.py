@@ -11,10 +11,10 @@ from fispace.study.config.base import (
     Distinct,
     InnerShare,
     NonEmpty,
+    OnDevice,
     PlainText,
     Refusal,
     Seeded,
-    Threaded,
 )
 from fispace.study.config.lm import ReadsLm, WindowBatches
 
@@ -159,7 +159,7 @@ class Texts(Windows):
         return ("train", "val", "test") + (("transfer",) if self.transfer else ())
 
 
-class ExtractStep(Texts, ReadsLm, Seeded, Threaded):
+class ExtractStep(Texts, ReadsLm, Seeded, OnDevice):
     """What `extract activations` depends on."""
 
 

@@ -11,12 +11,12 @@ from fispace.study.config.base import (
     Distinct,
     InnerShare,
     ListOf,
+    OnDevice,
     PlainText,
     Refusal,
     Seeded,
     Share,
     Size,
-    Threaded,
     require_a_batch,
 )
 from fispace.study.config.extract import BosOption, Windows
@@ -226,11 +226,11 @@ class BatteryStep(Factors, StimulusHalves, Seeded):
     """What `factorial battery` depends on."""
 
 
-class BatteryActivationsStep(Windows, ReadsLm, Threaded):
+class BatteryActivationsStep(Windows, ReadsLm, OnDevice):
     """What `factorial activations` depends on."""
 
 
-class SecondaryStep(SecondaryConfig, OptimiserConfig, BatchSize, Recorded, Seeded, Threaded):
+class SecondaryStep(SecondaryConfig, OptimiserConfig, BatchSize, Recorded, Seeded, OnDevice):
     """What `factorial secondary` depends on: the secondary SAE and the study's optimiser."""
 
     @model_validator(mode="after")
@@ -244,7 +244,7 @@ class SecondaryStep(SecondaryConfig, OptimiserConfig, BatchSize, Recorded, Seede
         return self.n_tokens // self.batch_tokens
 
 
-class ResponsesStep(BatchSize, Threaded):
+class ResponsesStep(BatchSize, OnDevice):
     """What `factorial responses` depends on."""
 
 
@@ -252,33 +252,41 @@ class DiscoverStep(Factors, Permutations, Candidates, Seeded):
     """What `factorial discover` depends on."""
 
 
-class PairsStep(Threaded):
-    """What `factorial pairs` depends on."""
+class ListedPairs(Config):
+    """Pairs of primary latents in the table."""
 
     n_pairs: Annotated[int, Field(ge=1, le=10_000)]
     """Strongest pairs of primary latents listed for each chosen secondary latent."""
 
 
-class ClampStep(Factors, Interventions, BosOption, ReadsLm, Seeded, Threaded):
+class PairsStep(ListedPairs, OnDevice):
+    """What `factorial pairs` depends on."""
+
+
+class ClampStep(Factors, Interventions, BosOption, ReadsLm, Seeded, OnDevice):
     """What `factorial clamp` depends on."""
 
 
-class GenerateStep(Continuations, BosOption, ReadsLm, Seeded, Threaded):
+class GenerateStep(Continuations, BosOption, ReadsLm, Seeded, OnDevice):
     """What `factorial generate` depends on."""
 
 
-class SingleLatentStep(Threaded):
-    """What `factorial single-latent-response` depends on."""
+class ResponseHistogram(Config):
+    """Histogram of what a single primary latent does."""
 
     histogram_bins: Annotated[int, Field(ge=1, le=10_000)]
     """Bins of the secondary activations of a primary latent (F3)."""
+
+
+class SingleLatentStep(ResponseHistogram, OnDevice):
+    """What `factorial single-latent-response` depends on."""
 
 
 class InferStep(Factors, Permutations, Clamps, Families, Seeded):
     """What `factorial infer` depends on: the families of hypotheses, declared before the run."""
 
 
-class GroundTruthStep(Factors, Permutations, ContextBatches, BosOption, ReadsLm, Seeded, Threaded):
+class GroundTruthStep(Factors, Permutations, ContextBatches, BosOption, ReadsLm, Seeded, OnDevice):
     """What `factorial ground-truth` depends on."""
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from fispace.study.config.base import Config, Distinct, InnerShare, Seeded, Threaded
+from fispace.study.config.base import Config, Distinct, InnerShare, OnDevice, Seeded
 from fispace.study.config.lm import ReadsLm, WindowBatches
 
 MatchedError = Literal["epsilon_random", "cosine_noise", "covariance_noise", "shuffled_error"]
@@ -47,7 +47,7 @@ class FullComparisons(Comparisons, ControlsOf):
     """Comparisons of the target full, over all arms and seeds."""
 
 
-class ForwardPasses(WindowBatches, ReadsLm, Threaded):
+class ForwardPasses(WindowBatches, ReadsLm, OnDevice):
     """Forward passes of the language model over the windows of a split."""
 
 
@@ -106,7 +106,7 @@ class FidelityControlsStep(ControlsOf, Bootstrap, Seeded):
     """What `fidelity controls` depends on."""
 
 
-class FidelityReducedKStep(Threaded):
+class FidelityReducedKStep(OnDevice):
     """What `fidelity reduced-k` depends on."""
 
 

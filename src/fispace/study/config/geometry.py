@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from fispace.study.config.base import Config, Positive, PositiveShare, Seeded, Threaded
+from fispace.study.config.base import Config, OnDevice, Positive, PositiveShare, Seeded
 
 AtLeastOne = Annotated[int, Field(ge=1)]
 AtLeastTwo = Annotated[int, Field(ge=2)]
@@ -54,11 +54,11 @@ class Geometry(NormGroups, TokenBatches):
         return max(1, round(self.top_share * d_model))
 
 
-class GeometryArmStep(Geometry, Seeded, Threaded):
+class GeometryArmStep(Geometry, Seeded, OnDevice):
     """What `geometry arm` depends on."""
 
 
-class GeometryHeadsStep(TokenBatches, Threaded):
+class GeometryHeadsStep(TokenBatches, OnDevice):
     """What `geometry heads` depends on."""
 
 

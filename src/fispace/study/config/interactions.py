@@ -8,6 +8,7 @@ from fispace.study.config.base import (
     Config,
     InnerShare,
     ListOf,
+    OnDevice,
     PositiveShare,
     Refusal,
     Seed,
@@ -197,7 +198,7 @@ class Interactions(
     """Which pairs of latents combine: a test on what the SAE leaves unexplained."""
 
 
-class InteractionsPairsStep(SplitCodes, PairTest, Threaded):
+class InteractionsPairsStep(SplitCodes, PairTest, OnDevice):
     """What `interactions pairs` depends on."""
 
 
@@ -205,7 +206,7 @@ class InteractionsTableStep(PairLists):
     """What `interactions table` depends on."""
 
 
-class InteractionsContextsStep(SplitCodes, PairContexts, ReadsLm, Threaded):
+class InteractionsContextsStep(SplitCodes, PairContexts, ReadsLm, OnDevice):
     """What `interactions contexts` depends on."""
 
 
@@ -218,7 +219,7 @@ class InteractionsRecoveryStep(WorldTest, PairTest, WorldTraining, Threaded):
 
 
 class InteractionsPowerStep(
-    SplitCodes, PairTest, Matching, Spikes, SimulatedIntervals, Seeded, Threaded
+    SplitCodes, PairTest, Matching, Spikes, SimulatedIntervals, Seeded, OnDevice
 ):
     """What `interactions power` depends on."""
 

@@ -8,7 +8,14 @@ from typing import Annotated
 from pydantic import AfterValidator, model_validator
 
 from fispace.study.config.arms import TrainSection
-from fispace.study.config.base import Name, Refusal, Seeded, Threaded, require_a_batch
+from fispace.study.config.base import (
+    Name,
+    OnDevice,
+    Refusal,
+    Seeded,
+    Threaded,
+    require_a_batch,
+)
 from fispace.study.config.browser import BrowserSection
 from fispace.study.config.extract import StandardiserStep, Texts
 from fispace.study.config.factorial import (
@@ -17,10 +24,10 @@ from fispace.study.config.factorial import (
     Factors,
     Families,
     Interventions,
-    PairsStep,
+    ListedPairs,
     Permutations,
+    ResponseHistogram,
     SecondaryConfig,
-    SingleLatentStep,
     StimulusHalves,
 )
 from fispace.study.config.fidelity import (
@@ -65,8 +72,8 @@ class InteractionsSection(Interactions, Threaded):
 
 
 class FactorialSection(
-    Factors, StimulusHalves, Permutations, Families, Interventions, Continuations, Calibration, PairsStep,
-    SingleLatentStep,
+    Factors, StimulusHalves, Permutations, Families, Interventions, Continuations, Calibration,
+    ListedPairs, ResponseHistogram, Threaded,
 ):  # fmt: skip
     """2x2 stimuli, secondary SAE, clamping and inference; the hypotheses are declared before the run."""
 
@@ -82,7 +89,7 @@ class ReportSection(Nulls, Resampling, ClaimsStep, HealthStep, GeometryFigures):
     """Claims ledger, tables and figures."""
 
 
-class StudyConfig(ReadsLm, Seeded, Threaded):
+class StudyConfig(ReadsLm, Seeded, OnDevice):
     """A study: params.yaml with the overlays and command-line values merged over it."""
 
     run: RunName

@@ -11,12 +11,12 @@ from fispace.study.config.base import (
     Deviation,
     Distinct,
     ListOf,
+    OnDevice,
     Rate,
     Refusal,
     Seeded,
     Share,
     Size,
-    Threaded,
     require_a_batch,
 )
 from fispace.study.config.parts import Part, Pooling
@@ -215,6 +215,9 @@ class ArmTraining(Switchable, ModelConfig, Recorded):
     subtract_bias: bool
     """Whether the encoder reads the activation minus the bias while an arm with a bias trains its own SAE (Gao
     et al. 2024, section 2.2). After training, the difference is moved into the encoder's bias."""
+    cuda_dtype: SelectionDtype
+    """Precision of the matrix products of a training on a GPU. In bfloat16 weights, gradients, moments and all
+    sums stay float32 (mixed precision); the processor always multiplies in float32."""
     aux_k: AuxKConfig | None
     """Auxiliary loss that revives dead latents (Gao et al. 2024, appendix A.2); null: none."""
     interaction_mean_tokens: Count
@@ -224,7 +227,7 @@ class ArmTraining(Switchable, ModelConfig, Recorded):
     """Batches that a thread reads ahead."""
 
 
-class TrainArmStep(ArmTraining, Seeded, Threaded):
+class TrainArmStep(ArmTraining, Seeded, OnDevice):
     """What the training of an arm depends on, besides its row."""
 
 

@@ -1,0 +1,30 @@
+"""The device on which the tests of this folder run: a pretended one, or the one that the environment names."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+import torch
+from device.pretend import pretended
+
+from fispace import devices
+from fispace.chapters.train import arm
+
+NAME = os.environ.get("FISPACE_TEST_DEVICE", "pretended")
+"""pretended, cpu, cuda or cuda:N: set by `make test-gpu`."""
+
+
+@pytest.fixture
+def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.device]:
+    """The device; every step runs on it inside the test, whatever its parameters say."""
+    if NAME == "pretended":
+        with pretended() as found:
+            monkeypatch.setattr(devices, "device_of", lambda _name: found)
+            # what makes tensors act as elsewhere is there in the thread of the test alone
+            monkeypatch.setattr(arm, "prefetched", lambda items, _depth: iter(items))
+            yield found
+        return
+    found = devices.device_of(NAME)
+    monkeypatch.setattr(devices, "device_of", lambda _name: found)
+    yield found
+    torch.use_deterministic_algorithms(False)
