@@ -185,11 +185,22 @@ def test_the_sequential_arm_trains_on_an_imported_sae_of_any_size(tmp_path):
     ("hook_name", "fits"),
     [("blocks.3.hook_resid_post", True), ("blocks.4.hook_resid_pre", True), ("model.layers.3", True),
      ("layers.3", True), ("blocks.3.hook_resid_pre", False), ("blocks.4.hook_resid_post", False),
-     ("blocks.3.hook_mlp_out", False), ("model.layers.33", False), ("ayers.3", False), ("3", True)],
+     ("blocks.3.hook_mlp_out", False), ("model.layers.33", False), ("ayers.3", False), ("3", True),
+     ("blocks.3.hook_out", True), ("blocks.4.hook_in", True), ("blocks.3.hook_in", False),
+     ("blocks.3.mlp.hook_out", False)],
 )  # fmt: skip
 def test_a_hook_point_has_a_name_in_each_tool(hook_name, fits):
     assert is_same_place(hook_name, MANIFEST) == fits
     assert is_same_place(hook_name, MANIFEST | {"hook_point": "model.layers.3"}) == fits
+
+
+@pytest.mark.parametrize("place", ["layers.3", "layers.3/seed0", "layers.3/seed12"])
+def test_sparsifys_folder_names_the_hook_point_with_one_seed_or_several(place, tmp_path):
+    folder = tmp_path / place
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    exported(SmallRun(tmp_path, "sae"), "sparsify", folder)
+    changed_config(folder, fispace=...)
+    assert read_folder(folder).hook_name == "layers.3"
 
 
 def changed_config(folder: Path, **values: object) -> None:

@@ -13,8 +13,10 @@ from fispace.exchange.reading import ForeignSae
 
 log = logging.getLogger(__name__)
 
-RESIDUAL = re.compile(r"blocks\.(?P<block>\d+)\.hook_resid_(?P<side>pre|post)")
-"""TransformerLens's names of a block's input and output."""
+RESIDUAL = re.compile(r"blocks\.(?P<block>\d+)\.hook_(?P<side>resid_pre|resid_post|in|out)")
+"""TransformerLens's names of a block's input and output; the short ones are those of its bridge."""
+INPUTS = ("resid_pre", "in")
+"""Sides that are a block's input, which is the output of the block before."""
 
 
 def require_place(foreign: ForeignSae, manifest: Mapping[str, Any], arm: str) -> None:
@@ -57,14 +59,14 @@ def require_place(foreign: ForeignSae, manifest: Mapping[str, Any], arm: str) ->
 def is_same_place(hook_name: str, manifest: Mapping[str, Any]) -> bool:
     """Whether a hook point by another tool's name is the one that the manifest's activations are of.
 
-    `blocks.3.hook_resid_post` and `blocks.4.hook_resid_pre` are both the output of block 3. A module's path
-    may leave out its first words, as in sparsify's `layers.3` for `model.layers.3`.
+    `blocks.3.hook_resid_post`, `blocks.4.hook_resid_pre` and `blocks.3.hook_out` are the output of block 3. A
+    module's path may leave out its first words, as in sparsify's `layers.3` for `model.layers.3`.
     """
     path, hook_point = str(manifest.get("hook_path")), manifest.get("hook_point")
     named = RESIDUAL.fullmatch(hook_name)
     if named is None:
         return path == hook_name or path.endswith(f".{hook_name}")
-    block = int(named["block"]) - (named["side"] == "pre")
+    block = int(named["block"]) - (named["side"] in INPUTS)
     if isinstance(hook_point, int):
         return block == hook_point
     return re.fullmatch(rf"(\w+\.)*(layers|h|blocks)\.{block}", path) is not None

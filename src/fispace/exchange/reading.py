@@ -40,6 +40,8 @@ FIXED: dict[Peer, dict[str, tuple[Any, ...]]] = {
 key may be missing, and the tool then takes the value before it."""
 PLACE = re.compile(r"(\w+\.)*(layers|h|blocks)\.\d+(\.\w+)*")
 """A module inside a block, as a folder's name."""
+SEED = re.compile(r"seed\d+")
+"""A folder below the module's, which sparsify writes where it trains with several seeds."""
 MEANINGS = {
     "architecture": "only TopK SAEs can be an arm",
     "activation": "only TopK SAEs can be an arm",
@@ -239,15 +241,16 @@ def _require_shapes(
 def _origin(peer: Peer, folder: Path, config: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
     """Hook point, and what an export of this package noted.
 
-    sparsify writes no hook point; it names the folder after the module, as in `layers.3`.
+    sparsify writes no hook point; it names the folder after the module, as in `layers.3` or `layers.3/seed0`.
     """
     if peer == "saelens":
         metadata = config.get("metadata")
         metadata = metadata if isinstance(metadata, dict) else {}
         hook_name, own = metadata.get("hook_name", config.get("hook_name")), metadata.get(OWN_KEY)
     else:
-        is_place = PLACE.fullmatch(folder.name) is not None
-        hook_name, own = folder.name if is_place else None, config.get(OWN_KEY)
+        named = folder.absolute()
+        place = named.parent.name if SEED.fullmatch(named.name) else named.name
+        hook_name, own = place if PLACE.fullmatch(place) else None, config.get(OWN_KEY)
     own = own if isinstance(own, dict) else {}
     hook_name = own.get("hook_path", hook_name)
     return (hook_name if isinstance(hook_name, str) else None), own
