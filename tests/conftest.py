@@ -18,9 +18,9 @@ torch.set_num_threads(1)  # tests run beside each other; two threads of a tiny p
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With several workers, a file each, the file that needs the finished tiny study begins first.
+    """With several workers, a file each, the files that need the finished tiny study begin first.
 
-    Its tests are the longest and build on one another: it is what the others are run beside.
+    Their tests are the longest, and some build on one another: it is what the others are run beside.
     """
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: "finished" not in getattr(item, "fixturenames", ()))

@@ -1,5 +1,6 @@
 """Copies of the repository in which the tests run the workflow for real."""
 
+import fcntl
 import os
 import resource
 import shutil
@@ -133,6 +134,13 @@ def steps(output: str) -> list[str]:
     return [" ".join(call[call.index("fispace") + 1 :][:2]) for call in calls]
 
 
+def nothing_to_do(folder: Folder) -> None:
+    """Fails the test if Snakemake runs a job of the finished study."""
+    output = folder.snakemake()
+    assert "Nothing to be done" in output
+    assert steps(output) == []
+
+
 def working_copy(path: Path) -> Folder:
     """The repository's own files, as they stand, without results."""
     leave_out = shutil.ignore_patterns("__pycache__", "*.egg-info", "tmp", "cache", "config.local")
@@ -161,8 +169,24 @@ def copy(tmp_path: Path) -> Folder:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Folder:
-    """A working copy in which the tiny study has run from nothing to the end; do not change it."""
-    folder = tiny_folder(tmp_path_factory.mktemp("finished"))
-    folder.snakemake()
-    return folder
+def shared_temp(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The temporary folder of the whole session, in which the workers have theirs."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if hasattr(request.config, "workerinput") else own
+
+
+@pytest.fixture(scope="session")
+def finished(shared_temp: Path, tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    """A working copy in which the tiny study has run from nothing to the end; do not change it.
+
+    It runs once for all workers. Each reads a copy of its own: Snakemake keeps notes in the folder
+    even of a dry run.
+    """
+    made, complete = shared_temp / "finished", shared_temp / "finished.complete"
+    with (shared_temp / "finished.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed
+        if not complete.exists():
+            shutil.rmtree(made, ignore_errors=True)
+            tiny_folder(made).snakemake()
+            complete.touch()
+    return Folder(made).copied_to(tmp_path_factory.mktemp("finished") / "study")

@@ -3,11 +3,13 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
 import yaml
-from workflow.conftest import Folder
+from workflow.conftest import working_copy
 
 from fispace.study.chapters import BESIDE, CHAPTERS
 from fispace.study.commands import ALIASES, Command, all_commands, find_command
@@ -31,6 +33,13 @@ def tool(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=cwd, text=True, check=False, capture_output=True)
 
 
+@pytest.fixture(scope="module")
+def dry_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """What Snakemake says of a dry run in a fresh working copy; each is made once."""
+    folder = working_copy(tmp_path_factory.mktemp("dry") / "study")
+    return cache(lambda *arguments: folder.snakemake("--dry-run", *arguments))
+
+
 def stages() -> dict:
     return yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 
@@ -50,31 +59,31 @@ def command_of(text: str) -> tuple[str, str] | None:
 
 
 @pytest.mark.parametrize("study", STUDIES)
-def test_every_study_has_a_complete_graph(study, copy):
-    output = copy.snakemake("-n", "--quiet", "rules", *STUDIES[study])
+def test_every_study_has_a_complete_graph(study, dry_run):
+    output = dry_run("--quiet", "rules", *STUDIES[study])
     assert ("testbed_lm" in output) == (study in ("testbed", "tiny"))
     assert "report" in output
 
 
-@pytest.mark.parametrize("target", [*CHAPTERS, *BESIDE, *ALIASES])
-def test_every_chapter_and_alias_is_a_target(target, copy):
-    assert "job" in copy.snakemake(target, "-n", "--quiet", "rules")
+def test_every_chapter_and_alias_is_a_target(dry_run):
+    targets = [*CHAPTERS, *BESIDE, *ALIASES]
+    planned = dry_run(*targets, "--quiet", "rules")
+    assert set(targets) <= set(re.findall(r"^(\w+) +1$", planned, re.MULTILINE))
 
 
-def test_only_the_target_full_calibrates_and_plants(copy):
-    full = copy.snakemake("full", "-n", "--quiet", "rules")
-    everything = copy.snakemake("-n", "--quiet", "rules")
-    assert "calibrat" not in everything
-    assert "planted" not in everything
-    of_full, of_all = set(full.split()), set(everything.split())
+def test_only_the_target_full_calibrates_and_plants(dry_run):
+    full = dry_run("full", "--forceall")
+    everything = dry_run("--forceall")
+    of_full, of_all = rules_in(full), rules_in(everything)
+    assert not [rule for rule in of_all if "calibrat" in rule or "planted" in rule]
     assert "train_import" not in of_full  # this study imports no SAE
     for command in (each for each in all_commands() if each.name != "train import"):
         assert command.rule in of_full, command
         assert (command.rule in of_all) == (command.target == "all"), command
 
 
-def test_the_ledger_of_the_target_full_is_made_from_all_arms_seeds_and_tables(copy):
-    full = copy.snakemake("full", "--dry-run", "--forceall")
+def test_the_ledger_of_the_target_full_is_made_from_all_arms_seeds_and_tables(dry_run):
+    full = dry_run("full", "--forceall")
     (claims,) = of_target_full(full, "report_claims")
     assert "results/testbed/report/full/claims.csv" in paths("output", claims)
     (quantities,) = of_target_full(full, "report_quantities")
@@ -84,7 +93,12 @@ def test_the_ledger_of_the_target_full_is_made_from_all_arms_seeds_and_tables(co
     (documents,) = of_target_full(full, "report_documents")
     read = {path.removeprefix("results/testbed/fidelity/") for path in paths("input", documents)}
     assert {"joint/seed4.parquet", "sae_matched/seed3.parquet", "mlp_probe/seed2.parquet"} < read
-    assert not of_target_full(copy.snakemake("--dry-run", "--forceall"), "report_claims")
+    assert not of_target_full(dry_run("--forceall"), "report_claims")
+
+
+def rules_in(output: str) -> set[str]:
+    """The rules of which a dry run shows a job."""
+    return set(re.findall(r"^(?:local)?rule (\w+):$", output, re.MULTILINE))
 
 
 def of_target_full(output: str, rule: str) -> list[str]:
@@ -98,8 +112,8 @@ def blocks(output: str, rule: str) -> list[str]:
     return [text for name, text in zip(found[1::2], found[2::2], strict=True) if name == rule]
 
 
-def test_the_baseline_needs_no_other_arm(copy):
-    output = copy.snakemake("baseline", "-n", "--quiet", "progress")
+def test_the_baseline_needs_no_other_arm(dry_run):
+    output = dry_run("baseline", "--quiet", "progress")
     arms = set(re.findall(r"wildcards: .*arm=(\w+)", output))
     assert arms == {"sae"}
 
@@ -196,10 +210,9 @@ def test_every_alias_is_a_rule():
     assert set(ALIASES) <= set(rule_texts())
 
 
-def jobs(folder: Folder) -> list[tuple[list[str], list[str]]]:
-    """Inputs and outputs of every job of the default study."""
-    text = folder.snakemake("--dry-run", "--forceall")
-    blocks = re.split(r"^(?:local)?rule \w+:$", text, flags=re.MULTILINE)[1:]
+def jobs(output: str) -> list[tuple[list[str], list[str]]]:
+    """Inputs and outputs of every job that a dry run shows."""
+    blocks = re.split(r"^(?:local)?rule \w+:$", output, flags=re.MULTILINE)[1:]
     return [(paths("input", block), paths("output", block)) for block in blocks]
 
 
@@ -214,10 +227,10 @@ def owner(path: str, folders: dict[str, str]) -> str | None:
     return found[0] if found else None
 
 
-def test_dvc_and_snakemake_describe_the_same_graph(copy):
+def test_dvc_and_snakemake_describe_the_same_graph(dry_run):
     outs = {name: next(iter(stage["outs"][0])) for name, stage in stages().items()}
     read: dict[str, set[str]] = {name: set() for name in outs}
-    for inputs, outputs in jobs(copy):
+    for inputs, outputs in jobs(dry_run("--forceall")):
         for stage in {owner(path, outs) for path in outputs}:
             assert stage is not None, f"no stage holds {outputs}"
             read[stage] |= {path for path in inputs if owner(path, outs) != stage}
@@ -311,9 +324,9 @@ def test_a_configfile_is_refused_because_snakemake_executes_what_stands_in_it(co
     assert "Traceback" not in output
 
 
-def test_the_params_of_a_rule_are_canonical(copy):
-    one = copy.snakemake("train", "-n", "-p")
-    other = copy.snakemake("train", "-n", "-p", "--config", "overlay=params.yaml")
+def test_the_params_of_a_rule_are_canonical(dry_run):
+    one = dry_run("train", "--printshellcmds")
+    other = dry_run("train", "--printshellcmds", "--config", "overlay=params.yaml")
     slices = [re.findall(r"--params '(\{.*?\})'", output) for output in (one, other)]
     assert slices[0] == slices[1] != []
     assert all(list(json.loads(text)) == sorted(json.loads(text)) for text in slices[0])
