@@ -26,6 +26,7 @@ rule interventions:
 
 
 onstart:
+    refuse_missing_resources()
     write_started(RUN, study_files(None), GIVEN)
 
 
