@@ -75,7 +75,7 @@ test-s3: setup    ## a DVC remote on a local S3 server; what that needs is added
 	python -m pytest -q tests/workflow/test_s3.py
 
 CLUSTER_OUT ?= ../logs/cluster
-test-cluster: cluster  ## the study on a real SLURM of one node, jobs killed and nodes lost; root, Debian's slurm-wlm and munge; half an hour
+test-cluster: cluster  ## the study on a real SLURM of one node, jobs killed and nodes lost; root, Debian's slurm-wlm and munge; an hour
 	$(PIP_INSTALL) --require-hashes --no-deps -r lock/s3.txt
 	python -m pytest -q -rs tests/cluster
 	cd tests && python -m cluster --out $(CLUSTER_OUT)

@@ -21,7 +21,7 @@ RUN_OF_BANDS = Table(
     {name: column for name, column in report.BANDS.columns.items() if name != report.N_RUNS},
 )
 """What bands keep of a run's ledger."""
-OTHER_TOOLS = ("faults/faults.csv",)
+OTHER_TOOLS = ("faults/faults.csv", "cluster/faults.csv")
 """Tables that no part of the package writes or reads."""
 
 OF_RUN: Mapping[str, Table] = {

@@ -13,6 +13,6 @@ for each in workflow.rules:
 
 def refuse_missing_resources():
     """Stop before the first job if the scheduler has not what the jobs ask for."""
-    jobs = [wanted_of(job) for job in workflow.dag.needrun_jobs() if not job.is_local]
+    jobs = (wanted_of(job) for job in workflow.dag.needrun_jobs() if not job.is_local)
     if message := refusal(workflow.executor_plugin.name, jobs):
         raise WorkflowError(message)
