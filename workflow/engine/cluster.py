@@ -9,6 +9,8 @@ import subprocess
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from snakemake.exceptions import WorkflowError
+
 SLURM = "slurm"
 PROFILE = "profiles/slurm"
 ASK_NODES = ("sinfo", "--noheader", "--Node", "--format=%R|%c|%m|%G")
@@ -34,6 +36,17 @@ class Node(NamedTuple):
     threads: int
     mem_mb: int
     has_gpu: bool
+
+
+def require_resources(workflow: Any) -> None:
+    """Stop before the first job if the scheduler has not what the jobs ask for.
+
+    Raises:
+        WorkflowError: with the reason.
+    """
+    jobs = (wanted_of(job) for job in workflow.dag.needrun_jobs() if not job.is_local)
+    if message := refusal(workflow.executor_plugin.name, jobs):
+        raise WorkflowError(message)
 
 
 def wanted_of(job: Any) -> Wanted:

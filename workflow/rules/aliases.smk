@@ -26,7 +26,7 @@ rule interventions:
 
 
 onstart:
-    refuse_missing_resources()
+    require_resources(workflow)
     write_started(RUN, study_files(None), GIVEN)
 
 
