@@ -4,6 +4,7 @@ Must not: start or stop the scheduler.
 """
 
 import os
+import re
 import shutil
 import signal
 import time
@@ -26,7 +27,7 @@ PROFILE = ("--workflow-profile", "profiles/slurm")
 OFTEN = ("--slurm-init-seconds-before-status-checks", "2", "--seconds-between-status-checks", "2")
 SUBMIT = ("snakemake", *TARGETS, *PROFILE, *OFTEN)
 MADE = ("results", "scratch", ".snakemake", "logs")
-TRAINING = "rule_train_arm"
+TRAINING, SYNC = "rule_train_arm", "workflow/sync.py"
 TOO_LITTLE_MB = 400
 """As estimate of a process with torch in the trial of memory: a training needs more, twice it suffices."""
 PROCESS_MB = "PROCESS_MB = 1500"
@@ -170,7 +171,11 @@ def out_of_memory(study: Folder, slurm: Slurm) -> Outcome:
 
 
 def controller_killed(study: Folder, slurm: Slurm, *, cancels: bool) -> Outcome:
-    """The process on the login node is killed; after `--unlock` the same command goes on."""
+    """The process on the login node is killed; after `--unlock` the same command goes on.
+
+    Jobs that ended without it have written results that it does not know: it refuses to guess, and
+    `workflow/sync.py` accepts them by their records.
+    """
     folder = begun(study)
     running = submit(folder, slurm)
     training_that_runs(folder, slurm, running)
@@ -179,11 +184,17 @@ def controller_killed(study: Folder, slurm: Slurm, *, cancels: bool) -> Outcome:
     if cancels:
         slurm.call("scancel", "--user=root")
         wait_until(lambda: not slurm.jobs(), "jobs are not cancelled")
-    left = len(slurm.jobs())
-    start(folder, "snakemake", "--unlock").end()
-    ended = submit(folder, slurm).end()
+    left = set(slurm.jobs())
     wait_until(lambda: not slurm.jobs(), "jobs do not end", seconds=600)
-    return judged(folder, study, ended, f"{left} jobs left in the queue")
+    start(folder, "snakemake", "--unlock").end()
+    before, ended, detail = set(slurm.jobs("all")), submit(folder, slurm).end(), ""
+    if SYNC in ended.said and not cancels:
+        folder.sync()
+        ended, detail = submit(folder, slurm).end(), ", accepted by sync.py"
+    again = len(set(slurm.jobs("all")) - before)
+    return judged(
+        folder, study, ended, f"{len(left)} jobs went on{detail}; {again} submitted again"
+    )
 
 
 def refused(study: Folder, slurm: Slurm, options: tuple[str, ...], says: str) -> Outcome:
@@ -195,12 +206,11 @@ def refused(study: Folder, slurm: Slurm, options: tuple[str, ...], says: str) ->
     discard(folder.path)
     said = " ".join(ended.said.split())
     fine = ended.code != 0 and says in said and not submitted and kept and "Traceback" not in said
-    at = said.find("WorkflowError")
     return Outcome(
         "snakemake",
         f"exit code {ended.code}, {len(submitted)} jobs submitted",
         fine,
-        said[at:][:400],
+        message_in(said),
     )
 
 
@@ -211,9 +221,14 @@ def no_answer(study: Folder, slurm: Slurm) -> Outcome:
     ended = start(folder, *SUBMIT, **silent).end()
     discard(folder.path)
     said = " ".join(ended.said.split())
-    at = said.find("WorkflowError")
     fine = ended.code != 0 and "SLURM does not answer" in said and "Traceback" not in said
-    return Outcome("snakemake", f"exit code {ended.code}", fine, said[at:][:400])
+    return Outcome("snakemake", f"exit code {ended.code}", fine, message_in(said))
+
+
+def message_in(said: str) -> str:
+    """The workflow's own error, without the places in its code."""
+    found = re.search(r"WorkflowError in file \S+ line \d+: (.*?)(?: File \"|$)", said)
+    return found[1] if found else said[-400:]
 
 
 def training_that_runs(folder: Folder, slurm: Slurm, running: Running) -> str:
