@@ -7,7 +7,7 @@ MANIFEST ?=
 BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: reproduce test docs test-browser test-s3 test-interop test-gpu bench-gpu test-clones test-processors zoo test-faults faults-reference overhead figures schema help repro sync reference rejudge stages bands bench bench-reference lock setup
+.PHONY: reproduce test docs cluster prefetch test-browser test-s3 test-cluster cluster-reference test-interop test-gpu bench-gpu test-clones test-processors zoo test-faults faults-reference overhead figures schema help repro sync reference rejudge stages bands bench bench-reference lock setup
 .DEFAULT_GOAL := reproduce
 
 help:             ## this list
@@ -35,6 +35,12 @@ sync: setup       ## after dvc pull, dvc checkout or a copy from elsewhere: acce
 
 stages: setup     ## the DVC stages of the study of STUDY_OPTIONS, to studies/
 	python workflow/stages.py $(STUDY_OPTIONS)
+
+cluster: setup    ## adds what profiles/slurm and profiles/kubernetes need to the environment
+	$(PIP_INSTALL) --require-hashes --no-deps -r lock/cluster.txt
+
+prefetch: setup   ## the hub's model and texts of the study of STUDY_OPTIONS, to prefetched/, for nodes without a network
+	python workflow/prefetch.py $(STUDY_OPTIONS)
 
 docs: setup       ## the documentation to build/site/, to be opened from disk
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict -q
@@ -76,6 +82,15 @@ GPU_OUT ?= results/bench-gpu
 bench-gpu: $(BENCH_VENV)/.installed  ## speed, memory and quality on one card, beside SAELens and sparsify; five minutes
 	$(BENCH_VENV)/bin/python -m benchmarks.gpu --device $(DEVICE) --out $(GPU_OUT) $(PUBLISH)
 
+CLUSTER_OUT ?= ../logs/cluster
+test-cluster: cluster  ## the study on a real SLURM of one node, jobs killed and nodes lost; root, Debian's slurm-wlm and munge; an hour
+	$(PIP_INSTALL) --require-hashes --no-deps -r lock/s3.txt
+	python -m pytest -q -rs tests/cluster
+	cd tests && python -m cluster --out $(CLUSTER_OUT)
+
+cluster-reference: setup  ## its table to results/reference/cluster/ and into docs/cluster.md
+	cd tests && python -m faults.publish --of cluster --out $(CLUSTER_OUT)
+
 test-clones: setup  ## two clones, two environments, two tools, other surroundings: the same sha256 of every file?
 	cd tests && python -m faults.clones
 
@@ -106,12 +121,14 @@ overhead: setup   ## run the jobs of a finished study again, one by one: what do
 
 LOCK_TOOL ?= build/lock
 HASHES = $(LOCK_TOOL)/bin/uv pip compile -q --no-config --universal --generate-hashes --no-header --no-annotate
+extra = sed -n 's/^$(1) = \[\(.*\)\]/\1/p' pyproject.toml | tr -d '" ' | tr ',' '\n'
 lock:             ## the hashes of every file of the releases in constraints.txt, to lock/
 	$(PYTHON) -m venv $(LOCK_TOOL)
 	$(LOCK_TOOL)/bin/python -m pip install -q --disable-pip-version-check uv==0.13.9
 	grep '^setuptools==' constraints.txt | $(HASHES) --no-deps - -o lock/build.txt
 	grep -Ev '^(setuptools|torch)==' constraints.txt | $(HASHES) --no-deps - -o lock/packages.txt
-	sed -n 's/^s3 = \[\(.*\)\]/\1/p' pyproject.toml | tr -d '" ' | tr ',' '\n' | $(HASHES) --python-version 3.11 -c lock/packages.txt - -o lock/s3.txt
+	$(call extra,s3) | $(HASHES) --python-version 3.11 -c lock/packages.txt - -o lock/s3.txt
+	$(call extra,cluster) | $(HASHES) --python-version 3.11 -c lock/packages.txt -c lock/s3.txt - -o lock/cluster.txt
 
 setup: $(VENV)/.installed  ## the environment alone, in .venv; nothing else is installed or changed
 

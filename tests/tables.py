@@ -21,7 +21,7 @@ RUN_OF_BANDS = Table(
     {name: column for name, column in report.BANDS.columns.items() if name != report.N_RUNS},
 )
 """What bands keep of a run's ledger."""
-OTHER_TOOLS = ("faults/faults.csv",)
+OTHER_TOOLS = ("faults/faults.csv", "cluster/faults.csv")
 """Tables that no part of the package writes or reads."""
 
 OF_RUN: Mapping[str, Table] = {
@@ -73,8 +73,8 @@ OF_RUN: Mapping[str, Table] = {
 def table_of_file(path: Path) -> Table:
     """The declared table of a CSV below results/reference/."""
     name = path.relative_to(REFERENCE).with_suffix("").as_posix()
-    if name.startswith("bench/"):
-        return BENCHMARK[name.removeprefix("bench/")]
+    if name.startswith(("bench/", "bench-gpu/")):
+        return BENCHMARK[name.partition("/")[2]]
     if name.startswith("bands/"):
         return RUN_OF_BANDS if "/runs/" in name else report.BANDS
     return OF_RUN[re.sub(r"full/|seed\d+\.", "", name.partition("/")[2])]

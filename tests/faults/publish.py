@@ -1,6 +1,6 @@
-"""Puts the harness's tables where git keeps them, and their summary into docs/robustness.md.
+"""Puts a harness's tables where git keeps them, and their summary into its page.
 
-Must not: try anything, or touch the page outside its generated block.
+Must not: try anything, or touch a page outside its generated block.
 """
 
 import argparse
@@ -12,8 +12,16 @@ from faults.table import TRIALS, Table
 from fispace.report.markdown import Block
 
 ROOT = Path(__file__).parents[2]
-PAGE, REFERENCE = ROOT / "docs/robustness.md", ROOT / "results/reference/faults"
-FAULTS = Block("faults", "make faults-reference")
+REFERENCE = ROOT / "results/reference"
+PLACES = {
+    "faults": (
+        ROOT / "docs/robustness.md", REFERENCE / "faults", Block("faults", "make faults-reference"),
+    ),
+    "cluster": (
+        ROOT / "docs/cluster.md", REFERENCE / "cluster", Block("cluster", "make cluster-reference"),
+    ),
+}  # fmt: skip
+"""Page, folder and block by harness."""
 
 
 def main() -> int:
@@ -22,14 +30,17 @@ def main() -> int:
     parser.add_argument(
         "--out", type=Path, nargs="+", required=True, help="folders that harnesses wrote"
     )
-    found = [trial for out in parser.parse_args().out for trial in Table(out, go_on=True).trials]
+    parser.add_argument("--of", choices=PLACES, default="faults", help="the harness")
+    given = parser.parse_args()
+    page, reference, block = PLACES[given.of]
+    found = [trial for out in given.out for trial in Table(out, go_on=True).trials]
     if not found:
         sys.stderr.write("error: no trial in any of the folders\n")
         return 1
-    table = Table(REFERENCE, go_on=False)
+    table = Table(reference, go_on=False)
     table.trials = sorted(found, key=lambda trial: (trial.fault, trial.number))
-    (REFERENCE / TRIALS).write_text(table.as_csv(), encoding="utf-8", newline="\n")
-    FAULTS.write(PAGE, table.summary())
+    (reference / TRIALS).write_text(table.as_csv(), encoding="utf-8", newline="\n")
+    block.write(page, table.summary())
     return 0
 
 

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 SETUP_RECIPE = re.compile(r"^\$\(VENV\)/\.installed:.*\n((?:\t.*\n)+)", re.MULTILINE)
 
@@ -22,17 +24,25 @@ def test_the_lock_holds_every_pinned_version_but_torchs():
     assert set(pins("lock/build.txt")) == {"setuptools"}
 
 
-def test_what_s3_needs_agrees_with_what_is_pinned_and_with_the_extra():
-    pinned, of_s3 = pins("constraints.txt"), pins("lock/s3.txt")
-    assert {name: of_s3[name] for name in pinned if name in of_s3}.items() <= pinned.items()
-    extra = re.search(r"^s3 = \[(.*)\]", (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
-    assert extra is not None
-    wanted = dict(re.findall(r'"([\w-]+)(?:\[\w+\])?==([^"]+)"', extra[1]))
-    assert len(wanted) == 2 and wanted.items() <= of_s3.items()
+@pytest.mark.parametrize(("extra", "count"), [("s3", 2), ("cluster", 3)])
+def test_what_an_extra_needs_agrees_with_what_is_pinned_and_with_the_extra(extra, count):
+    pinned, locked = pins("constraints.txt"), pins(f"lock/{extra}.txt")
+    assert {name: locked[name] for name in pinned if name in locked}.items() <= pinned.items()
+    declared = re.search(
+        rf"^{extra} = \[(.*)\]", (ROOT / "pyproject.toml").read_text(), re.MULTILINE
+    )
+    assert declared is not None
+    wanted = dict(re.findall(r'"([\w-]+)(?:\[\w+\])?==([^"]+)"', declared[1]))
+    assert len(wanted) == count and wanted.items() <= locked.items()
+
+
+def test_the_extras_agree_so_that_one_environment_can_hold_both():
+    one, other = pins("lock/s3.txt"), pins("lock/cluster.txt")
+    assert {name: other[name] for name in one if name in other}.items() <= one.items()
 
 
 def test_every_entry_of_the_lock_has_a_hash_and_names_no_place():
-    for name in ("lock/build.txt", "lock/packages.txt", "lock/s3.txt"):
+    for name in ("lock/build.txt", "lock/packages.txt", "lock/s3.txt", "lock/cluster.txt"):
         text = (ROOT / name).read_text(encoding="utf-8")
         entries = re.split(r"\n(?! )", text.strip())
         assert len(entries) == len(pins(name))

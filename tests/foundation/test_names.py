@@ -51,7 +51,7 @@ HOSTILE = ("", " ", "a b", "a/b", "../a", "a\n", "A", "é", "a,b", '"', "a" * 61
 DEVICES = ("con", "prn", "aux", "nul", "com1", "lpt9")
 
 
-@pytest.mark.parametrize("name", [*HOSTILE, *DEVICES, "reference", "bench"])
+@pytest.mark.parametrize("name", [*HOSTILE, *DEVICES, "reference", "bench", "bench-gpu"])
 def test_a_run_has_a_name_that_every_system_takes(name, tmp_path):
     with pytest.raises(ParamsError, match=r"mine\.yaml: run: "):
         loaded(tmp_path, {"run": name})

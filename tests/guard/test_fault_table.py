@@ -1,9 +1,7 @@
 """The fault harness's own table: complete, continued, and on its page as it was measured."""
 
-from pathlib import Path
-
 import pytest
-from faults.publish import FAULTS, PAGE, REFERENCE
+from faults.publish import PLACES
 from faults.table import SKIPPED, Outcome, Table
 
 
@@ -37,6 +35,9 @@ def test_a_table_that_is_continued_tries_nothing_twice(tmp_path):
         Table(tmp_path, go_on=False).try_out("a", 0, never)
 
 
-def test_the_page_shows_the_table_that_git_keeps():
-    text = PAGE.read_text(encoding="utf-8")
-    assert FAULTS.filled(text, Table(Path(REFERENCE), go_on=True).summary(), PAGE) == text
+@pytest.mark.parametrize("harness", PLACES)
+def test_the_page_shows_the_table_that_git_keeps(harness):
+    page, reference, block = PLACES[harness]
+    text, table = page.read_text(encoding="utf-8"), Table(reference, go_on=True)
+    assert table.trials and table.all_survived
+    assert block.filled(text, table.summary(), page) == text

@@ -26,6 +26,7 @@ rule interventions:
 
 
 onstart:
+    require_resources(workflow)
     write_started(RUN, study_files(None), GIVEN)
 
 

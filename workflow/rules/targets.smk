@@ -8,6 +8,7 @@ FURTHER += [
     "report_plots",
     "draw",
     "aliases",
+    "resources",
 ]
 
 

@@ -12,7 +12,7 @@ DEVICES = frozenset(
 )
 """File names that Windows reserves; a folder with such a name cannot be copied there."""
 
-TAKEN_RUNS = frozenset(("reference", "bench"))
+TAKEN_RUNS = frozenset(("reference", "bench", "bench-gpu"))
 """Folders below results/ that are not runs."""
 
 TAKEN_ARMS = frozenset(
