@@ -131,7 +131,15 @@ def test_only_a_study_on_cuda_asks_for_a_gpu_and_only_where_tensors_are(study, d
     assert gpus_of(asked) == count
     size = sizes_of(asked)
     assert reserved(size, "train_arm")["gpu"] == reserved(size, "fidelity_arm")["gpu"] == count
-    assert reserved(size, "report_page")["gpu"] == reserved(size, "factorial_infer")["gpu"] == 0
+    assert reserved(size, "fidelity_arm_more_seeds")["gpu"] == count
+    on_the_processor = (
+        "report_page",
+        "factorial_infer",
+        "testbed_lm",
+        "testbed_planted",
+        "browser_data",
+    )
+    assert not any(reserved(size, rule)["gpu"] for rule in on_the_processor)
 
 
 def test_a_folder_tells_the_sizes_of_its_model(tmp_path, study):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from engine.sizes import Sizes
+from fispace.study.commands import all_commands, rule_of
 
 Resources = dict[str, Callable[..., int] | int]
 
@@ -40,17 +41,15 @@ class Need(NamedTuple):
     gflop: float = 0.0
     disk_mb: float = 0.0
     process_mb: int = PROCESS_MB
-    has_tensors: bool = True
-    """Whether its numbers could be computed on a GPU."""
 
 
 def _table(_: Sizes) -> Need:
-    return Need(0.0, process_mb=TABLE_MB, has_tensors=False)
+    return Need(0.0, process_mb=TABLE_MB)
 
 
 def _statistics(_: Sizes) -> Need:
     """Resampling and mixed models on small tables: half an hour of one core at most."""
-    return Need(0.0, gflop=600 * GFLOPS_PER_THREAD, process_mb=TABLE_MB, has_tensors=False)
+    return Need(0.0, gflop=600 * GFLOPS_PER_THREAD, process_mb=TABLE_MB)
 
 
 def _world(_: Sizes) -> Need:
@@ -122,6 +121,21 @@ KINDS: Mapping[Callable[[Sizes], Need], tuple[str, ...]] = {
 """Kinds of work, and the rules that do it."""
 
 
+VARIANTS = ("_more_seeds",)
+"""Ends of the names of rules that call another rule's command."""
+
+
+def uses_device(rule: str) -> bool:
+    """Whether the rule's command depends on the study's `device`; all others compute on the processor."""
+    for end in VARIANTS:
+        rule = rule.removesuffix(end)
+    return rule in {
+        rule_of(each.name)
+        for each in all_commands()
+        if each.config is not None and "device" in each.config.model_fields
+    }
+
+
 def resources_of(sizes: Sizes, rule: str) -> Resources:
     """What a job of the rule reserves: `mem_mb`, `runtime` (minutes), `disk_mb` and `gpu`.
 
@@ -129,7 +143,7 @@ def resources_of(sizes: Sizes, rule: str) -> Resources:
     than a day keeps its work on disk and continues when it is started again.
     """
     need = next((kind for kind, rules in KINDS.items() if rule in rules), _table)(sizes)
-    gpus = sizes.gpus if need.has_tensors else 0
+    gpus = sizes.gpus if uses_device(rule) else 0
     mb = round(need.process_mb + need.mb)
 
     def minutes(threads: int) -> int:
