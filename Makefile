@@ -79,7 +79,7 @@ test-gpu: setup   ## every chapter's steps on a card, beside the processor; a mi
 	FISPACE_TEST_DEVICE=$(DEVICE) python -m pytest -q -rs tests/device
 
 GPU_OUT ?= results/bench-gpu
-bench-gpu: $(BENCH_VENV)/.installed  ## speed, memory and quality on one card, beside SAELens and sparsify; five minutes
+bench-gpu: $(BENCH_VENV)/.installed  ## speed, memory and quality on one card, beside SAELens and sparsify; some minutes
 	$(BENCH_VENV)/bin/python -m benchmarks.gpu --device $(DEVICE) --out $(GPU_OUT) $(PUBLISH)
 
 CLUSTER_OUT ?= ../logs/cluster

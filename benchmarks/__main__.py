@@ -1,12 +1,12 @@
 """`python -m benchmarks`: measure, write the tables, the figure and the page. See README.md here."""
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.activations import require_manifest
+from benchmarks.console import exit_code
 from benchmarks.data import measure_data
 from benchmarks.figure import draw
 from benchmarks.machine import machine
@@ -16,8 +16,6 @@ from benchmarks.scaling import N_LATENTS, measure_scaling
 from benchmarks.steps import SIZES, Rounds, Rows, measure_cpu
 from benchmarks.summary import page
 from benchmarks.tables import read_tables, table_of, write_tables
-from benchmarks.worker import set_environment
-from fispace.errors import FispaceError
 from fispace.plotting.style import rendered
 from fispace.store.files import atomic_path, read_json, write_json, write_text
 from fispace.study.config.lm import LmConfig
@@ -35,18 +33,10 @@ TRAINING = Training(
 def main() -> int:
     """Run the benchmark; returns the exit code."""
     options = _parser().parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    set_environment()
-    try:
-        if options.publish:
-            publish(options.out, REFERENCE, PAGE)
-        else:
-            run(options.only or SECTIONS, options.manifest or [MANIFEST], options.out)
-            write_report(options.out)
-    except FispaceError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 1
-    return 0
+    if options.publish:
+        return exit_code(lambda: publish(options.out, REFERENCE, PAGE))
+    manifests = options.manifest or [MANIFEST]
+    return exit_code(lambda: run(options.only or SECTIONS, manifests, options.out))
 
 
 def run(sections: Sequence[str], manifests: list[Path], out: Path) -> None:
@@ -57,6 +47,7 @@ def run(sections: Sequence[str], manifests: list[Path], out: Path) -> None:
         found = measure_section(section, manifests)
         write_tables(out, {name: table_of(name, rows) for name, rows in found.items()})
         write_json(out / "machine.json", machine())
+    write_report(out)
 
 
 def measure_section(section: str, manifests: list[Path]) -> dict[str, Rows]:

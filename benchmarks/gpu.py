@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from benchmarks.console import exit_code
 from benchmarks.drawn import HELD_OUT, world_of
 from benchmarks.job import LARGE, PAPER, Job, Size, factory_of
 from benchmarks.machine import machine
@@ -26,7 +27,6 @@ from benchmarks.summary import gpu_page
 from benchmarks.tables import read_tables, table_of, write_tables
 from benchmarks.worker import set_environment
 from fispace.devices import device_of
-from fispace.errors import FispaceError
 from fispace.stats.metrics import FvuSums
 from fispace.store.files import read_json, write_json, write_text
 
@@ -64,17 +64,10 @@ ON_CPU = Plan((TINY,), TINY, 20, 2, (1e-3,))
 def main() -> int:
     """Run the benchmark; returns the exit code."""
     options = _parser().parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    set_environment()
-    try:
-        if options.publish:
-            publish_gpu(options.out)
-        else:
-            run(options.device, options.out, options.contestant or CONTESTANTS + TRAINED)
-    except FispaceError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 1
-    return 0
+    if options.publish:
+        return exit_code(lambda: publish_gpu(options.out))
+    contestants = options.contestant or CONTESTANTS + TRAINED
+    return exit_code(lambda: run(options.device, options.out, contestants))
 
 
 def run(name: str, out: Path, contestants: Sequence[str]) -> None:

@@ -1,5 +1,6 @@
 """Tiny causal LMs of three architectures with random weights, and their tokenizer of sixty words."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -26,12 +27,13 @@ def save_small_lm(kind: str, folder: Path, std: float = 0.3) -> PreTrainedModel:
     for parameter in model.parameters():  # random, but far from the near-identity of an init
         torch.nn.init.normal_(parameter, std=std)
     model.save_pretrained(folder)
-    _save_tokenizer(folder)
+    save_tokenizer(folder)
     return model
 
 
-def _save_tokenizer(folder: Path) -> None:
-    vocabulary = {word: i for i, word in enumerate(SPECIAL + WORDS)}
+def save_tokenizer(folder: Path, words: Sequence[str] = WORDS) -> None:
+    """Write a tokenizer of the special tokens and these words."""
+    vocabulary = {word: i for i, word in enumerate([*SPECIAL, *words])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     PreTrainedTokenizerFast(

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 from geometry.small_study import D_MODEL, N_LATENTS, write_checkpoint
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+from small_lms import SPECIAL, save_tokenizer
+from transformers import AutoModelForCausalLM
 
 from fispace.chapters.browser.data import write_browser
 from fispace.chapters.browser.shards import RECEIVER
@@ -23,7 +23,6 @@ from fispace.study.config.factorial import FactorConfig
 from fispace.study.config.lm import LmConfig
 
 JOINT = ["sae", "linear", "bias", "interaction"]
-SPECIAL = ["<pad>", "<bos>", "<unk>"]
 HOSTILE = [
     "</script><script>window.hacked=1</script>", "<img/src=x/onerror=window.hacked=1>", "<!--",
     "{{7*7}}", "${window.hacked=1}", "javascript:window.hacked=1", '"onclick="window.hacked=1', "&lt;b&gt;",
@@ -51,12 +50,7 @@ def params(folder: Path, **changes: Any) -> BrowserStep:
 def write_lm(source: Path, folder: Path) -> Path:
     """A copy of a tiny LM whose words are hostile."""
     shutil.copytree(source, folder)
-    vocabulary = {word: i for i, word in enumerate(SPECIAL + WORDS)}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<bos>", pad_token="<pad>", unk_token="<unk>"
-    ).save_pretrained(folder)
+    save_tokenizer(folder, WORDS)
     return folder
 
 

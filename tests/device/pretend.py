@@ -5,6 +5,7 @@ processor, but refuses to mix them with tensors of the processor, and NumPy cann
 that runs on this device moves every tensor as it would have to for a GPU.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -22,6 +23,12 @@ TAKE_INDICES_OF_THE_PROCESSOR = {
 }  # fmt: skip
 """Operations that a GPU does with indices of the processor too."""
 MOVES = {ATEN._to_copy.default, ATEN.copy_.default}
+
+
+PRODUCTS = (ATEN.mm.default, ATEN.addmm.default, ATEN._embedding_bag.default)
+"""What every step that computes with weights does at least once."""
+done: Counter[Any] = Counter()
+"""How often each operation ran on the device since `pretended` began."""
 
 
 class MixedDevicesError(RuntimeError):
@@ -71,6 +78,7 @@ def run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     if wanted is not None:
         real_kwargs["device"] = CPU
     found = func(*real_args, **real_kwargs)
+    done[func] += is_elsewhere
     goes_elsewhere = is_elsewhere if wanted is None else torch.device(wanted) == PRETEND
     if func is ATEN.copy_.default:
         return args[0]
@@ -98,6 +106,7 @@ def pretended() -> Iterator[torch.device]:
     """Inside the block the device is there, and modules can be moved to it."""
     before = torch.__future__.get_overwrite_module_params_on_conversion()
     torch.__future__.set_overwrite_module_params_on_conversion(True)
+    done.clear()
     try:
         with _Makes():
             yield PRETEND

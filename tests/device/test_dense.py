@@ -71,7 +71,7 @@ def test_columns_that_align_a_matrix_add_nothing(width):
     torch.testing.assert_close(dense.products(indices, vectors, rows), products, **close)
 
 
-def test_products_in_bfloat16_round_the_factors_and_not_the_sum(monkeypatch):
+def test_products_in_bfloat16_round_the_factors_and_not_the_sum():
     """The exact sum of rounded factors: had the sum been rounded too, it would be off by up to 0.4 %."""
     values, indices, A, _ = (x.float() if x.is_floating_point() else x for x in drawn())
     found = dense.bag(indices, values, A.bfloat16())

@@ -18,8 +18,8 @@ from fispace.devices import in_any_order
 LATENTS_PER_K = {torch.float32: 64, torch.bfloat16: 512}
 """Largest number of latents per active one at which the products are dense, by their precision.
 
-Measured on an H200: both ways cost the same near 62 latents per active one in float32 (a product takes
-25 ms at the paper's size) and between 500 and 700 in bfloat16 (1.9 ms)."""
+Estimated from times on an H200 at 49 and 384 latents per active one: both ways would cost the same near 62
+in float32, and between 500 and 700 in bfloat16."""
 
 ALIGNED = 8
 """Columns of a matrix in bfloat16: a multiple of 16 bytes."""
