@@ -8,7 +8,7 @@ import torch
 from device import pretend
 
 from fispace import devices
-from fispace.chapters.train import arm
+from fispace.chapters.train import job
 
 NAME = os.environ.get("FISPACE_TEST_DEVICE", "pretended")
 """pretended, cpu, cuda or cuda:N: set by `make test-gpu`."""
@@ -21,7 +21,7 @@ def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.device]:
         with pretend.pretended() as found:
             monkeypatch.setattr(devices, "device_of", lambda _name: found)
             # what makes tensors act as elsewhere is there in the thread of the test alone
-            monkeypatch.setattr(arm, "prefetched", lambda items, _depth: iter(items))
+            monkeypatch.setattr(job, "prefetched", lambda items, _depth: iter(items))
             yield found
         # a step that ignored the device would give the processor's numbers too
         assert sum(pretend.done[product] for product in pretend.PRODUCTS)

@@ -98,7 +98,7 @@ def make(run: SmallRun) -> None:
         run.call("extract", "standardiser", **both),
         main(["train", "choose-lr", "--params", '{"lr_candidates": [0.01]}', "--curves",
               "--lr", f"{at}/train/lr.json"]),
-        run.call("train", "arm", arm="sae", row=row, seed=0, lr=f"{at}/train/lr.json", **both,
+        run.call("train", "arm", arm="sae", row=row, seed=0, chosen=f"{at}/train/lr.json", **both,
                  scratch="scratch/train", checkpoint_seconds=60,
                  weights=weights, curve=f"{at}/train/sae/seed0.curve.parquet",
                  lifecycle=f"{at}/train/sae/seed0.lifecycle.parquet"),

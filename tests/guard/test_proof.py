@@ -35,7 +35,7 @@ def today(run: SmallRun) -> list[Call]:
         run.words("extract", "activations", scratch="scratch/small", out=f"{AT}/extract"),
         run.words("extract", "standardiser", **both),
         ["train", "choose-lr", "--params", '{"lr_candidates": [0.01]}', "--curves", "--lr", LR],
-        run.words("train", "arm", arm="sae", row=row, seed=0, lr=LR, **both, scratch="elsewhere",
+        run.words("train", "arm", arm="sae", row=row, seed=0, chosen=LR, **both, scratch="elsewhere",
                   checkpoint_seconds=1, weights=WEIGHTS, curve=CURVE,
                   lifecycle=f"{AT}/train/sae/seed0.lifecycle.parquet"),
         run.words("fidelity", "ablation-baselines", **both, bounds=bounds),

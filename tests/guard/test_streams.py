@@ -36,7 +36,7 @@ def measured(small: SmallRun, arm: str, seed: int) -> dict[str, str]:
     made = {"documents": f"{AT}/fidelity/{arm}/seed{seed}.parquet",
             "latents": f"{AT}/fidelity/{arm}/seed{seed}.latents.parquet"}  # fmt: skip
     codes = [
-        small.call("train", "arm", arm=arm, row=json.dumps(row), seed=seed, lr=f"{AT}/train/lr.json",
+        small.call("train", "arm", arm=arm, row=json.dumps(row), seed=seed, chosen=f"{AT}/train/lr.json",
                    **BOTH, scratch="scratch/other", checkpoint_seconds=60,
                    weights=f"{at}.safetensors", curve=f"{at}.curve.parquet",
                    lifecycle=f"{at}.lifecycle.parquet"),

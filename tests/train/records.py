@@ -10,7 +10,7 @@ from fispace.models.integrated import IntegratedModel
 from fispace.models.trained import TrainingRecord
 from fispace.store.files import sha256_of
 from fispace.study.config.parts import Part, Pooling
-from fispace.study.config.train import ArmModel, ModelConfig
+from fispace.study.config.train import ArmModel, ModelConfig, Rates
 
 
 def untrained(
@@ -30,7 +30,8 @@ def record_of(
 ) -> TrainingRecord:
     """Record of a training with seed 0 on this data; options missing in the row are as published."""
     return TrainingRecord(
-        step="train", arm=arm, row=ArmModel.read(arm_row(**row), arm), seed=0, lr=0.01,
+        step="train", arm=arm, row=ArmModel.read(arm_row(**row), arm), seed=0,
+        rates=Rates(sae=0.01, linear=0.01, interaction=0.01),
         params=PARAMS.changed(**params), d_model=d_model, manifest=sha256_of(manifest),
         standardiser=sha256_of(standardiser),
     )  # fmt: skip

@@ -42,6 +42,7 @@ PARAMS = TrainArmStep(
     select_by="pre_activation",
     subtract_bias=False,
     cuda_dtype="float32",
+    tuned=False,
     aux_k=None,
     standardise_per="split",
     prefetch_batches=2,
@@ -84,7 +85,7 @@ def run(
 ):  # fmt: skip
     out = store / folder
     train_arm(
-        params, arm=arm, row=json.dumps(row), seed=seed, lr=store / "lr.json",
+        params, arm=arm, row=json.dumps(row), seed=seed, chosen=store / "lr.json",
         matched_row=None if matched_row is None else json.dumps(matched_row), 
         changed=None if changed is None else json.dumps(changed),
         manifest=store / "manifest.json", standardiser=store / "standardiser.safetensors",

@@ -128,7 +128,7 @@ def test_a_training_killed_with_signal_9_continues_to_the_same_bytes(store):
 def command(params) -> list[str]:
     values = {
         "params": json.dumps(params.plain()), "arm": "joint", "row": json.dumps(JOINT), "seed": "0",
-        "lr": "lr.json", "manifest": "manifest.json", "standardiser": "standardiser.safetensors",
+        "chosen": "lr.json", "manifest": "manifest.json", "standardiser": "standardiser.safetensors",
         "scratch": "scratch/joint", "checkpoint-seconds": "0.05", "weights": "out/joint.safetensors",
         "curve": "out/joint.parquet", "lifecycle": "out/joint.lifecycle.parquet",
     }  # fmt: skip

@@ -20,7 +20,7 @@ from fispace.store.checkpoint import data_record
 from fispace.store.files import read_json, sha256_of, write_json
 from fispace.store.standardiser import unit_standardiser
 from fispace.store.tables import read_recipe, read_table
-from fispace.study.config.train import ArmModel, ChooseLrStep
+from fispace.study.config.train import ArmModel, ChooseLrStep, Rates
 
 
 def test_the_same_seed_twice_gives_the_same_bytes(store):
@@ -198,7 +198,7 @@ def test_a_checkpoint_carries_its_configuration_and_its_initial_model(store):
     path = run(store, "joint", JOINT, seed=3)
     trained = load_trained(path, {"arm": "joint", "seed": 3})
     assert trained.record.params.k == 4
-    assert trained.record.lr == 0.01
+    assert trained.record.rates == Rates(sae=0.01, linear=0.01, interaction=0.01)
     assert trained.record.manifest == sha256_of(store / "manifest.json")
     initial = initial_model(trained.record)
     assert torch.equal(initial.sae.W_enc, initial.sae.W_dec)

@@ -104,7 +104,7 @@ def _codes(sizes: Sizes) -> Need:
 
 KINDS: Mapping[Callable[[Sizes], Need], tuple[str, ...]] = {
     _extract: ("extract_activations",),
-    _training: ("train_candidate", "train_arm"),
+    _training: ("train_candidate", "train_try", "train_arm"),
     _testbed_lm: ("testbed_lm",),
     _world: ("testbed_planted", "interactions_recovery"),
     _held_out_passes: (

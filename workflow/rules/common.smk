@@ -41,6 +41,7 @@ RUN, OWN_LM = STUDY["run"], STUDY["lm"]["name"] == "testbed"
 TEXTS = list(filter(None, [STUDY["extract"]["text"], STUDY["extract"]["transfer"]]))
 ARMS, ALL_ARMS = (arms_of(STUDY["train"], target) for target in ["all", "full"])
 SEEDS, RATES, MORE = (STUDY["train"][key] for key in ["seeds", "lr_candidates", "more_seeds"])
+SEARCH_SEED = STUDY["train"]["lr_search_seed"]
 CURVE_ARM, CURVE_KS = STUDY["train"]["gain_curve"]["arm"], gain_ks(STUDY["train"])
 CURVE_SAE = ALL_ARMS[CURVE_ARM]["frozen_sae_from"]
 AUDIT, SWITCHES = STUDY["train"]["audit"], list(STUDY["train"]["audit"]["switches"])
@@ -68,7 +69,7 @@ def one_of(values):
 wildcard_constraints:
     run=one_of([RUN]),
     arm=one_of(ALL_ARMS),
-    seed=one_of({*SEEDS, *MORE["seeds"], *(SPIKE[key] for key in ["seed", "donor_seed"])}),
+    seed=one_of({*SEEDS, *MORE["seeds"], SEARCH_SEED, *(SPIKE[key] for key in ["seed", "donor_seed"])}),
     lr=one_of(RATES),
     variant=one_of(VARIANTS),
     world=one_of(WORLDS + NULL_WORLDS),

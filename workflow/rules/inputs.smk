@@ -41,7 +41,21 @@ def candidate_curves(wildcards):
 def frozen_sae(wildcards):
     """Weights of the arm whose SAE this arm copies and freezes; nothing for most arms."""
     arms = filter(None, [ALL_ARMS[wildcards.arm]["frozen_sae_from"]])
-    return [f"results/{RUN}/train/{arm}/seed{wildcards.seed}.safetensors" for arm in arms]
+    seed = getattr(wildcards, "seed", SEARCH_SEED)  # a try has no seed in its name
+    return [f"results/{RUN}/train/{arm}/seed{seed}.safetensors" for arm in arms]
+
+
+def chosen_settings(wildcards):
+    """The settings of the arm if arms are tuned; else the rate that they share."""
+    is_tuned = (changed(wildcards) or {}).get("tuned", STUDY["train"]["tuned"])
+    name = f"tuned/{wildcards.arm}" if is_tuned else "lr"
+    return f"results/{RUN}/train/{name}.json"
+
+
+def tuned_arms(wildcards):
+    """The settings of every arm of the target that the wildcard `full` names."""
+    arms = ALL_TRAINED if wildcards.full else TRAINED
+    return of_run("results/{run}/train/tuned/{arm}.json", arm=arms)
 
 
 def shares_of_world(wildcards):

@@ -47,10 +47,12 @@ def full_files(wildcards):
         path for output in outputs for path in output if path.get_wildcard_names() == {"run"}
     ]
     figures = of_run("results/{run}/report/figures/{figure}.{suffix}", figure=OF_FULL, suffix=DRAWN)
+    tuning = of_run("results/{run}/train/full/tuning.csv") if STUDY["train"]["tuned"] else []
     summary = of_run("results/{run}/fidelity/full/summary.{suffix}", suffix=["parquet", "csv"])
     return (
         of_run(results)
         + figures
         + summary
+        + tuning
         + of_run("results/{run}/report/full/{name}", name=LEDGER)
     )

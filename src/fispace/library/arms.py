@@ -17,6 +17,7 @@ from torch import Tensor
 
 from fispace.chapters.train.arm import train_arm
 from fispace.chapters.train.imported import imported_model
+from fispace.chapters.train.settings import SAE_RATE
 from fispace.errors import ParamsError
 from fispace.exchange.export import new_folder, origin_of, require_new, write_export
 from fispace.exchange.peers import PEERS, Origin, Peer
@@ -33,7 +34,7 @@ from fispace.store.standardiser import Standardiser, load_standardiser
 from fispace.study.config.parts import PARTS, Part, Pooling
 from fispace.study.config.train import TrainArmStep
 
-WEIGHTS, UNITS = "weights.safetensors", "standardiser.safetensors"
+WEIGHTS, UNITS, CHOSEN = "weights.safetensors", "standardiser.safetensors", "chosen.json"
 PASSES = 10
 """Passes over the train tokens, by default."""
 
@@ -41,7 +42,7 @@ TRAINING: dict[str, Any] = {
     "d_embed": 32, "dropout": 0.15, "batch_tokens": 1024, "lr_end_fraction": 0.1,
     "lr_decay_fraction": 0.8, "optimiser": "adam", "adam_betas": [0.9, 0.999], "adam_eps": 1.0e-8,
     "grad_clip": 1.0, "topk_dtype": "auto", "select_by": "pre_activation", "subtract_bias": False,
-    "cuda_dtype": "float32",
+    "cuda_dtype": "float32", "tuned": False,
     "aux_k": None, "standardise_per": "split",
     "init": {"factors": 0.05, "linear": 0.01, "mlp": 0.01}, "interaction_mean_tokens": 131072,
     "pool_groups": 16, "prefetch_batches": 4, "log_every": 50, "val_every": 250,
@@ -193,12 +194,12 @@ def train(
     params = _training(data, n_latents, k, n_tokens, options)
     with tempfile.TemporaryDirectory(prefix="fispace-") as folder:
         place = Path(folder)
-        write_json(place / "lr.json", {"lr": lr})
+        write_json(place / CHOSEN, {SAE_RATE: float(lr)})
         if frozen is not None:
             frozen.save(place / "frozen")
         train_arm(
             params, arm=name, row=json.dumps(row), matched_row=None, changed=None, seed=seed,
-            lr=place / "lr.json", manifest=data.manifest, standardiser=data.standardiser,
+            chosen=place / CHOSEN, manifest=data.manifest, standardiser=data.standardiser,
             frozen=None if frozen is None else place / "frozen" / WEIGHTS, scratch=place / "scratch",
             checkpoint_seconds=86400.0, weights=place / WEIGHTS, curve=place / "curve.parquet",
             lifecycle=place / "lifecycle.parquet",

@@ -5,8 +5,8 @@ Must not: seed anything, since random streams have names; or know arms, files, o
 
 import logging
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -32,6 +32,8 @@ class Schedule:
     n_steps: int
     log_every: int
     val_every: int
+    multiples: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Rates of some weights, by name, as multiples of `lr`; all others have `lr`."""
 
     def lr_at(self, step: int) -> float:
         """Learning rate of a step in [0, n_steps).
@@ -74,7 +76,7 @@ def fit(
     config = schedule.config
     first, second = config.adam_betas
     optimiser = build_optimiser(
-        model, config.optimiser, schedule.lr, (first, second), config.adam_eps
+        model, config.optimiser, schedule.lr, (first, second), config.adam_eps, schedule.multiples
     )
     training = Training(model, optimiser, Progress())
     if checkpoints is not None:

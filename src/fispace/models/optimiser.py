@@ -3,7 +3,7 @@
 Must not: know schedules or losses.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -17,16 +17,21 @@ BLOCK_NUMBERS = 2**18
 
 
 def build_optimiser(
-    model: nn.Module, kind: OptimiserKind, lr: float, betas: tuple[float, float], eps: float
-) -> "Adam":
-    """Optimiser of the model's trained weights; `row_sparse_adam` makes the SAEs' gradients sparse."""
-    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    model: nn.Module, kind: OptimiserKind, lr: float, betas: tuple[float, float], eps: float,
+    multiples: Mapping[str, float] | None = None,
+) -> "Adam":  # fmt: skip
+    """Optimiser of the model's trained weights; `row_sparse_adam` makes the SAEs' gradients sparse.
+
+    `multiples` has the rate of some weights, by name, as a multiple of `lr`; all others have `lr`.
+    """
+    named = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    of_weights = [(multiples or {}).get(name, 1.0) for name in named]
     is_sparse = kind == "row_sparse_adam"
     for module in model.modules():
         if isinstance(module, TopKSae):
             module.has_sparse_gradients = is_sparse
     kind_of_adam = HalfPrecisionAdam if kind == "half_precision_adam" else Adam
-    return kind_of_adam(weights, lr, betas, eps)
+    return kind_of_adam(list(named.values()), lr, betas, eps, of_weights)
 
 
 def clip_gradients(weights: Iterable[nn.Parameter], max_norm: float) -> None:
@@ -64,10 +69,15 @@ class Adam:
     """
 
     def __init__(
-        self, weights: Sequence[nn.Parameter], lr: float, betas: tuple[float, float], eps: float
-    ) -> None:
-        """Moments are dense and start at zero; `lr` may be set between steps."""
+        self, weights: Sequence[nn.Parameter], lr: float, betas: tuple[float, float], eps: float,
+        multiples: Sequence[float] | None = None,
+    ) -> None:  # fmt: skip
+        """Moments are dense and start at zero; `lr` may be set between steps.
+
+        The rate of each weight is `lr` times its multiple, 1 if none are given.
+        """
         self.lr = lr
+        self._multiples = [1.0] * len(weights) if multiples is None else list(multiples)
         self._betas, self._eps = betas, eps
         self._weights = list(weights)
         self._moments = [
@@ -93,46 +103,51 @@ class Adam:
     @torch.no_grad()
     def step(self) -> None:
         """Update every weight that has a gradient."""
-        dense: list[tuple[Tensor, ...]] = []
-        for weight, moments, step in zip(self._weights, self._moments, self._steps, strict=True):
+        dense: dict[float, list[tuple[Tensor, ...]]] = {}
+        state = zip(self._weights, self._moments, self._steps, self._multiples, strict=True)
+        for weight, moments, step, multiple in state:
             if weight.grad is None:
                 continue
+            lr = self.lr * multiple
             if weight.grad.is_sparse:
-                self._update_rows((weight, *moments), coalesced(weight.grad), step)
+                self._update_rows((weight, *moments), coalesced(weight.grad), step, lr)
                 step.add_(1)
             else:
-                dense.append((weight, weight.grad, *moments, step))
-        self._update_all(dense)
+                dense.setdefault(lr, []).append((weight, weight.grad, *moments, step))
+        for lr, rows in dense.items():
+            self._update_all(rows, lr)
 
-    def _update_rows(self, numbers: tuple[Tensor, ...], gradient: Tensor, step: Tensor) -> None:
+    def _update_rows(
+        self, numbers: tuple[Tensor, ...], gradient: Tensor, step: Tensor, lr: float
+    ) -> None:
         """Update the gradient's rows: in place where most rows of a block have one, else on a copy of them.
 
         Blocks serve the processor's cache; on a GPU all rows are copied out and back at once.
         """
         if not gradient.is_cpu:
-            self._update_copied(numbers, gradient.indices()[0], gradient.values(), step)
+            self._update_copied(numbers, gradient.indices()[0], gradient.values(), step, lr)
             return
         n_rows = max(1, BLOCK_NUMBERS // max(1, numbers[0][0].numel()))
         rows, of_rows = gradient.indices()[0], gradient.values()
         taken_out = torch.ones_like(rows, dtype=torch.bool)
         for first, start, end in _mostly_full(rows, n_rows, gradient.shape[0]):
             block = tuple(matrix[first : first + n_rows] for matrix in numbers)
-            self._update_block(block, rows[start:end] - first, of_rows[start:end], step)
+            self._update_block(block, rows[start:end] - first, of_rows[start:end], step, lr)
             taken_out[start:end] = False
         for some in taken_out.nonzero()[:, 0].split(n_rows):
-            self._update_copied(numbers, rows[some], of_rows[some], step)
+            self._update_copied(numbers, rows[some], of_rows[some], step, lr)
 
     def _update_copied(
-        self, numbers: tuple[Tensor, ...], rows: Tensor, of_rows: Tensor, step: Tensor
+        self, numbers: tuple[Tensor, ...], rows: Tensor, of_rows: Tensor, step: Tensor, lr: float
     ) -> None:
         """Update these rows on a copy of them."""
         taken = tuple(matrix.index_select(0, rows) for matrix in numbers)
-        self._update(taken, of_rows, step.clone())
+        self._update(taken, of_rows, step.clone(), lr)
         for matrix, updated in zip(numbers, taken, strict=True):
             matrix.index_copy_(0, rows, updated)
 
     def _update_block(
-        self, block: tuple[Tensor, ...], rows: Tensor, of_rows: Tensor, step: Tensor
+        self, block: tuple[Tensor, ...], rows: Tensor, of_rows: Tensor, step: Tensor, lr: float
     ) -> None:
         """Update all rows of a block in place, then restore the rows without a gradient."""
         is_left = torch.ones(len(block[0]), dtype=torch.bool, device=rows.device)
@@ -141,26 +156,26 @@ class Adam:
         if len(left) > 0:
             of_rows = torch.zeros_like(block[0]).index_copy_(0, rows, of_rows)
         before = tuple(matrix.index_select(0, left) for matrix in block)
-        self._update(block, of_rows, step.clone())
+        self._update(block, of_rows, step.clone(), lr)
         for matrix, as_it_was in zip(block, before, strict=True):
             matrix.index_copy_(0, left, as_it_was)
 
-    def _update(self, numbers: tuple[Tensor, ...], gradient: Tensor, step: Tensor) -> None:
+    def _update(
+        self, numbers: tuple[Tensor, ...], gradient: Tensor, step: Tensor, lr: float
+    ) -> None:
         """One step, in place, of (weight, first moment, second moment) and of the step count."""
         weight, *moments = numbers
-        self._update_all([(weight, gradient, *moments, step)])
+        self._update_all([(weight, gradient, *moments, step)], lr)
 
-    def _update_all(self, rows: Sequence[tuple[Tensor, ...]]) -> None:
+    def _update_all(self, rows: Sequence[tuple[Tensor, ...]], lr: float) -> None:
         """One step, in place, of each (weight, gradient, first moment, second moment, step count)."""
-        if not rows:
-            return
         weights, gradients, exp_avgs, exp_avg_sqs, steps = (
             list(of) for of in zip(*rows, strict=True)
         )
         first, second = self._betas
         adam(
             weights, [own.contiguous() for own in gradients], exp_avgs, exp_avg_sqs, [], steps,
-            amsgrad=False, beta1=first, beta2=second, lr=self.lr, weight_decay=0.0,
+            amsgrad=False, beta1=first, beta2=second, lr=lr, weight_decay=0.0,
             eps=self._eps, maximize=False, fused=True,
         )  # fmt: skip
 

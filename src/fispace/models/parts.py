@@ -7,7 +7,7 @@ classes in `fispace.models.interaction`. Must not: know which parts an arm has, 
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -28,8 +28,17 @@ class Widths(NamedTuple):
     d_embed: int
 
 
+RateOf = Literal["sae", "linear", "interaction"]
+"""Names of the peak learning rates, as in `fispace.study.config.train.Rates`."""
+
+
 class PartKind(ABC):
     """One kind of part. Its weights are attributes of the model, so that checkpoints contain them by name."""
+
+    attribute: ClassVar[str]
+    """The attribute of the model that holds its weights."""
+    rate: ClassVar[RateOf] = "sae"
+    """The peak learning rate of its weights."""
 
     @abstractmethod
     def n_parameters(self, widths: Widths) -> int:
@@ -70,6 +79,8 @@ class Decoder(PartKind):
 class SaePart(Decoder):
     """The reconstruction by the SAE's decoder, f W_dec (paper, Stage 1)."""
 
+    attribute = "sae"
+
     def n_parameters(self, widths: Widths) -> int:
         """Encoder and decoder, and the encoder's bias."""
         return 2 * widths.n_latents * widths.d_model + widths.n_latents
@@ -85,6 +96,8 @@ class SaePart(Decoder):
 
 class LinearPart(Decoder):
     """The linear part of the NFM, f W_lin (paper, Stage 2)."""
+
+    attribute, rate = "W_lin", "linear"
 
     def n_parameters(self, widths: Widths) -> int:
         """A row for each latent."""
@@ -103,6 +116,8 @@ class LinearPart(Decoder):
 
 class BiasPart(PartKind):
     """A constant vector; after training it also holds the interaction's mean output."""
+
+    attribute = "bias"
 
     def n_parameters(self, widths: Widths) -> int:
         """One vector."""
@@ -124,6 +139,8 @@ class BiasPart(PartKind):
 class InteractionPart(PartKind):
     """The non-linear part of the NFM, with the model's pooling (paper, Stage 2)."""
 
+    attribute, rate = "interaction", "interaction"
+
     def n_parameters(self, widths: Widths) -> int:
         """Factor vectors, hidden layer with bias, output layer; the same for every pooling."""
         width = widths.d_embed
@@ -142,6 +159,8 @@ class InteractionPart(PartKind):
 
 class ResidualSaePart(PartKind):
     """Control: a second SAE with the same input, trained on the error of a frozen first SAE."""
+
+    attribute = "residual_sae"
 
     def n_parameters(self, widths: Widths) -> int:
         """As many as the first SAE has."""
@@ -180,6 +199,12 @@ def new_sae(model: Any, generator: torch.Generator) -> TopKSae:
     return TopKSae(
         model.d_model, config.n_latents, config.k, generator, config.topk_dtype, config.select_by
     )
+
+
+def rate_of(weight: str) -> RateOf:
+    """The peak learning rate of a weight, by the name that a model gives it."""
+    attribute = weight.partition(".")[0]
+    return next(kind.rate for kind in PART_KINDS.values() if kind.attribute == attribute)
 
 
 def n_parameters(widths: Widths, part: Part) -> int:

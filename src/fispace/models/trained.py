@@ -15,7 +15,7 @@ from fispace.models.integrated import IntegratedModel
 from fispace.store.checkpoint import load_checkpoint
 from fispace.study.config.base import Config, Refusal
 from fispace.study.config.parts import Pooling
-from fispace.study.config.train import ArmModel, TrainArmStep
+from fispace.study.config.train import ArmModel, Rates, TrainArmStep
 
 
 class TrainingRecord(Config):
@@ -29,10 +29,11 @@ class TrainingRecord(Config):
     """The arm's row in train.arms."""
     seed: int
     """Seed of the initial weights, the dropout and the order of the data."""
-    lr: float
-    """Peak learning rate."""
+    rates: Rates | None
+    """Peak learning rates; null if the arm was not trained here."""
     params: TrainArmStep
-    """Parameters, including the computed number of latents of a matched arm and the chosen precision."""
+    """Parameters, with what was computed or chosen: the number of latents of a matched arm, the precision of
+    the selection, and the initial weights and dropout of a tuned arm."""
     d_model: int
     """Width of the activations."""
     manifest: str
@@ -48,7 +49,7 @@ class TrainingRecord(Config):
 
 
 class ImportedRecord(TrainingRecord):
-    """Record of an SAE that was trained elsewhere; `lr` is 0, and `params` hold its own sizes."""
+    """Record of an SAE that was trained elsewhere; it has no `rates`, and `params` hold its own sizes."""
 
     peer: str
     """Tool that wrote the imported folder."""

@@ -6,7 +6,7 @@ Must not: change or compute anything, or import torch.
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -254,19 +254,25 @@ def missing_by_plan(
             yield Finding(MISSING, place, f"no result of `{command.name}` is here", command.rule)
 
 
+TUNING_COMMANDS = ("train try", "train tune", "train tabulate-tuning")
+OF_SOME_STUDIES: dict[str, Callable[[Study], bool]] = {
+    "factorial ground-truth": lambda study: study["factorial"]["battery"] == TESTBED,
+    "train candidate": lambda study: len(study["train"]["lr_candidates"]) > 1,
+    "train import": lambda study: bool(imports_of(study["train"])),
+    **dict.fromkeys(TUNING_COMMANDS, lambda study: study["train"]["tuned"]),
+}
+"""Commands that only some studies need, and whether a study is one of them."""
+
+
 def _is_due(command: Command, study: Study | None) -> bool:
     """Whether a run of the study must have the command; some belong only to some studies or `full`."""
     if command.target == "full":
         return False
-    if command.name == "factorial ground-truth":
-        return study is not None and study["factorial"]["battery"] == TESTBED
     if command.chapter == "testbed":
         return study is not None and uses_testbed(study)
-    if command.name == "train candidate":
-        return study is not None and len(study["train"]["lr_candidates"]) > 1
-    if command.name == "train import":
-        return study is not None and bool(imports_of(study["train"]))
-    return True
+    if command.name not in OF_SOME_STUDIES:
+        return True
+    return study is not None and OF_SOME_STUDIES[command.name](study)
 
 
 def _note_versions(records: list[Record]) -> None:

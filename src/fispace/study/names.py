@@ -19,7 +19,7 @@ TAKEN_ARMS = frozenset(
     (
         "ablation_baselines", "audit", "bounds", "choose_lr", "control_plots", "differences", "full",
         "gain_curve", "gain_plots", "heads", "history", "lr", "plots", "positions", "reduced_k", "shapley",
-        "summary", "validation",
+        "summary", "tabulate_tuning", "tries", "tune", "tuned", "tuning", "validation",
     )
 )  # fmt: skip
 """Other files and folders in the places where the arms have theirs: results, logs and scratch."""

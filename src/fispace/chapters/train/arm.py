@@ -1,50 +1,33 @@
-"""`train arm` and `train candidate`: every arm and seed by one function.
+"""`train arm`, `train try` and `train candidate`: every arm and seed by one function.
 
 Must not: define a model or a loop; an arm is its row in params.
 """
 
 import json
-from collections.abc import Iterator, Sequence
-from itertools import islice
-from pathlib import Path
-from typing import Any, NamedTuple
+import logging
+import math
+from collections.abc import Iterator
 
 import pandas as pd
 import torch
 from torch import Tensor
 
-from fispace.devices import prepare
-from fispace.errors import named_divergence
-from fispace.models.fit import Schedule, fit
+from fispace.chapters.train.job import Files, Who, job_of, run, stored_batches
+from fispace.chapters.train.settings import (
+    chosen_settings,
+    sae_rate,
+    shared_settings,
+    tried_settings,
+)
+from fispace.errors import DivergedError, named_divergence
 from fispace.models.integrated import IntegratedModel
-from fispace.models.objective import ArmObjective
-from fispace.models.parts import Widths, matched_n_latents
-from fispace.models.sae import set_product_dtype
-from fispace.models.topk import selection_dtype
-from fispace.models.trained import (
-    ImportedRecord,
-    Trained,
-    TrainingRecord,
-    initial_model,
-    load_trained,
-)
-from fispace.models.training_state import Checkpoints, CurveRow, surroundings
-from fispace.seeds import stream_seed
-from fispace.stats.metrics import FvuSums
-from fispace.store.activations import ActivationStore
-from fispace.store.batches import prefetched
-from fispace.store.checkpoint import data_record, save_checkpoint
-from fispace.store.files import read_json, sha256_of
-from fispace.store.standardiser import (
-    Standardiser,
-    load_standardiser,
-    standardised_alone,
-    unit_standardiser,
-)
+from fispace.models.training_state import CurveRow
+from fispace.store.checkpoint import save_checkpoint
 from fispace.store.tables import write_table
-from fispace.study.config.parts import Part
-from fispace.study.config.train import ArmModel, TrainArmStep
+from fispace.study.config.train import ArmModel, TrainArmStep, TryArmStep, TuneArmStep
 from fispace.study.step import Reads, Scratch, Unrecorded, Writes, command
+
+log = logging.getLogger(__name__)
 
 PLAIN_SAE = ArmModel(parts=("sae",), frozen_sae_from=None, pooling=None, matched_to=None)
 """The arm on which learning rates are tried."""
@@ -53,15 +36,16 @@ PLAIN_SAE = ArmModel(parts=("sae",), frozen_sae_from=None, pooling=None, matched
 @command("train", "arm")
 def train_arm(
     params: TrainArmStep, *, arm: str, row: str, matched_row: str | None, changed: str | None,
-    seed: int, lr: Reads, manifest: Reads, standardiser: Reads, frozen: Reads | None,
+    seed: int, chosen: Reads, manifest: Reads, standardiser: Reads, frozen: Reads | None,
     scratch: Scratch, checkpoint_seconds: Unrecorded[float], weights: Writes, curve: Writes,
     lifecycle: Writes,
 ) -> None:  # fmt: skip
-    """Train one arm with one seed at the chosen rate; writes checkpoint, curve and history of the latents.
+    """Train one arm with one seed; writes checkpoint, curve and history of the latents.
 
     `row` is the arm's row in params, as JSON. If `matched_row` is given, the number of latents is not
-    `params.n_latents` but the one that matches the parameter count of the arm of that row. `changed`
-    is a mapping, as JSON, of parameters that replace those of `params`; a smaller k cuts the codes of
+    `params.n_latents` but the one that matches the parameter count of the arm of that row. `chosen` are
+    the settings of the arm by `train tune`, or the rate of `train choose-lr`. `changed` is a mapping, as
+    JSON, of parameters that replace those of `params` and the chosen ones; a smaller k cuts the codes of
     a copied SAE. If `params.topk_dtype` is auto, a copied SAE keeps selecting in the precision in
     which it was trained. An arm over an imported SAE has that SAE's number of latents and k.
 
@@ -75,38 +59,63 @@ def train_arm(
             of a training.
         DivergedError: if the loss becomes non-finite.
     """
-    peak, own = float(read_json(lr)["lr"]), ArmModel.read(json.loads(row), f"train.arms.{arm}")
+    settings = chosen_settings(chosen, params)
+    params = params.changed(init=settings.init, dropout=settings.dropout)
     if changed is not None:
         params = TrainArmStep.read(params.plain() | json.loads(changed), "train")
-    copied = None
-    if frozen is not None:
-        shared = data_record(manifest, standardiser) | {"seed": seed}
-        copied = load_trained(frozen, shared | {"arm": own.frozen_sae_from})
-    device = prepare(params.threads, params.device)
-    params = _decided(params, manifest, copied, device)
-    if matched_row is not None:
-        like = ArmModel.read(json.loads(matched_row), f"train.arms.{own.matched_to}")
-        params = _matched(params, own, like, manifest)
-    record = _record(params, arm, own, seed, peak, manifest, standardiser)
-    model = initial_model(record).to(device)
-    if copied is not None:
-        model.sae.load_state_dict(copied.model.sae.state_dict())
-        model.freeze_sae()
-    else:
-        model.subtracts_bias = params.subtract_bias and "bias" in model.parts
-    store, units = _open(params, manifest, standardiser, device)
-    identity = _identity(record, frozen, device)
-    checkpoints = Checkpoints(scratch, identity, checkpoint_seconds)
+    who = Who(arm, seed, *_rows(arm, row, matched_row))
+    files = Files(manifest, standardiser, frozen, scratch)
+    job = job_of(params, settings.rates, who, files, checkpoint_seconds)
     with named_divergence(f"arm {arm}, seed {seed}"):
-        fitted = _fit(params, model, record, (store, units), checkpoints)
+        fitted = run(job)
+    model, record = job.model, job.record.plain()
     model.absorb_bias()
     if "interaction" in model.parts:
-        batches = _stored_batches(store, units, "train", params.interaction_mean_tokens)
+        batches = stored_batches(job.store, job.units, "train", params.interaction_mean_tokens)
         model.interaction.mean_output.copy_(mean_interaction(model, batches))
-    save_checkpoint(weights, model.state_dict(), record.plain())
-    write_table(curve, fitted.curve, record.plain())
-    write_table(lifecycle, fitted.history, record.plain())
-    checkpoints.remove()
+    save_checkpoint(weights, model.state_dict(), record)
+    write_table(curve, fitted.curve, record)
+    write_table(lifecycle, fitted.history, record)
+    job.checkpoints.remove()
+
+
+@command("train", "try")
+def train_try(
+    params: TryArmStep, *, arm: str, row: str, matched_row: str | None, number: int, seed: int,
+    lr: Reads, manifest: Reads, standardiser: Reads, frozen: Reads | None, scratch: Scratch,
+    checkpoint_seconds: Unrecorded[float], curve: Writes,
+) -> None:  # fmt: skip
+    """Train an arm on a share of the tokens with one of the settings that are tried; writes only the curve.
+
+    `number` counts the settings of the arm from 0. `lr` has the SAE's rate. All else is as in `train arm`.
+    A training that diverges leaves a curve whose last validation FVU is NaN: it loses to any other try.
+
+    Raises:
+        ArtifactError: if a shard is missing or altered.
+        ArtifactMismatchError: if the frozen SAE was trained on other data or with other sizes.
+        ParamsError: if a row does not describe an arm.
+    """
+    rows = _rows(arm, row, matched_row)
+    tuning = TuneArmStep.read(
+        {key: params.plain()[key] for key in TuneArmStep.model_fields}, "train"
+    )
+    settings = tried_settings(tuning, rows[0], sae_rate(lr))[number]
+    shared = TrainArmStep.read(
+        {key: params.plain()[key] for key in TrainArmStep.model_fields}
+        | {key: settings.plain()[key] for key in ("init", "dropout")}
+        | {"n_tokens": int(params.tuning.token_share * params.n_tokens)},
+        "train",
+    )
+    files = Files(manifest, standardiser, frozen, scratch)
+    job = job_of(shared, settings.rates, Who(arm, seed, *rows), files, checkpoint_seconds)
+    try:
+        found = run(job).curve
+    except DivergedError as error:
+        log.warning("arm %s, try %d: %s", arm, number, error)
+        at_end = CurveRow(shared.n_steps, shared.n_tokens, settings.rates.sae, math.nan, math.nan)
+        found = pd.DataFrame([at_end])
+    write_table(curve, found, job.record.plain())
+    job.checkpoints.remove()
 
 
 @command("train", "candidate")
@@ -122,16 +131,15 @@ def train_candidate(
         ArtifactError: if a shard is missing or altered.
         DivergedError: if the loss becomes non-finite.
     """
-    device = prepare(params.threads, params.device)
-    params = _decided(params, manifest, None, device)
-    record = _record(params, "lr_candidate", PLAIN_SAE, seed, lr, manifest, standardiser)
-    store, units = _open(params, manifest, standardiser, device)
-    checkpoints = Checkpoints(scratch, _identity(record, None, device), checkpoint_seconds)
+    rates = shared_settings(params, lr).rates
+    files = Files(manifest, standardiser, None, scratch)
+    job = job_of(
+        params, rates, Who("lr_candidate", seed, PLAIN_SAE, None), files, checkpoint_seconds
+    )
     with named_divergence(f"learning rate candidate {lr}, seed {seed}"):
-        model = initial_model(record).to(device)
-        fitted = _fit(params, model, record, (store, units), checkpoints)
-    write_table(curve, fitted.curve, record.plain())
-    checkpoints.remove()
+        fitted = run(job)
+    write_table(curve, fitted.curve, job.record.plain())
+    job.checkpoints.remove()
 
 
 @torch.no_grad()
@@ -146,112 +154,9 @@ def mean_interaction(model: IntegratedModel, batches: Iterator[Tensor]) -> Tenso
     return (total / n_tokens).float()
 
 
-def _decided(
-    params: TrainArmStep, manifest: Path, copied: Trained | None, device: torch.device
-) -> TrainArmStep:
-    """The parameters with the precision of the TopK selection decided, alike for arms of every size.
-
-    The decision is stored in the record of the training, so it holds for every reader of the weights. A
-    copied SAE that was imported keeps its sizes and its way of selecting.
-    """
-    if copied is not None and isinstance(copied.record, ImportedRecord):
-        own = copied.record.params
-        params = params.changed(n_latents=own.n_latents, k=own.k, select_by=own.select_by)
-    if copied is not None and params.topk_dtype == "auto":
-        return params.changed(topk_dtype=copied.record.params.topk_dtype)
-    shape = ActivationStore(manifest).d_model, params.n_latents, params.k
-    return params.changed(topk_dtype=selection_dtype(params.topk_dtype, *shape, device))
-
-
-def _matched(params: TrainArmStep, arm: ArmModel, like: ArmModel, manifest: Path) -> TrainArmStep:
-    """The parameters, with the number of latents that matches the other arm's parameter count."""
-    widths = Widths(ActivationStore(manifest).d_model, params.n_latents, params.d_embed)
-    return params.changed(n_latents=matched_n_latents(widths, arm.parts, like.parts))
-
-
-def _record(
-    params: TrainArmStep, arm: str, row: ArmModel, seed: int, lr: float,
-    manifest: Path, standardiser: Path,
-) -> TrainingRecord:  # fmt: skip
-    data = data_record(manifest, standardiser)
-    return TrainingRecord(step="train", arm=arm, row=row, seed=seed, lr=lr, params=params, **data)
-
-
-def _identity(record: TrainingRecord, frozen: Path | None, device: torch.device) -> dict[str, Any]:
-    """All that decides the numbers of a training: its record, its frozen SAE, and its surroundings."""
-    source = None if frozen is None else sha256_of(frozen)
-    return record.plain() | {"frozen": source} | surroundings(__name__, device)
-
-
-def _open(
-    params: TrainArmStep, manifest: Path, standardiser: Path, device: torch.device
-) -> tuple[ActivationStore, Standardiser]:
-    """The store, and the standardiser of its rows, which brings them to the device.
-
-    A store standardised per row group needs none but the one that changes nothing.
-    """
-    is_alone = params.standardise_per == "row_group"
-    store = ActivationStore(manifest, standardised_alone if is_alone else None)
-    store.verify("train")
-    store.verify("val")
-    units = unit_standardiser(store.d_model) if is_alone else load_standardiser(standardiser)
-    return store, units.to(device)
-
-
-class Fitted(NamedTuple):
-    """The tables of a training."""
-
-    curve: pd.DataFrame
-    history: pd.DataFrame
-    """One row per latent and validation; columns: models.latent_history.Snapshot."""
-
-
-def _fit(
-    params: TrainArmStep, model: IntegratedModel, record: TrainingRecord,
-    data: tuple[ActivationStore, Standardiser], checkpoints: Checkpoints,
-) -> Fitted:  # fmt: skip
-    seed, (store, units) = record.seed, data
-    torch.manual_seed(stream_seed(params.root_seed, "train", seed, "dropout", record.arm))
-    # the name of the stream does not contain the arm, so all arms of a seed see the same batches
-    stream = (params.root_seed, "train", seed, "order")
-    rows = store.shuffled_batches(
-        "train", params.batch_tokens, params.pool_groups, stream, checkpoints.n_steps
-    )
-    left = islice(rows, params.n_steps - checkpoints.n_steps)
-    batches = (units.standardise(torch.from_numpy(x)) for x in left)
-    is_frozen = record.row.frozen_sae_from is not None
-    set_product_dtype(model, getattr(torch, params.cuda_dtype))
-    objective = ArmObjective(model, is_frozen, params.aux_k)
-    checkpoints.include("history", objective.history)
-
-    def validate() -> float:
-        objective.history.record(model.newest_sae.W_dec)
-        return _val_fvu(model, _stored_batches(store, units, "val"))
-
-    ready = prefetched(batches, params.prefetch_batches)
-    schedule = Schedule(
-        params, record.lr, params.n_steps, params.log_every, params.val_every
-    )  # fmt: skip
-    curve = fit(model, objective, ready, schedule, validate, checkpoints)
-    snapshots = (
-        pd.DataFrame({name: column.cpu().numpy() for name, column in rows._asdict().items()})
-        for rows in objective.history.snapshots
-    )
-    return Fitted(pd.DataFrame(curve, columns=pd.Index(CurveRow._fields)), pd.concat(snapshots))
-
-
-def _stored_batches(
-    store: ActivationStore, units: Standardiser, split: str, n_tokens: int | None = None
-) -> Iterator[Tensor]:
-    """Non-special tokens of a split, or about `n_tokens` of them, standardised, by row groups."""
-    for group in store.groups(split, n_tokens):
-        yield units.standardise(torch.from_numpy(group))
-
-
-@torch.no_grad()
-def _val_fvu(model: IntegratedModel, batches: Iterator[Tensor]) -> float:
-    parts: Sequence[Part] = model.parts
-    sums = FvuSums(model.d_model, model.device)
-    for z in batches:
-        sums.add(z, model(z, parts))
-    return sums.fvu
+def _rows(arm: str, row: str, matched_row: str | None) -> tuple[ArmModel, ArmModel | None]:
+    """The arm's row, and the row of the arm that it is matched to."""
+    own = ArmModel.read(json.loads(row), f"train.arms.{arm}")
+    if matched_row is None:
+        return own, None
+    return own, ArmModel.read(json.loads(matched_row), f"train.arms.{own.matched_to}")

@@ -1,4 +1,4 @@
-"""`train choose-lr`: the peak learning rate that all arms share, chosen on the arm `sae`.
+"""`train choose-lr`: the peak learning rate of the SAE, chosen on the arm `sae`.
 
 Must not: train, or import torch.
 """
@@ -19,7 +19,9 @@ def choose_lr(params: ChooseLrStep, *, curves: list[Reads], lr: Writes) -> None:
 
     A single candidate is chosen without a training; its validation FVU is then null.
     """
-    found = {read_recipe(path)["lr"]: read_table(path)["val_fvu"].iloc[-1] for path in curves}
+    found = {
+        read_recipe(path)["rates"]["sae"]: read_table(path)["val_fvu"].iloc[-1] for path in curves
+    }
     candidates = [
         {"lr": rate, "val_fvu": float(found[rate]) if rate in found else None}
         for rate in params.lr_candidates

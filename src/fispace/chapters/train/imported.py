@@ -57,7 +57,7 @@ def imported_model(
     sae = unfolded(foreign.sae, units)
     own = {name: getattr(ImportedArm, name) for name in ArmModel.model_fields}
     record = ImportedRecord(
-        step="train import", arm=arm, row=ArmModel(**own), seed=seed, lr=0.0, peer=foreign.peer,
+        step="train import", arm=arm, row=ArmModel(**own), seed=seed, rates=None, peer=foreign.peer,
         hook_name=foreign.hook_name, **data,
         params=params.changed(
             n_latents=len(sae.W_enc), k=sae.k, topk_dtype="float32", select_by="pre_activation"

@@ -24,8 +24,8 @@ from fispace.study.config.train import (
     ArmConfig,
     ArmModel,
     ArmTraining,
-    ChooseLrStep,
     Switchable,
+    TriedSettings,
 )
 from fispace.study.names import arm_name
 
@@ -90,7 +90,7 @@ class GainCurveConfig(Config):
     """Smaller k as shares of train.k, rounded to at least 1; an SAE is trained at each of them too."""
 
 
-class TrainSection(ArmTraining, ChooseLrStep, Audited, Threaded):
+class TrainSection(ArmTraining, TriedSettings, Audited, Threaded):
     """Every arm: one model class, one training loop."""
 
     renamed: ClassVar[dict[str, str]] = {"control_arms": "arms, with `target: full` in the row"}
@@ -98,7 +98,7 @@ class TrainSection(ArmTraining, ChooseLrStep, Audited, Threaded):
     seeds: Annotated[Distinct[Seed], Field(min_length=1, max_length=1000)]
     """Every arm is trained once per seed; arms of the same seed see the data in the same order."""
     lr_search_seed: Seed
-    """Seed of the trainings that choose the learning rate."""
+    """Seed of the trainings that choose the learning rate and the settings of each arm."""
     checkpoint_seconds: Annotated[int, Field(ge=1, le=86_400)]
     """Seconds between saves of an unfinished training, from which a restarted job continues. The value
     changes no result."""
@@ -133,6 +133,22 @@ class TrainSection(ArmTraining, ChooseLrStep, Audited, Threaded):
             allowed = self.arms_of_every_run if arm.target == "all" else self.arms
             _require_frozen(("arms", name), arm, allowed)
             _require_matched(("arms", name), arm, self.arms)
+        return self
+
+    @model_validator(mode="after")
+    def _require_equal_budgets(self) -> "TrainSection":
+        tried = len(self.lr_candidates), len(self.tuning.heads)
+        if self.tuned and tried[0] != tried[1]:
+            raise Refusal(
+                ("tuning", "heads"),
+                f"has {tried[1]} settings, and lr_candidates has {tried[0]}; every arm must get as many tries",
+            )
+        if self.tuned and self.tuning.token_share * self.n_tokens < self.batch_tokens:
+            raise Refusal(
+                ("tuning", "token_share"),
+                f"of n_tokens={self.n_tokens} is less than one batch of batch_tokens={self.batch_tokens}",
+                self.tuning.token_share,
+            )
         return self
 
     @model_validator(mode="after")

@@ -12,6 +12,8 @@ from fispace.study.config.base import (
     Distinct,
     ListOf,
     OnDevice,
+    Positive,
+    PositiveShare,
     Rate,
     Refusal,
     Seeded,
@@ -135,6 +137,47 @@ class InitialWeights(Config):
     """Standard deviations of the initial weights outside the SAE."""
 
 
+Multiple = Annotated[float, Field(gt=0, le=1e30)]
+"""Ratio of two learning rates."""
+
+
+class Rates(Config):
+    """Peak learning rates of an arm, by the part that a weight belongs to."""
+
+    sae: Positive
+    """Encoders, decoders and the bias."""
+    linear: Positive
+    """Linear part."""
+    interaction: Positive
+    """Interaction part."""
+
+
+class Settings(InitialWeights):
+    """What an arm is trained with where arms are tuned: rates, initial weights and dropout."""
+
+    rates: Rates
+    """Peak learning rates."""
+
+
+class HeadTry(InitialWeights):
+    """One of the settings that are tried for the linear and the interaction part of an arm."""
+
+    linear: Multiple
+    """Peak learning rate of the linear part, as a multiple of the SAE's."""
+    interaction: Multiple
+    """Peak learning rate of the interaction part, as a multiple of the SAE's."""
+
+
+class TuningConfig(Config):
+    """How the settings of each arm are chosen."""
+
+    token_share: PositiveShare
+    """Tokens presented in one try, as a share of n_tokens."""
+    heads: Annotated[Distinct[HeadTry], Field(min_length=1, max_length=100)]
+    """Settings tried for an arm with a linear or an interaction part; its SAE has the rate that was chosen on
+    arm sae. An arm without these parts is tried at each of lr_candidates instead."""
+
+
 class Sizes(Config):
     """Sizes of an integrated model."""
 
@@ -189,6 +232,9 @@ class Switchable(OptimiserConfig, BatchSize, InitialWeights):
 
     n_tokens: Count
     """Tokens presented in one training, repetitions included."""
+    tuned: bool
+    """Whether each arm has its own settings, chosen by `tuning`. If not, all arms share the peak learning rate
+    that suits arm sae, and `init` and `dropout`, as in the author's code."""
     standardise_per: StandardisePer
     """Tokens whose mean and deviation standardise a token in training. split: the whole train split (stored);
     row_group: its own row group of extract.row_group_tokens, as in the author's code."""
@@ -235,5 +281,20 @@ class ChooseLrStep(Config):
     """What `train choose-lr` depends on."""
 
     lr_candidates: Annotated[Distinct[Rate], Field(min_length=1, max_length=100)]
-    """Peak learning rates; the one with the lowest validation FVU of arm sae is used for all arms. A single
-    one is used without a search."""
+    """Peak learning rates; the one with the lowest validation FVU of arm sae is used for all arms that are not
+    tuned. A single one is used without a search."""
+
+
+class TriedSettings(ChooseLrStep):
+    """What the settings that are tried depend on, besides the arm."""
+
+    tuning: TuningConfig
+    """How the settings of each arm are chosen."""
+
+
+class TryArmStep(TrainArmStep, TriedSettings):
+    """What `train try` depends on."""
+
+
+class TuneArmStep(TriedSettings, InitialWeights):
+    """What `train tune` depends on."""
