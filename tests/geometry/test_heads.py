@@ -49,7 +49,7 @@ def test_the_share_is_that_of_the_units_that_were_left_alive(tmp_path: Path) -> 
     assert set(table["n"]) == {120} and set(table["state"]) == {"trained"}
 
 
-@pytest.mark.parametrize("pooling", ["pairs", "sum", "shuffled"])
+@pytest.mark.parametrize("pooling", ["pairs", "sum", "shuffled", "second_order"])
 def test_it_is_the_number_of_the_whole_geometry(tmp_path: Path, pooling: str) -> None:
     manifest, standardiser = store = write_store(tmp_path, 120)
     weights = tmp_path / "weights.safetensors"

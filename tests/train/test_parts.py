@@ -25,7 +25,8 @@ INIT = InitConfig(factors=0.7, linear=0.3, mlp=0.6)
 
 
 def model_of(*parts: Part, pooling: Pooling = "pairs") -> IntegratedModel:
-    model = untrained(parts, pooling=pooling, **WIDTHS._asdict(), k=3, init=INIT)
+    widths = WIDTHS._replace(pooling=pooling)
+    model = untrained(parts, **widths._asdict(), k=3, init=INIT)
     return model.eval().requires_grad_(False)
 
 
@@ -108,6 +109,10 @@ def test_dropout_is_declared_once_and_the_interaction_drops_with_it():
     ]
     assert len(declared) == 1, declared
     model = untrained(
-        ["sae", "interaction"], **WIDTHS._asdict(), k=3, init=INIT, dropout=0.3, pooling="sum"
+        ["sae", "interaction"],
+        **WIDTHS._replace(pooling="sum")._asdict(),
+        k=3,
+        init=INIT,
+        dropout=0.3,
     )
     assert model.interaction.dropout.p == 0.3

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from fispace.exchange.peers import CONFIGS, WEIGHTS, Origin, Peer
-from fispace.study.config.parts import PART_FORMULAS, POOLED, Part, Pooling
+from fispace.study.config.parts import POOLED, Part, Pooling, head_formula
 
 LOADING: dict[Peer, str] = {
     "saelens": "from sae_lens import SAE\nsae = SAE.load_from_disk(FOLDER)",
@@ -52,7 +52,7 @@ def interaction_note(pooling: Pooling) -> dict[str, str]:
     """What the tensors of the sidecar are, and the formula that they enter."""
     return {
         "formula": "x_hat = (f W_dec + b_dec of the SAE beside it) + y, "
-        "y = W_out ReLU(W_hidden p + b_hidden) - mean_output",
+        f"y = {head_formula(pooling)} - mean_output",
         "pooling": pooling,
         "p": POOLED[pooling],
         "f": "codes of the SAE beside this file, [n_latents]; at most k of them are not zero",
@@ -61,7 +61,7 @@ def interaction_note(pooling: Pooling) -> dict[str, str]:
         "W_hidden": "[d_embed d_embed]",
         "b_hidden": "[d_embed]",
         "W_out": "[d_model d_embed], in units of the activation",
-        "mean_output": "[d_model] mean of W_out ReLU(W_hidden p + b_hidden) over train tokens, in units of "
+        "mean_output": f"[d_model] mean of {head_formula(pooling)} over train tokens, in units of "
         "the activation; b_dec contains it",
     }
 
@@ -114,7 +114,7 @@ def _inside(what: Exported, peer: Peer) -> str:
 def _missing(what: Exported, peer: Peer, origin: Origin) -> str:
     said = ["The standardiser: it is folded in and cannot be taken out again without the run."]
     if "interaction" in what.parts:
-        formula = PART_FORMULAS["interaction"]
+        formula = head_formula(what.pooling or "pairs")
         said.append(
             f"The interaction part, {formula}: the tool reconstructs without it. Codes are the same with "
             f"and without it. Add the output of `{SIDECAR_NOTE}`'s formula for the arm's whole reconstruction."

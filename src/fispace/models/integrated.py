@@ -146,7 +146,10 @@ class IntegratedModel(nn.Module):
 
     def n_parameters(self, part: Part) -> int:
         """Number of trained weights that belong to a part."""
-        return n_parameters(Widths(self.d_model, self.config.n_latents, self.config.d_embed), part)
+        widths = Widths(
+            self.d_model, self.config.n_latents, self.config.d_embed, self.pooling or "pairs"
+        )
+        return n_parameters(widths, part)
 
 
 def ablations(parts: Sequence[Part]) -> list[tuple[Part, ...]]:

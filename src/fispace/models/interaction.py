@@ -82,7 +82,20 @@ class Interaction(nn.Module):
 
     def output(self, hidden: Float[Tensor, "tokens d_embed"]) -> Float[Tensor, "tokens d_model"]:
         """Second MLP layer, in standardised units, before its mean is subtracted."""
-        return hidden.relu() @ self.W_out.T
+        return self.activate(hidden) @ self.W_out.T
+
+    def activate(self, hidden: Tensor) -> Tensor:
+        """Output of the hidden units."""
+        return hidden.relu()
+
+    def slope(self, hidden: Tensor) -> Tensor:
+        """Derivative of the output of the hidden units by their input."""
+        return (hidden > 0).to(hidden.dtype)
+
+    @classmethod
+    def n_parameters(cls, d_model: int, n_latents: int, d_embed: int) -> int:
+        """Number of trained weights: factor vectors, hidden layer with bias, output layer."""
+        return n_latents * d_embed + d_embed * d_embed + d_embed + d_embed * d_model
 
     def forward(self, codes: Codes) -> Float[Tensor, "tokens d_model"]:
         """Contribution of the part `interaction`: the MLP's output minus its mean.
@@ -138,9 +151,46 @@ class ShuffledPairs(Interaction):
         return shuffled_pair_sum(codes, partner.to(codes.values.device), self.V)
 
 
+class SecondOrder(Interaction):
+    """The pooled pairs without an MLP: y = W_out Dropout(p) - mean_output (Rendle 2010).
+
+    Coordinate o is sum_{i<j} f_i f_j <v_i * v_j, W_out[o]>, a bilinear function of the codes, which the
+    MLP of `Interaction` can only approximate. No unit can die. It is an `Interaction` whose hidden layer is the
+    identity: W_hidden = I and b_hidden = 0 are constants, and there is no ReLU.
+    """
+
+    def __init__(self, d_model: int, config: ModelConfig, stream: Stream) -> None:
+        """Factors and output layer as in `Interaction`, with the same initial values."""
+        super().__init__(d_model, config, stream)
+        constants = {
+            "W_hidden": torch.eye(config.d_embed), "b_hidden": torch.zeros(config.d_embed)
+        }  # fmt: skip
+        for name, constant in constants.items():
+            delattr(self, name)
+            self.register_buffer(name, constant, persistent=False)
+
+    def hidden(self, codes: Codes) -> Float[Tensor, "tokens d_embed"]:
+        """The pooled pairs: what the secondary SAE reads."""
+        return self.dropout(self.pool(codes))
+
+    def activate(self, hidden: Tensor) -> Tensor:
+        """The hidden units themselves."""
+        return hidden
+
+    def slope(self, hidden: Tensor) -> Tensor:
+        """One."""
+        return torch.ones_like(hidden)
+
+    @classmethod
+    def n_parameters(cls, d_model: int, n_latents: int, d_embed: int) -> int:
+        """Number of trained weights: factor vectors and output layer."""
+        return n_latents * d_embed + d_embed * d_model
+
+
 POOLINGS: dict[Pooling, type[Interaction]] = {
     "pairs": Interaction,
     "sum": FirstOrder,
     "shuffled": ShuffledPairs,
+    "second_order": SecondOrder,
 }
 """Class of the part `interaction` by pooling. Everything that depends on the pooling is a method."""

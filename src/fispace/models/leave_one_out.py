@@ -65,7 +65,7 @@ def _growth_in_closed_form(
 ) -> Float[Tensor, " n_latents"]:  # fmt: skip
     """Growth computed exactly from what the pooling loses without each entry.
 
-    With u the change of the hidden units after ReLU, the output changes by W_out u and the error by
+    With u the change of the hidden units' output, the output changes by W_out u and the error by
     2 u . W_out^T r + u^T (W_out^T W_out) u. The cost involves d_model only once per token.
     """
     factors, W_hidden, b_hidden, W_out = (
@@ -80,7 +80,7 @@ def _growth_in_closed_form(
         tokens, latents = active.tokens[entries], active.latents[entries]
         own = active.values[entries, None] * factors[latents]
         change = without.lost(tokens, own) @ W_hidden.T
-        lost = hidden[tokens].relu() - (hidden[tokens] - change).relu()
+        lost = head.activate(hidden[tokens]) - head.activate(hidden[tokens] - change)
         grown = 2 * (lost * pulled[tokens]).sum(1) + ((lost @ gram) * lost).sum(1)
         growth.index_add_(0, latents, grown)
     return growth

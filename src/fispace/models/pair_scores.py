@@ -28,13 +28,13 @@ def factor_scores(
     """Norm of a pair's weight through the interaction part, times both latents' mean activations.
 
     On one token the derivative of the output by the product f_i f_j is exactly
-    W_out diag(1[h > 0]) W_hidden (v_i * v_j), where h are the hidden units. Here the indicators are replaced
-    by their means over the tokens. The norm is multiplied by m_i m_j, where m_i is the mean of f_i over
-    the tokens on which latent i is active, so the score has the units of the output and does not depend on
-    the scale of a latent.
+    W_out diag(1[h > 0]) W_hidden (v_i * v_j), where h are the hidden units; without a hidden layer it is
+    W_out (v_i * v_j). Here the indicators are replaced by their means over the tokens. The norm is
+    multiplied by m_i m_j, where m_i is the mean of f_i over the tokens on which latent i is active, so the
+    score has the units of the output and does not depend on the scale of a latent.
     """
     head = model.interaction
-    is_open = (head.hidden(codes) > 0).float().mean(0)
+    is_open = head.slope(head.hidden(codes)).mean(0)
     through = (head.W_out * is_open) @ head.W_hidden
     weights = np.stack([pair_weights(model, readout, pairs) for readout in through])
     scale = mean_active(codes, model.config.n_latents).cpu().numpy()
@@ -81,14 +81,15 @@ def functional_scores(
 def double_difference(
     model: IntegratedModel, codes: Codes, i: int, j: int
 ) -> Float[Tensor, "tokens d_embed"]:
-    """Double difference of the rectified hidden units for the latents at positions i and j of the codes.
+    """Double difference of the hidden units' output for the latents at positions i and j of the codes.
 
     The output layer is linear, so W_out times this is the double difference of the output.
     """
+    head = model.interaction
 
-    def rectified(*without: int) -> Tensor:
+    def output(*without: int) -> Tensor:
         values = codes.values.clone()
         values[:, list(without)] = 0
-        return model.interaction.hidden(codes.with_values(values)).relu()
+        return head.activate(head.hidden(codes.with_values(values)))
 
-    return rectified() - rectified(i) - rectified(j) + rectified(i, j)
+    return output() - output(i) - output(j) + output(i, j)

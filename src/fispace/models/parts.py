@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from fispace.models.interaction import POOLINGS, Stream
 from fispace.models.sae import TopKSae
 from fispace.models.sparse import Codes, sparse_sum
-from fispace.study.config.parts import Part
+from fispace.study.config.parts import Part, Pooling
 from fispace.study.config.train import ModelConfig
 
 
@@ -26,6 +26,8 @@ class Widths(NamedTuple):
     d_model: int
     n_latents: int
     d_embed: int
+    pooling: Pooling = "pairs"
+    """Of the interaction part, if there is one."""
 
 
 RateOf = Literal["sae", "linear", "interaction"]
@@ -142,9 +144,9 @@ class InteractionPart(PartKind):
     attribute, rate = "interaction", "interaction"
 
     def n_parameters(self, widths: Widths) -> int:
-        """Factor vectors, hidden layer with bias, output layer; the same for every pooling."""
-        width = widths.d_embed
-        return widths.n_latents * width + width * width + width + width * widths.d_model
+        """Those of the class of its pooling."""
+        sizes = widths.d_model, widths.n_latents, widths.d_embed
+        return POOLINGS[widths.pooling].n_parameters(*sizes)
 
     def attach(self, model: Any, stream: Stream) -> None:
         """Factors from N(0, init.factors^2), layers from N(0, init.mlp^2)."""

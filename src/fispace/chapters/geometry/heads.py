@@ -54,6 +54,7 @@ def live_share(model: IntegratedModel, test: Batches) -> tuple[float, int]:
     """Share of the interaction's hidden units that some test token activates, and the number of tokens."""
     is_live, n_tokens = np.zeros(model.config.d_embed, dtype=bool), 0
     for z in test():
-        is_live |= live_units(model.interaction.hidden(model.sae.encode(z)))
+        head = model.interaction
+        is_live |= live_units(head, head.hidden(model.sae.encode(z)))
         n_tokens += len(z)
     return float(is_live.mean()), n_tokens

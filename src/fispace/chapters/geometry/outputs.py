@@ -16,6 +16,7 @@ from torch import Tensor
 from fispace.chapters.geometry.weight_table import LatentValues
 from fispace.devices import CPU
 from fispace.models.integrated import IntegratedModel
+from fispace.models.interaction import Interaction
 from fispace.models.leave_one_out import DecoderTerms, interaction_growth
 from fispace.models.sparse import Codes, active_entries
 from fispace.stats import paper_formulas
@@ -85,9 +86,11 @@ def pass_over(
     return sums.outputs(float(np.mean(scores)))
 
 
-def live_units(hidden: Float[Tensor, "tokens d_embed"]) -> Bool[np.ndarray, " d_embed"]:
-    """Whether some token activates each hidden unit: its input to the ReLU is positive."""
-    return (hidden > 0).any(0).cpu().numpy()
+def live_units(
+    head: Interaction, hidden: Float[Tensor, "tokens d_embed"]
+) -> Bool[np.ndarray, " d_embed"]:
+    """Whether some token activates each hidden unit: its output is not zero."""
+    return (head.activate(hidden) != 0).any(0).cpu().numpy()
 
 
 class _Sums:
@@ -122,7 +125,7 @@ class _Sums:
             head = self.model.interaction
             self.interaction += interaction_growth(head, codes, residual, self.is_drawn)
             hidden = head.hidden(codes)
-            fired = live_units(hidden)
+            fired = live_units(head, hidden)
             self.is_live = fired | self.is_live if len(self.is_live) else fired
             # the mean is included, as in the author's code
             self._add_output("interaction", head.output(hidden))

@@ -182,7 +182,9 @@ def _decided(
 
 def _matched(params: TrainArmStep, arm: ArmModel, like: ArmModel, manifest: Path) -> TrainArmStep:
     """The parameters, with the number of latents that matches the other arm's parameter count."""
-    widths = Widths(ActivationStore(manifest).d_model, params.n_latents, params.d_embed)
+    widths = Widths(
+        ActivationStore(manifest).d_model, params.n_latents, params.d_embed, like.pooling or "pairs"
+    )
     return params.changed(n_latents=matched_n_latents(widths, arm.parts, like.parts))
 
 

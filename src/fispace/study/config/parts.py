@@ -7,7 +7,7 @@ Must not: import anything that computes.
 from typing import Literal
 
 Part = Literal["sae", "linear", "bias", "interaction", "residual_sae"]
-Pooling = Literal["pairs", "sum", "shuffled"]
+Pooling = Literal["pairs", "sum", "shuffled", "second_order"]
 
 PARTS: tuple[Part, ...] = ("sae", "linear", "bias", "interaction")
 """Parts of the published model."""
@@ -32,5 +32,11 @@ POOLED: dict[Pooling, str] = {
     "sum": "sum f_i v_i, a control of the same size without products",
     "shuffled": "1/2 [(sum f_i v_i)(sum g_j v_j) - sum f_i g_i v_i^2], a control with g the codes of "
     "another token of the batch",
+    "second_order": "1/2 [(sum f_i v_i)^2 - sum (f_i v_i)^2], the published sum, without an MLP behind it",
 }
 """Pooled vector p of the interaction part, elementwise in the factor vectors v_i."""
+
+
+def head_formula(pooling: Pooling) -> str:
+    """What the interaction part makes of the pooled vector p."""
+    return "W_out p" if pooling == "second_order" else PART_FORMULAS["interaction"]
