@@ -30,7 +30,7 @@ from fispace.testbed.language_model import (
 from fispace.testbed.sampling import draw_documents
 
 LM = config.TestbedLmConfig(
-    n_blocks=2, d_model=32, n_heads=2, d_mlp=64, n_positions=32, init_std=0.05,
+    n_blocks=2, d_model=32, n_heads=2, d_mlp=64, n_positions=32, init_std=0.05, embedding_std=0.05,
     n_documents=480, batch_documents=8, lr=0.01, warmup_fraction=0.1, adam_betas=(0.9, 0.98),
     weight_decay=0.01, grad_clip=1.0, heldout_documents=40, log_every=20, threads=1,
 )  # fmt: skip
@@ -105,6 +105,19 @@ def test_the_reported_losses_are_those_of_the_saved_model_on_the_stored_corpus(
     assert math.isclose(total / n_tokens, floor["lm_nats"], abs_tol=1e-6)
     words = pad([word_ids_of(grammar, text) for text in texts])
     assert floor["bayes_nats"] == floor_nats(grammar, words)
+
+
+def test_the_embeddings_have_their_own_deviation_and_all_other_weights_keep_their_values() -> None:
+    usual, larger = (
+        build_lm(LM.changed(embedding_std=std), 300, root_seed=0).state_dict()
+        for std in (0.05, 2.0)
+    )
+    for name, weight in usual.items():
+        if name == "model.embed_tokens.weight":
+            assert larger[name].std().item() == pytest.approx(2.0, rel=0.02)
+            torch.testing.assert_close(larger[name], 40 * weight)
+        else:
+            assert torch.equal(larger[name], weight), name
 
 
 def test_the_corpus_file_holds_text_and_one_label_per_word(grammar: Grammar, chapter: Path) -> None:

@@ -89,7 +89,10 @@ def build_lm(config: TestbedLmConfig, n_words: int, root_seed: int) -> LlamaForC
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_seed(root_seed, "testbed", "lm", "init"))
-        return LlamaForCausalLM(shape)
+        model = LlamaForCausalLM(shape)
+    with torch.no_grad():
+        model.model.embed_tokens.weight.mul_(config.embedding_std / config.init_std)
+    return model
 
 
 def token_ids(words: Int[np.ndarray, "documents width"]) -> Int[Tensor, "documents width+1"]:

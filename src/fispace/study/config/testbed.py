@@ -90,7 +90,11 @@ class TestbedLmConfig(Config):
     n_positions: Annotated[int, Field(ge=2, le=1_048_576)]
     """Longest sequence in tokens, BOS included."""
     init_std: PositiveShare
-    """Standard deviation of the initial weights."""
+    """Standard deviation of the initial weights, the token embeddings' apart."""
+    embedding_std: Annotated[float, Field(gt=0, le=1000)]
+    """Standard deviation of the initial token embeddings. If it is as small as `init_std`, what the blocks
+    write outweighs the embedding, and activations hold little more than the next word's class; if it is
+    large, they keep which token it is, as those of large language models do."""
     n_documents: Size
     """Documents drawn for the training, each seen once. None of them is in the study corpus."""
     batch_documents: Annotated[int, Field(ge=1, le=100_000)]
