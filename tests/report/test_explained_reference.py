@@ -10,6 +10,7 @@ import pytest
 
 from fispace.provenance.functions import find_definition
 from fispace.provenance.lineage import Run, read_run
+from fispace.provenance.verify import TUNING_COMMANDS
 from fispace.report.explain_chain import ORIGINS_OF, Explanation, derived, explain_file
 from fispace.report.explain_rows import FoundRow, Tables
 from fispace.report.quantities import OF_TABLES
@@ -24,9 +25,10 @@ NEWER_THAN_THE_REFERENCE = {
     "geometry history", "geometry heads", "train validation", "interactions pairs",
     "interactions table", "interactions contexts", "interactions plots", "interactions recovery",
     "interactions recovery-summary", "interactions power", "train import", "report arms",
-    "report page", "browser data",
+    "report page", "browser data", *TUNING_COMMANDS,
 }  # fmt: skip
-"""Commands that came after the reference was made, and `train import`, which this study does not call."""
+"""Commands that came after the reference was made, and `train import` and those of tuning, which this study
+does not call."""
 FROM_PARAMETERS = {
     "testbed planted", "testbed corpus", "interactions recovery", "report diagrams", "report quantities",
 }  # fmt: skip

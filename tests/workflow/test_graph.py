@@ -11,8 +11,9 @@ import pytest
 import yaml
 from workflow.conftest import working_copy
 
+from fispace.provenance.verify import TUNING_COMMANDS
 from fispace.study.chapters import BESIDE, CHAPTERS
-from fispace.study.commands import ALIASES, Command, all_commands, find_command
+from fispace.study.commands import ALIASES, Command, all_commands, find_command, rule_of
 from fispace.study.config.study import StudyConfig
 from fispace.study.declarations import OptionKind
 
@@ -22,6 +23,7 @@ NEVER_HUB = ["model=absent-folder", "text=absent.jsonl", "transfer=absent.txt"]
 STUDIES = {
     "testbed": [],
     "tiny": ["--config", "overlay=params/tiny.yaml"],
+    "healthy": ["--config", "overlay=params/healthy.yaml"],
     "pythia-70m": ["--config", "overlay=params/pythia-70m.yaml"],
     "openllama-3b": ["--config", "overlay=params/openllama-3b.yaml"],
     "local": ["--config", "overlay=params/local.yaml", *NEVER_HUB],
@@ -61,7 +63,7 @@ def command_of(text: str) -> tuple[str, str] | None:
 @pytest.mark.parametrize("study", STUDIES)
 def test_every_study_has_a_complete_graph(study, dry_run):
     output = dry_run("--quiet", "rules", *STUDIES[study])
-    assert ("testbed_lm" in output) == (study in ("testbed", "tiny"))
+    assert ("testbed_lm" in output) == (study in ("testbed", "tiny", "healthy"))
     assert "report" in output
 
 
@@ -76,8 +78,9 @@ def test_only_the_target_full_calibrates_and_plants(dry_run):
     everything = dry_run("--forceall")
     of_full, of_all = rules_in(full), rules_in(everything)
     assert not [rule for rule in of_all if "calibrat" in rule or "planted" in rule]
-    assert "train_import" not in of_full  # this study imports no SAE
-    for command in (each for each in all_commands() if each.name != "train import"):
+    unused = {"train import", *TUNING_COMMANDS}  # this study imports no SAE and tunes no arm
+    assert not {rule_of(name) for name in unused} & {*of_full, *of_all}
+    for command in (each for each in all_commands() if each.name not in unused):
         assert command.rule in of_full, command
         assert (command.rule in of_all) == (command.target == "all"), command
 

@@ -43,7 +43,10 @@ def with_commands() -> dict[str, str]:
 
 
 def test_every_job_states_threads_memory_time_disk_and_gpus(copy):
-    said = copy.snakemake("full", "browser", "--dry-run", "--forceall")
+    tuned = (
+        "train={tuned: true, lr_candidates: [3.0e-3, 1.0e-2, 3.0e-2]}"  # so that there are tries
+    )
+    said = copy.snakemake("full", "browser", "--dry-run", "--forceall", "--config", tuned)
     for name in with_commands():
         if name == "train_import":
             continue  # this study imports no SAE
