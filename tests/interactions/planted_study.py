@@ -24,7 +24,9 @@ PARAMS = InteractionsPairsStep.read(
         "max_cosine": 0.75,
         "min_cofirings": 50, "n_blocks": 32, "own_terms": {"max_steps": 40, "tolerance": 1e-3},
         "tail": {"begin": 0.9, "end": 0.99}, "fdr": 0.1, "min_reliability": 0.5,
-        "max_overlap": 0.8, "threads": 1, "device": "cpu",
+        "max_overlap": 0.8,
+        "conjunction": {"n_candidates": 6, "presence": 0.25, "min_lift": 5},
+        "threads": 1, "device": "cpu",
     },
     "",
 )  # fmt: skip

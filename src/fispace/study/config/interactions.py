@@ -44,6 +44,17 @@ class Tail(Config):
         return self
 
 
+class Conjunctions(Config):
+    """The search for latents that are the conjunction of two others."""
+
+    n_candidates: Annotated[int, Field(ge=2, le=64)]
+    """Latents that may be parents of a latent; all pairs of them are tested."""
+    presence: InnerShare
+    """Share of its mean code from which on a parent counts as present where the latent is taken out."""
+    min_lift: Annotated[float, Field(ge=1, le=1000)]
+    """How many times as often as with one parent alone the latent must fire where both are present."""
+
+
 class TestedSplit(Config):
     """The latents and tokens on which pairs are tested."""
 
@@ -91,6 +102,8 @@ class PairTest(TestedCodes):
     is not tested."""
     max_overlap: InnerShare
     """Tokens on which both latents fire / tokens on which either fires, above which they count as split."""
+    conjunction: Conjunctions
+    """The search for latents that are the conjunction of two others."""
 
 
 class Matching(Config):
