@@ -77,7 +77,9 @@ def conjunction_tests(latents: Latents, search: Search) -> Triples:
     tested = [
         row
         for latent, own in enumerate(candidates)
-        for row in _of_latent(_taken_out(latents, columns, latent, own[own != NONE]), search)
+        for row in _of_latent(
+            _taken_out(latents, columns, latent, np.sort(own[own != NONE])), search
+        )
     ]
     if not tested:
         return Triples(*(np.zeros(0, dtype) for dtype in _TYPES))

@@ -15,7 +15,7 @@ from statsmodels.stats.multitest import multipletests
 
 from fispace.chapters.interactions.codes import TestedTokens, noise_variance
 from fispace.stats.block_scores import document_blocks
-from fispace.stats.cofiring import sparse_codes
+from fispace.stats.cofiring import SparseCodes, sparse_codes
 from fispace.stats.conjunctions import conjunction_tests
 from fispace.stats.parents import Latents, Search, unit_rows
 from fispace.study.config.interactions import PairTest
@@ -75,12 +75,12 @@ def of_pairs(triples: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_conjunctions(
-    table: pd.DataFrame, triples: pd.DataFrame, tested: TestedTokens, fdr: float
+    table: pd.DataFrame, triples: pd.DataFrame, codes: SparseCodes, fdr: float
 ) -> pd.DataFrame:
     """The table of pairs with `COLUMNS`, and with a row for every pair whose conjunction is a latent.
 
     Where a conjunction latent silences its parents they may fire together too rarely for the pair test.
-    Such a pair gets a row in which only its co-firings and `COLUMNS` are known.
+    Such a pair gets a row in which only its co-firings, counted in `codes`, and `COLUMNS` are known.
     """
     of = of_pairs(triples)
     both = table.merge(of, "left", on=["first", "second"])
@@ -89,15 +89,15 @@ def with_conjunctions(
     new = of[is_new & (of["conjunction_q"] <= fdr).to_numpy()]
     if not len(new):
         return both
-    cofirings = _cofirings(tested, new["first"].to_numpy(), new["second"].to_numpy())
+    cofirings = _cofirings(codes, new["first"].to_numpy(), new["second"].to_numpy())
     whole = pd.concat([both, new.assign(cofirings=cofirings)], ignore_index=True)
     return whole.sort_values(["first", "second"], kind="stable", ignore_index=True)
 
 
 def _cofirings(
-    tested: TestedTokens, first: Int[np.ndarray, " pairs"], second: Int[np.ndarray, " pairs"]
+    codes: SparseCodes, first: Int[np.ndarray, " pairs"], second: Int[np.ndarray, " pairs"]
 ) -> Int[np.ndarray, " pairs"]:
-    columns = (tested.codes > 0).tocsc()
+    columns = (codes > 0).tocsc()
     return np.array(
         [columns[:, i].multiply(columns[:, j]).nnz for i, j in zip(first, second, strict=True)]
     )

@@ -41,7 +41,7 @@ def judged_pairs(params: PairTest, tested: TestedTokens) -> Judged:
     """
     measurement = PairMeasurement(params, tested)
     triples = tested_triples(params, tested, measurement.reliability)
-    table = with_conjunctions(measurement.table(), triples, tested, params.fdr)
+    table = with_conjunctions(measurement.table(), triples, tested.codes, params.fdr)
     return Judged(measurement, triples, judged(table, params))
 
 

@@ -159,11 +159,10 @@ def _auc(
     is_planted: Bool[np.ndarray, "n_features n_features"],
 ) -> float:  # fmt: skip
     """AUC over all pairs of features, by the score of their matched latents."""
-    scores = {
-        (first, second): value
-        for first, second, value in zip(table["first"], table["second"], table[score], strict=True)
-    }
-    lowest = float(table[score].min()) - 1
+    has_score = table[table[score].notna()]
+    ends = has_score[["first", "second"]].itertuples(index=False, name=None)
+    scores = dict(zip(ends, has_score[score], strict=True))
+    lowest = float(has_score[score].min()) - 1
     first, second = np.triu_indices(len(matched), 1)
     ends = np.stack([matched[first], matched[second]])
     keys = zip(ends.min(0).tolist(), ends.max(0).tolist(), strict=True)
