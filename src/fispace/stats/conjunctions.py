@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy import stats
+from scipy.special import stdtr
 
 from fispace.stats.parents import NONE, TINY, Latents, Search, parent_candidates
 
@@ -94,8 +94,6 @@ class _TakenOut(NamedTuple):
     """The tokens of a latent that is taken out of them, and its candidates."""
 
     latents: Latents
-    columns: Any
-    """All codes as a CSC matrix."""
     latent: int
     candidates: Int[np.ndarray, " c"]
     tokens: Int[np.ndarray, " n"]
@@ -110,13 +108,8 @@ class _TakenOut(NamedTuple):
     """<w_m, w_i>."""
     means: Float[np.ndarray, " c"]
     """Mean code of every candidate over all tokens on which it fires."""
-    elsewhere: Int[np.ndarray, " c"]
-    """Tokens on which the candidate fires and the latent does not."""
-
-    def tokens_of(self, latent: int) -> Int[np.ndarray, " _"]:
-        """Tokens on which a latent fires, in ascending order."""
-        begin, end = self.columns.indptr[latent : latent + 2]
-        return self.columns.indices[begin:end]
+    elsewhere: tuple[Int[np.ndarray, " _"], ...]
+    """Tokens on which each candidate fires and the latent does not."""
 
 
 class _Coordinates(NamedTuple):
@@ -138,11 +131,15 @@ def _taken_out(
     residual, cosine = latents.residual[tokens], rows @ own
     left = latents.codes[tokens][:, candidates].toarray()
     starts, ends = columns.indptr[candidates], columns.indptr[candidates + 1]
-    means = [columns.data[low:high].mean() for low, high in zip(starts, ends, strict=True)]
+    fires = [slice(low, high) for low, high in zip(starts, ends, strict=True)]
+    means = np.array([columns.data[own_fires].mean() for own_fires in fires])
+    elsewhere = (
+        np.setdiff1d(columns.indices[own_fires], tokens, assume_unique=True) for own_fires in fires
+    )
     return _TakenOut(
-        latents, columns, latent, candidates, tokens, code,
+        latents, latent, candidates, tokens, code,
         residual @ rows.T + code[:, None] * cosine, residual @ own + code,
-        left, cosine, np.array(means), ends - starts - (left > 0).sum(0),
+        left, cosine, means, tuple(elsewhere),
     )  # fmt: skip
 
 
@@ -202,9 +199,9 @@ def _tested(
     product = _block_test(_product_scores(a, b, c), blocks)
     plane = _block_test(_plane_scores(a, b, c) + at.noise, blocks)
     first, second = (int(out.candidates[place]) for place in places)
-    others = _both_elsewhere(out, first, second)
+    others = np.intersect1d(*(out.elsewhere[place] for place in places), assume_unique=True)
     present = [int(((each > search.presence) & is_left).sum()) for each in (at.a, at.b)]
-    most = max(n / (n + int(out.elsewhere[x])) for n, x in zip(present, places, strict=True))
+    most = max(n / (n + len(out.elsewhere[x])) for n, x in zip(present, places, strict=True))
     fires = np.concatenate([np.ones(len(blocks)), np.zeros(len(others))])
     firing = _block_test(
         fires - search.min_lift * most,
@@ -238,10 +235,4 @@ def _block_test(scores: Float[np.ndarray, " _"], blocks: Int[np.ndarray, " _"]) 
     if n < 2:
         return 1.0
     error = sums.std(ddof=1) / np.sqrt(n)
-    return float(stats.t.sf(sums.mean() / error, n - 1)) if error > 0 else 1.0
-
-
-def _both_elsewhere(out: _TakenOut, first: int, second: int) -> Int[np.ndarray, " _"]:
-    """Tokens on which both parents fire and m does not."""
-    both = np.intersect1d(out.tokens_of(first), out.tokens_of(second), assume_unique=True)
-    return np.setdiff1d(both, out.tokens, assume_unique=True)
+    return float(stdtr(n - 1, -sums.mean() / error)) if error > 0 else 1.0
