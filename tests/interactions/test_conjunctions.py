@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from interactions.planted_study import PARAMS
 
-from fispace.chapters.interactions.conjunctions import of_pairs, with_conjunctions
+from fispace.chapters.interactions.conjunctions import COLUMNS, of_pairs, with_conjunctions
 from fispace.stats import conjunctions, parents
 from fispace.stats.block_scores import document_blocks
 from fispace.stats.cofiring import sparse_codes
@@ -153,6 +153,32 @@ def test_slices_change_no_candidate(monkeypatch):
     whole = parent_candidates(latents, SEARCH)
     monkeypatch.setattr(parents, "SLICE_NUMBERS", 25)
     assert np.array_equal(parent_candidates(latents, SEARCH), whole)
+
+
+def test_slices_of_tokens_change_no_triple(monkeypatch):
+    latents = with_conjunction(0.6)
+    whole = conjunction_tests(latents, SEARCH)
+    monkeypatch.setattr(conjunctions, "SLICE_TOKENS", 7)
+    for one, two in zip(conjunction_tests(latents, SEARCH), whole, strict=True):
+        assert np.allclose(one, two)
+
+
+def test_without_a_possible_parent_nothing_is_tested_and_the_table_of_pairs_keeps_its_rows():
+    latents = with_conjunction(0.6)
+    nobody = SEARCH._replace(may_be_parent=np.zeros(N_FEATURES + 1, dtype=np.bool_))
+    found = pd.DataFrame(conjunction_tests(latents, nobody)._asdict()).assign(q=0.0)
+    assert len(found) == 0
+    table = pd.DataFrame({"first": [0], "second": [2], "cofirings": [50], "statistic": [1.0]})
+    whole = with_conjunctions(table, found, latents.codes, PARAMS.fdr)
+    assert whole["cofirings"].tolist() == [50]
+    assert whole[list(COLUMNS)].isna().all(axis=None)
+
+
+def test_claims_among_features_of_their_own_are_as_rare_as_the_rate_allows():
+    """Twelve dictionaries with a latent between two others: no triple is ever as small as 1 / all."""
+    p = np.concatenate([of_spare(with_own_feature(seed))["p"] for seed in range(12)])
+    assert len(p) >= 12
+    assert (p < 0.05).mean() <= 0.05
 
 
 def test_lengths_of_rows_change_no_triple():

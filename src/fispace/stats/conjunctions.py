@@ -23,6 +23,8 @@ PerTriple = Float[np.ndarray, " triples"]
 
 LEAST_BESIDE = 0.2
 """Smallest 1 - cos^2 of two parents' rows; closer ones cannot be told apart."""
+SLICE_TOKENS = 2**14
+"""Tokens whose residuals are held twice at once."""
 MOST_ROUNDS = 3
 """Pairs that one latent may stand for."""
 
@@ -128,7 +130,7 @@ def _taken_out(
     begin, end = columns.indptr[latent : latent + 2]
     tokens, code = columns.indices[begin:end], columns.data[begin:end].astype(np.float64)
     own, rows = latents.rows[latent], latents.rows[candidates]
-    residual, cosine = latents.residual[tokens], rows @ own
+    along, cosine = _along(latents, tokens, np.concatenate([rows, own[None]])), rows @ own
     left = latents.codes[tokens][:, candidates].toarray()
     starts, ends = columns.indptr[candidates], columns.indptr[candidates + 1]
     fires = [slice(low, high) for low, high in zip(starts, ends, strict=True)]
@@ -138,9 +140,20 @@ def _taken_out(
     )
     return _TakenOut(
         latents, latent, candidates, tokens, code,
-        residual @ rows.T + code[:, None] * cosine, residual @ own + code,
+        along[:, :-1] + code[:, None] * cosine, along[:, -1] + code,
         left, cosine, means, tuple(elsewhere),
     )  # fmt: skip
+
+
+def _along(
+    latents: Latents, tokens: Int[np.ndarray, " n"], rows: Float[np.ndarray, "c width"]
+) -> Float[np.ndarray, "n c"]:
+    """Inner products of the residuals of some tokens with some rows."""
+    found = np.empty((len(tokens), len(rows)))
+    for begin in range(0, len(tokens), SLICE_TOKENS):
+        some = slice(begin, begin + SLICE_TOKENS)
+        found[some] = latents.residual[tokens[some]] @ rows.T
+    return found
 
 
 def _of_latent(out: _TakenOut, search: Search) -> Iterator[tuple[Any, ...]]:
