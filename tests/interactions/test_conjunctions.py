@@ -15,7 +15,7 @@ from fispace.stats.parents import NONE, Latents, Search, parent_candidates, unit
 WIDTH, N_TOKENS, N_FEATURES, NOISE = 24, 20_000, 10, 0.05
 FIRST, SECOND, SPARE = 0, 1, N_FEATURES
 SEARCH = Search(
-    np.ones(N_FEATURES + 1, dtype=np.bool_), np.arange(N_FEATURES + 1), 4, 0.25, 3.0, 30, 0.1
+    np.ones(N_FEATURES + 1, dtype=np.bool_), np.arange(N_FEATURES + 1), 4, 0.25, 3.0, 0.33, 30, 0.1
 )  # fmt: skip
 
 
@@ -120,6 +120,19 @@ def test_the_test_of_three_blocks_is_the_one_computed_by_hand():
     assert conjunctions._block_test(np.array([1.0, 5]), np.array([3, 3])) == 1.0
 
 
+def test_the_ratio_is_one_for_a_product_and_nothing_for_a_constant():
+    a, b = np.array([1.0, 2, 3]), np.array([2.0, 1, 1])  # products 2, 2, 3
+    assert conjunctions._ratio(a, b, 0.7 * a * b) == pytest.approx(1)
+    assert conjunctions._ratio(a, b, np.full(3, 5.0)) == pytest.approx(0)
+    assert conjunctions._ratio(a, b, 1 + a * b) == pytest.approx(1 / (24 / 17))
+
+
+def test_no_triple_below_the_smallest_ratio_has_a_small_p():
+    strict = of_spare(with_conjunction(0.6), SEARCH._replace(min_ratio=0.999))
+    assert (strict["p"][strict["ratio"] < 0.999] == 1).all()
+    assert (strict["ratio"] < 0.999).any()
+
+
 def test_coordinates_of_one_token_are_those_computed_by_hand():
     """Rows e1 and (.6, .8, 0), m = (0, 0, 1) with code 2; y = r + 2 m = (.6, .8, 2): a = 0, b = 1, c = 2."""
     rows = np.array([[1.0, 0, 0], [0.6, 0.8, 0], [0, 0, 1]])
@@ -139,7 +152,7 @@ def test_parents_come_from_the_row_and_from_the_cofirings_and_never_from_the_own
     dense = np.array([[1.0, 0, 0, 0], [0, 0, 2, 3], [0, 2, 0, 0]])
     codes = sparse_codes(dense, np.tile(np.arange(4), (3, 1)), 4)
     latents = Latents(codes, rows, np.zeros((3, 2)), np.zeros(3, dtype=np.int64), 1.0)
-    search = Search(np.ones(4, dtype=np.bool_), np.arange(4), 2, 0.25, 2.0, 1, 0.1)
+    search = Search(np.ones(4, dtype=np.bool_), np.arange(4), 2, 0.25, 2.0, 0.33, 1, 0.1)
     # for latent 2: .8 and .6 by the rows, -.8 + 3 2 / 2^2 = .7 for latent 3 by row and co-firing
     assert parent_candidates(latents, search)[2].tolist() == [0, 3]
     joined = search._replace(groups=np.array([0, 1, 0, 3]))

@@ -41,6 +41,9 @@ class Triples(NamedTuple):
     """Share of the sum of squares of m's code on these tokens."""
     lift: PerTriple
     """P(m | i, j) / max(P(m | i), P(m | j)), parents counted as present after m is taken out."""
+    ratio: PerTriple
+    """Slope of the new direction in a b over the slope of a proportional fit: 1 for a product, 0 for what is
+    there whenever both parents are."""
     product_p: PerTriple
     """The new direction grows with the product of the parents' coordinates."""
     plane_p: PerTriple
@@ -48,7 +51,8 @@ class Triples(NamedTuple):
     firing_p: PerTriple
     """The lift exceeds `min_lift`."""
     p: PerTriple
-    """Largest of the three: all must hold (intersection-union test, Berger 1982)."""
+    """Largest of the three: all must hold (intersection-union test, Berger 1982); 1 if the ratio is below
+    `min_ratio`."""
     is_best: Bool[np.ndarray, " triples"]
     """Whether it has the smallest p of the pairs of its latent, on tokens that no better pair explains."""
 
@@ -68,7 +72,9 @@ def conjunction_tests(latents: Latents, search: Search) -> Triples:
     plane     - a' b' - noise g / (1 - g^2), where a' and b' are what a regression on c leaves of a and b, and
               the last term is the covariance of the noise of a and b, g = <w_i, w_j>
 
-    and the firing must single out the pair: 1[m] - min_lift max(P(m | i), P(m | j)), summed over tokens on
+    The slope of c in a b must also be at least `min_ratio` of that of a proportional fit: a latent for two
+    features at once is encoded where both are large, so that its c grows a little with a b as well.
+    And the firing must single out the pair: 1[m] - min_lift max(P(m | i), P(m | j)), summed over tokens on
     which both parents are present, whether m fires or not. A latent may stand for several: its best pair's
     tokens are set aside, and the other pairs are tested on the rest. Work is proportional to the active codes
     times the square of `n_candidates`; memory is that of one latent's tokens.
@@ -89,7 +95,7 @@ def conjunction_tests(latents: Latents, search: Search) -> Triples:
     return Triples(*(np.array(c, dtype) for c, dtype in zip(found, _TYPES, strict=True)))
 
 
-_TYPES = (*(np.int64,) * 4, *(np.float64,) * 6, np.bool_)
+_TYPES = (*(np.int64,) * 4, *(np.float64,) * 7, np.bool_)
 
 
 class _TakenOut(NamedTuple):
@@ -220,11 +226,20 @@ def _tested(
         fires - search.min_lift * most,
         np.concatenate([blocks, out.latents.blocks[others]]),
     )
-    squares = np.square(out.code)
+    squares, ratio = np.square(out.code), _ratio(a, b, c)
+    p = max(product, plane, firing) if ratio >= search.min_ratio else 1.0
     return (
         out.latent, first, second, len(blocks), squares[both].sum() / squares.sum(),
-        fires.mean() / most, product, plane, firing, max(product, plane, firing),
+        fires.mean() / most, ratio, product, plane, firing, p,
     )  # fmt: skip
+
+
+def _ratio(a: Any, b: Any, c: Any) -> float:
+    """Slope of c in g = a b with an intercept, over that without one."""
+    g = a * b
+    within = float(_product_scores(a, b, c).sum()) / max(float(g.var()) * len(g), TINY)
+    whole = float(c @ g) / max(float(g @ g), TINY)
+    return within / whole if whole > 0 else 0.0
 
 
 def _product_scores(a: Any, b: Any, c: Any) -> Float[np.ndarray, " both"]:

@@ -49,6 +49,8 @@ class Search(NamedTuple):
     """A parent is present where its coordinate exceeds this share of its mean code."""
     min_lift: float
     """P(m | i, j) must exceed so many times P(m | i) and P(m | j)."""
+    min_ratio: float
+    """Smallest slope of the new direction in the product, over that of a proportional fit."""
     min_tokens: int
     """Tokens of m on which both parents must be present."""
     continue_at: float

@@ -44,7 +44,7 @@ def tested_triples(
     own = params.conjunction
     search = Search(
         is_reliable & (fires >= params.min_cofirings), tested.groups, own.n_candidates, own.presence,
-        own.min_lift, params.min_cofirings, params.fdr,
+        own.min_lift, own.min_ratio, params.min_cofirings, params.fdr,
     )  # fmt: skip
     found = conjunction_tests(Latents(in_units, rows, tested.residual, blocks, noise), search)
     table = pd.DataFrame(found._asdict())

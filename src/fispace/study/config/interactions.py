@@ -53,6 +53,9 @@ class Conjunctions(Config):
     """Share of its mean code from which on a parent counts as present where the latent is taken out."""
     min_lift: Annotated[float, Field(ge=1, le=1000)]
     """How many times as often as with one parent alone the latent must fire where both are present."""
+    min_ratio: InnerShare
+    """Smallest slope of the latent's new direction in the product of its parents, over that of a proportional
+    fit: 1 for a product, 0 for a direction that is there whenever both parents are."""
 
 
 class TestedSplit(Config):
