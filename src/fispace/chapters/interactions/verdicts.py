@@ -109,7 +109,7 @@ def _claims(
         return np.zeros(0), np.zeros(0), np.zeros(0)
     members = tested["first"].to_numpy(), tested["second"].to_numpy()
     scale = member_scales(values, *members, params.tail.begin)
-    p = tail_p_values(values / scale, params.tail.begin, params.tail.end)
+    p = tail_p_values(values / scale, params.tail.begin, params.tail.end, params.tail.shape)
     return scale, p, np.asarray(multipletests(p, method="fdr_bh")[1])
 
 

@@ -37,6 +37,9 @@ class Tail(Config):
     end: Annotated[float, Field(gt=0.5, lt=1)]
     """Quantile up to which the tail is fitted; pairs above it may be interactions and do not enter the fit."""
 
+    shape: Annotated[float, Field(ge=0, le=1)]
+    """Shape of the generalised Pareto tail: 0 is an exponential one; the larger, the heavier."""
+
     @model_validator(mode="after")
     def _require_order(self) -> "Tail":
         if self.begin >= self.end:
