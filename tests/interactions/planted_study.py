@@ -23,8 +23,10 @@ PARAMS = InteractionsPairsStep.read(
         "arm": "sae", "split": "train", "max_tokens": N_TOKENS, "refit": True, "pursue": False,
         "max_cosine": 0.75,
         "min_cofirings": 50, "n_blocks": 32, "own_terms": {"max_steps": 40, "tolerance": 1e-3},
-        "tail": {"begin": 0.9, "end": 0.99}, "fdr": 0.1, "min_reliability": 0.5,
-        "max_overlap": 0.8, "threads": 1, "device": "cpu",
+        "tail": {"begin": 0.9, "end": 0.99, "shape": 0.1}, "fdr": 0.1, "min_reliability": 0.5,
+        "max_overlap": 0.8,
+        "conjunction": {"n_candidates": 6, "presence": 0.25, "min_lift": 5, "min_ratio": 0.33},
+        "threads": 1, "device": "cpu",
     },
     "",
 )  # fmt: skip

@@ -16,7 +16,7 @@ def table(**rows: dict[str, float]) -> pd.DataFrame:
     base = pd.DataFrame({
         "first": np.arange(n), "second": np.arange(n) + n, "overlap": 0.01, "reliability": 0.9,
         "statistic": stream.exponential(size=n), "statistic_with_own_terms": stream.exponential(size=n),
-        "dose_p": 0.5, "dose_ratio": 1.0, "dose_error": 1.0,
+        "conjunction_p": np.nan, "conjunction_q": np.nan, "dose_p": 0.5, "dose_ratio": 1.0, "dose_error": 1.0,
     })  # fmt: skip
     for place, values in enumerate(rows.values()):
         for name, value in values.items():
@@ -26,6 +26,7 @@ def table(**rows: dict[str, float]) -> pd.DataFrame:
 
 STRONG = {"statistic": 40.0, "statistic_with_own_terms": 40.0}
 CASES = {
+    "conjunction latent": {"statistic": 0.5, "conjunction_p": 1e-6, "conjunction_q": 1e-4},
     "interaction": STRONG | {"dose_p": 1e-6, "dose_ratio": 1.0, "dose_error": 0.1},
     "missing feature": STRONG | {"dose_p": 0.4, "dose_ratio": 0.1, "dose_error": 0.1},
     "undecided": STRONG | {"dose_p": 0.4, "dose_ratio": 0.6, "dose_error": 0.5},

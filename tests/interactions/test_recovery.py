@@ -39,15 +39,19 @@ def test_planted_pairs_are_found_by_a_learned_sae_and_all_claims_are_counted(tmp
         "world": world, "training": training, "n_tokens": 40_000, "n_heldout_tokens": 500,
     }  # fmt: skip
     params = InteractionsRecoveryStep.read(values, "")
-    measure_recovery(params, world=3, shares=[0.0, 0.2], metrics=tmp_path / "m.parquet")
+    measure_recovery(params, world=3, shares=[0.0, 0.2, 0.6], metrics=tmp_path / "m.parquet")
     found = read_table(tmp_path / "m.parquet").pivot(
         index="metric", columns="share", values="value"
     )
     assert found.loc["auc_statistic", 0.2] > 0.9
     assert found.loc["found_share", 0.2] >= 0.5
+    assert found.loc["auc_either", 0.2] > 0.9
+    assert found.loc["conjunction_pairs", 0.0] == 0
+    assert found.loc["true_conjunction_pairs", 0.6] >= 1
+    assert found.loc["conjunction_pairs", 0.6] <= found.loc["true_conjunction_pairs", 0.6] + 1
     assert found.loc["false_pairs", 0.0] == found.loc["claimed_pairs", 0.0]  # none is planted
     assert found.loc["claimed_pairs", 0.2] >= 3 * found.loc["found_share", 0.2]
-    for share in (0.0, 0.2):
+    for share in (0.0, 0.2, 0.6):
         assert found.loc["has_false", share] == (found.loc["false_pairs", share] > 0)
     assert found.loc["fvu_refit"].max() < found.loc["fvu_encoder"].min()
     assert np.isnan(found.loc["found_share", 0.0])

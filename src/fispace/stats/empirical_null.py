@@ -43,22 +43,30 @@ def member_scales(
     return np.maximum(1.0, np.maximum(scales[first], scales[second]))
 
 
-def tail_p_values(statistic: PerPair, begin: float, end: float) -> PerPair:
-    """p-value of each statistic under a null whose upper tail is exponential.
+def tail_p_values(statistic: PerPair, begin: float, end: float, shape: float) -> PerPair:
+    """p-value of each statistic under a null whose upper tail is a generalised Pareto distribution.
 
-    With a and b the quantiles `begin` and `end` of the statistics, the tail beyond a has the scale
-    s = (b - a) / log((1 - begin) / (1 - end)), and p = (1 - begin) exp(-(t - a) / s). Statistics up to a
-    get `BODY_P`. Larger ones than b do not enter, so a share of 1 - `end` of the pairs may interact
-    without any effect on the null; if more do, the scale and with it all p-values become too large, never
-    too small.
+    With a and b the quantiles `begin` and `end` of the statistics and x the shape, the tail beyond a is
 
-    Source: peaks over a threshold (Pickands 1975) with shape 0, fitted by quantiles.
+    P(T > t) = (1 - begin) (1 + x (t - a) / s)^(-1 / x),   for x = 0   (1 - begin) exp(-(t - a) / s)
+
+    with the scale s at which P(T > b) = 1 - end. Statistics up to a get `BODY_P`. Larger ones than b do not
+    enter, so a share of 1 - `end` of the pairs may interact without any effect on the null; if more do, the
+    scale and with it all p-values become too large, never too small.
+
+    Source: peaks over a threshold (Pickands 1975), the scale fitted by quantiles. The shape is given: the
+    pairs between two quantiles say little about it, and those above may be interactions.
     """
     if not len(statistic):
         return np.zeros(0)
     low, high = np.quantile(statistic, [begin, end])
-    scale = (high - low) / np.log((1 - begin) / (1 - end))
+    fall = (1 - begin) / (1 - end)
     excess = np.maximum(statistic - low, 0.0)
-    if scale <= 0:  # at least a share end - begin of the pairs have the same statistic
+    if high <= low:  # at least a share end - begin of the pairs have the same statistic
         return np.where(excess > 0, 1 - end, BODY_P)
-    return np.where(excess > 0, (1 - begin) * np.exp(-excess / scale), BODY_P)
+    if shape > 0:
+        scale = shape * (high - low) / (fall**shape - 1)
+        beyond = (1 + shape * excess / scale) ** (-1 / shape)
+    else:
+        beyond = np.exp(-excess * np.log(fall) / (high - low))
+    return np.where(excess > 0, (1 - begin) * beyond, BODY_P)

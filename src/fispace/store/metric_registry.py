@@ -219,6 +219,7 @@ INTERACTIONS = (
            "median over firing latents of the share of firings that explain more than noise"),
     Metric("(cofiring|tested)_pairs", "pairs", NEITHER,
            "pairs of latents that fire together often enough; those of them that are tested"),
+    Metric("tested_triples", "triples", NEITHER, "triples of a latent and two that it may combine"),
     Metric("pairs_[a-z_]+", "pairs", NEITHER, "pairs of this verdict"),
 )  # fmt: skip
 METRICS = (

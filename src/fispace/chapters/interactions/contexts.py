@@ -87,6 +87,11 @@ def chosen_tokens(
     return np.concatenate([ordered[is_first], ordered[~is_first]])[:n]
 
 
+def _typical(magnitude: Magnitudes, both: Bool[np.ndarray, " tokens"]) -> float:
+    """Median magnitude where both fire; over all firings if a conjunction latent leaves no such token."""
+    return float(np.median(magnitude[both if both.any() else magnitude > 0]))
+
+
 class _Text:
     """Tokens of the split as text."""
 
@@ -116,8 +121,8 @@ class _Text:
         both = (first > 0) & (second > 0)
         kinds = {
             BOTH: (first * second, both),
-            ONLY_FIRST: (-np.abs(first - np.median(first[both])), (first > 0) & ~both),
-            ONLY_SECOND: (-np.abs(second - np.median(second[both])), (second > 0) & ~both),
+            ONLY_FIRST: (-np.abs(first - _typical(first, both)), (first > 0) & ~both),
+            ONLY_SECOND: (-np.abs(second - _typical(second, both)), (second > 0) & ~both),
         }
         for fires, (score, is_candidate) in kinds.items():
             tokens = chosen_tokens(score, is_candidate, tested.documents, self.params.n_contexts)

@@ -28,6 +28,7 @@ VERDICT_LOOKS = {
     "graded effect": (SKY, ".", "graded effect"),
     "undecided": (BLUE, "o", "undecided"),
     "missing feature": (ORANGE, "s", "missing feature"),
+    "conjunction latent": (INK, "^", "conjunction latent"),
     "interaction": (GREEN, "D", "interaction"),
 }
 """Colour, marker and label of the pairs of a verdict, in drawing order."""

@@ -4,12 +4,13 @@ Must not: define a statistic or a verdict.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from fispace.chapters.interactions.codes import TestedTokens, encode_split
+from fispace.chapters.interactions.conjunctions import tested_triples, with_conjunctions
 from fispace.chapters.interactions.pair_statistics import PairMeasurement
 from fispace.chapters.interactions.verdicts import VERDICTS, judged
 from fispace.devices import prepare
@@ -17,8 +18,31 @@ from fispace.models.trained import load_trained
 from fispace.store.checkpoint import data_record
 from fispace.store.metric_registry import with_units
 from fispace.store.tables import of_training, write_table
-from fispace.study.config.interactions import InteractionsPairsStep
+from fispace.study.config.interactions import InteractionsPairsStep, PairTest
 from fispace.study.step import Reads, Writes, command
+
+
+class Judged(NamedTuple):
+    """Everything that is found out about the pairs of one arm and seed."""
+
+    measurement: PairMeasurement
+    triples: pd.DataFrame
+    """`tested_triples`."""
+    table: pd.DataFrame
+    """`judged`."""
+
+
+def judged_pairs(params: PairTest, tested: TestedTokens) -> Judged:
+    """All pairs of latents with their verdicts, and all triples of a latent and its possible parents.
+
+    Raises:
+        ArtifactError: if no two latents fire together often enough, or there are fewer documents than
+            blocks.
+    """
+    measurement = PairMeasurement(params, tested)
+    triples = tested_triples(params, tested, measurement.reliability)
+    table = with_conjunctions(measurement.table(), triples, tested.codes, params.fdr)
+    return Judged(measurement, triples, judged(table, params))
 
 
 @command("interactions", "pairs")
@@ -42,18 +66,17 @@ def measure_pairs(
     expected = {"arm": params.arm, "seed": seed} | data_record(manifest, standardiser)
     model = load_trained(weights, expected, device).model
     tested = encode_split(params, model, manifest, standardiser)
-    measurement = PairMeasurement(params, tested)
-    table = judged(measurement.table(), params)
+    measurement, triples, table = judged_pairs(params, tested)
     sizes = np.bincount(tested.groups, minlength=len(tested.groups))
     table["group_first"], table["group_second"] = sizes[table["first"]], sizes[table["second"]]
     recipe = {"step": "interactions pairs", "arm": params.arm, "seed": seed}
-    rows = pd.DataFrame(_summary(tested, measurement, table))
+    rows = pd.DataFrame(_summary(tested, measurement, triples, table))
     write_table(pairs, of_training(table, params.arm, seed), recipe)
     write_table(summary, of_training(with_units(rows), params.arm, seed), recipe)
 
 
 def _summary(
-    tested: TestedTokens, measurement: PairMeasurement, table: pd.DataFrame
+    tested: TestedTokens, measurement: PairMeasurement, triples: pd.DataFrame, table: pd.DataFrame
 ) -> Iterator[dict[str, Any]]:
     """What the pairs were tested on, and how many of each verdict there are."""
     left = float(np.square(tested.residual, dtype=np.float64).sum())
@@ -70,6 +93,7 @@ def _summary(
         "reliability_median": float(np.median(measurement.reliability[fires])),
         "cofiring_pairs": len(table),
         "tested_pairs": int(table["q"].notna().sum()),
+        "tested_triples": len(triples),
     }
     values |= {
         f"pairs_{verdict.replace(' ', '_')}": int((table["verdict"] == verdict).sum())

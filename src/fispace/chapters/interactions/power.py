@@ -23,10 +23,10 @@ from fispace.chapters.interactions.codes import (
     magnitudes,
     split_batches,
 )
-from fispace.chapters.interactions.pair_statistics import PairMeasurement
+from fispace.chapters.interactions.pairs import judged_pairs
 from fispace.chapters.interactions.partners import NO_PARTNER, partners
 from fispace.chapters.interactions.tables import POWER
-from fispace.chapters.interactions.verdicts import GRADED, INTERACTION, judged
+from fispace.chapters.interactions.verdicts import GRADED, INTERACTION
 from fispace.devices import prepare
 from fispace.errors import ArtifactError
 from fispace.models.integrated import IntegratedModel
@@ -84,13 +84,13 @@ def measure_power(
     other = load_trained(donor, data | {"seed": spike.donor_seed}, device).model
     plain = list(split_batches(params, manifest, load_standardiser(standardiser, device)))
     tested = encode(params, model, plain)
-    before = judged(PairMeasurement(params, tested).table(), params)
+    before = judged_pairs(params, tested).table
     left = float(np.square(tested.residual, dtype=np.float64).sum())
     spikes = _chosen(params, model, other, plain, before, left)
     rows: list[Frame] = []
     for share in spike.shares:
         tested = encode(params, model, _spiked(plain, spikes, share))
-        after = judged(PairMeasurement(params, tested).table(), params)
+        after = judged_pairs(params, tested).table
         rows.append(_of_share(after, before, spikes, share))
     everything = pd.concat(rows, ignore_index=True)
     recipe = {"step": "interactions power", "seed": spike.seed, "donor_seed": spike.donor_seed}

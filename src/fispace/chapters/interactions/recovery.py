@@ -12,9 +12,10 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 
 from fispace.chapters.interactions.codes import Batch, TestedTokens, encode
-from fispace.chapters.interactions.pair_statistics import PairMeasurement
+from fispace.chapters.interactions.conjunctions import of_pairs
+from fispace.chapters.interactions.pairs import Judged, judged_pairs
 from fispace.chapters.interactions.tables import RECOVERY
-from fispace.chapters.interactions.verdicts import INTERACTION, judged
+from fispace.chapters.interactions.verdicts import CONJUNCTION, FOUND
 from fispace.chapters.testbed.planted_arms import SAE_PARTS, Tokens, train_whole, world_tokens
 from fispace.devices import prepare
 from fispace.stats.intervals import over_repetitions
@@ -43,14 +44,18 @@ def measure_recovery(
     """Write how well the pairs of one world are found at each share; long: world, share, metric, value.
 
     An SAE with bias is trained on the world's tokens, and the test is applied to the same tokens. A pair
-    of features counts as found if some pair of latents that stand for them is an interaction; a latent
-    stands for the feature whose code correlates with its own the most. The metrics are
+    of features counts as found if some pair of latents that stand for them is an interaction or has a
+    conjunction latent; a latent stands for the feature whose code correlates with its own the most. The
+    metrics are
 
     auc_statistic, auc_dose    AUC of the planted pairs among all pairs of features, by the statistic or
                                the dose-response of the latents matched one to one to the features;
                                pairs of latents that fire together too rarely score lowest
     found_share                planted pairs that are found / planted pairs
-    claimed_pairs              pairs of latents that are interactions
+    auc_either                 the same by `either_road`: the product is in the residual or in a latent
+    claimed_pairs              pairs of latents that are interactions or have a conjunction latent
+    conjunction_pairs          those that have a conjunction latent
+    true_conjunction_pairs     those of them that stand for a planted pair
     false_pairs                those that stand for no planted pair
     has_false                  1 if there are any, else 0
     small_p_flips              share of the tested pairs that stand for no planted pair with p_flips < .001
@@ -68,8 +73,7 @@ def measure_recovery(
         train, heldout = world_tokens(params, planted, world)
         arm = train_whole(params, world, "sae", "pairs", SAE_PARTS, train, heldout)
         tested = encode(params, arm.model, _batches(train))
-        table = judged(PairMeasurement(test, tested).table(), test)
-        values = _measured(table, tested, train, planted)
+        values = _measured(judged_pairs(test, tested), tested, train, planted)
         rows += [
             {"world": world, "share": share, "metric": metric, "value": value}
             for metric, value in values.items()
@@ -86,7 +90,10 @@ def _batches(tokens: Tokens) -> Iterator[Batch]:
         yield Batch(z, rows, rows // DOCUMENT_TOKENS)
 
 
-def _measured(table: Frame, tested: TestedTokens, train: Tokens, world: World) -> dict[str, float]:
+def _measured(
+    found_out: Judged, tested: TestedTokens, train: Tokens, world: World
+) -> dict[str, float]:
+    table = found_out.table
     codes, features = tested.codes.toarray(), train.features.cpu().numpy()
     is_planted = np.zeros((features.shape[1],) * 2, dtype=np.bool_)
     is_planted[world.pairs[:, 0], world.pairs[:, 1]] = True
@@ -94,16 +101,20 @@ def _measured(table: Frame, tested: TestedTokens, train: Tokens, world: World) -
     ends = of_latent[table[["first", "second"]].to_numpy()]
     low, high = ends.min(1), ends.max(1)
     is_true = is_planted[low, high]
-    is_claimed = (table["verdict"] == INTERACTION).to_numpy()
+    is_claimed = table["verdict"].isin(FOUND).to_numpy()
     found = set(zip(low[is_claimed & is_true], high[is_claimed & is_true], strict=True))
     matched = match_features(features, codes).latents
     n_false = int((is_claimed & ~is_true).sum())
+    is_conjunction = (table["verdict"] == CONJUNCTION).to_numpy()
     null = table["q"].notna().to_numpy() & ~is_true
     return {
         "auc_statistic": _auc(table, "statistic", matched, is_planted),
         "auc_dose": _auc(table, "dose_t", matched, is_planted),
+        "auc_either": _auc(either_road(found_out), "score", matched, is_planted),
         "found_share": len(found) / len(world.pairs) if len(world.pairs) else float("nan"),
         "claimed_pairs": int(is_claimed.sum()),
+        "conjunction_pairs": int(is_conjunction.sum()),
+        "true_conjunction_pairs": int((is_conjunction & is_true).sum()),
         "false_pairs": n_false,
         "has_false": float(n_false > 0),
         "small_p_flips": float((table["p_flips"][null] < SMALL_P).mean()),
@@ -123,16 +134,35 @@ def nearest_features(
     return (products / scale[:, None]).argmax(0)
 
 
+def either_road(found_out: Judged) -> Frame:
+    """-log p of every pair by whichever road is more significant: first, second, score.
+
+    p is `p_either`; a pair that fires together too rarely for the pair test has 2 `conjunction_p`. Between
+    equal p-values the statistic decides.
+    """
+    table = found_out.table
+    triples = of_pairs(found_out.triples)
+    p = pd.concat(
+        [table[["first", "second"]].assign(p=table["p_either"], tie=table["statistic"]),
+         triples[["first", "second"]].assign(p=2 * triples["conjunction_p"])]
+    ).fillna({"p": 1.0, "tie": 0.0})  # fmt: skip
+    p["score"] = -np.log(p["p"].clip(np.finfo(np.float64).tiny, 1.0))
+    ranked = p.groupby(["first", "second"], as_index=False)[["score", "tie"]].max()
+    order = np.lexsort((ranked["tie"], ranked["score"]))
+    score = np.empty(len(ranked))
+    score[order] = np.arange(len(ranked))
+    return ranked.assign(score=score)[["first", "second", "score"]]
+
+
 def _auc(
     table: Frame, score: str, matched: Int[np.ndarray, " n_features"],
     is_planted: Bool[np.ndarray, "n_features n_features"],
 ) -> float:  # fmt: skip
     """AUC over all pairs of features, by the score of their matched latents."""
-    scores = {
-        (first, second): value
-        for first, second, value in zip(table["first"], table["second"], table[score], strict=True)
-    }
-    lowest = float(table[score].min()) - 1
+    has_score = table[table[score].notna()]
+    ends = has_score[["first", "second"]].itertuples(index=False, name=None)
+    scores = dict(zip(ends, has_score[score], strict=True))
+    lowest = float(has_score[score].min()) - 1
     first, second = np.triu_indices(len(matched), 1)
     ends = np.stack([matched[first], matched[second]])
     keys = zip(ends.min(0).tolist(), ends.max(0).tolist(), strict=True)

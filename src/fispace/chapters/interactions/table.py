@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 
 from fispace.chapters.interactions.partners import partners
 from fispace.chapters.interactions.tables import PAIRS, SUMMARY
-from fispace.chapters.interactions.verdicts import INTERACTION, LISTED_FIRST
+from fispace.chapters.interactions.verdicts import CONJUNCTION, FOUND, LISTED_FIRST
 from fispace.models.trained import load_trained
 from fispace.store.quantities import Frame
 from fispace.store.tables import read_recipe, read_table, write_csv
@@ -32,7 +32,7 @@ def tabulate_pairs(
     Listed are, for each seed, `n_listed` tested pairs: by verdict, interactions first, and within a verdict
     by the p-value of the dose-response. `n_other_seeds` counts the other seeds in which both latents have
     a partner and these partners are a tested pair, and `n_found_again` those in which that pair is an
-    interaction too. See `partners`.
+    interaction or has a conjunction latent. See `partners`.
 
     Raises:
         ArtifactError: if a table or a checkpoint is missing or damaged.
@@ -54,7 +54,7 @@ def _listed(
     tables: Mapping[int, Frame], rows: Mapping[int, Rows], seed: int, params: InteractionsTableStep
 ) -> Frame:
     own = tables[seed]
-    tested = own[own["q"].notna()]
+    tested = own[own["q"].notna() | (own["verdict"] == CONJUNCTION)]
     places = tested["verdict"].map({name: place for place, name in enumerate(LISTED_FIRST)})
     order = tested.assign(place=places).sort_values(
         ["place", "dose_p", "first", "second"], kind="stable"
@@ -73,10 +73,10 @@ def _listed(
 def _found(
     listed: Frame, other: Frame, of: Int[np.ndarray, " n_latents"]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Whether each listed pair is tested, and whether it is an interaction, among the other seed's pairs."""
-    tested = other[other["q"].notna()]
+    """Whether each listed pair is tested, and whether it combines, among the other seed's pairs."""
+    tested = other[other["q"].notna() | (other["verdict"] == CONJUNCTION)]
     states = {
-        (first, second): verdict == INTERACTION
+        (first, second): verdict in FOUND
         for first, second, verdict in zip(
             tested["first"], tested["second"], tested["verdict"], strict=True
         )

@@ -17,6 +17,7 @@ from fispace.stats.empirical_null import member_scales, tail_p_values
 from fispace.study.config.interactions import PairTest
 
 INTERACTION = "interaction"
+CONJUNCTION = "conjunction latent"
 MISSING = "missing feature"
 UNDECIDED = "undecided"
 GRADED = "graded effect"
@@ -24,7 +25,9 @@ SPLIT = "split feature"
 BENDING = "bending"
 UNRELIABLE = "unreliable latent"
 NONE = "none"
-LISTED_FIRST = (INTERACTION, MISSING, UNDECIDED, GRADED, BENDING, NONE)
+FOUND = (INTERACTION, CONJUNCTION)
+"""Verdicts of pairs that combine: the product is in the residual, or a latent has learned it."""
+LISTED_FIRST = (*FOUND, MISSING, UNDECIDED, GRADED, BENDING, NONE)
 """Verdicts of tested pairs, in the order in which they are listed."""
 VERDICTS = (*LISTED_FIRST, SPLIT, UNRELIABLE)
 
@@ -34,9 +37,10 @@ HALF = 0.5
 
 
 def judged(table: pd.DataFrame, params: PairTest) -> pd.DataFrame:
-    """The table of pairs with the columns scale, p, q, stands_out, dose_q and verdict.
+    """The table of pairs with the columns scale, p, q, p_either, stands_out, dose_q and verdict.
 
-    A pair is tested if both latents are reliable and it is not a split feature. Two questions are asked:
+    A pair is tested if both latents are reliable, it is not a split feature, and it has a statistic. Two
+    questions are asked:
 
     Is the effect larger than that of other pairs? The statistic, divided by the scale of the pair's
     latents (`member_scales`), has the p-value `p` among all tested pairs (`tail_p_values`). A pair stands
@@ -51,6 +55,7 @@ def judged(table: pd.DataFrame, params: PairTest) -> pd.DataFrame:
 
     split feature      the two latents fire on nearly the same tokens: their overlap is above max_overlap
     unreliable latent  one of them often fires where it explains no more than noise would
+    conjunction latent a latent is the conjunction of the two: conjunction_q <= fdr
     interaction        the pair stands out, and its effect grows with the product: dose_q <= fdr
     missing feature    the pair stands out, and the slope within the tokens where both fire is less than
                        half that of a product: dose_ratio + c dose_error < 1/2, c the normal .95 quantile
@@ -60,12 +65,14 @@ def judged(table: pd.DataFrame, params: PairTest) -> pd.DataFrame:
                        removed
     none               every other pair
 
-    `p`, `q` and `dose_q` are missing for pairs that are not tested.
+    `p`, `q` and `dose_q` are missing for pairs that are not tested. An interaction is in the residual until a
+    latent learns it; then it is in that latent. `p_either` counts both: twice the smaller of `p` and
+    `conjunction_p` (Bonferroni), at most 1.
     """
     found = table.copy()
     is_split = table["overlap"] > params.max_overlap
     is_unreliable = table["reliability"] < params.min_reliability
-    is_tested = (~is_split & ~is_unreliable).to_numpy()
+    is_tested = (~is_split & ~is_unreliable & table["statistic"].notna()).to_numpy()
     scale, p, q = (np.full(len(table), np.nan) for _ in range(3))
     scale[is_tested], p[is_tested], q[is_tested] = _claims(table[is_tested], "statistic", params)
     q_bent = np.full(len(table), np.nan)
@@ -74,18 +81,20 @@ def judged(table: pd.DataFrame, params: PairTest) -> pd.DataFrame:
     dose_q = _dose_q(table["dose_p"].to_numpy(), is_tested, stands_out)
     upper = (table["dose_ratio"] + stats.norm.ppf(0.95) * table["dose_error"]).to_numpy()
     found["scale"], found["p"], found["q"], found["dose_q"] = scale, p, q, dose_q
+    found["p_either"] = np.minimum(1.0, 2 * np.fmin(p, table["conjunction_p"].to_numpy()))
     found["stands_out"] = stands_out
     found["verdict"] = np.select(
         [
             is_split,
             is_unreliable,
+            table["conjunction_q"] <= params.fdr,
             stands_out & (dose_q <= params.fdr),
             stands_out & (upper < HALF),
             stands_out,
             dose_q <= params.fdr,
             q_bent <= params.fdr,
         ],
-        [SPLIT, UNRELIABLE, INTERACTION, MISSING, UNDECIDED, GRADED, BENDING],
+        [SPLIT, UNRELIABLE, CONJUNCTION, INTERACTION, MISSING, UNDECIDED, GRADED, BENDING],
         NONE,
     )
     return found
@@ -100,7 +109,7 @@ def _claims(
         return np.zeros(0), np.zeros(0), np.zeros(0)
     members = tested["first"].to_numpy(), tested["second"].to_numpy()
     scale = member_scales(values, *members, params.tail.begin)
-    p = tail_p_values(values / scale, params.tail.begin, params.tail.end)
+    p = tail_p_values(values / scale, params.tail.begin, params.tail.end, params.tail.shape)
     return scale, p, np.asarray(multipletests(p, method="fdr_bh")[1])
 
 

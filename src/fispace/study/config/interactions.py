@@ -37,11 +37,28 @@ class Tail(Config):
     end: Annotated[float, Field(gt=0.5, lt=1)]
     """Quantile up to which the tail is fitted; pairs above it may be interactions and do not enter the fit."""
 
+    shape: Annotated[float, Field(ge=0, le=1)]
+    """Shape of the generalised Pareto tail: 0 is an exponential one; the larger, the heavier."""
+
     @model_validator(mode="after")
     def _require_order(self) -> "Tail":
         if self.begin >= self.end:
             raise Refusal("begin", f"must be < end={self.end}", self.begin)
         return self
+
+
+class Conjunctions(Config):
+    """The search for latents that are the conjunction of two others."""
+
+    n_candidates: Annotated[int, Field(ge=2, le=64)]
+    """Latents that may be parents of a latent; all pairs of them are tested."""
+    presence: InnerShare
+    """Share of its mean code from which on a parent counts as present where the latent is taken out."""
+    min_lift: Annotated[float, Field(ge=1, le=1000)]
+    """How many times as often as with one parent alone the latent must fire where both are present."""
+    min_ratio: InnerShare
+    """Smallest slope of the latent's new direction in the product of its parents, over that of a proportional
+    fit: 1 for a product, 0 for a direction that is there whenever both parents are."""
 
 
 class TestedSplit(Config):
@@ -91,6 +108,8 @@ class PairTest(TestedCodes):
     is not tested."""
     max_overlap: InnerShare
     """Tokens on which both latents fire / tokens on which either fires, above which they count as split."""
+    conjunction: Conjunctions
+    """The search for latents that are the conjunction of two others."""
 
 
 class Matching(Config):
