@@ -26,7 +26,7 @@ kl = table[(table["metric"] == "kl") & (table["special_tokens"] == "masked")]
 print(kl[["parts", "condition", "value", "low", "high"]].to_string(index=False))
 
 # which latents respond to the conjunction of two factors, and what one of them does
-battery = pd.read_csv(items, dtype=str)
+battery = pd.read_csv(items, dtype=str, keep_default_na=False)
 factors = {str(name): sorted(set(battery[name])) for name in battery.drop(columns=["item", "text"])}
 tests = fispace.test_2x2(lm, sae, battery, factors)
 found = tests[tests["effect"] == "interaction"]

@@ -99,6 +99,8 @@ def unchecked(*values: bytes) -> pa.Table:
         ("txt", b"one\r\rtwo\0", "line 3 holds the character NUL"),
         ("txt", "one\n\ntwo".encode("utf-16"), "line 1 .*UTF-16"),
         ("txt", "one\n\ntwo".encode("utf-16-le"), "line 1 .*UTF-16"),
+        ("jsonl", b'{"text": "one \\u0000"}', "line 1: character 5 is NUL"),
+        ("parquet", pa.table({"text": ["plain", "o\0ne"]}), "row 2: character 2 is NUL"),
         ("parquet", unchecked(b"plain", WTF8), "row 2: .*not UTF-8"),
         ("parquet", unchecked(b"plain", b"caf\xe9"), "row 2: .*not UTF-8 .byte 0xe9"),
     ],
@@ -119,10 +121,10 @@ def test_an_unpaired_surrogate_in_a_hub_dataset_is_reported_with_its_row(tmp_pat
 
 
 def test_characters_are_read_in_every_json_notation(tmp_path):
-    line = json.dumps({"text": "smile 😀 \u0000 \u2028 \ufeff"})
+    line = json.dumps({"text": "smile 😀 \u0001 \u2028 \ufeff"})
     assert "\\ud83d\\ude00" in line
     found = read("jsonl", tmp_path / "t.jsonl", line.encode())
-    assert texts(found) == ["smile 😀 \u0000 \u2028 \ufeff"]
+    assert texts(found) == ["smile 😀 \u0001 \u2028 \ufeff"]
 
 
 @pytest.mark.parametrize("ends", [("\n",), ("\r\n",), ("\r",), ("\n", "\r\n", "\r")])

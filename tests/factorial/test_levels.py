@@ -1,8 +1,10 @@
 """A battery's names and texts are taken as they are written, and its files' faults are named."""
 
+import math
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -106,7 +108,10 @@ def texts(*levels: str) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("frame", "said"),
     [
-        (texts("perhaps"), "'i0' has the level 'perhaps' of 'negated'"),
+        (texts("perhaps"), "'i0' has the value 'perhaps' of 'negated'"),
+        (texts(cast(str, math.nan)), "'i0' has the value nan of 'negated'"),
+        (texts().replace("i1", math.nan), "nan has the value nan of 'item'; expected a name"),
+        (texts().replace("i1", None), "Item (nan|None) has the value (nan|None) of 'item'"),
         (texts().iloc[:-1], "'i1' does not hold each of the 4 cells"),
         (texts("yes"), "'i0' does not hold each of the 4 cells"),
         (pd.concat([texts(), texts()[:1]]), "'i0' does not hold each of the 4 cells"),

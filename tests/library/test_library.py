@@ -1,5 +1,7 @@
 """The public library gives what the steps of the study give, and says what is wrong with an argument."""
 
+import io
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +28,7 @@ from fispace.errors import (
 )
 from fispace.library.activations import stored
 from fispace.library.arms import TRAINING
+from fispace.library.given import given_items, given_texts
 from fispace.lm.hooks import read_activations
 
 ROOT = Path(__file__).parents[2]
@@ -170,6 +173,32 @@ def test_the_2x2_test_is_the_contrast_of_mean_activations(lm, sae):
     assert own["estimate"].item() == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.parametrize("name", ["NA", "null", "None", "nan"])
+def test_an_item_may_be_named_like_a_missing_value(name, lm, sae):
+    items, own = battery(), {"n_permutations": 256}
+    renamed = items.assign(item=items["item"].replace("i7", name))
+    read = pd.read_csv(io.StringIO(renamed.to_csv(index=False)), dtype=str, keep_default_na=False)
+    moved = read.sort_values("item", key=lambda c: c.replace(name, "i7"), kind="stable")
+    assert set(fispace.test_2x2(lm, sae, moved, FACTORS, **own)["n_items"]) == {8}
+    expected = fispace.test_2x2(lm, sae, items, FACTORS, **own).set_index(["effect", "latent"])
+    found = fispace.test_2x2(lm, sae, moved, FACTORS, **own).set_index(["effect", "latent"])
+    pd.testing.assert_series_equal(
+        found["estimate"].sort_index(), expected["estimate"].sort_index()
+    )
+
+
+@pytest.mark.parametrize("value", [None, math.nan, pd.NA, "", " ", 1.5, True, ["a"], "cut \ud83d"])
+@pytest.mark.parametrize("column", ["item", "size", "mood", "text"])
+def test_a_cell_without_a_text_is_refused_with_row_and_column(value, column, lm, sae):
+    items = battery().astype(object)
+    items.at[5, column] = value
+    with pytest.raises(StimuliError) as refused:
+        fispace.test_2x2(lm, sae, items, FACTORS)
+    said = str(refused.value)
+    assert "Row 5 of the items (counted from 0)" in said and repr(column) in said
+    said.encode()
+
+
 @pytest.mark.parametrize("to", ["saelens", "sparsify"])
 def test_an_arm_comes_back_from_another_tools_folder(to, x, sae, tmp_path):
     fispace.export_sae(sae, tmp_path / "out", to, x)
@@ -195,7 +224,24 @@ REFUSED = {
     "no such model": (lambda _: fispace.load_lm("./nowhere", 0), ModelError, "does not exist"),
     "no such block": (lambda c: fispace.load_lm(c["folder"], 9), HookPointError, "3 blocks"),
     "a text for texts": (lambda c: fispace.activations(c["lm"], "w1 w2"), CorpusError, "list of documents"),
-    "no texts": (lambda c: fispace.activations(c["lm"], [], **SHORT), CorpusError, "too short"),
+    "no texts": (lambda c: fispace.activations(c["lm"], [], **SHORT), CorpusError, "texts is empty"),
+    "a blank text": (
+        lambda c: fispace.activations(c["lm"], ["w1", " "]), CorpusError, r"texts\[1\] is an empty text"),
+    "half a character in a text": (
+        lambda c: fispace.activations(c["lm"], ["cut \ud83d here"] * 30),
+        CorpusError, r"texts\[0\]: character 5"),
+    "a prompt for prompts": (
+        lambda c: fispace.generate(c["lm"], "w1 w2"), CorpusError, r"list of .*'w1 w2'\. Put a single"),
+    "no prompts": (lambda c: fispace.generate(c["lm"], []), CorpusError, "prompts is empty"),
+    "half a character in a prompt": (
+        lambda c: fispace.generate(c["lm"], ["w1", "\udc00"]), CorpusError, r"prompts\[1\]: character 1"),
+    "a prompt without a token": (
+        lambda c: fispace.generate(c["lm"], ["w1", ""], add_bos=False),
+        CorpusError, r"prompts\[1\] has no token"),
+    "a prompt that is no text": (
+        lambda _: given_texts(["w1", None], "prompts"),
+        CorpusError, r"prompts\[1\] must be a string and is None"),
+    "a number for texts": (lambda _: given_texts(3, "texts"), CorpusError, "must be a list .* and are 3"),
     "no such file": (
         lambda c: fispace.activations(c["lm"], Path("no.txt"), **SHORT), CorpusError, "does not exist"),
     "an unknown suffix": (lambda c: fispace.activations(c["lm"], Path("a.pdf")), CorpusError, "suffix"),
@@ -227,6 +273,13 @@ REFUSED = {
     "an item without a cell": (
         lambda c: fispace.test_2x2(c["lm"], c["sae"], battery().iloc[1:], FACTORS),
         StimuliError, "i0"),
+    "an item's level that is not declared": (
+        lambda c: fispace.test_2x2(c["lm"], c["sae"], battery().replace("calm", "Calm"), FACTORS),
+        StimuliError, "Row 0 of the items .*'Calm' of 'mood' is unknown; declared are 'calm' and 'angry'"),
+    "items without a row": (
+        lambda c: fispace.test_2x2(c["lm"], c["sae"], battery()[:0], FACTORS), StimuliError, "no row"),
+    "items that are no table": (
+        lambda _: given_items(battery().to_dict(), FACTORS), StimuliError, "data frame"),
     "three levels": (
         lambda c: fispace.test_2x2(c["lm"], c["sae"], battery(), {"size": ["a", "b", "c"], "mood": ["d"]}),
         ParamsError, "two different levels"),

@@ -4,7 +4,9 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
+from snakemake.cli import parse_config
 
+from engine.given import as_typed
 from fispace.errors import ParamsError
 from fispace.study.chapters import BESIDE, CHAPTERS
 from fispace.study.commands import all_commands, find_command
@@ -148,7 +150,7 @@ def test_the_command_line_names_overlays_and_its_own_values_win(tmp_path):
     a, b = (str(tmp_path / f"{name}.yaml") for name in "ab")
     assert study(overlay=a)["train"]["k"] == 3
     assert study(overlay=[a, b])["train"]["k"] == 5
-    assert study(overlay=a, train={"k": "7"})["train"]["k"] == 7
+    assert study(overlay=a, train={"k": 7})["train"]["k"] == 7
     assert study(overlay=a) == load_study(ROOT, [Path(a)])
 
 
@@ -220,16 +222,48 @@ def test_an_unknown_value_on_the_command_line_is_refused():
         study(modle="x")
 
 
+def typed(*arguments: str) -> dict:
+    return load_study(ROOT, overrides=as_typed(parse_config(arguments), arguments))
+
+
 def test_numbers_inside_a_mapping_on_the_command_line_are_numbers():
     # Snakemake hands every value inside {...} on as a text
-    given = {"log_every": "10", "grad_clip": "null", "lr_candidates": ["3.0e-3", "1.0e-2"]}
-    train = study(train=given)["train"]
+    train = typed("train={log_every: 10, grad_clip: null, lr_candidates: [3.0e-3, 1.0e-2]}")[
+        "train"
+    ]
     assert (train["log_every"], train["grad_clip"]) == (10, None)
     assert train["lr_candidates"] == [0.003, 0.01]
-    text = study(extract={"text": {"delimiter": "^(?= ?= [^=]+ = ?$)"}})["extract"]["text"]
-    assert text["delimiter"] == "^(?= ?= [^=]+ = ?$)"
+    delimiter = "^(?= ?= [^=]+ = ?$)"
+    assert (
+        typed(f"extract={{text: {{delimiter: '{delimiter}'}}}}")["extract"]["text"]["delimiter"]
+        == delimiter
+    )
     with pytest.raises(ParamsError, match=r"train\.log_every: 'often' is not of type 'integer'"):
-        study(train={"log_every": "often"})
+        typed("train={log_every: often}")
+
+
+@pytest.mark.parametrize(
+    "name", ["2024_11", "1e5", "3.0", "true", "null", "007", "2025-07-01", "~"]
+)
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_a_quoted_name_inside_a_mapping_stays_a_text(name, quote):
+    assert typed(f"lm={{name: {quote}{name}{quote}}}")["lm"]["name"] == name
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("lm={name: 2024_11}", "the command line: lm.name: 202411 "),
+        ("lm={name: 2025-07-01}", "the command line: lm.name: a value of kind date .* quote it"),
+        ("train={k: '7'}", "the command line: train.k: '7' is not of type 'integer'"),
+        ("train={k: 3, k: 4}", "the command line: train: .*'k' is given twice"),
+        ("train={k: &a 3, n_latents: *a}", "the command line: train: .*aliases"),
+        ("train={lr_candidates: [.inf]}", r"the command line: train.lr_candidates\[0\]: inf is not a finite"),
+    ],
+)  # fmt: skip
+def test_an_odd_value_inside_a_mapping_is_refused_by_its_key(argument, said):
+    with pytest.raises(ParamsError, match=said):
+        typed(argument)
 
 
 BY_WORKFLOW = {

@@ -1,7 +1,8 @@
 """What the user gives: values of the command line, and the files that the parameters name.
 
 Snakemake reads a value of `--config KEY=VALUE` as a number or as YAML: 2024_11 arrives as 202411, and
-`a #1.txt` as a. Names and paths are therefore taken as they were typed.
+`a #1.txt` as a. Names and paths are therefore taken as they were typed. Inside braces and brackets it
+makes texts of all values; these are therefore read again, as in a parameter file.
 
 A model folder and texts are not inputs of the rules, because Snakemake takes braces in an input's path
 for a wildcard. The rules hold digests of these files instead. A digest is computed again when the file's
@@ -17,6 +18,8 @@ from typing import Any
 from fispace.errors import ArtifactError, ParamsError
 from fispace.provenance.verify import LOGS
 from fispace.store.files import read_json, sha256_of, write_json
+from fispace.study.params import COMMAND_LINE
+from fispace.study.strict_yaml import read_yaml_value
 
 NOTED = "given.json"
 """File in logs/<run>/: size, time and digest of every named file."""
@@ -70,9 +73,20 @@ def _known(note: Path) -> dict[str, list[Any]]:
 
 
 def as_typed(config: Mapping[str, Any], arguments: Sequence[str]) -> dict[str, Any]:
-    """The values of the command line, with names and paths as typed; `arguments` are its KEY=VALUE."""
+    """The values of the command line, with names and paths as typed; `arguments` are its KEY=VALUE.
+
+    A mapping or a list is read as in a parameter file: 2024_11 is a number there, and '2024_11' a text.
+
+    Raises:
+        ParamsError: if a mapping or a list is not plain YAML.
+    """
     typed = dict(argument.split("=", 1) for argument in arguments)
     texts = {key: typed[key] for key in TEXTS if typed.get(key)}
     if isinstance(config.get("overlay"), list) and texts.get("overlay", "").startswith("["):
-        del texts["overlay"]
-    return {key: texts.get(key, value) for key, value in config.items()}
+        texts["overlay"] = config["overlay"]
+    nested = {
+        key: read_yaml_value(typed[key], key, COMMAND_LINE)
+        for key, value in config.items()
+        if isinstance(value, dict | list) and key in typed and key not in texts
+    }
+    return {**config, **nested, **{key: texts[key] for key in config if key in texts}}

@@ -30,8 +30,9 @@ if workflow.config_settings.configfiles:
         "Give a parameter file as `--config overlay=FILE`. Snakemake reads a --configfile before this "
         "workflow can check it, and executes the templates that it finds there (`__use_yte__`)."
     )
-GIVEN = as_typed(workflow.config_settings.config or {}, workflow.config_settings.config_args or [])
+SETTINGS = workflow.config_settings
 try:  # strictly: Snakemake's own reader lets duplicate keys and the like pass
+    GIVEN = as_typed(SETTINGS.config or {}, SETTINGS.config_args or [])
     STUDY = load_study(ROOT, overrides=GIVEN)
 except ParamsError as error:
     raise WorkflowError(str(error)) from None

@@ -19,6 +19,7 @@ from torch import Tensor
 from fispace.chapters.extract.activations import write_activations
 from fispace.chapters.extract.standardiser import fit_standardiser
 from fispace.errors import ArtifactError, CorpusError, ParamsError
+from fispace.library.given import given_texts, require_filled
 from fispace.library.language_model import LanguageModel
 from fispace.seeds import numpy_stream
 from fispace.store.activations import ActivationStore
@@ -216,11 +217,11 @@ class _removed_on_failure:
 
 
 def _written(texts: Any, path: Path) -> Path:
-    if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-        raise CorpusError(
-            "The texts must be a list of documents, each a string, or the path of a file."
-        )
-    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
+    found = given_texts(texts, "texts")
+    require_filled(
+        found, "texts"
+    )  # files leave blank documents out, which would renumber the others
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in found), encoding="utf-8")
     return path
 
 

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-from fispace.errors import ParamsError
+from fispace.errors import CorpusError, ParamsError
 from fispace.library.arms import Arm
+from fispace.library.given import given_texts
 from fispace.library.language_model import LanguageModel
 from fispace.lm.cached import Replacements
 from fispace.lm.generate import continue_texts, greedy, sampler
@@ -39,18 +40,25 @@ def generate(
     every intervention with the same seed.
 
     Raises:
+        CorpusError: if the prompts are not a list of texts, or one has no token.
         ParamsError: if one of `arm` and `latent` is missing, or there is no such latent.
         ModelError: if a prompt with its continuation is longer than the model has positions for, or holds a
             token that the model does not embed.
     """
     if (arm is None) != (latent is None):
         raise ParamsError("generate: give `arm` and `latent` together, or neither.")
+    texts = given_texts(prompts, "prompts")
     n_prefix = int(lm.has_bos if add_bos is None else add_bos)
-    plan = plan_words(lm.tokenizer, prompts, [], bool(n_prefix))
-    require_scorable(lm.model, lm.tokenizer, plan, prompts, [])
+    plan = plan_words(lm.tokenizer, texts, [], bool(n_prefix))
+    if () in plan.prompts:
+        raise CorpusError(
+            f"prompts[{plan.prompts.index(())}] has no token to continue. Give a text, or add_bos=True where "
+            "the tokenizer has a BOS."
+        )
+    require_scorable(lm.model, lm.tokenizer, plan, texts, [])
     choose = greedy
     if temperature is not None:
-        uniforms = numpy_stream(seed, "library", "generate").random((len(prompts), n_tokens))
+        uniforms = numpy_stream(seed, "library", "generate").random((len(texts), n_tokens))
         choose = sampler(uniforms, temperature)
     moves = Replacements(*(_moves(arm, latent, amount, mode, n) for n in (n_prefix, 0)))
     tokens = continue_texts(lm.model, lm.hook_point, moves, plan.prompts, n_tokens, choose)

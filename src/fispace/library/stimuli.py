@@ -11,8 +11,8 @@ import torch
 from fispace.chapters.factorial.discover import discovery_table
 from fispace.chapters.factorial.encoder_stack import stimulus_tokens
 from fispace.chapters.factorial.responses import means_by_text
-from fispace.errors import StimuliError
 from fispace.library.arms import Arm
+from fispace.library.given import given_items
 from fispace.library.language_model import LanguageModel
 from fispace.lm.stimuli import stimulus_table
 from fispace.study.config.factorial import BatteryActivationsStep, DiscoverStep
@@ -35,7 +35,8 @@ def test_2x2(
 ) -> pd.DataFrame:
     """Tests of every latent for two factors and their interaction, crossed with items.
 
-    `items` has the columns item, text and one per factor; each item is written in all four cells. `factors`
+    `items` has the columns item, text and one per factor; each item is written in all four cells. Texts that
+    mean a missing value elsewhere, such as "NA", are ordinary names; a missing value is refused. `factors`
     gives the two levels of each factor, the one with index 0 first. A latent's response to a text is its mean
     activation over the text's tokens, special tokens left out.
 
@@ -44,16 +45,10 @@ def test_2x2(
     (p_sign_flip) and against the largest |t| of all latents (p_max), by which `is_significant` judges it.
 
     Raises:
-        StimuliError: if a column is missing, an item lacks a cell, or a text is longer than a window.
+        StimuliError: if a column or a value is missing, a level is not declared, an item lacks a cell, or a
+            text is longer than a window.
         ParamsError: if the factors are not two with two levels each.
     """
-    columns = ["item", *factors, "text"]
-    missing = [name for name in columns if name not in items]
-    if missing:
-        raise StimuliError(
-            f"The items have no column {missing[0]!r}; a 2x2 test needs {', '.join(columns)}, found "
-            f"{', '.join(map(str, items.columns))}."
-        )
     declared = [{"name": name, "levels": list(levels)} for name, levels in factors.items()]
     tests = DiscoverStep.read(
         {
@@ -71,7 +66,7 @@ def test_2x2(
         },
         "extract",
     )  # fmt: skip
-    texts = items[columns].reset_index(drop=True)
+    texts = given_items(items, factors)
     table = stimulus_table(passes, lm.model, lm.tokenizer, texts["text"].tolist())
     tokens = stimulus_tokens(table, arm.units)
     encode = arm.trained.model.sae.encode

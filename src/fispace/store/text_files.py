@@ -46,11 +46,16 @@ def _not_text(raw: bytes, place: int, found: str, first_line: int) -> TextError:
 
 
 def require_whole(text: str) -> None:
-    r"""Refuse a text that holds half a character, such as the JSON escape \ud83d.
+    r"""Refuse a text that holds half a character, such as the JSON escape \ud83d, or NUL.
 
     Raises:
         TextError: names the place and the escape.
     """
+    if "\0" in text:
+        raise TextError(
+            f"character {text.index(chr(0)) + 1} is NUL, which does not occur in texts: this one may be in "
+            "UTF-16 or hold binary data. Write it in UTF-8, or remove the character"
+        )
     half = HALF_CHARACTER.search(text)
     if half is not None:
         around = text[max(0, half.start() - 20) : half.end() + 20]

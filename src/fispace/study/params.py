@@ -12,7 +12,7 @@ from fispace.errors import ParamsError
 from fispace.study.commands import Command
 from fispace.study.config.base import Keys, Refusal, Threaded
 from fispace.study.config.study import StudyConfig
-from fispace.study.strict_yaml import read_yaml_mapping, with_plain_scalars
+from fispace.study.strict_yaml import read_yaml_mapping
 
 Study = dict[str, Any]
 Layers = Sequence[tuple[str, Mapping[str, Any]]]
@@ -40,8 +40,7 @@ def load_study(
         overlays: files merged over params.yaml in this order, key by key; lists are replaced,
             rows of `DROPPABLE` that are null are dropped.
         overrides: top-level values of the command line, with the shorthands `overlay` (one more file,
-            or a list of them), `model`, `text` and `transfer`; inside a mapping or list,
-            numbers, true, false and null may be given as strings.
+            or a list of them), `model`, `text` and `transfer`.
 
     Raises:
         ParamsError: if a file or a value is wrong; the message names the file and the key.
@@ -54,8 +53,7 @@ def load_study(
     for _, of_file in layers:
         study = merged(study, of_file)
     if values:
-        given = {key: with_plain_scalars(value) for key, value in values.items()}
-        layers.append((COMMAND_LINE, _expand_shorthands(given, study)))
+        layers.append((COMMAND_LINE, _expand_shorthands(values, study)))
         study = merged(study, layers[-1][1])
     for rows in DROPPABLE:
         study = _without_null_rows(study, rows.split("."))

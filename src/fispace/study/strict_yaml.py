@@ -75,46 +75,34 @@ def read_yaml_mapping(path: Path) -> dict[str, Any]:
     return values
 
 
-def _parse(text: str, path: Path) -> Any:
+def _parse(text: str, place: Path | str) -> Any:
     try:
         return _StrictLoader(text).get_single_data()
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a number or date Python cannot hold
         detail = " ".join(str(error).split())
-        raise ParamsError(f"{path}: not readable as plain YAML: {detail:.300}.") from None
+        raise ParamsError(f"{place}: not readable as plain YAML: {detail:.300}.") from None
 
 
-def _check_plain(value: Any, where: str, path: Path) -> None:
+def _check_plain(value: Any, where: str, place: Path | str) -> None:
     if isinstance(value, dict):
         for key, item in value.items():
-            _check_plain(item, f"{where}.{key}" if where else key, path)
+            _check_plain(item, f"{where}.{key}" if where else key, place)
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            _check_plain(item, f"{where}[{index}]", path)
+            _check_plain(item, f"{where}[{index}]", place)
     elif isinstance(value, float) and not math.isfinite(value):
-        raise ParamsError(f"{path}: {where}: {value} is not a finite number.")
+        raise ParamsError(f"{place}: {where}: {value} is not a finite number.")
     elif not isinstance(value, str | int | float | bool | None):
         kind = type(value).__name__
-        raise ParamsError(f"{path}: {where}: a value of kind {kind} is not allowed; quote it.")
+        raise ParamsError(f"{place}: {where}: a value of kind {kind} is not allowed; quote it.")
 
 
-def with_plain_scalars(value: Any) -> Any:
-    """The value, with strings inside a mapping or list parsed as numbers, booleans or null where possible.
+def read_yaml_value(text: str, key: str, place: str) -> Any:
+    """One value as it stands in a parameter file: quoted texts are texts; `place` is named in messages.
 
-    Snakemake passes `--config 'train={log_every: 7}'` as {"log_every": "7"}.
+    Raises:
+        ParamsError: as `read_yaml_mapping`.
     """
-    if isinstance(value, dict):
-        return {key: _plain_scalar(with_plain_scalars(item)) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain_scalar(with_plain_scalars(item)) for item in value]
+    value = _parse(text, f"{place}: {key}")
+    _check_plain(value, key, place)
     return value
-
-
-def _plain_scalar(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        found = _StrictLoader(value).get_single_data()
-    except (yaml.YAMLError, ValueError):
-        return value
-    is_number = isinstance(found, bool | int | float) and math.isfinite(found)
-    return found if is_number or (found is None and value.strip()) else value

@@ -66,30 +66,36 @@ def by_cell(
     """Values by item, level of the first factor, level of the second, and latent; items are sorted.
 
     Raises:
-        StimuliError: if a level is not declared, or an item does not hold every cell once.
+        StimuliError: if an item has no name, a level is not declared, or an item does not hold every cell
+            once.
     """
-    for factor in factors:
-        _require_levels(texts, factor)
-    _require_every_cell(texts, [factor.name for factor in factors])
     places = np.stack(
         [
-            pd.Categorical(texts["item"]).codes,
-            *(pd.Categorical(texts[f.name], categories=f.levels).codes for f in factors),
+            _places(texts, "item", None),
+            *(_places(texts, factor.name, factor.levels) for factor in factors),
         ]
     )
+    _require_every_cell(texts, [factor.name for factor in factors])
     cells = np.empty((places[0].max() + 1, 2, 2, values.shape[1]))
     cells[tuple(places)] = values
     return cells
 
 
-def _require_levels(texts: Frame, factor: FactorConfig) -> None:
-    unknown = texts[~texts[factor.name].isin(factor.levels)]
+def _places(texts: Frame, column: str, levels: Sequence[str] | None) -> np.ndarray:
+    """Index of each row's value among the levels, or among the sorted values of the column.
+
+    pandas gives -1 to a value that is missing or unknown, which would be the last place of an array.
+    """
+    known_values = sorted(set(texts[column].dropna())) if levels is None else levels
+    places = pd.Index(known_values).get_indexer(texts[column])
+    unknown = texts[places < 0]
     if len(unknown):
+        known = "a name" if levels is None else " or ".join(map(repr, levels))
         raise StimuliError(
-            f"Item {unknown['item'].iloc[0]!r} has the level {unknown[factor.name].iloc[0]!r} of "
-            f"{factor.name!r}; the levels declared in factorial.factors are "
-            f"{' and '.join(map(repr, factor.levels))}. Run the rule factorial_battery again."
+            f"Item {unknown['item'].iloc[0]!r} has the value {unknown[column].iloc[0]!r} of {column!r}; "
+            f"expected {known} (factorial.factors). Run the rule factorial_battery again."
         )
+    return places
 
 
 def _require_every_cell(texts: Frame, names: Sequence[str]) -> None:
