@@ -113,7 +113,7 @@ def linked_files(markdown: str, uri: str) -> Iterator[str]:
         if target.startswith(DOCS):
             continue
         if not (ROOT / target).is_file():
-            raise PluginError(f"{home_of(uri)} links to {target}, which is no file here.")
+            raise PluginError(f"{home_of(uri)} links to {target}, which is not a file here.")
         yield target
 
 

@@ -240,7 +240,7 @@ DAMAGED = {
     "a tensor less": (lambda f: changed_weights(f, b_enc=None), "b_enc missing"),
     "a matrix for a vector": (lambda f: changed_weights(f, b_dec=torch.ones(2, 2)), "another size"),
     "a vector for a matrix": (lambda f: changed_weights(f, W_enc=torch.ones(3)), "another size"),
-    "NaN": (lambda f: changed_weights(f, b_enc=torch.full((N_LATENTS,), torch.nan)), "no finite numbers"),
+    "NaN": (lambda f: changed_weights(f, b_enc=torch.full((N_LATENTS,), torch.nan)), "not finite numbers"),
     "whole numbers": (lambda f: changed_weights(f, b_enc=torch.ones(N_LATENTS).int()), "finite numbers"),
 }  # fmt: skip
 

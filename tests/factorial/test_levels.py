@@ -205,8 +205,10 @@ WORD_ROWS = "".join(f"w{a}{b},{a},{b}\n" for a, b in product(("no", "yes"), EMOT
         ("word,negated,emotion\n" + WORD_ROWS.replace("wyeslow", "é").replace("wnolow", "e\u0301"),
          "row 4: duplicate of row 2"),
         ("word,negated,emotion,contrast\n" + WORD_ROWS.replace("\n", ",strong\n"),
-         "row 2: contrast is 'strong', but must be a number"),
+         "row 2: contrast is 'strong', but must be a finite number"),
         ("word,negated,emotion,contrast\n" + WORD_ROWS.replace("\n", ",nan\n"), "contrast is 'nan'"),
+        ("word,negated,emotion,contrast\n" + WORD_ROWS.replace("\n", ",1e999\n"),
+         "responses.csv, row 2: contrast is '1e999', but must be a finite number"),
     ],
 )  # fmt: skip
 def test_a_word_that_would_be_scored_as_another_is_refused(content, said, tmp_path):

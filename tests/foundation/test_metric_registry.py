@@ -54,7 +54,7 @@ def test_a_metric_has_one_unit(name: str, unit: str) -> None:
 
 @pytest.mark.parametrize("name", ["mse_squared", "ratio_bias_mean", "", "MSE", "mse "])
 def test_a_name_that_is_not_declared_has_none(name: str) -> None:
-    with pytest.raises(LookupError, match="is no metric"):
+    with pytest.raises(LookupError, match="is not a metric"):
         metric_of(name)
 
 

@@ -141,7 +141,7 @@ def test_a_parquet_column_that_holds_no_text_is_refused(params, tmp_path, column
 def test_a_text_that_is_no_plain_file_is_refused_and_never_waited_for(params, tmp_path, make):
     make(tmp_path / "text")
     text = TEXT.changed(path=str(tmp_path / "text"))
-    with pytest.raises(CorpusError, match="no plain file"):
+    with pytest.raises(CorpusError, match="not a plain file"):
         extract_activations(
             params.changed(text=text), lm_folder=None, corpus=None,
             scratch=tmp_path / "scratch", out=tmp_path / "out",

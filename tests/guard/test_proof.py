@@ -166,6 +166,54 @@ def test_a_model_of_another_content_unproves_what_reads_it(small, tmp_path):
     assert found[MANIFEST] and "config.json" in found[MANIFEST]
 
 
+def moved(small: SmallRun) -> tuple[Path, Path]:
+    """The model and the text in folders that the records do not name, and a study that names them there."""
+    model, text = Path("elsewhere/model2"), Path("elsewhere/other.jsonl")
+    shutil.copytree(small.model, model)
+    (small.path / "corpus.jsonl").rename(text)
+    overlay = small.path / "params/small.yaml"
+    content = overlay.read_text().replace(str(small.model), str(model))
+    overlay.write_text(content.replace("corpus.jsonl", str(text)))
+    return model, text
+
+
+def test_a_run_is_proven_where_model_and_text_lie_elsewhere_with_the_same_bytes(small):
+    moved(small)
+    assert set(reasons(small).values()) == {None}
+
+
+def test_another_text_of_the_recorded_name_proves_nothing(small):
+    _, text = moved(small)
+    folder = small.path / "another"
+    folder.mkdir()
+    (folder / "corpus.jsonl").write_text(text.read_text() + '{"text": "w1"}\n')
+    overlay = small.path / "params/small.yaml"
+    overlay.write_text(overlay.read_text().replace(str(text), "another/corpus.jsonl"))
+    assert reasons(small)[MANIFEST] == "it was not made from another/corpus.jsonl"
+
+
+def test_files_of_a_model_that_have_changed_names_prove_nothing(small):
+    model, _ = moved(small)
+    one, two = model / "config.json", model / "generation_config.json"
+    contents = one.read_bytes(), two.read_bytes()
+    one.write_bytes(contents[1])
+    two.write_bytes(contents[0])
+    found = reasons(small)
+    assert found[MANIFEST] and "config.json" in found[MANIFEST]
+
+
+def test_a_text_that_was_recorded_in_another_role_proves_nothing(small):
+    (record,) = (
+        path
+        for path in small.file("extract").glob(f"{FOLDER}/*.json")
+        if "jsonl" in path.read_text()
+    )
+    content = json.loads(record.read_text())
+    content["files"]["transfer"] = content["files"].pop("text")
+    record.write_text(json.dumps(content))
+    assert reasons(small)[MANIFEST] == "it was not made from corpus.jsonl"
+
+
 def test_a_run_is_proven_where_the_model_and_the_text_are_not(small):
     (small.path / "corpus.jsonl").unlink()
     overlay = small.path / "params/small.yaml"

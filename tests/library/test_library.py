@@ -238,7 +238,7 @@ REFUSED = {
     "a prompt without a token": (
         lambda c: fispace.generate(c["lm"], ["w1", ""], add_bos=False),
         CorpusError, r"prompts\[1\] has no token"),
-    "a prompt that is no text": (
+    "a prompt that is not a text": (
         lambda _: given_texts(["w1", None], "prompts"),
         CorpusError, r"prompts\[1\] must be a string and is None"),
     "a number for texts": (lambda _: given_texts(3, "texts"), CorpusError, "must be a list .* and are 3"),

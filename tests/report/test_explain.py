@@ -154,6 +154,16 @@ def test_a_row_that_is_not_there_is_one_paragraph_with_what_is_near(caplog, row,
     assert message in refused(caplog, CLAIMS, row)
 
 
+@pytest.mark.usefixtures("run")
+def test_a_row_of_the_full_ledger_alone_is_named_with_its_file(caplog):
+    header, row, *_ = Path(CLAIMS).read_text().splitlines()
+    full = Path(f"{RUN}/report/full/claims.csv")
+    full.parent.mkdir()
+    full.write_text(f"{header}\n{row.replace('N5', 'N77', 1)}\n")
+    assert f"but {full} has one: `fispace explain {full} N77`" in refused(caplog, CLAIMS, "N77")
+    assert "Near it" in refused(caplog, CLAIMS, "N78")
+
+
 @pytest.mark.parametrize(
     "path",
     [

@@ -36,5 +36,7 @@ def test_an_imported_arm_is_not_trained_and_has_all_that_other_arms_have(study):
 
 def test_a_folder_that_holds_no_sae_stops_before_the_first_job(study):
     said = jobs(study, ok=False)
-    assert "train.arms.theirs.import='theirs' is no folder that holds an SAE. Give a folder" in said
+    assert (
+        "train.arms.theirs.import='theirs' is not a folder that holds an SAE. Give a folder" in said
+    )
     assert "Traceback" not in said

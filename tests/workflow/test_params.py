@@ -166,6 +166,12 @@ def test_a_null_arm_drops_the_row(tmp_path):
     assert set(arms) == set(study()["train"]["arms"]) - {"sequential"}
 
 
+def test_a_null_switch_of_the_audit_drops_the_row(tmp_path):
+    text = "train: {adam_eps: 1.0e-2, audit: {switches: {large_eps: null}}}"
+    left = set(study()["train"]["audit"]["switches"]) - {"large_eps"}
+    assert set(study(text, tmp_path)["train"]["audit"]["switches"]) == left
+
+
 def test_a_null_control_arm_drops_the_row(tmp_path):
     rows = study("train: {arms: {residual_sae: null}}\n" + NOTHING_COMPARED, tmp_path)
     left = set(study()["train"]["arms"]) - {"residual_sae"}

@@ -42,7 +42,7 @@ def files_of_import(arm: str, folder: str) -> list[str]:
     found = [path for path in Path(folder).glob("*") if path.suffix in IMPORTED_SUFFIXES]
     if not found:
         raise ParamsError(
-            f"train.arms.{arm}.import={folder!r} is no folder that holds an SAE. Give a folder with "
+            f"train.arms.{arm}.import={folder!r} is not a folder that holds an SAE. Give a folder with "
             "cfg.json and sae_weights.safetensors (SAELens), or cfg.json and sae.safetensors (sparsify)."
         )
     return sorted(map(str, found))

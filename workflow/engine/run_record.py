@@ -78,7 +78,7 @@ def _now() -> str:
 
 
 def _git(*arguments: str) -> str | None:
-    """Output of a git command, or None where this is no repository or there is no git."""
+    """Output of a git command, or None where this is not a repository or there is no git."""
     try:
         done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):

@@ -158,7 +158,7 @@ def _tensors(path: Path, peer: Peer) -> dict[str, Tensor]:
     for name, tensor in found.items():
         if not tensor.is_floating_point() or not bool(tensor.isfinite().all()):
             raise ArtifactError(
-                f"{path}: the tensor {name!r} holds values that are no finite numbers. The file was "
+                f"{path}: the tensor {name!r} holds values that are not finite numbers. The file was "
                 "altered, or the training went wrong; choose another SAE."
             )
     return {own: found[name].double() for own, name in names.items()}

@@ -103,7 +103,7 @@ def activations(
     `texts` are documents, or a .txt (documents separated by blank lines), .jsonl or .parquet file (column
     `text`). A document is cut into windows of at most `window_tokens` tokens and belongs to one split as a
     whole. `add_bos` puts the tokenizer's BOS before each window; by default wherever there is one. Special
-    tokens are stored, but are no rows of `Activations.array`.
+    tokens are stored, but are not rows of `Activations.array`.
 
     The store is written to the new `folder`, from which `Activations(folder)` opens it again. Without a
     folder, it lasts as long as the object.
@@ -149,7 +149,7 @@ def stored(rows: Any, seed: int = 0) -> Activations:
     """Given activations as a temporary store; rows are divided into the splits at random.
 
     Raises:
-        ParamsError: if they are no matrix of at least three rows.
+        ParamsError: if they are not a matrix of at least three rows.
         NonFiniteError: if a number is not finite.
     """
     x = np.asarray(rows, dtype=np.float32)
@@ -229,7 +229,7 @@ def rows_of(x: Rows | Activations, split: str = "test") -> Float[Tensor, "tokens
     """Activations as a float32 tensor: of an array or tensor itself, of a store one of its splits.
 
     Raises:
-        ArtifactError: if they are no matrix.
+        ArtifactError: if they are not a matrix.
     """
     values = x.array(split) if isinstance(x, Activations) else x
     found = torch.as_tensor(np.asarray(values), dtype=torch.float32)

@@ -9,7 +9,7 @@ from typing import Any
 from fispace.errors import ModelError
 
 BROKEN = "\ufffd"
-"""What a tokenizer writes for bytes that are no whole character."""
+"""What a tokenizer writes for bytes that are not a whole character."""
 
 
 class TokenTexts:

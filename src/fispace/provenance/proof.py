@@ -12,7 +12,13 @@ from typing import Any
 
 from fispace.errors import ArtifactError
 from fispace.provenance.code_digest import code_digest
-from fispace.provenance.recording import inputs_of, names_of, options_of
+from fispace.provenance.recording import (
+    bare_name,
+    inputs_by_option,
+    inputs_of,
+    names_of,
+    options_of,
+)
 from fispace.provenance.records import (
     Record,
     is_result,
@@ -90,7 +96,11 @@ class Proof:
     def _other_inputs(self, record: Record, call: Call) -> Why:
         hashes = {path: self._hash(path) for path in inputs_of(call.command, call.values)}
         names = names_of(hashes, record.base)
-        for path, name in sorted(names.items()):
+        for option, files in inputs_by_option(call.command, call.values).items():
+            own = {path: names.pop(path) for path in files if path in names and not is_result(path)}
+            names |= _names_by_content(record, option, own, hashes)
+        for path in sorted(hashes):
+            name = names.get(path)
             if name not in record.inputs:
                 return f"it was not made from {path}"
             if is_result(path) and (why := self.why_not(path)):
@@ -104,3 +114,28 @@ class Proof:
             return f"it was made from {min(further)} as well"
         self.not_compared |= further
         return None
+
+
+def _names_by_content(
+    record: Record, option: str, own: Mapping[Path, str], hashes: Mapping[Path, str]
+) -> dict[Path, str]:
+    """The names in the record of the user's files that an option names, which may lie elsewhere today.
+
+    A file is the recorded one if its bytes are, and it has the same role: the same option, and of several
+    files, such as those of a model folder, the same file name. Nothing else is known of where a file lies.
+    """
+    recorded = record.files.get(option, []) if record.files else list(own.values())
+    is_alone = len(own) == len(recorded) == 1
+    found: dict[Path, str] = {}
+    for path, name in own.items():
+        same = [
+            other
+            for other in recorded
+            if record.inputs.get(other) == hashes[path]
+            and (bare_name(other) == path.name or (is_alone and Path(other).suffix == path.suffix))
+        ]
+        if same:
+            found[path] = name if name in same else same[0]
+        elif name in recorded:
+            found[path] = name
+    return found

@@ -4,6 +4,7 @@ Must not: judge a run; `fispace.provenance.verify` does.
 """
 
 import os
+import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -36,20 +37,26 @@ def options_of(command: Command, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def inputs_of(command: Command, values: Mapping[str, Any]) -> list[Path]:
     """Files that a call reads, also those in folders and in its parameters; sorted."""
-    named = _inputs_by_option(command, values)
-    return sorted({file for paths in named.values() for path in paths for file in _files(path)})
+    return sorted({file for files in inputs_by_option(command, values).values() for file in files})
 
 
-def _inputs_by_option(command: Command, values: Mapping[str, Any]) -> dict[str, list[Path]]:
-    """Files and folders that a call reads, by option; those in its parameters by section."""
+def inputs_by_option(command: Command, values: Mapping[str, Any]) -> dict[str, list[Path]]:
+    """Files that a call reads, by the option that names them; those in its parameters by section."""
     named = {name: _paths(values[name]) for name in command.names_of(OptionKind.READS)}
     params = values.get("params")
     sections = params.plain() if params is not None else {}
     for section, _ in PLACES:
         if section in sections:
             named[section] = files_named_in({section: sections[section]})
-    return {name: paths for name, paths in named.items() if paths}
+    return {
+        name: [file for path in paths for file in _files(path)]
+        for name, paths in named.items()
+        if paths
+    }
 
+
+HASH_MARK = re.compile("#[0-9a-f]{12}$")
+"""What `names_of` adds to tell files of one name apart."""
 
 State = dict[Path, tuple[int, int]]
 """Inode and time of last change of files."""
@@ -160,8 +167,8 @@ def _files_by_option(
 ) -> dict[str, list[str]]:  # fmt: skip
     """Names of the files in the record, by the option that named them."""
     found = {
-        option: [names[file] for path in paths for file in _files(path)]
-        for option, paths in _inputs_by_option(command, values).items()
+        option: [names[file] for file in files]
+        for option, files in inputs_by_option(command, values).items()
     }
     for option in command.writes:
         files = [file for path in _paths(values[option]) for file in _files(path)]
@@ -183,3 +190,8 @@ def names_of(hashes: Mapping[Path, str], base: Path) -> dict[Path, str]:
         path: path.name for path in outside
     }
     return names | {path: f"{path.name}#{hashes[path][:12]}" for path in unclear}
+
+
+def bare_name(name: str) -> str:
+    """The file's own name, from its name in a record."""
+    return HASH_MARK.sub("", Path(name).name)

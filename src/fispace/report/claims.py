@@ -119,7 +119,7 @@ PREDICATES: dict[str, type[Predicate]] = {
 
 
 def _by_test(values: object) -> object:
-    """The predicate whose test is named; a value that is no mapping is left to be refused."""
+    """The predicate whose test is named; a value that is not a mapping is left to be refused."""
     if not isinstance(values, dict):
         return values
     test = values.get("test")
@@ -147,7 +147,7 @@ class Comparison(Entry):
 
 def _known_unit(unit: str) -> str:
     if unit not in UNITS:
-        raise ValueError(f"{unit!r} is no unit; there are {', '.join(UNITS)}")
+        raise ValueError(f"{unit!r} is not a unit; the units are {', '.join(UNITS)}")
     return unit
 
 
@@ -248,7 +248,7 @@ class Claim(Entry):
 
     @property
     def printed_effect(self) -> float | None:
-        """|printed number - reference|; None if the judged number is not the printed one, or is no effect.
+        """|printed number - reference|; None if the judged number is not the printed one, or is not an effect.
 
         A test of no effect has none, and tests of every seed have no bound.
         """

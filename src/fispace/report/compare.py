@@ -88,7 +88,7 @@ def name_of(row: "Mapping[Hashable, object] | pd.Series") -> str:
 
 def _no_ledger(path: Path, why: str) -> ArtifactError:
     return ArtifactError(
-        f"{path}: this is no ledger, {why}; expected a claims.csv as `fispace report claims` writes it. "
+        f"{path}: this is not a ledger: {why}; expected a claims.csv as `fispace report claims` writes it. "
         "If it was edited, run the workflow again."
     )
 
@@ -105,7 +105,7 @@ def write_bands(*, ledgers: list[Path], bands: Path) -> None:
 
     Raises:
         ArtifactError: if there are fewer than three ledgers, two of them are the same run, one of them
-            is no ledger, or their claims differ.
+            is not a ledger, or their claims differ.
     """
     if len(ledgers) < LEAST_RUNS:
         raise ArtifactError(

@@ -3,9 +3,10 @@
 Must not: know a command, or compute a number.
 """
 
+import contextlib
 import difflib
 import re
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -226,8 +227,30 @@ def _by_name(table: FoundTable, wanted: str, path: Path) -> list[FoundRow]:
     unique = list(dict.fromkeys(names))
     near = difflib.get_close_matches(wanted, unique, n=N_NEAR, cutoff=0.5)
     near = near or [name for name in unique if wanted.lower() in name.lower()][:N_NEAR]
+    for other in _tables_beside(path):
+        if any(
+            ".".join(row[:n]) == wanted for row in other.rows for n in range(1, MOST_JOINED + 1)
+        ):
+            raise ParamsError(
+                f"explain {path} {wanted}: there is no row of this name, but {other.path} has one: "
+                f"`fispace explain {other.path} {wanted}`."
+            )
     raise ParamsError(
         f"explain {path} {wanted}: there is no row of this name. Near it: "
         f"{', '.join(near or unique[:N_NEAR]) or 'the table has no rows'}. A row is also named by its "
         "line in the file, or by its cells, as in `arm=joint,seed=0`."
     )
+
+
+class _TableBeside(NamedTuple):
+    path: Path
+    rows: list[list[str]]
+
+
+def _tables_beside(path: Path) -> Iterator[_TableBeside]:
+    """Tables of the same name a folder below or above, as `full/claims.csv`, which has further rows."""
+    beside = [*sorted(path.parent.glob(f"*/{path.name}")), path.parent.parent / path.name]
+    for other in beside:
+        if other.suffix == CSV and other.is_file():
+            with contextlib.suppress(CsvError):
+                yield _TableBeside(other, read_cells(other).rows)

@@ -202,7 +202,7 @@ def _chapters(explanations: Path) -> dict[str, list[tuple[str, Section]]]:
         text = explanations.read_text(encoding="utf-8")
     except (FileNotFoundError, UnicodeDecodeError):
         raise ArtifactError(
-            f"{explanations} is missing or is no text; run the rule report_explanations."
+            f"{explanations} is missing or is not a text; run the rule report_explanations."
         ) from None
     found: dict[str, list[tuple[str, Section]]] = {}
     for section in sections(text, lambda href: f"#why-{href[1:]}" if href[:1] == "#" else href):

@@ -162,8 +162,8 @@ def decide(
     """Whether the test holds for differences from the reference, one per seed.
 
     The interval joins seeds and documents (`joined_interval`). With `of_few`, `covers` asks what the
-    paper asked: is the difference significant in a small sample of documents? That is no equivalence
-    test, and the interval over such samples alone answers it.
+    paper asked: is the difference significant in a small sample of documents? That is not an
+    equivalence test, and the interval over such samples alone answers it.
     """
     if rule.test in EVERY:
         return Decision(every_seed(differences, EVERY[rule.test]))

@@ -210,7 +210,7 @@ class Table:
             odd = [value for value in values if value % 1 or abs(value) > EXACT]
         if odd or frame[name].dtype in (np.float16, np.float32):
             held = repr(odd[0])[:QUOTED] if odd else str(frame[name].dtype)
-            raise CellError(f"{self.name}: {name} holds {held}, which is no {kind.name} here")
+            raise CellError(f"{self.name}: {name} holds {held}, which is not a {kind.name}")
         as_decimal = kind is COUNT.kind and lacks.any()
         cells = map(NUMBER.kind.write if as_decimal else kind.write, values)
         return ["" if is_missing else next(cells) for is_missing in lacks]

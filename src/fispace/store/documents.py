@@ -52,7 +52,7 @@ def read_documents(source: TextConfig, testbed_corpus: Path | None) -> Iterator[
         documents = _read_hub(source)
     elif path is None or not path.is_file():  # reading a pipe would not end
         raise CorpusError(
-            f"The text {path} does not exist or is no plain file. Give an existing file with "
+            f"The text {path} does not exist or is not a plain file. Give an existing file with "
             "--config text=PATH, or in extract.text.path."
         )
     else:

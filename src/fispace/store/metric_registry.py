@@ -249,7 +249,7 @@ def metric_of(name: str) -> Metric:
     """
     found = [metric for metric in METRICS if _pattern(metric.name).fullmatch(name)]
     if len(found) != 1:
-        what = f"belongs to {len(found)} metrics" if found else "is no metric"
+        what = f"belongs to {len(found)} metrics" if found else "is not a metric"
         raise LookupError(
             f"{name!r} {what} of fispace.store.metric_registry; declare it there, once."
         )

@@ -24,7 +24,7 @@ OVERLAY = "overlay"
 executes templates in that file."""
 SHORTHANDS = ("model", "text", "transfer")
 """Keys of the command line that stand for nested parameters."""
-DROPPABLE = ("train.arms", "fidelity.full.controls_of")
+DROPPABLE = ("train.arms", "train.audit.switches", "fidelity.full.controls_of")
 """Sections whose rows an overlay can drop by setting them to null."""
 
 SOURCE_BY_SUFFIX = {".txt": "txt", ".jsonl": "jsonl", ".parquet": "parquet"}

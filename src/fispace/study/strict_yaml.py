@@ -60,7 +60,9 @@ def read_yaml_mapping(path: Path) -> dict[str, Any]:
     """
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise ParamsError(f"{path}: larger than {MAX_BYTES} bytes; this is no parameter file.")
+            raise ParamsError(
+                f"{path}: larger than {MAX_BYTES} bytes; this is not a parameter file."
+            )
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ParamsError(f"{path}: cannot be read ({error.strerror}).") from None

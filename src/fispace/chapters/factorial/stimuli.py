@@ -3,6 +3,7 @@
 Must not: generate stimuli, run a model, or repair a broken battery.
 """
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from itertools import product
@@ -166,10 +167,11 @@ def _require_plain(path: Path, frame: Any, column: str) -> None:
 def _numbers(path: Path, frame: Any, column: str) -> list[float]:
     """The numbers of a column, which a grammar stores as numbers and a CSV as text."""
     for row, cell in frame[column].items():
-        if isinstance(cell, str) and not NUMBER.kind.pattern.fullmatch(cell):
+        is_number = not isinstance(cell, str) or NUMBER.kind.pattern.fullmatch(cell)
+        if not is_number or not math.isfinite(float(cell)):
             raise StimuliError(
-                f"{path}, row {row}: {column} is {cell!r}, but must be a number: the contrast planted "
-                "for this word, in nats. If the column means something else, rename it."
+                f"{path}, row {row}: {column} is {cell!r}, but must be a finite number: the contrast "
+                "planted for this word, in nats. If the column means something else, rename it."
             )
     return [float(cell) for cell in frame[column]]
 

@@ -228,9 +228,17 @@ class TrainSection(ArmTraining, TriedSettings, Audited, Threaded):
             if not changed:
                 raise Refusal(where, "changes no parameter")
             try:
-                Switchable.checked(own | changed)
+                switched = Switchable.checked(own | changed)
             except Refusal as refusal:
                 raise refusal.below(*where) from None
+            if all(getattr(switched, key) == own[key] for key in changed):
+                key = next(iter(changed))
+                raise Refusal(
+                    (*where, key),
+                    f"is the study's own train.{key}, so the switch {name!r} changes nothing; give another "
+                    "value, or null in place of the switch",
+                    changed[key],
+                )
         return self
 
 

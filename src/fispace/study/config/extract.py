@@ -105,6 +105,17 @@ class SpecialTokensConfig(Config):
     exempt: Distinct[NonEmpty]
     """Tokens that the tokenizer marks as special but the study treats as ordinary."""
 
+    @model_validator(mode="after")
+    def _require_one_kind_for_each_token(self) -> "SpecialTokensConfig":
+        both = sorted(set(self.add) & set(self.exempt))
+        if both:
+            raise Refusal(
+                "exempt",
+                f"{both[0]!r} stands in `add` as well, but a token is either special or ordinary; take it "
+                "out of one of them",
+            )
+        return self
+
 
 class Windows(BosOption, WindowBatches):
     """Windows into which a text is cut."""
