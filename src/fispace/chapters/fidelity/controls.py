@@ -23,6 +23,7 @@ from fispace.chapters.fidelity.document_sums import (
 )
 from fispace.chapters.fidelity.tables import CONTROLS, OVER_DOCUMENTS, OVER_SEEDS
 from fispace.stats.bootstrap import interval_of
+from fispace.stats.gains import gain_samples
 from fispace.stats.intervals import t_interval
 from fispace.store.metric_registry import unit_of
 from fispace.store.quantities import NO_SEED, Frame
@@ -118,9 +119,7 @@ def _contrasts(
     ours: Frame, theirs: Frame, metric: str, weights: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Estimate and resamples of both contrasts; empty if the metric was not measured."""
-    sides = [metric_samples(side, metric, weights) for side in (ours, theirs)]
-    if sides[0] is None or sides[1] is None:
+    own, control = (metric_samples(side, metric, weights) for side in (ours, theirs))
+    if own is None or control is None:
         return {}
-    less = sides[1] - sides[0]
-    share = np.divide(less, sides[1], out=np.full_like(less, np.nan), where=sides[1] > 0)
-    return {"difference": less, "gain": share}
+    return {"difference": control - own, "gain": gain_samples(control, own)}
