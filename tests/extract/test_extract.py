@@ -134,6 +134,16 @@ def test_every_window_starts_with_bos_which_is_special(params, tmp_path):
     assert not without["is_special"].any()
 
 
+@pytest.mark.parametrize("add_bos", [True, False])
+def test_the_longest_window_has_the_length_that_the_study_asks_for_bos_included(
+    params, tmp_path, add_bos
+):
+    store = run(params.changed(add_bos=add_bos), tmp_path)
+    for split in ("train", "val", "test"):
+        lengths = rows(store, split).groupby(["document_id", "window_id"]).size()
+        assert lengths.max() == params.window_tokens
+
+
 def test_splits_stop_at_their_number_of_tokens(params, tmp_path):
     store = run(params, tmp_path)
     for split in ("train", "val", "test"):

@@ -12,8 +12,8 @@ from fispace.chapters.fidelity.shapley import DECODER, games
 from fispace.chapters.fidelity.tables import CANONICAL, PUBLISHED
 from fispace.models.integrated import ablations
 from fispace.models.sparse import sparse_sum
+from fispace.stats.gains import gain
 from fispace.stats.metrics import squared_error
-from fispace.stats.paper_formulas import improvement
 from fispace.stats.shapley import coalitions, leave_one_out, shapley_value, total_value
 from fispace.study.config.parts import PARTS
 from fispace.study.config.train import InitConfig
@@ -178,5 +178,5 @@ def test_on_purely_linear_data_the_published_metric_still_reports_a_large_improv
     mse = {
         p: (model.reconstruct(codes, p) - z).square().mean().item() for p in ablations(model.parts)
     }
-    assert improvement(mse["sae",], mse[model.parts]) > 0.4
+    assert gain(mse["sae",], mse[model.parts]) > 0.4
     assert abs(shares(model, z)[CANONICAL]["interaction"]) < 0.05

@@ -73,10 +73,6 @@ def test_a_random_matrix_needs_about_nine_tenths_of_the_first_components() -> No
     assert 0.85 <= found / first <= 0.9
 
 
-def test_improvement_by_hand() -> None:
-    assert paper_formulas.improvement(0.2747, 0.1613) == pytest.approx(0.413, abs=5e-4)
-
-
 def test_gini_by_hand() -> None:
     rows = np.array([[1.0, -1.0, 1.0, 1.0], [0.0, 0.0, 0.0, 2.0], [1.0, 2.0, -3.0, 4.0]])
     # ascending 1 2 3 4, cumulative sums 1 3 6 10: (5 - 2 * 20 / 10) / 4

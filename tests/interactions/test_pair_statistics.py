@@ -219,7 +219,7 @@ def reference_of_dose(world, first, second):
     return z, share.sum() / (g_left @ g_left) / reference
 
 
-def test_dose_response_equals_the_dense_reference():
+def test_dose_response_fits_the_residual_without_the_block_and_the_product_on_all_blocks():
     world = made(n_tokens=4000, seed=13, effect=lambda f: (f[:, 1] * f[:, 2])[:, None] * DIRECTION)
     pairs, sums = sums_of(world, REGRESSORS)
     found = dose_response(sums, np.ones(len(pairs.first)))

@@ -49,7 +49,7 @@ def test_a_claim_is_followed_to_shards_parameters_and_the_users_text(capsys):
     assert answer["where"] == {"quantity": QUANTITY} and answer["column"] == "value"
     assert [row["line"] for row in answer["rows"]] == [2, 3]
     (gain,) = quantities["derivations"]
-    assert gain["function"]["name"] == "fispace.stats.paper_formulas:improvement"
+    assert gain["function"]["name"] == "fispace.stats.gains:gain"
     cells = {read["argument"]: read for read in gain["reads"]}
     assert {read["where"]["arm"] for read in gain["reads"]} == {"sae", "joint"}
     assert [row["cells"]["value"] for row in cells["baseline"]["rows"]] == [4.0, 4.0]
@@ -68,9 +68,9 @@ def test_a_claim_is_followed_to_shards_parameters_and_the_users_text(capsys):
 @pytest.mark.usefixtures("run")
 def test_the_text_names_place_formula_cells_hashes_and_parameters(capsys):
     text = said(capsys, CLAIMS, "N5.gain")
-    improvement = find_definition("fispace.stats.paper_formulas:improvement")
+    gain = find_definition("fispace.stats.gains:gain")
     assert text.startswith(f"{CLAIMS}, line 2\n")
-    assert f"by improvement, {improvement.place}" in text
+    assert f"by gain, {gain.place}" in text
     assert "1 - value / baseline" in text
     assert "(seeds 0-1, lines 2-3)" in text and "4, 4" in text and "3, 3" in text
     assert re.search(r"read --manifest extract/manifest.json \([0-9a-f]{12}\)", text)

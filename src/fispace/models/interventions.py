@@ -14,7 +14,7 @@ from torch import Tensor
 from fispace.models.integrated import IntegratedModel
 from fispace.models.secondary import SecondarySae
 from fispace.models.sparse import Codes, sparse_sum
-from fispace.study.config.parts import DECODERS, Part
+from fispace.study.config.parts import Part
 
 Activations = Float[Tensor, "tokens d_model"]
 
@@ -107,13 +107,7 @@ def primary_movement(
     model: IntegratedModel, codes: Codes, change: Intervention
 ) -> Float[Tensor, "tokens d_model"]:
     """What moving a latent of the primary SAE adds, in standardised units: delta (W_dec + W_lin)[i]."""
-    return _delta(codes, change)[:, None] * decoder_rows(model)[change.latent]
-
-
-def decoder_rows(model: IntegratedModel) -> Float[Tensor, "n_latents d_model"]:
-    """Linear effect of each primary latent: the sum of its rows in the decoder and the linear part."""
-    own = [model.rows(part) for part in DECODERS if part in model.parts]
-    return sum(own[1:], start=own[0])
+    return _delta(codes, change)[:, None] * model.added_rows()[change.latent]
 
 
 def activation_of(codes: Codes, latent: int) -> Float[Tensor, " tokens"]:

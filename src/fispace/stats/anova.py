@@ -21,7 +21,6 @@ class FTest(NamedTuple):
 
     f: float
     p: float
-    df_effect: int
     df_error: int
     partial_eta2: float
     """SS_effect / (SS_effect + SS_error), in [0, 1]."""
@@ -80,4 +79,4 @@ def _effect(ss_effect: float, ss_error: float, df_error: int) -> FTest:
     f = ss_effect / (ss_error / df_error) if ss_error > 0 else exact
     total = ss_effect + ss_error
     eta2 = ss_effect / total if total > 0 else 0.0
-    return FTest(float(f), float(stats.f.sf(f, 1, df_error)), 1, df_error, eta2)
+    return FTest(float(f), float(stats.f.sf(f, 1, df_error)), df_error, eta2)

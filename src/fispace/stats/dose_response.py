@@ -85,9 +85,10 @@ def dose_response(sums: BlockSums, left: PerPair) -> DoseResponse:
     """Cross-fitted slope of the residual in g = f_i f_j beyond 1, f_i, f_j, f_i^2 and f_j^2.
 
     `sums` are those of `REGRESSORS`. For block b the direction is the whole effect in all other blocks,
-    u_b = sum_{c != b} s_c with s_c = sum_t g_t r_t, and the own terms are fitted to all other blocks
-    (the jackknife, CR3 of Bell & McCaffrey 2002: a token of great leverage does not fit itself). With g'
-    the product less its own-term fit and e the residual less its own, the block's contribution is
+    u_b = sum_{c != b} s_c with s_c = sum_t g_t r_t. The own terms of the residual are fitted to all other
+    blocks (the jackknife, CR3 of Bell & McCaffrey 2002: a token of great leverage does not fit itself),
+    those of the product to all blocks. With g' the product less its fit and e the residual less its own, the
+    block's contribution is
     c_b = <u_b, sum_{t in b} g'_t e_t>, and z is Student's t of these contributions over the blocks, which
     no single block can make exceed 1. The ratio divides the slope by that of the whole effect along the same
     directions, sum c_b / sum g'^2 over sum <u_b, s_b> / (share sum g^2), where `left` is the share of

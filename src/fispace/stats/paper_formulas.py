@@ -13,8 +13,6 @@ from fispace.stats.directions import n_components_for, spearman
 
 LatentVector = Float[np.ndarray, " latents"]
 Matrix = Float[np.ndarray, "tokens width"]
-Number = float | Float[np.ndarray, " draws"]
-"""A number, or one number per resample."""
 
 PAPER_D_MODEL, PAPER_N_LATENTS, PAPER_D_EMBED = 3200, 50_000, 300
 PAPER_LINEAR_INIT, PAPER_FACTOR_INIT = 0.01, 0.05
@@ -114,11 +112,6 @@ def n_components_of_first(
     """
     # DEVIATION(exact-svd): the author uses a randomised SVD; ours is exact and therefore repeatable.
     return n_components_for(shares[:first], target)
-
-
-def improvement(baseline: Number, value: Number) -> Number:
-    """1 - value / baseline: the paper's "x % better"; positive if `value` is the smaller error."""
-    return 1 - value / baseline
 
 
 def gini(rows: Float[np.ndarray, "rows width"]) -> Float[np.ndarray, " rows"]:

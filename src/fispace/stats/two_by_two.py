@@ -20,7 +20,8 @@ Flips = Float[np.ndarray, "flips items"]
 PerLatent = Float[np.ndarray, " latents"]
 
 NEGLIGIBLE = 1e-12
-"""A variance below this share of the mean square is rounding error of a constant."""
+"""A variance below this share of the mean square is rounding error of a constant; in `tost`, where values are
+in units of their bound, a standard deviation below this share of the largest value."""
 
 
 class TTest(NamedTuple):
@@ -81,7 +82,7 @@ def tost(values: Items, bounds: PerLatent) -> PerLatent:
     from statsmodels.stats.weightstats import DescrStatsW  # slow to import, and used here only
 
     scaled = values.astype(np.float64) / bounds
-    spread = scaled.std(0) > 1e-12 * np.maximum(np.abs(scaled).max(0), 1e-300)
+    spread = scaled.std(0) > NEGLIGIBLE * np.maximum(np.abs(scaled).max(0), 1e-300)
     p = np.where(np.abs(scaled.mean(0)) < 1, 0.0, 1.0)
     if spread.any():
         p[spread] = DescrStatsW(scaled[:, spread]).ttost_mean(-1.0, 1.0)[0]

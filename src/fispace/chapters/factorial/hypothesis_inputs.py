@@ -19,11 +19,11 @@ from fispace.chapters.factorial.hypothesis_tests import (
     Question,
     contrasts_of,
 )
+from fispace.chapters.factorial.tables import KEYS
 from fispace.stats.mixed import fit_crossed
 from fispace.store.responses import Responses
 from fispace.study.config.factorial import IDENTITY, InferStep
 
-KEYS = ("arm", "seed", "kind", "rank", "latent")
 MULTIPLY, SET = "multiply", "set"
 SLOPE_UNIT = "nats per unit of multiplier"
 

@@ -5,11 +5,10 @@ Must not: compute.
 
 from typing import Any
 
-from fispace.chapters.factorial.tables import FIRST_RANK
+from fispace.chapters.factorial.tables import FIRST_RANK, KEYS
 from fispace.store.origins import Inputs, Origin, Origins, Row, Rows, is_missing
 
 HERE = "fispace.chapters.factorial"
-KEYS = ("arm", "seed", "kind", "rank", "latent")
 IN_TABLES = {*KEYS, "mode", "clamp", "unit", "value", "low", "high", "n", "p", "converged", "item"}
 IN_TABLES |= {"decoding", "n_texts", "n_changed", "count"}
 """Columns that are not factors of the design."""

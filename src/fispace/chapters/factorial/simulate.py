@@ -6,7 +6,7 @@ Must not: test anything.
 import numpy as np
 from jaxtyping import Float
 
-from fispace.stats.two_by_two import CellArray
+from fispace.stats.two_by_two import CellArray, interaction_contrasts
 
 ITEM_SD, MAIN_SD, SHARED = 3.0, 1.0, 0.5
 """Standard deviations of items and of main effects, in units of the noise's; and the share of the noise
@@ -70,8 +70,7 @@ def flipped_cells(cells: CellArray, signs: Float[np.ndarray, " items"]) -> CellA
     Item effects, main effects, and the dependence between latents stay as measured. With random signs
     there is no interaction on average.
     """
-    contrast = cells[:, 1, 1] - cells[:, 1, 0] - cells[:, 0, 1] + cells[:, 0, 0]
-    change = (signs - 1)[:, None] * contrast / 4
+    change = (signs - 1)[:, None] * interaction_contrasts(cells) / 4
     return cells + change[:, None, None, :] * PATTERN[..., None]
 
 

@@ -15,6 +15,9 @@ from fispace.store.columns import (
     optional,
 )
 
+KEYS = ("arm", "seed", "kind", "rank", "latent")
+"""Columns that name a tested latent."""
+
 ITEMS = Table(
     "factorial/items.csv",
     {"item": TEXT, "frame": TEXT, FACTORS: TEXT, "text": TEXT, "half": TEXT},

@@ -21,8 +21,9 @@ from fispace.chapters.fidelity.document_sums import (
     rows_by_condition,
     sizes,
 )
-from fispace.chapters.fidelity.tables import CONTROLS, OVER_DOCUMENTS, OVER_SEEDS
+from fispace.chapters.fidelity.tables import CONTROLS, GAIN_METRICS, OVER_DOCUMENTS, OVER_SEEDS
 from fispace.stats.bootstrap import interval_of
+from fispace.stats.gains import gain_samples
 from fispace.stats.intervals import t_interval
 from fispace.store.metric_registry import unit_of
 from fispace.store.quantities import NO_SEED, Frame
@@ -30,7 +31,6 @@ from fispace.store.tables import write_csv, write_table
 from fispace.study.config.fidelity import FidelityControlsStep
 from fispace.study.step import Reads, Writes, command
 
-GAINED = ("fvu", "kl")
 ReconstructionSums = dict[tuple[str, int, str], Frame]
 """Sums by document of the reconstruction by all parts, by (arm, seed, split)."""
 
@@ -93,7 +93,7 @@ def _rows_of_pair(
     pairs: Mapping[int, tuple[Frame, Frame]], weights: np.ndarray, confidence: float
 ) -> Iterator[TableRow]:
     """One row per metric, contrast and seed, and one over the seeds."""
-    for metric in GAINED:
+    for metric in GAIN_METRICS:
         of_seeds: dict[str, list[float]] = {}
         for seed, (ours, theirs) in pairs.items():
             for contrast, samples in _contrasts(ours, theirs, metric, weights).items():
@@ -118,9 +118,7 @@ def _contrasts(
     ours: Frame, theirs: Frame, metric: str, weights: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Estimate and resamples of both contrasts; empty if the metric was not measured."""
-    sides = [metric_samples(side, metric, weights) for side in (ours, theirs)]
-    if sides[0] is None or sides[1] is None:
+    own, control = (metric_samples(side, metric, weights) for side in (ours, theirs))
+    if own is None or control is None:
         return {}
-    less = sides[1] - sides[0]
-    share = np.divide(less, sides[1], out=np.full_like(less, np.nan), where=sides[1] > 0)
-    return {"difference": less, "gain": share}
+    return {"difference": control - own, "gain": gain_samples(control, own)}

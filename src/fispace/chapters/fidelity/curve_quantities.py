@@ -6,7 +6,8 @@ Must not: know a claim.
 from collections.abc import Iterable, Iterator
 
 from fispace.chapters.fidelity.quantities import SPLIT
-from fispace.stats.paper_formulas import PAPER_CUT_KS, PAPER_K, Number, improvement
+from fispace.stats.gains import Number, gain
+from fispace.stats.paper_formulas import PAPER_CUT_KS, PAPER_K
 from fispace.store.metric_registry import unit_of
 from fispace.store.origins import Cell, Derived, Rows, derive, unchanged
 from fispace.store.quantities import NO_SEED, Frame, Quantity, quantity
@@ -81,9 +82,9 @@ def _named(
             for model, level in levels.items():
                 yield f"{stem}.{model}.at_{cut}", derive(unchanged, value=level)
         arm, sae = TRAINED
-        gain = derive(improvement, baseline=fvus[sae], value=fvus[arm])
-        yield f"cut_gain.{arm}.over.{sae}.at_{cut}", gain
+        over_sae = derive(gain, baseline=fvus[sae], value=fvus[arm])
+        yield f"cut_gain.{arm}.over.{sae}.at_{cut}", over_sae
     if len(set(chosen.values())) == len(PAPER_CUT_KS):
         first, last = (gains[cut] for cut in PAPER_CUT_KS)
-        for model, gain in first.items():
-            yield f"cut_gain_drop.{model}", derive(drop, first=gain, last=last[model])
+        for model, at_first in first.items():
+            yield f"cut_gain_drop.{model}", derive(drop, first=at_first, last=last[model])

@@ -6,6 +6,7 @@ Must not: measure; it reads the FVUs that `fidelity reduced-k` wrote.
 import pandas as pd
 
 from fispace.chapters.fidelity.tables import GAIN_CURVE
+from fispace.stats.gains import gain
 from fispace.stats.intervals import t_interval
 from fispace.store.metric_registry import unit_of
 from fispace.store.quantities import NO_SEED, Frame
@@ -38,7 +39,8 @@ def gain_table(fvus: Frame, confidence: float) -> pd.DataFrame:
     """FVU and gain as a long table (split k model metric unit seed value low high n_seeds n_tokens)."""
     base = fvus[fvus["model"] == BASELINE_MODEL].set_index(["split", "k", "seed"])["value"]
     cut = fvus.join(base.rename("cut"), on=["split", "k", "seed"])
-    gains = fvus.assign(metric="gain", unit=unit_of("gain"), value=1 - cut["value"] / cut["cut"])
+    gained = gain(cut["cut"].to_numpy(), cut["value"].to_numpy())
+    gains = fvus.assign(metric="gain", unit=unit_of("gain"), value=gained)
     each = pd.concat([fvus, gains[gains["model"] != BASELINE_MODEL]], ignore_index=True).assign(
         n_seeds=1
     )

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from fispace.chapters.fidelity.tables import GAIN_METRICS
 from fispace.plotting.style import (
     BLUE,
     COLUMN,
@@ -42,7 +43,6 @@ ROW_INCHES = 0.23
 SEED_STEP = 0.13
 """Distance of neighbouring seeds, in rows."""
 METRIC_LABELS = {"fvu": "variance unexplained", "kl": "KL", "excess_ce": "excess cross-entropy"}
-GAIN_METRICS = ("fvu", "kl")
 PLAYERS: dict[str, Look] = {
     "decoder": LOOKS["sae"],
     "linear": LOOKS["linear"],

@@ -26,6 +26,7 @@ from fispace.chapters.fidelity.tables import (
     PUBLISHED,
     RECONSTRUCTION_PLOT,
     SHAPLEY_PLOT,
+    SHARED_METRICS,
 )
 from fispace.store.quantities import NO_SEED, Frame
 from fispace.store.tables import read_table, write_csv
@@ -35,8 +36,6 @@ SIZED_ERRORS = (
     RECONSTRUCTION, "shuffled_error", "covariance_noise", "cosine_noise", EPSILON,
 )  # fmt: skip
 """Order of the conditions in the figure of matched errors: first those that keep most of the error."""
-SHARED_METRICS = ("fvu", "kl", "excess_ce")
-"""Metrics whose Shapley shares are shown."""
 POSITION_ARMS = (SAE_BIAS, "joint")
 
 

@@ -16,7 +16,7 @@ from fispace.chapters.fidelity.document_sums import (
     RECONSTRUCTION,
     is_full,
 )
-from fispace.stats.paper_formulas import Number, improvement
+from fispace.stats.gains import Number, gain
 from fispace.store.metric_registry import unit_of
 from fispace.store.origins import Cell, Derived, Rows, derive, unchanged
 from fispace.store.quantities import Frame, Quantity, quantity
@@ -162,7 +162,7 @@ def _gains(levels: Levels) -> Iterator[NamedValue]:
                 if base != (arm, parts) and _is_baseline(base, arm, parts):
                     place = f"{arm}.{parts}.over.{base[0]}.{base[1]}"
                     cells = {"baseline": by_condition[base], "value": level}
-                    yield f"{metric}_gain.{place}", derive(improvement, **cells)
+                    yield f"{metric}_gain.{place}", derive(gain, **cells)
                     yield f"{metric}_reduction.{place}", derive(reduction, **cells)
 
 
@@ -198,7 +198,7 @@ def _last_steps(levels: Levels) -> Iterator[NamedValue]:
 
 def share_of_gain(baseline: Number, value: Number, whole: Number) -> Number:
     """A gain as a share of the full model's: (1 - value / baseline) / (1 - whole / baseline)."""
-    return improvement(baseline, value) / improvement(baseline, whole)
+    return gain(baseline, value) / gain(baseline, whole)
 
 
 def _gain_shares(levels: Levels) -> Iterator[NamedValue]:

@@ -28,7 +28,7 @@ from fispace.chapters.fidelity.document_sums import (
     rows_by_condition,
     sizes,
 )
-from fispace.chapters.fidelity.tables import CANONICAL, PUBLISHED, SHAPLEY
+from fispace.chapters.fidelity.tables import CANONICAL, PUBLISHED, SHAPLEY, SHARED_METRICS
 from fispace.stats.bootstrap import interval_of
 from fispace.stats.shapley import (
     Coalition,
@@ -45,7 +45,6 @@ from fispace.study.config.fidelity import FidelityTableStep
 from fispace.study.config.parts import DECODERS
 from fispace.study.step import Reads, Writes, command
 
-SHARED = ("fvu", "kl", "excess_ce")
 DECODER = "decoder"
 LossByParts = dict[frozenset[str], np.ndarray]
 """Loss of the reconstruction by a set of parts: the estimate, then its resamples."""
@@ -107,7 +106,7 @@ def _losses(
         counts[split] = sizes(by_document)
         parts = frozenset(filter(None, str(named["parts"]).split("+")))
         of_arm = losses.setdefault((named["arm"], named["seed"], split), {})
-        for metric in SHARED:
+        for metric in SHARED_METRICS:
             samples = metric_samples(by_document, metric, documents[split].weights)
             if samples is not None:
                 of_arm.setdefault(metric, {})[parts] = samples

@@ -13,6 +13,10 @@ OVER_DOCUMENTS, OVER_SEEDS = "documents", "seeds"
 """What an interval is over: resampled documents of one seed, or the seeds themselves."""
 PUBLISHED, CANONICAL = "published", "canonical"
 """The two forms of a decomposition by parts, as `fidelity shapley` defines them."""
+SHARED_METRICS = ("fvu", "kl", "excess_ce")
+"""Losses that are divided between the parts, and drawn so."""
+GAIN_METRICS = ("fvu", "kl")
+"""Losses of which gains over controls are computed and drawn."""
 CONDITION: dict[str, Column] = {
     "arm": TEXT, "parts": TEXT, "seed": INTEGER, "split": TEXT, "special_tokens": TEXT,
 }  # fmt: skip

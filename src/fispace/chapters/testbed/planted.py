@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from torch import Tensor
 
 from fispace.chapters.testbed.planted_arms import Tokens, TrainedArm, train_arms, world_tokens
 from fispace.devices import prepare
 from fispace.models.pair_scores import all_pairs, factor_scores, functional_scores
 from fispace.models.sparse import to_dense
+from fispace.stats.gains import gain
 from fispace.stats.recovery import (
     auc,
     beyond_linear,
@@ -67,17 +69,24 @@ def _measured(found: TrainedArm, heldout: Tokens) -> dict[str, Any]:
     features = heldout.features.cpu().numpy()
     planted = beyond_linear(features, heldout.planted.cpu().numpy())
     whole = beyond_linear(features, found.z_hat.cpu().numpy())
-    error = (heldout.z - found.z_hat).square().sum()
+    error, linear, variance = (
+        _squares(heldout.z - of) for of in (found.z_hat, found.linear, heldout.z.mean(0))
+    )
     values: dict[str, Any] = {
         "captured_all": captured_share(planted, whole),
-        "gain": float(1 - error / (heldout.z - found.linear).square().sum()),
-        "fvu": float(error / (heldout.z - heldout.z.mean(0)).square().sum()),
+        "gain": np.asarray(gain(linear, error)).item(),
+        "fvu": (error / variance).item(),
     }
     if found.output is not None:
         own = beyond_linear(features, found.output.cpu().numpy())
         values["captured_interaction"] = captured_share(planted, own)
         values["net_captured_interaction"] = net_captured_share(planted, own)
     return values
+
+
+def _squares(rows: Tensor) -> np.ndarray:
+    """Sum of squares, as an array of one number: in the precision of the rows."""
+    return rows.square().sum().reshape(1).cpu().numpy()
 
 
 def _scored(found: TrainedArm, heldout: Tokens, world: World) -> pd.DataFrame:
