@@ -372,7 +372,11 @@ def test_every_claim_has_a_quantity_to_answer_it_and_a_test() -> None:
 def test_an_ablation_is_no_control_where_an_arm_was_trained_without_the_part() -> None:
     claims = {claim.name: claim for claim in read_claims(CLAIMS).claims}
     ablated = {name for name, of in claims.items() if "_last_step." in str(of.controlled)}
-    assert ablated == {"N3.linear", "N3.interaction", "N6.interaction_gain"}  # no such arm in target all
+    assert ablated == {
+        "N3.linear",
+        "N3.interaction",
+        "N6.interaction_gain",
+    }  # no such arm in target all
     assert all(claims[name].controlled_against == "ablation" for name in ablated)
     assert {"N3.interaction_trained", "N6.interaction_trained"} <= claims.keys()
 
