@@ -369,6 +369,18 @@ def test_every_claim_has_a_quantity_to_answer_it_and_a_test() -> None:
         assert row.predicate.test
 
 
+def test_an_ablation_is_no_control_where_an_arm_was_trained_without_the_part() -> None:
+    claims = {claim.name: claim for claim in read_claims(CLAIMS).claims}
+    ablated = {name for name, of in claims.items() if "_last_step." in str(of.controlled)}
+    assert ablated == {
+        "N3.linear",
+        "N3.interaction",
+        "N6.interaction_gain",
+    }  # no such arm in target all
+    assert all(claims[name].controlled_against == "ablation" for name in ablated)
+    assert {"N3.interaction_trained", "N6.interaction_trained"} <= claims.keys()
+
+
 def test_the_headline_is_judged_against_a_null_and_a_control() -> None:
     rows = {row.name: row for row in read_claims(CLAIMS).claims}
     for name in ("N2.cut_gain", "N5.gain", "N8.kl_full", "N9.kl_full", "N20.interaction_share"):
