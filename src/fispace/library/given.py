@@ -104,7 +104,7 @@ def _require_cell(value: Any, column: str, place: str) -> None:
             f"{place}: the column {column!r} has no value. Fill it, or leave the item out; if it was written "
             f'as "NA" or "null", read the file with pandas.read_csv(..., dtype=str, keep_default_na=False).'
         )
-    numbered = column == "item" and isinstance(value, Integral) and not isinstance(value, bool)
+    numbered = column == "item" and type(value) is not bool and isinstance(value, Integral)
     if not isinstance(value, str) and not numbered:
         raise StimuliError(
             f"{place}: the column {column!r} must hold a text and holds {value!a:.{SHOWN}} "

@@ -13,7 +13,6 @@ import pandas as pd
 
 from fispace.chapters.factorial.design import CONFIRM, Frame, require_same
 from fispace.chapters.factorial.hypothesis_inputs import (
-    KEYS,
     MULTIPLY,
     activation_questions,
     clamp_questions,
@@ -29,6 +28,7 @@ from fispace.chapters.factorial.tables import (
     CLAMP_ITEMS,
     FAMILY,
     HYPOTHESES,
+    KEYS,
     SECONDARY,
 )
 from fispace.stats.two_by_two import one_sample_t
