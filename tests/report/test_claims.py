@@ -12,8 +12,9 @@ import yaml
 
 from fispace.errors import ClaimsError
 from fispace.report import verdicts
-from fispace.report.claims import PREDICATES, read_claims
+from fispace.report.claims import read_claims
 from fispace.report.ledger import write_claims
+from fispace.report.predicates import PREDICATES
 from fispace.report.tables import DOCUMENTS, LEDGER
 from fispace.store.quantities import NO_SEED, Quantity, quantity_frame
 from fispace.store.tables import read_csv, write_csv, write_table

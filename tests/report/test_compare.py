@@ -8,8 +8,8 @@ import pytest
 
 from fispace.cli import main
 from fispace.errors import ArtifactError
-from fispace.report.claims import ANSWERS
 from fispace.report.compare import compare_ledgers
+from fispace.report.predicates import ANSWERS
 from fispace.report.tables import ENDS
 
 REFERENCE = Path(__file__).parents[2] / "results/reference"

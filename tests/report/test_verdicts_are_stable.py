@@ -13,8 +13,9 @@ from tables import RUN_OF_BANDS
 from fispace.errors import ClaimsError
 from fispace.report import verdicts
 from fispace.report.answers import Numbers, numbers_of
-from fispace.report.claims import Claim, Direction, of_target, read_claims
+from fispace.report.claims import Claim, of_target, read_claims
 from fispace.report.judge import case_of, judge
+from fispace.report.predicates import Direction
 from fispace.report.tables import DOCUMENTS, LEDGER, QUANTITIES
 from fispace.report.verdicts import (
     DIRECTIONS,

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from fispace.chapters.fidelity.quantities import RatioParts, ratio_parts
-from fispace.report.claims import ANSWERS, Answer, Claim, OverSeeds
+from fispace.report.claims import Claim
+from fispace.report.predicates import ANSWERS, Answer, OverSeeds
 from fispace.report.verdicts import Range, Sample, covers_zero
 from fispace.stats.intervals import Interval, t_interval
 from fispace.store.metric_registry import FRACTION

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from fispace.errors import ArtifactError
-from fispace.report.claims import ANSWERS
+from fispace.report.predicates import ANSWERS
 from fispace.report.tables import BANDS, CLAIM_KEY, CLAIM_NUMBERS, ENDS, N_RUNS, STATED
 from fispace.stats.intervals import prediction_interval
 from fispace.store.tables import read_csv, write_csv

@@ -11,7 +11,8 @@ import numpy as np
 from fispace.errors import ClaimsError
 from fispace.report import verdicts
 from fispace.report.answers import Given, Numbers, given_numbers
-from fispace.report.claims import Absolute, Answer, AtPaperSizes, Claim, OverSeeds
+from fispace.report.claims import Claim
+from fispace.report.predicates import Absolute, Answer, AtPaperSizes, OverSeeds
 from fispace.report.verdicts import (
     CONSTANT,
     Decision,

@@ -14,15 +14,7 @@ import numpy as np
 
 from fispace.errors import ClaimsError
 from fispace.report.answers import numbers_of, over_seeds
-from fispace.report.claims import (
-    ANSWERS,
-    Answer,
-    Claims,
-    OverSeeds,
-    of_target,
-    read_claims,
-    require_quantities,
-)
+from fispace.report.claims import Claims, of_target, read_claims, require_quantities
 from fispace.report.judge import (
     Case,
     case_of,
@@ -32,6 +24,7 @@ from fispace.report.judge import (
     smallest_bound,
 )
 from fispace.report.markdown import value_text
+from fispace.report.predicates import ANSWERS, Answer, OverSeeds
 from fispace.report.tables import CLAIMS_PLOT, DOCUMENTS, ENDS, LEDGER
 from fispace.report.verdicts import VERDICTS, Range, Reading
 from fispace.stats.intervals import Interval, t_interval

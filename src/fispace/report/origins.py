@@ -10,9 +10,9 @@ from fispace.chapters.fidelity.document_sums import MASKED, RECONSTRUCTION
 from fispace.chapters.fidelity.quantities import LOSSES, SPLIT, Levels, named_quantities
 from fispace.chapters.geometry.weight_table import TRAINED
 from fispace.errors import ArtifactError
-from fispace.report.claims import ANSWERS
 from fispace.report.ledger import ANSWER_LABELS
 from fispace.report.paper_quantities import paper_origin
+from fispace.report.predicates import ANSWERS
 from fispace.report.quantities import OF_TABLES
 from fispace.store.origins import Cell, Inputs, Origin, Origins, Row, Rows, is_missing
 from fispace.store.quantities import Quantity

@@ -10,7 +10,7 @@ from fispace.chapters.fidelity import tables as fidelity
 from fispace.chapters.geometry import tables as geometry
 from fispace.chapters.interactions import tables as interactions
 from fispace.chapters.testbed import tables as testbed
-from fispace.report.claims import ANSWERS
+from fispace.report.predicates import ANSWERS
 from fispace.store.columns import BOOLEAN, COUNT, INTEGER, NUMBER, TEXT, Column, Table, optional
 
 ENDS = ("mean", "low", "high")
