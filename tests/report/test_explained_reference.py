@@ -171,12 +171,14 @@ def test_a_quantity_is_its_function_of_its_cells():
     checked = 0
     for row in chosen:
         found = derived(run, tables, name, [row])
-        if found is None:
-            assert str(row.cells["quantity"]).startswith("planted_"), row  # its table is not kept
-            continue
+        assert found is not None, row
         (one,) = found
         if not one.reads:
             assert str(row.cells["quantity"]).startswith("paper."), row
+            continue
+        if str(row.cells["quantity"]).startswith("planted_"):
+            (read,) = one.reads  # means over worlds are kept, and the quantity is that of one world
+            assert [file for file, rows in read.found.items() if len(rows) == 1], row
             continue
         module, _, function = one.function.name.partition(":")
         cells = {
@@ -201,8 +203,21 @@ def test_every_quantity_that_a_claim_names_has_an_origin():
         for one in derived(run, tables, "report/full/claims.csv", [row]) or []:
             for read in one.reads:
                 for file, rows in read.found.items():
-                    if not str(read.rows.where.get("quantity", "planted_")).startswith("planted_"):
+                    if "quantity" in read.rows.where:
                         assert derived(run, tables, file, rows), (row.cells["id"], read.rows)
+
+
+def test_the_recovery_of_planted_pairs_leads_straight_to_the_worlds_and_the_function_of_its_number():
+    run, tables = reference("testbed")
+    name = "report/full/claims.csv"
+    claims = tables.get(name)
+    (row,) = claims.where({"id": "P1", "item": "joint_recovery"})
+    found = explain_file(run, tables, name, [row])
+    commands = [step.command for step in found.steps]
+    assert commands == [
+        "report claims", "report quantities", "testbed planted-summary", "testbed planted"
+    ]  # fmt: skip
+    assert "auc" in {formula.name.rpartition(":")[2] for formula in found.steps[-1].formulas}
 
 
 def test_no_quantity_is_made_without_an_origin(monkeypatch):

@@ -3,12 +3,15 @@
 Must not: compute; a quantity's origin comes out of the computation of the quantity.
 """
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
 from fispace.chapters.fidelity.document_sums import MASKED, RECONSTRUCTION
 from fispace.chapters.fidelity.quantities import LOSSES, SPLIT, Levels, named_quantities
 from fispace.chapters.geometry.weight_table import TRAINED
+from fispace.chapters.testbed.quantities import PREFIX as PLANTED
+from fispace.chapters.testbed.quantities import means_behind
 from fispace.errors import ArtifactError
 from fispace.report.ledger import ANSWER_LABELS
 from fispace.report.paper_quantities import paper_origin
@@ -46,17 +49,27 @@ def of_quantity(row: Row, inputs: Inputs) -> Origin:
         if option not in known:
             known[option] = True
             known |= {(one.quantity, one.seed): one.origin for one in _computed(option, inputs)}
-    if (name, seed) not in known:
-        raise ArtifactError(f"the tables that {name} was computed from are not there")
-    return known[name, seed]
+    if (name, seed) in known:
+        return known[name, seed]
+    if name.startswith(PLANTED) and _holds_only_means(inputs):
+        return means_behind(name, inputs.table("planted"))
+    raise ArtifactError(f"the tables that {name} was computed from are not there")
 
 
 def _computed(option: str, inputs: Inputs) -> Iterator[Quantity]:
-    """Quantities of one input table; none if the table, or a column of it, is not there."""
-    try:
-        yield from OF_TABLES[option](inputs.table, float("nan"))
-    except (ArtifactError, KeyError):  # not given, or a CSV that holds only the means
+    """Quantities of one input table; none if the table is not there, or holds only means over worlds."""
+    if option == "planted" and _holds_only_means(inputs):
         return
+    with contextlib.suppress(ArtifactError):  # not given to a ledger of the target all
+        yield from OF_TABLES[option](inputs.table, float("nan"))
+
+
+def _holds_only_means(inputs: Inputs) -> bool:
+    """Whether the table of planted pairs is the CSV of a reference, which keeps the means over worlds alone."""
+    try:
+        return "world" not in inputs.table("planted")
+    except ArtifactError:
+        return False
 
 
 def of_gate(row: Row, _: Inputs) -> Origin:

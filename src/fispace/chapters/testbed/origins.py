@@ -70,7 +70,8 @@ ORIGINS: Origins = {
 
 EQUATIONS = {
     "measure_world": (
-        "fispace.testbed.planted:World", "fispace.models.pair_scores:functional_scores",
+        "fispace.testbed.planted:World", "fispace.stats.recovery:auc",
+        "fispace.models.pair_scores:functional_scores", "fispace.models.pair_scores:factor_scores",
         "fispace.stats.recovery:captured_share",
     ),
     "write_corpus": ("fispace.testbed.grammar:Grammar",),
