@@ -183,6 +183,19 @@ def test_a_checkpoint_of_another_seed_is_refused(study, tmp_path):
         )  # fmt: skip
 
 
+@pytest.mark.parametrize("max_steps", [1, 40])
+def test_a_fit_of_own_terms_that_does_not_converge_is_told(study, tmp_path, caplog, max_steps):
+    own = {"max_steps": max_steps, "tolerance": 1e-3}
+    measure_pairs(
+        PARAMS.changed(own_terms=own), seed=0, weights=study / "0.safetensors",
+        manifest=study / "manifest.json", standardiser=study / "standardiser",
+        pairs=tmp_path / "p", summary=tmp_path / "s",
+    )  # fmt: skip
+    gradient = read_table(tmp_path / "s").set_index("metric")["value"]["own_terms_gradient"]
+    said = "did not converge: after 1 steps" in caplog.text
+    assert (gradient > 1e-3) == said == (max_steps == 1)
+
+
 def test_slices_change_no_statistic(study):
     whole = read_table(study / "0.parquet")
     with pytest.MonkeyPatch.context() as patch:

@@ -213,6 +213,8 @@ INTERACTIONS = (
     Metric("fvu_refit", FRACTION, LOWER, "FVU of the codes that are tested"),
     Metric("own_terms_share", FRACTION, NEITHER,
            "share of the residual's sum of squares that the latents' own terms explain"),
+    Metric("own_terms_gradient", FRACTION, LOWER,
+           "gradient that the fit of own terms leaves / the first; above the tolerance, it did not converge"),
     Metric("(firing|joined)_latents", "latents", NEITHER,
            "latents that fire; latents whose code is joined to another's, of a split feature"),
     Metric("reliability_median", FRACTION, HIGHER,

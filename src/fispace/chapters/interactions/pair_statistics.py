@@ -3,6 +3,7 @@
 Must not: decide what a pair is, or write a file.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -25,6 +26,8 @@ from fispace.stats.dose_response import REGRESSORS, dose_response, left_by_own_t
 from fispace.stats.own_terms import without_own_terms
 from fispace.stats.sign_flips import vector_test
 from fispace.study.config.interactions import PairTest
+
+log = logging.getLogger(__name__)
 
 Rows = Float[np.ndarray, "n_latents d_model"]
 
@@ -65,6 +68,13 @@ class PairMeasurement:
         self.fit = without_own_terms(
             tested.codes, tested.residual, params.own_terms.max_steps, params.own_terms.tolerance
         )
+        if self.fit.gradient > params.own_terms.tolerance:
+            log.warning(
+                "The fit of the latents' own terms did not converge: after %d steps a gradient is %.2g of the "
+                "first, more than interactions.own_terms.tolerance=%g. What is left of a latent's own effect "
+                "may pass for a product; set interactions.own_terms.max_steps to more.",
+                self.fit.steps, self.fit.gradient, params.own_terms.tolerance,
+            )  # fmt: skip
 
     def table(self) -> pd.DataFrame:
         """One row per pair, in ascending order of its latents.

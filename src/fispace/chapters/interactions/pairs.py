@@ -88,6 +88,7 @@ def _summary(
         "fvu_encoder": tested.fvu_encoder,
         "fvu_refit": tested.fvu,
         "own_terms_share": 1 - own / left if left > 0 else float("nan"),
+        "own_terms_gradient": measurement.fit.gradient,
         "firing_latents": len(fires),
         "joined_latents": int((tested.groups != np.arange(len(tested.groups))).sum()),
         "reliability_median": float(np.median(measurement.reliability[fires])),
