@@ -102,14 +102,14 @@ def _require_cell(value: Any, column: str, place: str) -> None:
     if value is None or value is pd.NA or value is pd.NaT or value != value:  # noqa: PLR0124 (NaN)
         raise StimuliError(
             f"{place}: the column {column!r} has no value. Fill it, or leave the item out; if it was written "
-            f'as "NA" or "null", read the file with pandas.read_csv(..., dtype=str, keep_default_na=False).'
+            f'as "NA" or "null", read the file with dtype=str, keep_default_na=False.'
         )
     numbered = column == "item" and type(value) is not bool and isinstance(value, Integral)
     if not isinstance(value, str) and not numbered:
         raise StimuliError(
             f"{place}: the column {column!r} must hold a text and holds {value!a:.{SHOWN}} "
-            f"({type(value).__name__}). Read the file with pandas.read_csv(..., dtype=str, "
-            "keep_default_na=False)."
+            f"({type(value).__name__}). Read the file with dtype=str, "
+            "keep_default_na=False."
         )
     if isinstance(value, str) and not value.strip():
         raise StimuliError(

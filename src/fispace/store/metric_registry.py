@@ -49,6 +49,7 @@ UNITS = {
     "latents": "a count of latents",
     "latents per token": "mean count of latents",
     "pairs": "a count of pairs of latents",
+    "triples": "a count of triples of latents",
     "tokens": "a count of tokens",
     "documents": "a count of documents",
     "components": "a count of principal components",
