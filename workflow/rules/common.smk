@@ -70,7 +70,9 @@ def one_of(values):
 wildcard_constraints:
     run=one_of([RUN]),
     arm=one_of(ALL_ARMS),
-    seed=one_of({*SEEDS, *MORE["seeds"], SEARCH_SEED, *(SPIKE[key] for key in ["seed", "donor_seed"])}),
+    seed=one_of(
+        {*SEEDS, *MORE["seeds"], SEARCH_SEED, *(SPIKE[key] for key in ["seed", "donor_seed"])}
+    ),
     lr=one_of(RATES),
     variant=one_of(VARIANTS),
     world=one_of(WORLDS + NULL_WORLDS),

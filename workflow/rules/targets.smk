@@ -1,6 +1,6 @@
 # What the targets, the pages and the ledgers are made of. Holds no rule.
 # rule files beside those that have the name of a chapter
-FURTHER = ["imports", "fidelity_tables", "fidelity_controls", "interactions_checks"]
+FURTHER = ["imports", "train_tuning", "fidelity_tables", "fidelity_controls", "interactions_checks"]
 FURTHER += [
     "factorial_latents",
     "factorial_infer",

@@ -4,45 +4,22 @@ Must not: define a statistic or a verdict.
 """
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from fispace.chapters.interactions.codes import TestedTokens, encode_split
-from fispace.chapters.interactions.conjunctions import tested_triples, with_conjunctions
+from fispace.chapters.interactions.judged import judged_pairs
 from fispace.chapters.interactions.pair_statistics import PairMeasurement
-from fispace.chapters.interactions.verdicts import VERDICTS, judged
+from fispace.chapters.interactions.verdicts import VERDICTS
 from fispace.devices import prepare
 from fispace.models.trained import load_trained
 from fispace.store.checkpoint import data_record
 from fispace.store.metric_registry import with_units
 from fispace.store.tables import of_training, write_table
-from fispace.study.config.interactions import InteractionsPairsStep, PairTest
+from fispace.study.config.interactions import InteractionsPairsStep
 from fispace.study.step import Reads, Writes, command
-
-
-class Judged(NamedTuple):
-    """Everything that is found out about the pairs of one arm and seed."""
-
-    measurement: PairMeasurement
-    triples: pd.DataFrame
-    """`tested_triples`."""
-    table: pd.DataFrame
-    """`judged`."""
-
-
-def judged_pairs(params: PairTest, tested: TestedTokens) -> Judged:
-    """All pairs of latents with their verdicts, and all triples of a latent and its possible parents.
-
-    Raises:
-        ArtifactError: if no two latents fire together often enough, or there are fewer documents than
-            blocks.
-    """
-    measurement = PairMeasurement(params, tested)
-    triples = tested_triples(params, tested, measurement.reliability)
-    table = with_conjunctions(measurement.table(), triples, tested.codes, params.fdr)
-    return Judged(measurement, triples, judged(table, params))
 
 
 @command("interactions", "pairs")

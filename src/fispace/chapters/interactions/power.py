@@ -23,7 +23,7 @@ from fispace.chapters.interactions.codes import (
     magnitudes,
     split_batches,
 )
-from fispace.chapters.interactions.pairs import judged_pairs
+from fispace.chapters.interactions.judged import judged_pairs
 from fispace.chapters.interactions.partners import NO_PARTNER, partners
 from fispace.chapters.interactions.tables import POWER
 from fispace.chapters.interactions.verdicts import GRADED, INTERACTION

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 
 from fispace.chapters.interactions.codes import Batch, TestedTokens, encode
 from fispace.chapters.interactions.conjunctions import of_pairs
-from fispace.chapters.interactions.pairs import Judged, judged_pairs
+from fispace.chapters.interactions.judged import Judged, judged_pairs
 from fispace.chapters.interactions.tables import RECOVERY
 from fispace.chapters.interactions.verdicts import CONJUNCTION, FOUND
 from fispace.chapters.testbed.planted_arms import SAE_PARTS, Tokens, train_whole, world_tokens
