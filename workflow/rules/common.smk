@@ -44,16 +44,14 @@ ARMS, ALL_ARMS = (arms_of(STUDY["train"], target) for target in ["all", "full"])
 SEEDS, RATES, MORE = (STUDY["train"][key] for key in ["seeds", "lr_candidates", "more_seeds"])
 SEARCH_SEED = STUDY["train"]["lr_search_seed"]
 CURVE_ARM, CURVE_KS = STUDY["train"]["gain_curve"]["arm"], gain_ks(STUDY["train"])
-CURVE_SAE = ALL_ARMS[CURVE_ARM]["frozen_sae_from"]
 AUDIT, SWITCHES = STUDY["train"]["audit"], list(STUDY["train"]["audit"]["switches"])
 VARIANTS = {"": None} | {f"at_k{k}/": {"k": k} for k in CURVE_KS}
 VARIANTS |= {f"audit/{name}/": changed for name, changed in AUDIT["switches"].items()}
 WORLDS = STUDY["testbed"]["planted"]["worlds"]
 TESTED, SPIKE = (STUDY["interactions"][key] for key in ["arm", "spike"])
+ALL_SEEDS = {*SEEDS, *MORE["seeds"], SEARCH_SEED, SPIKE["seed"], SPIKE["donor_seed"]}
 NULL_WORLDS = [1000 + n for n in range(STUDY["interactions"]["n_null_worlds"])]
 SPLITS = ["train", "val", "test", "transfer"][: 2 + len(TEXTS)]
-# a value that changes no result, so changing it reruns nothing
-CHECKPOINT_SECONDS = STUDY["train"]["checkpoint_seconds"]
 
 speak_briefly()
 if workflow.exec_mode == workflow.exec_mode.DEFAULT:
@@ -70,9 +68,7 @@ def one_of(values):
 wildcard_constraints:
     run=one_of([RUN]),
     arm=one_of(ALL_ARMS),
-    seed=one_of(
-        {*SEEDS, *MORE["seeds"], SEARCH_SEED, *(SPIKE[key] for key in ["seed", "donor_seed"])}
-    ),
+    seed=one_of(ALL_SEEDS),
     lr=one_of(RATES),
     variant=one_of(VARIANTS),
     world=one_of(WORLDS + NULL_WORLDS),

@@ -1,6 +1,9 @@
 # Inputs that depend on the study or on a wildcard. Holds no rule.
 LM_FILES = ["config.json", "generation_config.json", "model.safetensors"]
 LM_FILES += ["tokenizer.json", "tokenizer_config.json"]
+CURVE_SAE = ALL_ARMS[CURVE_ARM]["frozen_sae_from"]
+# a value that changes no result, so changing it reruns nothing
+CHECKPOINT_SECONDS = STUDY["train"]["checkpoint_seconds"]
 ARM, BATTERY = STUDY["factorial"]["arm"], STUDY["factorial"]["battery"]
 ARM_WEIGHTS = per_seed(f"results/{{run}}/train/{ARM}/seed{{seed}}.safetensors")
 TESTBED_BATTERY = {"stimuli": "stimuli.csv", "responses": "grammar.json"}
