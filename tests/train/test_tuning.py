@@ -122,7 +122,9 @@ def test_the_try_with_the_lowest_validation_fvu_is_chosen_and_the_arm_is_trained
 
 def test_a_try_takes_its_share_of_the_tokens(store):
     curve = try_arm(store, "sae", SAE, 0)
-    assert read_recipe(curve)["params"]["n_tokens"] == PARAMS.n_tokens // 2
+    recipe = read_recipe(curve)["params"]
+    assert recipe["n_tokens"] == PARAMS.n_tokens // 2
+    assert set(recipe) == set(PARAMS.plain())  # those of a training, not those of the search
     assert read_table(curve)["n_tokens"].iloc[-1] <= PARAMS.n_tokens // 2
 
 
@@ -133,9 +135,13 @@ def test_an_sae_without_a_head_is_tuned_by_its_rate(store):
 
 
 def test_a_head_over_a_frozen_sae_is_tried_on_that_sae(store):
-    frozen = run(store, "sae", SAE)
-    curves = [try_arm(store, "sequential", SEQUENTIAL, number, frozen=frozen) for number in (0, 1)]
-    assert read_json(tuned(store, "sequential", SEQUENTIAL, curves))["try"] in (0, 1)
+    def last_fvu(frozen):
+        curve = try_arm(store, "sequential", SEQUENTIAL, 0, frozen=frozen)
+        return read_table(curve)["val_fvu"].iloc[-1]
+
+    trained = run(store, "sae", SAE)
+    hardly = run(store, "sae", SAE, params=PARAMS.changed(n_tokens=PARAMS.batch_tokens), folder="b")
+    assert last_fvu(trained) < 0.8 * last_fvu(hardly)
 
 
 def test_a_matched_arm_is_tried_at_its_own_size(store):

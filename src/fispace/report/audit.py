@@ -18,6 +18,7 @@ from fispace.chapters.fidelity.document_sums import is_full
 from fispace.errors import ArtifactError
 from fispace.report.tables import AUDIT, AUDIT_PLOT
 from fispace.report.weaknesses import PublishedStudy, read_published_study
+from fispace.stats.gains import gain
 from fispace.stats.intervals import t_interval
 from fispace.store.metric_registry import FRACTION, unit_of
 from fispace.store.quantities import Frame
@@ -219,7 +220,7 @@ def _of(full: Frame, switch: str, arm: str) -> pd.DataFrame:
 def _gain(ours: Frame, theirs: Frame, above: str, below: str) -> float:
     """1 - ours / theirs, each loss a ratio of sums; NaN where theirs is zero."""
     level, base = (float(rows[above].sum() / rows[below].sum()) for rows in (ours, theirs))
-    return 1 - level / base if base > 0 else float("nan")
+    return float(gain(base, level)) if base > 0 else float("nan")
 
 
 def document_t(ours: Frame, theirs: Frame) -> float:

@@ -19,6 +19,7 @@ from fispace.chapters.geometry.tables import HEADS, LIVE_UNITS
 from fispace.chapters.geometry.weight_table import TRAINED
 from fispace.chapters.train.tables import VALIDATION
 from fispace.report.tables import HEALTH, NO, NOT_TESTABLE, YES
+from fispace.stats.gains import gain
 from fispace.store.files import read_json
 from fispace.store.metric_registry import unit_of
 from fispace.store.quantities import Frame
@@ -183,7 +184,7 @@ def late_gain(
     """
     start = (1 - LAST_PART) * steps[-1]
     before = float(np.interp(start, steps, val_fvu, left=np.nan))
-    return float("nan") if not before > 0 else 1 - float(val_fvu[-1]) / before
+    return float("nan") if not before > 0 else float(gain(before, float(val_fvu[-1])))
 
 
 def _values(rows: Frame, metric: str) -> dict[Training, float]:

@@ -65,9 +65,8 @@ def judged(table: pd.DataFrame, params: PairTest) -> pd.DataFrame:
                        removed
     none               every other pair
 
-    `p`, `q` and `dose_q` are missing for pairs that are not tested. An interaction is in the residual until a
-    latent learns it; then it is in that latent. `p_either` counts both: twice the smaller of `p` and
-    `conjunction_p` (Bonferroni), at most 1.
+    `p`, `q` and `dose_q` are missing for pairs that are not tested. `p_either`: twice the smaller of `p` and
+    `conjunction_p` (Bonferroni), at most 1; the product is in the residual, or in a latent that learned it.
     """
     found = table.copy()
     is_split = table["overlap"] > params.max_overlap

@@ -24,7 +24,7 @@ from fispace.models.integrated import IntegratedModel
 from fispace.models.training_state import CurveRow
 from fispace.store.checkpoint import save_checkpoint
 from fispace.store.tables import write_table
-from fispace.study.config.train import ArmModel, TrainArmStep, TryArmStep, TuneArmStep
+from fispace.study.config.train import ArmModel, TrainArmStep, TryArmStep
 from fispace.study.step import Reads, Scratch, Unrecorded, Writes, command
 
 log = logging.getLogger(__name__)
@@ -96,15 +96,11 @@ def train_try(
         ParamsError: if a row does not describe an arm.
     """
     rows = _rows(arm, row, matched_row)
-    tuning = TuneArmStep.read(
-        {key: params.plain()[key] for key in TuneArmStep.model_fields}, "train"
-    )
-    settings = tried_settings(tuning, rows[0], sae_rate(lr))[number]
-    shared = TrainArmStep.read(
-        {key: params.plain()[key] for key in TrainArmStep.model_fields}
-        | {key: settings.plain()[key] for key in ("init", "dropout")}
-        | {"n_tokens": int(params.tuning.token_share * params.n_tokens)},
-        "train",
+    settings = tried_settings(params, rows[0], sae_rate(lr))[number]
+    shared = params.changed(
+        init=settings.init,
+        dropout=settings.dropout,
+        n_tokens=int(params.tuning.token_share * params.n_tokens),
     )
     files = Files(manifest, standardiser, frozen, scratch)
     job = job_of(shared, settings.rates, Who(arm, seed, *rows), files, checkpoint_seconds)

@@ -292,9 +292,9 @@ class TriedSettings(ChooseLrStep):
     """How the settings of each arm are chosen."""
 
 
-class TryArmStep(TrainArmStep, TriedSettings):
-    """What `train try` depends on."""
-
-
 class TuneArmStep(TriedSettings, InitialWeights):
     """What `train tune` depends on."""
+
+
+class TryArmStep(TrainArmStep, TuneArmStep):
+    """What `train try` depends on."""
