@@ -39,8 +39,7 @@ HALF = 0.5
 def judged(table: pd.DataFrame, params: PairTest) -> pd.DataFrame:
     """The table of pairs with the columns scale, p, q, p_either, stands_out, dose_q and verdict.
 
-    A pair is tested if both latents are reliable, it is not a split feature, and it has a statistic. Two
-    questions are asked:
+    A pair is tested if both latents are reliable, it is not a split feature, and it has a statistic.
 
     Is the effect larger than that of other pairs? The statistic, divided by the scale of the pair's
     latents (`member_scales`), has the p-value `p` among all tested pairs (`tail_p_values`). A pair stands
