@@ -29,14 +29,16 @@ def has_a_head(row: ArmModel) -> bool:
 def tried_settings(params: TuneArmStep, row: ArmModel, lr: float) -> list[Settings]:
     """The settings that are tried for an arm; `lr` is the SAE's rate that was chosen on the arm `sae`.
 
-    An arm with a head is tried at each of `tuning.heads`, with that rate for its SAE, any other arm at each
-    of `lr_candidates`.
+    An arm with a head is tried at each of `tuning.heads`, whose rates are multiples of that one, any other
+    arm at each of `lr_candidates`.
     """
     if not has_a_head(row):
         return [shared_settings(params, rate) for rate in params.lr_candidates]
     return [
         Settings(
-            rates=Rates(sae=lr, linear=lr * head.linear, interaction=lr * head.interaction),
+            rates=Rates(
+                sae=lr * head.sae, linear=lr * head.linear, interaction=lr * head.interaction
+            ),
             dropout=head.dropout,
             init=head.init,
         )

@@ -160,12 +160,17 @@ class Settings(InitialWeights):
 
 
 class HeadTry(InitialWeights):
-    """One of the settings that are tried for the linear and the interaction part of an arm."""
+    """One of the settings that are tried for an arm with a linear or an interaction part.
 
+    Rates are multiples of the one that was chosen on arm sae.
+    """
+
+    sae: Multiple
+    """Multiple for the encoder, the decoder and the bias."""
     linear: Multiple
-    """Peak learning rate of the linear part, as a multiple of the SAE's."""
+    """Multiple for the linear part."""
     interaction: Multiple
-    """Peak learning rate of the interaction part, as a multiple of the SAE's."""
+    """Multiple for the interaction part."""
 
 
 class TuningConfig(Config):
@@ -174,8 +179,8 @@ class TuningConfig(Config):
     token_share: PositiveShare
     """Tokens presented in one try, as a share of n_tokens."""
     heads: Annotated[Distinct[HeadTry], Field(min_length=1, max_length=100)]
-    """Settings tried for an arm with a linear or an interaction part; its SAE has the rate that was chosen on
-    arm sae. An arm without these parts is tried at each of lr_candidates instead."""
+    """Settings tried for an arm with a linear or an interaction part. An arm without these parts is tried at
+    each of lr_candidates instead."""
 
 
 class Sizes(Config):
