@@ -34,8 +34,8 @@ from fispace.study.params import load_study
 ROOT = Path(__file__).parents[2]
 OWN = InitConfig(factors=0.2, linear=0.02, mlp=0.3)
 HEADS = (
-    HeadTry(linear=1e-3, interaction=1e-3, dropout=PARAMS.dropout, init=PARAMS.init),
-    HeadTry(linear=0.5, interaction=2.0, dropout=0.0, init=OWN),
+    HeadTry(sae=1.0, linear=1e-3, interaction=1e-3, dropout=PARAMS.dropout, init=PARAMS.init),
+    HeadTry(sae=3.0, linear=0.5, interaction=2.0, dropout=0.0, init=OWN),
 )
 TUNING = TuningConfig(token_share=0.5, heads=HEADS)
 RATES = (1e-2, 1e-5)
@@ -96,7 +96,7 @@ def test_every_arm_gets_as_many_tries_its_head_or_its_rate():
     of_head, of_sae = (tried_settings(TRIED, row, 0.02) for row in (joint, sae))
     assert len(of_head) == len(of_sae) == 2
     assert of_head[1] == Settings(
-        rates=Rates(sae=0.02, linear=0.01, interaction=0.04), dropout=0.0, init=OWN
+        rates=Rates(sae=0.06, linear=0.01, interaction=0.04), dropout=0.0, init=OWN
     )
     assert [each.rates.sae for each in of_sae] == list(RATES)
     assert {each.init for each in of_sae} == {PARAMS.init}
@@ -155,7 +155,7 @@ def diverging(params, *heads):
     return params.changed(**{"tuning": tuning, **({"grad_clip": None} if params is TRY else {})})
 
 
-WILD = HeadTry(linear=1e30, interaction=1e30, dropout=0.0, init=OWN)
+WILD = HeadTry(sae=1.0, linear=1e30, interaction=1e30, dropout=0.0, init=OWN)
 
 
 def test_a_try_that_diverges_loses_and_leaves_nothing_behind(store):
@@ -206,10 +206,10 @@ def test_unequal_budgets_are_refused_where_arms_are_tuned(tmp_path):
     overlay = tmp_path / "mine.yaml"
     overlay.write_text("train: {tuned: true, lr_candidates: [1.0e-2, 3.0e-2]}")
     with pytest.raises(
-        ParamsError, match=r"train\.tuning\.heads.* has 3 settings, and lr_candidates has 2"
+        ParamsError, match=r"train\.tuning\.heads.* has 4 settings, and lr_candidates has 2"
     ):
         load_study(ROOT, overrides={"overlay": str(overlay)})
-    overlay.write_text("train: {tuned: false, lr_candidates: [1.0e-2, 3.0e-2]}")
+    overlay.write_text("train: {tuned: false, lr_candidates: [1.0e-2, 3.0e-2], audit: {switches: {untuned: null}}}")
     load_study(ROOT, overrides={"overlay": str(overlay)})
 
 

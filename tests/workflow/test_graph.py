@@ -23,7 +23,6 @@ NEVER_HUB = ["model=absent-folder", "text=absent.jsonl", "transfer=absent.txt"]
 STUDIES = {
     "testbed": [],
     "tiny": ["--config", "overlay=params/tiny.yaml"],
-    "healthy": ["--config", "overlay=params/healthy.yaml"],
     "pythia-70m": ["--config", "overlay=params/pythia-70m.yaml"],
     "openllama-3b": ["--config", "overlay=params/openllama-3b.yaml"],
     "local": ["--config", "overlay=params/local.yaml", *NEVER_HUB],
@@ -63,7 +62,7 @@ def command_of(text: str) -> tuple[str, str] | None:
 @pytest.mark.parametrize("study", STUDIES)
 def test_every_study_has_a_complete_graph(study, dry_run):
     output = dry_run("--quiet", "rules", *STUDIES[study])
-    assert ("testbed_lm" in output) == (study in ("testbed", "tiny", "healthy"))
+    assert ("testbed_lm" in output) == (study in ("testbed", "tiny"))
     assert "report" in output
 
 

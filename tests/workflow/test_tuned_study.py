@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from workflow.conftest import Folder
 
-HEAD = "{linear: 1.0, interaction: %s, dropout: 0.0, init: {factors: 0.2, linear: 0.01, mlp: 0.2}}"
+HEAD = "{sae: 1.0, linear: 1.0, interaction: %s, dropout: 0.0, init: {factors: 0.2, linear: 0.01, mlp: 0.2}}"
 HEADS = f"[{HEAD % 1.0}, {HEAD % 0.3}]"
 OVERLAY = f"""run: mine
 train:
