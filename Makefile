@@ -50,7 +50,7 @@ reference: setup  ## copy a run's tables, figures and claims to results/referenc
 
 BANDS = results/reference/bands
 bands: setup      ## where another machine's numbers should lie, from the ledgers of several runs
-	python -m fispace bands --ledgers results/reference/testbed/report/claims.csv $(wildcard $(BANDS)/runs/*.csv) --bands $(BANDS)/testbed.csv
+	python -m fispace bands --ledgers $(wildcard $(BANDS)/runs/*.csv) --bands $(BANDS)/testbed.csv
 
 bench: $(BENCH_VENV)/.installed  ## speed, memory and quality beside other tools, on activations of the default study or of MANIFEST
 	$(BENCH_VENV)/bin/python -m benchmarks $(addprefix --manifest ,$(MANIFEST))

@@ -155,8 +155,7 @@ def rejudge_all(out: Path) -> None:
     default = out / REFERENCE / DEFAULT_RUN
     runs = sorted((REFERENCE / "bands/runs").glob("*.csv"))
     if runs:
-        ledgers = [default / "report/claims.csv", *runs]
-        write_bands(ledgers=ledgers, bands=out / REFERENCE / f"bands/{DEFAULT_RUN}.csv")
+        write_bands(ledgers=runs, bands=out / REFERENCE / f"bands/{DEFAULT_RUN}.csv")
     for page in (README, LEDGER_PAGE, DEPARTURES, METRICS_PAGE):
         (out / page).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(page, out / page)

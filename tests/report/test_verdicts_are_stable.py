@@ -112,7 +112,6 @@ def verdict_of_run(claim: Claim, row: pd.Series, predicate: Direction) -> str:
 def test_no_verdict_turns_over_between_language_models_that_differ_by_rounding() -> None:
     paths = sorted((REFERENCE / "bands/runs").glob("*.csv"))
     runs = [read_csv(path, RUN_OF_BANDS) for path in paths]
-    runs.append(read_csv(REFERENCE / "testbed/report/claims.csv", LEDGER))
     rows = [run.set_index(["id", "item"]) for run in runs]
     n_judged = 0
     for claim in of_target(CLAIMS, "all"):
