@@ -146,7 +146,7 @@ def page_of(folder: Path, **change: Any) -> str:
 def test_the_page_says_what_the_study_is(made: Path) -> None:
     text = Page(page_of(made, model="gpt2", more_seeds="3", transfer="news")).text
     for said in ("gpt2", "model.layers.1", "8 dimensions", "test: 10 tokens in 2 windows", "news (transfer)",
-                 "windows of 16 tokens, BOS included", "1,536 latents, at most 32", "0, 1 for every arm",
+                 "windows of 16 tokens, BOS included", "448 latents, at most 4", "0, 1 for every arm",
                  "3 for some arms", QUESTION):  # fmt: skip
         assert said in text, said
 

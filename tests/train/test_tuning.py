@@ -209,7 +209,9 @@ def test_unequal_budgets_are_refused_where_arms_are_tuned(tmp_path):
         ParamsError, match=r"train\.tuning\.heads.* has 3 settings, and lr_candidates has 2"
     ):
         load_study(ROOT, overrides={"overlay": str(overlay)})
-    overlay.write_text("train: {tuned: false, lr_candidates: [1.0e-2, 3.0e-2], audit: {switches: {untuned: null}}}")
+    overlay.write_text(
+        "train: {tuned: false, lr_candidates: [1.0e-2, 3.0e-2], audit: {switches: {untuned: null}}}"
+    )
     load_study(ROOT, overrides={"overlay": str(overlay)})
 
 

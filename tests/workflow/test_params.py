@@ -84,7 +84,7 @@ def study(text: str = "", tmp_path: Path | None = None, **overrides: object) -> 
         ("train: {more_seeds: {seeds: [0]}}", ["mine.yaml", "train.more_seeds.seeds: 0"]),
         ("train: {more_seeds: {arms: [nobody]}}", ["train.more_seeds.arms", "nobody"]),
         ("train: {arms: {sequential: {frozen_sae_from: sae_matched}}}", ["'sae_matched'"]),
-        ("train: {k: 4096}", ["train.k=4096", "n_latents=1536"]),
+        ("train: {k: 4096}", ["train.k=4096", "n_latents=448"]),
         ("fidelity: {matched_errors: [louder]}", ["mine.yaml", "fidelity.matched_errors", "louder"]),
         ("fidelity: {matched_errors: [cosine_noise]}", ["mine.yaml", "fidelity.matched_errors"]),
         ("fidelity: {compared_with: [nobody]}", ["fidelity.compared_with", "nobody"]),
@@ -161,7 +161,8 @@ def test_an_overlay_that_names_no_file_is_refused(given):
 
 
 def test_a_null_arm_drops_the_row(tmp_path):
-    text = "train: {arms: {sequential: null}, gain_curve: {arm: bias_only}}\n" + NOTHING_COMPARED
+    train = "{arms: {sequential: null}, gain_curve: {arm: bias_only}, more_seeds: {arms: [joint]}}"
+    text = f"train: {train}\n" + NOTHING_COMPARED
     arms = study(text, tmp_path)["train"]["arms"]
     assert set(arms) == set(study()["train"]["arms"]) - {"sequential"}
 
@@ -234,11 +235,10 @@ def typed(*arguments: str) -> dict:
 
 def test_numbers_inside_a_mapping_on_the_command_line_are_numbers():
     # Snakemake hands every value inside {...} on as a text
-    train = typed("train={log_every: 10, grad_clip: null, lr_candidates: [3.0e-3, 1.0e-2]}")[
-        "train"
-    ]
+    given = "{log_every: 10, grad_clip: null, lr_candidates: [3.0e-3, 1.0e-2, 3.0e-2]}"
+    train = typed(f"train={given}")["train"]
     assert (train["log_every"], train["grad_clip"]) == (10, None)
-    assert train["lr_candidates"] == [0.003, 0.01]
+    assert train["lr_candidates"] == [0.003, 0.01, 0.03]
     delimiter = "^(?= ?= [^=]+ = ?$)"
     assert (
         typed(f"extract={{text: {{delimiter: '{delimiter}'}}}}")["extract"]["text"]["delimiter"]
@@ -407,7 +407,7 @@ def test_a_changed_group_is_checked_like_the_first():
     assert command.config is not None
     group = command.config.read(slice_of(study(), command), "train")
     assert group.changed(k=16).plain() == group.plain() | {"k": 16}
-    with pytest.raises(ParamsError, match="k=4096 must be <= n_latents=1536"):
+    with pytest.raises(ParamsError, match="k=4096 must be <= n_latents=448"):
         group.changed(k=4096)
 
 
