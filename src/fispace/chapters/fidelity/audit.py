@@ -5,7 +5,7 @@ Must not: train, or compute a gain.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,7 @@ from fispace.study.config.audit import (
 )
 from fispace.study.config.fidelity import FidelityAuditStep
 from fispace.study.config.parts import Part
+from fispace.study.config.train import InitialWeights
 from fispace.study.step import Reads, ReadsFolder, Writes, command
 
 AUDIT_KEY = ["switch", "arm", "parts", "split", "document_id"]
@@ -117,13 +118,22 @@ def measure_audit(
 
 
 def _require_switch(plain: Trained, switched: Trained, changed: dict[str, Any], path: Path) -> None:
-    """Refuse a training that does not differ from the plain one by exactly its switch."""
-    if switched.record.params.plain() != plain.record.params.plain() | changed:
+    """Refuse a training that does not differ from the plain one by exactly its switch.
+
+    Without tuning, the initial weights and the dropout are the study's, whatever the tuned arm has.
+    """
+    of_tuning = InitialWeights.model_fields if changed.get("tuned") is False else ()
+    ours, theirs = (each.record.params.plain() for each in (switched, plain))
+    if _without(ours, of_tuning) != _without(theirs | changed, of_tuning):
         raise ArtifactMismatchError(
             f"The parameters of {path} must differ from the plain training by exactly {changed or 'nothing'}, "
             "and they do not. Give the weights in the order of train.audit.switches, or train them again "
             "with the rule train_arm."
         )
+
+
+def _without(values: dict[str, Any], left_out: Container[str]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in left_out}
 
 
 def planned(
