@@ -21,14 +21,15 @@ def of_summary(row: Row, _: Inputs) -> Origin:
 
 
 def of_volcano(row: Row, _: Inputs) -> Origin:
-    """The listed pair, and the first tokens of its two latents."""
+    """The listed pair, and, if it is labelled, the first tokens of its two latents."""
     place = {name: row[name] for name in ("seed", "first", "second")}
-    tokens = {"seed": row["seed"], "latent": (row["first"], row["second"]), "rank": 0}
     read = {
         "share_of_residual": Rows("table", place, "share_of_residual"),
         "p": Rows("table", place, "p"),
-        "label": Rows("latents", tokens, "token"),
     }
+    if isinstance(row["label"], str) and row["label"]:
+        tokens = {"seed": row["seed"], "latent": (row["first"], row["second"]), "rank": 0}
+        read["label"] = Rows("latents", tokens, "token")
     return Origin(f"{HERE}.plots:volcano_rows", read)
 
 
