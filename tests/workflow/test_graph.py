@@ -11,7 +11,6 @@ import pytest
 import yaml
 from workflow.conftest import working_copy
 
-from fispace.provenance.verify import TUNING_COMMANDS
 from fispace.study.chapters import BESIDE, CHAPTERS
 from fispace.study.commands import ALIASES, Command, all_commands, find_command, rule_of
 from fispace.study.config.study import StudyConfig
@@ -77,7 +76,7 @@ def test_only_the_target_full_calibrates_and_plants(dry_run):
     everything = dry_run("--forceall")
     of_full, of_all = rules_in(full), rules_in(everything)
     assert not [rule for rule in of_all if "calibrat" in rule or "planted" in rule]
-    unused = {"train import", *TUNING_COMMANDS}  # this study imports no SAE and tunes no arm
+    unused = {"train import"}  # this study imports no SAE
     assert not {rule_of(name) for name in unused} & {*of_full, *of_all}
     for command in (each for each in all_commands() if each.name not in unused):
         assert command.rule in of_full, command

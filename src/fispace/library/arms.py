@@ -39,13 +39,13 @@ PASSES = 10
 """Passes over the train tokens, by default."""
 
 TRAINING: dict[str, Any] = {
-    "d_embed": 32, "dropout": 0.15, "batch_tokens": 1024, "lr_end_fraction": 0.1,
+    "d_embed": 32, "dropout": 0.15, "batch_tokens": 1024, "lr_end_fraction": 0.05,
     "lr_decay_fraction": 0.8, "optimiser": "adam", "adam_betas": [0.9, 0.999], "adam_eps": 1.0e-8,
     "grad_clip": 1.0, "topk_dtype": "auto", "select_by": "pre_activation", "subtract_bias": False,
     "cuda_dtype": "float32", "tuned": False,
     "aux_k": None, "standardise_per": "split",
     "init": {"factors": 0.05, "linear": 0.01, "mlp": 0.01}, "interaction_mean_tokens": 131072,
-    "pool_groups": 16, "prefetch_batches": 4, "log_every": 50, "val_every": 250,
+    "pool_groups": 16, "prefetch_batches": 4, "log_every": 50, "val_every": 100,
 }  # fmt: skip
 """Values of params.yaml, with which an arm is trained unless `train` is given others."""
 
