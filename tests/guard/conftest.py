@@ -30,6 +30,7 @@ SIZES = {
     "train": {
         "n_latents": 32, "k": 4, "d_embed": 3, "batch_tokens": 64, "n_tokens": 640,
         "pool_groups": 2, "lr_candidates": [0.01], "seeds": [0], "log_every": 5, "val_every": 5,
+        "tuned": False, "audit": {"switches": {"untuned": None}},
     },
     "fidelity": {"epsilon_draws": 1, "n_bootstrap": 40, "dead_window_tokens": 50},
     "geometry": {"batch_tokens": 64},
